@@ -1,0 +1,118 @@
+/**
+ * The admin port: health, metrics, status. Reading is open to this machine; everything else, and everybody else, needs the
+ * cluster's secret as a bearer token. Health alone is for all, since balancers ask for it.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { background } from "../base/background.ts";
+import { hostPortOf, isLoopbackHost, type HostPort } from "../base/host-port.ts";
+import type { Plane } from "../proxy/plane.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { explain } from "./explain.ts";
+import { memberMetrics } from "./member-metrics.ts";
+import { statusOf, type AdministeredMember, type Status } from "./status.ts";
+import { locate } from "./locate.ts";
+
+export interface AdminOptions {
+  readonly listen: HostPort;
+  readonly secret: string;
+  readonly member: AdministeredMember;
+  readonly plane: Plane;
+  readonly version: string;
+  readonly failed: (error: Error) => void;
+}
+
+const jsonType = "application/json; charset=utf-8";
+
+export class AdminServer {
+  readonly #options: AdminOptions;
+  readonly #server: Server;
+  readonly #metrics: Metrics;
+
+  constructor(options: AdminOptions) {
+    this.#options = options;
+    this.#metrics = memberMetrics(options.plane, options.member);
+    this.#server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 16 * 1024 }, (request, response) => {
+      background(this.#serve(request, response), (error) => {
+        options.failed(error);
+        response.destroy();
+      });
+    });
+    this.#server.maxConnections = 512;
+  }
+
+  async listen(): Promise<HostPort> {
+    const { host, port } = this.#options.listen;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off("error", reject);
+        resolve();
+      });
+    });
+    const address = this.#server.address() as AddressInfo;
+    return { host: address.address, port: address.port };
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  status(): Status {
+    return statusOf(this.#options.member, this.#options.plane, this.#options.version);
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = URL.canParse(request.url ?? "", "http://admin") ? new URL(request.url!, "http://admin") : null;
+    if (url === null) return give(response, 400, { error: "the target is not a URL" });
+    const { member } = this.#options;
+    const ready = member.state === "ready";
+    if (request.method === "GET" && url.pathname === "/healthz") return give(response, 200, { status: "alive" });
+    if (request.method === "GET" && url.pathname === "/readyz") return give(response, ready ? 200 : 503, { status: member.state });
+    if (!this.#admits(request)) {
+      response.setHeader("www-authenticate", 'Bearer realm="gyre"');
+      return give(response, 401, { error: "send the cluster's secret: Authorization: Bearer SECRET" });
+    }
+    if (request.method !== "GET" && request.method !== "HEAD") return give(response, 405, { error: "only GET is known here" });
+    switch (url.pathname) {
+      case "/metrics":
+        response.setHeader("content-type", this.#metrics.contentType);
+        response.end(await this.#metrics.text());
+        return undefined;
+      case "/api/status":
+        return give(response, 200, this.status());
+      case "/api/locate":
+        return give(response, 200, locate(this.#options.plane, url.searchParams.getAll("url")));
+      case "/api/explain": {
+        const target = url.searchParams.get("url");
+        if (target === null) return give(response, 400, { error: "name the URL: /api/explain?url=http://…" });
+        const explained = explain(this.#options.plane, target);
+        return give(response, "error" in explained ? 400 : 200, explained);
+      }
+      default:
+        return give(response, 404, { error: `there is no ${url.pathname} here`, paths: ["/healthz", "/readyz", "/metrics", "/api/status", "/api/locate?url=", "/api/explain?url="] });
+    }
+  }
+
+  /** By the secret; or reading from this machine, asked for by an address of this machine: a page that rebinds its name to it sends the page's. */
+  #admits(request: IncomingMessage): boolean {
+    const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
+    if (given !== undefined) return timingSafeEqual(digest(given), digest(this.#options.secret));
+    const remote = request.socket.remoteAddress ?? "";
+    const fromHere = isLoopbackHost(remote.replace(/^::ffff:/, ""));
+    const host = hostPortOf(request.headers.host ?? "")?.host ?? (request.headers.host ?? "");
+    return fromHere && isLoopbackHost(host) && (request.method === "GET" || request.method === "HEAD");
+  }
+}
+
+function give(response: ServerResponse, status: number, value: unknown): undefined {
+  response.writeHead(status, { "content-type": jsonType, "cache-control": "no-store" });
+  response.end(`${JSON.stringify(value)}\n`);
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}

@@ -1,0 +1,63 @@
+/** What is stored for a URL at this member, and what a plain GET would do now, with every reason and its clause. */
+import { fieldValue } from "../http/fields.ts";
+import { currentAge } from "../http/freshness.ts";
+import { reuse, reuseReasons } from "../http/reuse.ts";
+import { httpUri, uriText } from "../http/uri.ts";
+import type { Plane } from "../proxy/plane.ts";
+import { routeOf } from "../proxy/routes.ts";
+import { cacheKey } from "../proxy/target.ts";
+import { keyHash, owner } from "../ring/ring.ts";
+
+export interface ExplainedVariant {
+  readonly status: number;
+  readonly vary: readonly string[];
+  readonly variant: string;
+  readonly ageSeconds: number;
+  readonly lifetimeSeconds: number;
+  readonly lifetimeSource: string;
+  readonly directivesFrom: string;
+  readonly etag: string | null;
+  readonly lastModified: string | null;
+  readonly bodyBytes: number;
+  readonly hits: number;
+  readonly decision: string;
+  readonly reason: string;
+  readonly clause: string;
+}
+
+export interface Explanation {
+  readonly url: string;
+  readonly key: string;
+  readonly route: string | null;
+  readonly owner: string;
+  readonly member: string;
+  readonly variants: readonly ExplainedVariant[];
+  readonly next: string;
+}
+
+export function explain(plane: Plane, url: string): Explanation | { readonly error: string } {
+  const uri = httpUri(url);
+  if (uri === null) return { error: `"${url}" is not an http or https URL` };
+  const route = routeOf(plane.routing.routes, uri);
+  const caching = route?.caching ?? plane.routing.forward?.caching;
+  if (caching === undefined) return { error: `no route leads to ${uri.host}${uri.path}` };
+  const key = cacheKey(uriText(uri), uri, caching, []);
+  const now = plane.nowSeconds();
+  const variants = plane.store.variants(key).map(({ head, body, hits }): ExplainedVariant => {
+    const decision = reuse(head, new Map(), now, { honourReload: caching.honourReload, graceSeconds: caching.graceSeconds });
+    return {
+      status: head.status, vary: head.varyNames, variant: head.variant, ageSeconds: Math.floor(currentAge(head, now)),
+      lifetimeSeconds: head.lifetime.seconds, lifetimeSource: head.lifetime.source, directivesFrom: head.directives.source,
+      etag: fieldValue(head.fields, "etag") ?? null, lastModified: fieldValue(head.fields, "last-modified") ?? null,
+      bodyBytes: body.bytes, hits, decision: decision.kind, reason: decision.reason, clause: reuseReasons[decision.reason],
+    };
+  });
+  const owning = owner(plane.view.ring, keyHash(key)).name;
+  const uncacheable = plane.uncacheable.has(key, now);
+  return {
+    url, key, route: route?.name ?? null, owner: owning, member: plane.self, variants,
+    next: variants.length > 0
+      ? `${variants[0]!.decision} (${variants[0]!.clause})`
+      : uncacheable ? "miss: the last response could not be stored, so requests go to the origin side by side" : "miss: nothing is stored",
+  };
+}

@@ -1,0 +1,28 @@
+/** Where URLs live: their owner now, and who would take over. */
+import { httpUri, uriText } from "../http/uri.ts";
+import type { Plane } from "../proxy/plane.ts";
+import { keyHash, successors } from "../ring/ring.ts";
+
+export interface Location {
+  readonly url: string;
+  /** Null where the text is no http URL. */
+  readonly key: string | null;
+  readonly hash: number | null;
+  readonly owner: string | null;
+  /** Those after the owner, in order, three at most. */
+  readonly successors: readonly string[];
+}
+
+export function locate({ view }: Pick<Plane, "view">, urls: readonly string[]): { readonly epoch: number; readonly urls: readonly Location[] } {
+  return {
+    epoch: view.epoch,
+    urls: urls.slice(0, 1000).map((url) => {
+      const uri = httpUri(url);
+      if (uri === null) return { url, key: null, hash: null, owner: null, successors: [] };
+      const key = uriText(uri);
+      const hash = keyHash(key);
+      const [owner, ...rest] = [...successors(view.ring, hash)].map(({ name }) => name);
+      return { url, key, hash, owner: owner ?? null, successors: rest.slice(0, 3) };
+    }),
+  };
+}

@@ -1,0 +1,91 @@
+/** What `/api/status` and `gyre status` tell: the cluster as this member sees it, and this member itself. */
+import type { SessionState } from "../coordination/port.ts";
+import type { Plane } from "../proxy/plane.ts";
+import type { PublishedView } from "../ring/view.ts";
+import { shares } from "../ring/shares.ts";
+
+/** What the admin port needs to know of its member. */
+export interface AdministeredMember {
+  readonly name: string;
+  readonly state: "starting" | "ready" | "draining" | "stopped";
+  readonly startedMs: number;
+  readonly coordinatorAddress: string;
+  readonly cluster: string;
+  readonly control: { readonly view: PublishedView | null; readonly session: SessionState; readonly leads: boolean } | null;
+}
+
+export interface MemberStatus {
+  readonly name: string;
+  /** As the view says, or `unreachable` where this member has no link to it. */
+  readonly state: "active" | "draining" | "unreachable";
+  readonly leader: boolean;
+  readonly listen: string;
+  readonly peer: string;
+  readonly admin: string;
+  readonly pid: number;
+  /** Fraction of the key space. */
+  readonly share: number;
+  readonly weight: number;
+  readonly zone: string;
+  readonly tls: boolean;
+  readonly startedMs: number;
+}
+
+export interface SelfStatus {
+  readonly name: string;
+  readonly state: AdministeredMember["state"];
+  readonly uptimeSeconds: number;
+  readonly requests: number;
+  readonly hits: number;
+  readonly hitRatio: number | null;
+  readonly forwarded: number;
+  readonly originFetches: number;
+  readonly store: { readonly bytes: number; readonly bytesMax: number; readonly responses: number };
+}
+
+export interface Status {
+  readonly cluster: string;
+  readonly epoch: number;
+  readonly leader: string | null;
+  readonly coordinator: string;
+  readonly session: SessionState;
+  readonly version: string;
+  readonly members: readonly MemberStatus[];
+  readonly self: SelfStatus;
+}
+
+/** The status now. */
+export function statusOf(member: AdministeredMember, plane: Plane, version: string): Status {
+  const { view } = plane;
+  const owned = shares(view.ring);
+  return {
+    cluster: member.cluster,
+    epoch: view.epoch,
+    leader: view.leader,
+    coordinator: member.coordinatorAddress,
+    session: member.control?.session ?? "connecting",
+    version,
+    members: view.members.map(({ name, state, listen, peer, admin, pid, weight, zone, tls, startedMs }) => ({
+      name, state: name === plane.self || plane.peers.isUp(name) ? state : "unreachable", leader: name === view.leader,
+      listen, peer, admin, pid, share: owned.get(name) ?? 0, weight, zone, tls, startedMs,
+    })),
+    self: selfOf(member, plane),
+  };
+}
+
+function selfOf(member: AdministeredMember, { recorder, store }: Plane): SelfStatus {
+  const { counts } = recorder;
+  let requests = counts.hits;
+  let hits = counts.hits;
+  for (const [label, count] of counts.byOutcome) {
+    // What was forwarded to its owner is counted there: only the owner knows whether it was a hit.
+    if (label === "bypass") continue;
+    requests += count;
+    if (label.startsWith("hit")) hits += count;
+  }
+  return {
+    name: member.name, state: member.state, uptimeSeconds: Math.round((Date.now() - member.startedMs) / 1000), requests, hits,
+    hitRatio: requests === 0 ? null : hits / requests, forwarded: counts.forwarded, originFetches: counts.originFetches,
+    store: { bytes: store.bytes, bytesMax: store.bytesMax, responses: store.count },
+  };
+}

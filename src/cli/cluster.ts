@@ -1,0 +1,195 @@
+/**
+ * `gyre cluster`: N members on this machine, each a process of its own. In the foreground Ctrl-C ends them all; with
+ * `--detach` they go on, and `gyre stop` ends them.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdirSync, openSync } from "node:fs";
+import { createServer } from "node:net";
+import { totalmem } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
+import { runFolder } from "../member/records.ts";
+import { statusText } from "./status.ts";
+import { configArguments, configOf } from "./config-options.ts";
+import { demoUrl, startDemoOrigin } from "./demo-origin.ts";
+import { contact, recordsOf } from "./discover.ts";
+import { Failure } from "./failure.ts";
+import { clusterSecret } from "./secret.ts";
+import { note, say, styled } from "./terminal.ts";
+
+export interface ClusterOptions {
+  readonly members: string;
+  readonly detach?: boolean;
+  readonly demoOrigin?: boolean;
+  readonly [key: string]: unknown;
+}
+
+interface Started {
+  readonly name: string;
+  readonly listen: string;
+  readonly peer: string;
+  readonly admin: string;
+  readonly child: ChildProcess;
+  readonly log: string;
+}
+
+const membersMax = 64;
+const startMs = 20_000;
+
+/** Flags that differ from member to member, or that the command sets itself. */
+const own: readonly string[] = ["name", "listen", "peer", "admin", "coordinator", "memory", "cluster"];
+
+export async function cluster(options: ClusterOptions): Promise<void> {
+  const count = Number(options.members);
+  if (!Number.isInteger(count) || count < 1 || count > membersMax) throw new Failure(`--members ${options.members}: write a number from 1 to ${membersMax}`, 2);
+  const config = configOf(options);
+  if (recordsOf(undefined).some((record) => record.cluster === config.cluster)) {
+    throw new Failure(`a cluster named ${config.cluster} runs on this machine already: end it with \`gyre stop\`, or choose another --cluster NAME`);
+  }
+  const embedded = config.coordinator === "embedded";
+  const { secret, from } = clusterSecret(config["secret-file"], config.cluster, embedded ? null : config.coordinator);
+  const memory = options["memory"] === undefined ? Math.floor(totalmem() / 4 / count) : config.memory;
+  const folder = join(runFolder(process.env), "logs");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const detach = options.detach === true;
+  const members: Started[] = [];
+  let ending = false;
+
+  const end = async (exitCode: number): Promise<void> => {
+    if (ending) return;
+    ending = true;
+    note("\nending: members drain and leave");
+    // The coordinator's host goes last: until then every other departure is published.
+    for (const member of members.slice(1).reverse()) await endMember(member.child);
+    if (members[0] !== undefined) await endMember(members[0].child);
+    process.exit(exitCode);
+  };
+  let interrupts = 0;
+  const interrupted = (): void => {
+    if (++interrupts > 1) {
+      for (const { child } of members) child.kill("SIGKILL");
+      process.exit(1);
+    }
+    void end(0);
+  };
+  if (!detach) {
+    process.on("SIGINT", interrupted);
+    process.on("SIGTERM", interrupted);
+  }
+
+  const taken = new Set<string>();
+  try {
+    for (let index = 0; index < count; index++) {
+      const name = `m${index + 1}`;
+      const addresses = {
+        listen: await place(config.listen, index, 0, taken), peer: await place(config.peer, index, 1, taken), admin: await place(config.admin, index, 2, taken),
+      };
+      const coordinator = !embedded ? config.coordinator : index === 0 ? "embedded" : `http://${members[0]!.peer}`;
+      const log = join(folder, `${config.cluster}-${name}.log`);
+      const flags = [
+        "--name", name, "--cluster", config.cluster, "--listen", addresses.listen, "--peer", addresses.peer, "--admin", addresses.admin,
+        "--coordinator", coordinator, "--memory", String(memory), ...configArguments(options, own),
+      ];
+      members.push(await startMember(name, flags, secret, log, detach));
+      progress(members.length, count, `${name} has joined`);
+    }
+  } catch (error) {
+    for (const { child } of members) child.kill("SIGTERM");
+    throw error;
+  }
+  for (const member of members) {
+    member.child.on("exit", (code, signal) => {
+      if (!ending) note(`${member.name} (pid ${member.child.pid}) has ended: ${signal ?? `exit code ${code}`}; its log is ${member.log}`);
+    });
+  }
+  const demo = options.demoOrigin === true ? await startDemoOrigin() : null;
+  const { status } = await contact({ admin: members[0]!.admin });
+  say(`\n${statusText(status, [])}\n`);
+  if (from === "generated") note(`secret   ${secret}   (members on other machines need it, as GYRE_SECRET)`);
+  note(`logs     ${folder}`);
+  if (demo !== null) tryOut(demo, status.members, members, status.leader);
+  if (detach) {
+    note(`\nIt runs in the background. \`gyre status\` shows it, \`gyre stop\` ends it.`);
+    for (const { child } of members) {
+      child.disconnect();
+      child.unref();
+    }
+  } else note(`\nCtrl-C ends all of it.`);
+}
+
+/** Starts `gyre start` and resolves when it has joined. */
+function startMember(name: string, flags: readonly string[], secret: string, log: string, detach: boolean): Promise<Started> {
+  const output = openSync(log, "a", 0o600);
+  const program = fileURLToPath(new URL("./main.js", import.meta.url));
+  const child = spawn(process.execPath, [program, "start", ...flags], {
+    // A process group of its own: Ctrl-C reaches this command alone, which then ends the members in order.
+    detached: true,
+    stdio: ["ignore", output, output, "ipc"],
+    env: { ...process.env, GYRE_SECRET: secret, ...(detach ? { GYRE_DETACHED: "1" } : {}) },
+  });
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      reject(new Failure(`${name} did not join in ${startMs / 1000} s; its log is ${log}`));
+    }, startMs);
+    child.once("exit", (code, signal) => {
+      clearTimeout(timer);
+      reject(new Failure(`${name} ended while starting (${signal ?? `exit code ${code}`}); its log is ${log}`));
+    });
+    child.once("message", (message: { listen: string; peer: string; admin: string }) => {
+      clearTimeout(timer);
+      child.removeAllListeners("exit");
+      resolve({ name, listen: message.listen, peer: message.peer, admin: message.admin, child, log });
+    });
+  });
+}
+
+function endMember(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once("exit", () => resolve());
+    child.kill("SIGTERM");
+  });
+}
+
+/** The first member takes what was configured, and fails where it is in use; each further one takes the next free port. */
+async function place(configured: string, index: number, offset: number, taken: Set<string>): Promise<string> {
+  const { host, port } = hostPortOf(configured)!;
+  if (port === 0) return hostPortText({ host, port: 0 });
+  if (index === 0) {
+    taken.add(String(port));
+    return hostPortText({ host, port });
+  }
+  for (let candidate = port + 3 * index; candidate < 65_536; candidate++) {
+    // Ports of one member stay in one residue: 8083 proxy, 8084 peer, 8085 admin.
+    if ((candidate - port) % 3 !== 0 && offset >= 0 && taken.has(String(candidate))) continue;
+    if (taken.has(String(candidate)) || !(await isFree({ host, port: candidate }))) continue;
+    taken.add(String(candidate));
+    return hostPortText({ host, port: candidate });
+  }
+  throw new Failure(`no free port above ${port}`);
+}
+
+function isFree(address: HostPort): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(false));
+    probe.listen(address, () => probe.close(() => resolve(true)));
+  });
+}
+
+function progress(done: number, of: number, what: string): void {
+  note(`[${"#".repeat(done)}${".".repeat(of - done)}] ${what}`);
+}
+
+/** Three commands to try, each of which works as printed. */
+function tryOut(origin: string, view: readonly { name: string; pid: number; share: number }[], members: readonly Started[], leader: string | null): void {
+  const { url, owner } = demoUrl(origin, view, leader);
+  const entry = members.find(({ name }) => name !== owner.name) ?? members[0]!;
+  const curl = `curl -sS -D - -o /dev/null -x http://${entry.listen} ${url}`;
+  note(`\n${styled("bold", "demo origin")} ${origin}\n\nTry, in another terminal:\n`);
+  note(`  ${styled("bold", "1.")} a miss: ${owner.name} owns this URL, ${entry.name} passes the request on\n     ${curl}`);
+  note(`  ${styled("bold", "2.")} the same again, a hit (see Cache-Status)\n     ${curl}`);
+  if (owner.name !== entry.name) note(`  ${styled("bold", "3.")} kill ${owner.name} without warning; the same URL is still answered\n     kill -9 ${owner.pid}; ${curl}`);
+}

@@ -1,0 +1,69 @@
+/** The configuration's keys as flags of a command, with their descriptions, and back. */
+import type { Command } from "commander";
+import { ConfigError, loadConfig } from "../config/load.ts";
+import { configSchema, flagKeys, type Config } from "../config/schema.ts";
+import { Failure } from "./failure.ts";
+
+const repeatable: ReadonlySet<string> = new Set(["allow", "allow-destination", "trust-forwarded"]);
+const switches: ReadonlySet<string> = new Set(["forward", "proxy-protocol", "verify-tls"]);
+const placeholders: Readonly<Record<string, string>> = {
+  listen: "HOST:PORT", peer: "HOST:PORT", admin: "HOST:PORT", coordinator: "WHERE", "secret-file": "FILE", origin: "URL", allow: "CIDR", "allow-destination": "CIDR",
+  "trust-forwarded": "CIDR", memory: "SIZE", "object-max": "SIZE", weight: "NUMBER", "tls-cert": "FILE", "tls-key": "FILE", ca: "FILE", "connect-ports": "PORTS", resolver: "HOST:PORT",
+};
+
+/** Adds `--config` and one flag for each key; `except` are those that the command sets itself. */
+export function withConfigOptions(command: Command, except: readonly string[] = []): Command {
+  command.option("--config <FILE>", "settings in YAML (see schema/gyre.schema.json); also GYRE_CONFIG");
+  for (const key of flagKeys) {
+    if (except.includes(key)) continue;
+    const schema = configSchema.shape[key] as { description?: string; unwrap?: () => { description?: string } };
+    const description = schema.description ?? schema.unwrap?.().description ?? "";
+    const standard = defaultText(key);
+    const text = standard === "" ? description : `${description} (default ${standard})`;
+    if (switches.has(key)) command.option(`--${key} [true|false]`, text);
+    else if (repeatable.has(key)) command.option(`--${key} <${placeholders[key]}...>`, text);
+    else command.option(`--${key} <${placeholders[key] ?? "VALUE"}>`, text);
+  }
+  return command;
+}
+
+/** The configuration that a command's options give. @throws Failure listing every problem. */
+export function configOf(options: Readonly<Record<string, unknown>>): Config {
+  const flags: Record<string, unknown> = {};
+  for (const key of flagKeys) {
+    const value = options[camel(key)];
+    if (value === undefined) continue;
+    flags[key] = repeatable.has(key) ? (value as string[]).flatMap((part) => part.split(",")) : value;
+  }
+  const file = (options["config"] as string | undefined) ?? process.env["GYRE_CONFIG"];
+  try {
+    return loadConfig({ file, flags, environment: process.env });
+  } catch (error) {
+    if (error instanceof ConfigError) throw new Failure(error.message, 2);
+    throw error;
+  }
+}
+
+/** The flags as a command line again, for members that a command starts. */
+export function configArguments(options: Readonly<Record<string, unknown>>, except: readonly string[]): string[] {
+  const list: string[] = options["config"] === undefined ? [] : ["--config", String(options["config"])];
+  for (const key of flagKeys) {
+    const value = options[camel(key)];
+    if (value === undefined || except.includes(key)) continue;
+    list.push(`--${key}`, ...(Array.isArray(value) ? value.map(String) : [String(value)]));
+  }
+  return list;
+}
+
+function camel(key: string): string {
+  return key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function defaultText(key: keyof Config): string {
+  if (key === "memory") return "";
+  const value = configSchema.shape[key].safeParse(undefined).data as unknown;
+  if (value === undefined || value === "" || (Array.isArray(value) && value.length === 0)) return "";
+  if (key === "object-max") return "64MB";
+  if (typeof value === "number" && (key.includes("timeout") || key.includes("idle") || key.includes("limit"))) return `${value / 1000}s`;
+  return String(value);
+}

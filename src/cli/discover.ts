@@ -1,0 +1,90 @@
+/** Finding a cluster: by an admin address, by its coordinator, or by the members that run on this machine. */
+import { hostPortOf } from "../base/host-port.ts";
+import type { Status } from "../admin/status.ts";
+import { livingMembers, runFolder, type MemberRecord } from "../member/records.ts";
+import { Link } from "../peer/link.ts";
+import { Failure } from "./failure.ts";
+import { clusterSecret } from "./secret.ts";
+
+export interface WhereOptions {
+  readonly admin?: string | undefined;
+  readonly coordinator?: string | undefined;
+  readonly cluster?: string | undefined;
+  readonly secretFile?: string | undefined;
+}
+
+/** A member that answers, and how to ask it. */
+export interface Contact {
+  readonly status: Status;
+  /** GET from its admin port. */
+  readonly get: (path: string) => Promise<unknown>;
+}
+
+/** The status of the cluster meant. @throws Failure saying where was looked. */
+export async function contact(where: WhereOptions): Promise<Contact> {
+  if (where.admin !== undefined) {
+    const address = hostPortOf(where.admin.replace(/^http:\/\//, "").replace(/\/$/, ""));
+    if (address === null) throw new Failure(`--admin ${where.admin}: write host:port`, 2);
+    return atAdmin(where.admin.replace(/^http:\/\//, "").replace(/\/$/, ""), null);
+  }
+  if (where.coordinator !== undefined) return atCoordinator(where.coordinator, where);
+  const records = recordsOf(where.cluster);
+  if (records.length === 0) {
+    throw new Failure("no member of a cluster runs on this machine. Start one with `gyre start` or `gyre cluster`, or name one elsewhere with --admin HOST:PORT or --coordinator http://HOST:PORT");
+  }
+  let last: unknown;
+  for (const record of records) {
+    try {
+      return await atAdmin(record.admin, record.secret);
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw last;
+}
+
+/** Living members on this machine, of the one cluster meant. */
+export function recordsOf(cluster: string | undefined): MemberRecord[] {
+  const records = livingMembers(runFolder(process.env));
+  if (cluster !== undefined) return records.filter((record) => record.cluster === cluster);
+  const names = [...new Set(records.map((record) => record.cluster))];
+  if (names.length > 1) throw new Failure(`several clusters run on this machine (${names.join(", ")}): choose with --cluster NAME`, 2);
+  return records;
+}
+
+async function atAdmin(admin: string, secret: string | null): Promise<Contact> {
+  const token = secret ?? process.env["GYRE_SECRET"] ?? null;
+  const get = async (path: string): Promise<unknown> => {
+    let response: Response;
+    try {
+      response = await fetch(`http://${admin}${path}`, { headers: token === null ? {} : { authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(5000) });
+    } catch (error) {
+      const { cause } = error as { cause?: { code?: string } };
+      throw new Failure(`no member answers at ${admin}: ${cause?.code ?? (error as Error).message}`);
+    }
+    const value = (await response.json()) as { error?: string };
+    if (!response.ok) throw new Failure(`${admin} says: ${value.error ?? response.status}`);
+    return value;
+  };
+  return { status: (await get("/api/status")) as Status, get };
+}
+
+/** Over the peer link, with the secret; then on to an admin port. */
+async function atCoordinator(coordinator: string, where: WhereOptions): Promise<Contact> {
+  const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
+  if (!coordinator.startsWith("http://") || address === null) throw new Failure(`--coordinator ${coordinator}: write http://host:port`, 2);
+  const cluster = where.cluster ?? "gyre";
+  const { secret } = clusterSecret(where.secretFile, cluster, coordinator);
+  const status = await new Promise<Status>((resolve, reject) => {
+    const link = new Link({ cluster, secret, self: "?", expected: null, address, connectMs: 3000 }, {
+      up: () => {
+        link.call("status", null).then((value) => resolve(value as Status), reject).finally(() => link.close());
+      },
+      gone: (reason) => reject(new Failure(`no coordinator answers at ${coordinator}: ${reason}`)),
+      note: () => {},
+    });
+  });
+  const leading = status.members.find(({ leader }) => leader) ?? status.members[0];
+  const admin = leading?.admin ?? "";
+  return { status, get: async (path) => (await atAdmin(admin, secret)).get(path) };
+}

@@ -1,0 +1,92 @@
+/** The command line: what there is, and what each command takes. */
+import { Command, CommanderError } from "commander";
+import { check } from "./check.ts";
+import { cluster, type ClusterOptions } from "./cluster.ts";
+import { withConfigOptions } from "./config-options.ts";
+import { explain } from "./explain.ts";
+import { Failure } from "./failure.ts";
+import { fetchUrl, type FetchOptions } from "./fetch.ts";
+import { ring } from "./ring.ts";
+import { start } from "./start.ts";
+import { status, type StatusOptions } from "./status.ts";
+import { stop } from "./stop.ts";
+import { note } from "./terminal.ts";
+import { version } from "./version.ts";
+
+const program = new Command("gyre")
+  .description("An HTTP cache that clusters itself: forward and reverse proxy, one URL space over all members.")
+  .version(version, "-V, --version")
+  .showHelpAfterError("(see --help)")
+  .showSuggestionAfterError()
+  .exitOverride()
+  .addHelpText(
+    "after",
+    `
+Examples:
+  gyre start                                    one member, forward proxy on 127.0.0.1:8080
+  gyre start --origin http://localhost:3000     one member, reverse proxy before that origin
+  gyre cluster --members 3                      three members on this machine; Ctrl-C ends them
+  gyre fetch http://example.com/ -v             through the leader; says what the cache did
+  gyre status --watch                           members, leader, shares, hit ratios
+
+Exit codes: 0 done, 1 failed, 2 asked wrongly. Settings: flag, else GYRE_* variable, else --config file.`,
+  );
+
+withConfigOptions(program.command("start").description("start one member: alone, or joining others with --coordinator")).action(start);
+
+withConfigOptions(program.command("cluster").description("start several members on this machine"), ["name", "weight"])
+  .option("-n, --members <N>", "how many", "3")
+  .option("-d, --detach", "go on in the background; `gyre stop` ends it")
+  .option("--demo-origin", "start a small origin too, and print commands to try")
+  .action((options: ClusterOptions) => cluster(options));
+
+program.command("stop").description("end the members of this machine, or those named, cleanly")
+  .argument("[MEMBER...]").option("--cluster <NAME>", "where several clusters run").option("--json", "print JSON").action(stop);
+
+where(program.command("fetch").description("fetch a URL through the cluster's leader").argument("<URL>"))
+  .option("--via <HOST:PORT>", "through this member instead")
+  .option("-i, --include", "print the head instead of the content")
+  .option("-v, --verbose", "say what the cache did")
+  .option("-X, --method <METHOD>", "request method", "GET")
+  .option("-H, --header <LINE...>", 'a request field, "Name: value"')
+  .action((url: string, options: FetchOptions) => fetchUrl(url, options));
+
+where(program.command("status").description("show members, leader, epoch, shares and hit ratios"))
+  .option("--watch", "again every second").option("--json", "print JSON").action((options: StatusOptions) => status(options));
+
+where(program.command("ring").description("show how the key space is shared, or where URLs live").argument("[URL...]"))
+  .option("--json", "print JSON").action(ring);
+
+where(program.command("explain").description("tell where a URL lives, what is stored for it, what the next request would do, and why").argument("<URL>"))
+  .option("--json", "print JSON").action(explain);
+
+program.command("check").description("validate a configuration file, with file:line for each problem")
+  .argument("[FILE]").option("--json", "print JSON").action(check);
+
+for (const command of program.commands) command.exitOverride().showHelpAfterError("(see --help)");
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** Options that say which cluster is meant. */
+function where(command: Command): Command {
+  return command
+    .option("--admin <HOST:PORT>", "ask this member's admin port")
+    .option("--coordinator <WHERE>", "ask the coordinator at http://HOST:PORT")
+    .option("--cluster <NAME>", "the cluster's name, where several run here")
+    .option("--secret-file <FILE>", "the cluster's secret, to ask other machines");
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof Failure) {
+    if (error.message !== "") note(`gyre: ${error.message}`);
+    return error.exitCode;
+  }
+  if ((error as NodeJS.ErrnoException).code === "EPIPE") return 0;
+  note(`gyre: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  return 1;
+}

@@ -1,0 +1,40 @@
+/** The cluster's secret: given, found beside a member of this machine, or made up for a cluster that begins. */
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { hostPortOf, isLoopbackHost } from "../base/host-port.ts";
+import { livingMembers, runFolder } from "../member/records.ts";
+import { Failure } from "./failure.ts";
+
+/** Shorter ones can be guessed from a recorded handshake. */
+const charactersMin = 16;
+
+export interface FoundSecret {
+  readonly secret: string;
+  readonly from: "given" | "found" | "generated";
+}
+
+/** `coordinator`: the address of an embedded coordinator elsewhere, or null where the cluster begins here. */
+export function clusterSecret(secretFile: string | undefined, cluster: string, coordinator: string | null): FoundSecret {
+  const given = process.env["GYRE_SECRET"] ?? (secretFile === undefined ? undefined : readSecret(secretFile));
+  if (given !== undefined) {
+    const secret = given.trim();
+    if (secret.length < charactersMin) throw new Failure(`the secret has fewer than ${charactersMin} characters: make one with \`openssl rand -hex 32\``, 2);
+    return { secret, from: "given" };
+  }
+  if (coordinator === null) return { secret: randomBytes(24).toString("base64url"), from: "generated" };
+  const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
+  const found = livingMembers(runFolder(process.env)).find((record) => {
+    const peer = hostPortOf(record.peer);
+    return record.cluster === cluster && peer?.port === address?.port && address !== null && (peer!.host === address.host || (isLoopbackHost(peer!.host) && isLoopbackHost(address.host)));
+  });
+  if (found !== undefined) return { secret: found.secret, from: "found" };
+  throw new Failure(`${coordinator} asks for the cluster's secret: give it with --secret-file FILE or GYRE_SECRET`, 2);
+}
+
+function readSecret(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new Failure(`--secret-file ${file} cannot be read: ${(error as Error).message}`, 2);
+  }
+}

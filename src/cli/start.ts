@@ -1,0 +1,91 @@
+/** `gyre start`: one member, until it is told to stop. */
+import { randomBytes } from "node:crypto";
+import { asError, background } from "../base/background.ts";
+import type { Config } from "../config/schema.ts";
+import { RunningMember } from "../member/member.ts";
+import { processMarkOf, runFolder, writeFarewell, writeRecord } from "../member/records.ts";
+import { StartError } from "../member/start-error.ts";
+import { createLog } from "../telemetry/log.ts";
+import { configOf } from "./config-options.ts";
+import { Failure } from "./failure.ts";
+import { clusterSecret } from "./secret.ts";
+import { note, styled } from "./terminal.ts";
+import { version } from "./version.ts";
+
+export async function start(options: Readonly<Record<string, unknown>>): Promise<void> {
+  const config = configOf(options);
+  const embedded = config.coordinator === "embedded";
+  const { secret, from } = clusterSecret(config["secret-file"], config.cluster, embedded ? null : config.coordinator);
+  const name = config.name ?? (embedded ? "m1" : `m-${randomBytes(2).toString("hex")}`);
+  const log = createLog({ member: name, level: config["log-level"], format: config["log-format"], terminal: process.stdout.isTTY === true });
+  const folder = runFolder(process.env);
+  const member = makeMember({ config, name, secret, log, version });
+  let stopping = false;
+
+  const stop = async (reason: string): Promise<void> => {
+    if (stopping) {
+      log.warn({ kind: "stop" }, "stopped without waiting");
+      process.exit(1);
+    }
+    stopping = true;
+    log.info({ kind: "stop", reason }, reason);
+    const { cut } = await member.stop(config["drain-limit"]);
+    writeFarewell(folder, { name, pid: process.pid, drained: cut === 0, cut });
+    process.exit(0);
+  };
+  const stopSoon = (reason: string): void =>
+    background(stop(reason), (error) => {
+      log.fatal({ kind: "stop", err: error }, error.message);
+      process.exit(1);
+    });
+  process.on("SIGTERM", () => stopSoon("SIGTERM"));
+  process.on("SIGINT", () => stopSoon("SIGINT"));
+  process.on("SIGHUP", () => reload(member, options, log));
+  if (process.send !== undefined && process.env["GYRE_DETACHED"] === undefined) process.on("disconnect", () => stopSoon("whoever started this member is gone"));
+  process.on("uncaughtException", (error) => {
+    log.fatal({ kind: "bug", err: error }, `bug: ${error.message}`);
+    log.flush(() => process.exit(70));
+  });
+
+  let addresses;
+  try {
+    addresses = await member.start();
+  } catch (error) {
+    if (error instanceof StartError || /^the name /.test(asError(error).message)) throw new Failure(asError(error).message);
+    throw error;
+  }
+  writeRecord(folder, {
+    cluster: config.cluster, name, pid: process.pid, processMark: processMarkOf(process.pid), ...addresses, coordinator: member.coordinatorAddress,
+    hostsCoordinator: member.hostsCoordinator, secret, startedMs: member.startedMs,
+  });
+  if (process.send === undefined) greet(name, config, addresses, from === "generated" ? secret : null);
+  else process.send({ kind: "ready", name, ...addresses });
+}
+
+function makeMember(options: ConstructorParameters<typeof RunningMember>[0]): RunningMember {
+  try {
+    return new RunningMember(options);
+  } catch (error) {
+    if (error instanceof StartError) throw new Failure(error.message, 2);
+    throw error;
+  }
+}
+
+function reload(member: RunningMember, options: Readonly<Record<string, unknown>>, log: ReturnType<typeof createLog>): void {
+  try {
+    const kept = member.reload(configOf(options));
+    log.info({ kind: "reload", kept }, kept.length === 0 ? "configuration reloaded" : `configuration reloaded; ${kept.join(", ")} change only with a restart`);
+  } catch (error) {
+    log.error({ kind: "reload", err: asError(error) }, `the configuration was not reloaded: ${asError(error).message}`);
+  }
+}
+
+function greet(name: string, config: Config, { listen, peer, admin }: { listen: string; peer: string; admin: string }, secret: string | null): void {
+  const scheme = config["tls-cert"] !== undefined || config.tls !== undefined ? "https" : "http";
+  const forward = config.forward ?? (config.origin === undefined && config.routes === undefined);
+  note(`${styled("bold", `gyre ${name}`)} is ready`);
+  note(`  proxy  ${scheme}://${listen}   ${forward ? `try: curl -x ${scheme}://${listen} http://example.com/ -i` : `try: curl ${scheme}://${listen}/ -i`}`);
+  note(`  peer   http://${peer}   another member: gyre start --coordinator http://${peer} --listen 127.0.0.1:0 --peer 127.0.0.1:0 --admin 127.0.0.1:0`);
+  note(`  admin  http://${admin}   try: gyre status`);
+  if (secret !== null) note(`  secret ${secret}   members on other machines need it (GYRE_SECRET); those on this machine find it`);
+}

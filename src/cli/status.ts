@@ -1,0 +1,53 @@
+/** `gyre status`: the cluster as a member sees it, each member's own figures beside it. */
+import type { MemberStatus, SelfStatus, Status } from "../admin/status.ts";
+import { bytesText } from "../base/sizes.ts";
+import { contact, type WhereOptions } from "./discover.ts";
+import { percent, say, sayJson, styled, table } from "./terminal.ts";
+
+export interface StatusOptions extends WhereOptions {
+  readonly json?: boolean;
+  readonly watch?: boolean;
+}
+
+export async function status(options: StatusOptions): Promise<void> {
+  if (options.watch !== true) return show(options);
+  for (;;) {
+    const text = await rendered(options).catch((error: Error) => error.message);
+    process.stdout.write(process.stdout.isTTY === true ? `\x1b[2J\x1b[H${text}\n` : `${text}\n`);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+async function show(options: StatusOptions): Promise<void> {
+  if (options.json === true) {
+    const { status: found } = await contact(options);
+    sayJson(found);
+  } else say(await rendered(options));
+}
+
+async function rendered(options: WhereOptions): Promise<string> {
+  const { status: found } = await contact(options);
+  const selves = await Promise.all(found.members.map((member) => selfOf(member)));
+  return statusText(found, selves);
+}
+
+/** What the member says of itself, or null where it does not answer. */
+async function selfOf({ admin }: MemberStatus): Promise<SelfStatus | null> {
+  try {
+    return (await contact({ admin })).status.self;
+  } catch {
+    return null; // It is being shown as unreachable: that is the answer.
+  }
+}
+
+export function statusText(found: Status, selves: readonly (SelfStatus | null)[]): string {
+  const head = `cluster ${styled("bold", found.cluster)}   epoch ${found.epoch}   leader ${found.leader ?? "none"}   coordinator ${found.coordinator} (session ${found.session})`;
+  const rows = found.members.map((member, index) => {
+    const self = selves[index] ?? null;
+    return [
+      member.name, member.state, member.leader ? "leads" : "", percent(member.share), self?.hitRatio == null ? "-" : percent(self.hitRatio),
+      self === null ? "-" : String(self.requests), self === null ? "-" : bytesText(self.store.bytes), member.listen, member.peer, member.admin, String(member.pid),
+    ];
+  });
+  return `${head}\n\n${table(["MEMBER", "STATE", "ROLE", "SHARE", "HITS", "REQUESTS", "STORED", "PROXY", "PEER", "ADMIN", "PID"], rows)}`;
+}

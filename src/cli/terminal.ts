@@ -1,0 +1,35 @@
+/** What commands print: tables with aligned columns, colours only where somebody looks. */
+import { styleText } from "node:util";
+
+type Style = Parameters<typeof styleText>[0];
+
+/** Text in a style, plain where standard output is no terminal or NO_COLOR is set. */
+export function styled(style: Style, text: string): string {
+  return process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined ? styleText(style, text) : text;
+}
+
+export function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** For people only: progress and hints, never part of what a script reads. */
+export function note(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+export function sayJson(value: unknown): void {
+  say(JSON.stringify(value, null, 2));
+}
+
+/** Rows under a heading; columns whose cells are all numbers or percentages stand to the right. */
+export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = heading.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)));
+  const numeric = heading.map((_, column) => rows.length > 0 && rows.every((row) => /^[-+]?[\d.,]+( ?[%×]| [KMGT]?B)?$|^-$/.test(row[column] ?? "")));
+  const line = (cells: readonly string[]): string =>
+    cells.map((cell, column) => (numeric[column] === true ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))).join("  ").trimEnd();
+  return [styled("bold", line(heading)), ...rows.map(line)].join("\n");
+}
+
+export function percent(fraction: number, digits = 1): string {
+  return `${(fraction * 100).toFixed(digits)}%`;
+}

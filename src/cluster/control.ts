@@ -1,0 +1,128 @@
+/**
+ * The control plane of one member: its session, its announcement, and, while it leads, the publishing of views. The data
+ * plane hears of it only through the views it hands out.
+ */
+import { background } from "../base/background.ts";
+import type { Coordinator, SessionState } from "../coordination/port.ts";
+import { viewOf, type Member, type PublishedView, type View } from "../ring/view.ts";
+import { nextView } from "./next-view.ts";
+
+export interface ControlEvents {
+  /** A newer view stands. */
+  view(view: View): void;
+  session(state: SessionState, reason: string): void;
+  leading(term: number | null): void;
+  failed(error: Error): void;
+}
+
+export class Control {
+  readonly #coordinator: Coordinator;
+  readonly #cluster: string;
+  readonly #events: ControlEvents;
+  #member: Member;
+  #view: PublishedView | null = null;
+  #term: number | null = null;
+  #announced: readonly Member[] = [];
+  #epochFloor = 0;
+  #publishing = false;
+  #again = false;
+  #waiting: { readonly until: (view: PublishedView) => boolean; readonly done: () => void }[] = [];
+
+  constructor(cluster: string, member: Member, coordinator: Coordinator, events: ControlEvents) {
+    this.#cluster = cluster;
+    this.#member = member;
+    this.#coordinator = coordinator;
+    this.#events = events;
+  }
+
+  get view(): PublishedView | null {
+    return this.#view;
+  }
+
+  get session(): SessionState {
+    return this.#coordinator.state;
+  }
+
+  get leads(): boolean {
+    return this.#coordinator.acting() !== null;
+  }
+
+  /** Joins, and resolves when a view that holds this member has arrived. */
+  async join(): Promise<void> {
+    const inView = this.#until(({ members }) => members.some(({ name, startedMs }) => name === this.#member.name && startedMs === this.#member.startedMs));
+    await this.#coordinator.join(this.#member, {
+      session: (state, reason) => this.#events.session(state, reason),
+      members: (members, epochFloor) => {
+        this.#announced = members;
+        this.#epochFloor = Math.max(this.#epochFloor, epochFloor);
+        this.#lead();
+      },
+      leading: (term) => {
+        this.#term = term;
+        this.#events.leading(term);
+        this.#lead();
+      },
+      view: (view) => this.#follow(view),
+    });
+    await inView;
+  }
+
+  /** Announces the drain and resolves when the view shows it, or after `limitMs` where nobody can publish it. */
+  async drain(limitMs: number): Promise<void> {
+    this.#member = { ...this.#member, state: "draining" };
+    const shown = this.#until(({ members }) => members.some(({ name, state }) => name === this.#member.name && state === "draining"));
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, limitMs);
+    });
+    background(this.#coordinator.announce(this.#member), (error) => this.#events.failed(error));
+    await Promise.race([shown, limit]);
+    clearTimeout(timer);
+  }
+
+  async leave(): Promise<void> {
+    await this.#coordinator.leave();
+  }
+
+  #follow(view: PublishedView): void {
+    if (this.#view !== null && view.epoch <= this.#view.epoch) return;
+    this.#view = view;
+    this.#epochFloor = Math.max(this.#epochFloor, view.epoch);
+    this.#events.view(viewOf(view));
+    this.#waiting = this.#waiting.filter(({ until, done }) => {
+      if (!until(view)) return true;
+      done();
+      return false;
+    });
+  }
+
+  #until(until: (view: PublishedView) => boolean): Promise<void> {
+    return new Promise((done) => this.#waiting.push({ until, done }));
+  }
+
+  /** Publishes what should stand, one at a time. */
+  #lead(): void {
+    if (this.#term === null || this.#coordinator.acting() !== this.#term) return;
+    if (this.#publishing) {
+      this.#again = true;
+      return;
+    }
+    const next = nextView(this.#cluster, this.#view, this.#announced, this.#member.name, this.#epochFloor);
+    if (next === null || next.members.length === 0) return;
+    this.#publishing = true;
+    background(
+      this.#coordinator.publish(next, this.#term).then((result) => {
+        this.#publishing = false;
+        if (result === "published") this.#follow(next);
+        if (this.#again) {
+          this.#again = false;
+          this.#lead();
+        }
+      }),
+      (error) => {
+        this.#publishing = false;
+        this.#events.failed(error);
+      },
+    );
+  }
+}

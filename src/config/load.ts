@@ -1,0 +1,165 @@
+/** Configuration from flags, GYRE_* variables and a YAML file, in this order of precedence, with errors that name their place. */
+import { readFileSync } from "node:fs";
+import { closest, distance } from "fastest-levenshtein";
+import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from "yaml";
+import type { z } from "zod";
+import { configSchema, flagKeys, type Config } from "./schema.ts";
+
+/** One thing wrong, and where: a file with its line, a variable, a flag. */
+export interface ConfigProblem {
+  readonly where: string;
+  readonly what: string;
+}
+
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(problems: readonly ConfigProblem[]) {
+    super(problems.map(({ where, what }) => `${where}: ${what}`).join("\n"));
+    this.problems = problems;
+  }
+}
+
+export interface ConfigSources {
+  readonly file?: string | undefined;
+  /** By key, as given: text, or a list of texts. */
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Variables of Gyre that are no configuration keys. */
+const otherVariables: ReadonlySet<string> = new Set(["GYRE_CONFIG", "GYRE_SECRET", "GYRE_RUN_DIR", "GYRE_DETACHED", "GYRE_TEST_NO_INSTALL"]);
+const listKeys: ReadonlySet<string> = new Set(["allow", "allow-destination", "trust-forwarded"]);
+
+/** @throws ConfigError with every problem found. */
+export function loadConfig({ file, flags, environment }: ConfigSources): Config {
+  const problems: ConfigProblem[] = [];
+  const places = new Map<string, string>();
+  const merged: Record<string, unknown> = {};
+  const document = file === undefined ? null : readFile(file, problems);
+  for (const [key, value] of Object.entries(document?.values ?? {})) merged[key] = value;
+  for (const [variable, value] of Object.entries(environment)) {
+    if (!variable.startsWith("GYRE_") || otherVariables.has(variable) || value === undefined) continue;
+    const key = variable.slice(5).toLowerCase().replaceAll("_", "-");
+    if (!(flagKeys as readonly string[]).includes(key)) {
+      problems.push({ where: variable, what: `is not a setting${suggestion(key, flagKeys, (name) => `GYRE_${name.toUpperCase().replaceAll("-", "_")}`)}` });
+      continue;
+    }
+    merged[key] = listKeys.has(key) ? value.split(",").filter((part) => part !== "") : value;
+    places.set(key, variable);
+  }
+  for (const [key, value] of Object.entries(flags)) {
+    if (value === undefined) continue;
+    merged[key] = value;
+    places.set(key, `--${key}`);
+  }
+  const parsed = configSchema.safeParse(merged);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) problems.push(...problemsOf(issue, places, document));
+  } else problems.push(...contradictions(parsed.data, places));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return parsed.data!;
+}
+
+/** What each key's value may not be beside another's. */
+function contradictions(config: Config, places: ReadonlyMap<string, string>): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const at = (key: string): string => places.get(key) ?? key;
+  if ((config["tls-cert"] === undefined) !== (config["tls-key"] === undefined)) {
+    problems.push({ where: at("tls-cert"), what: "tls-cert and tls-key go together" });
+  }
+  if (config.origin !== undefined && config.routes !== undefined) {
+    problems.push({ where: at("origin"), what: "origin and routes exclude each other: give the origin as a route" });
+  }
+  if (config["object-max"] > config.memory) problems.push({ where: at("object-max"), what: "object-max is larger than memory" });
+  return problems;
+}
+
+interface ReadDocument {
+  readonly file: string;
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly document: Document;
+  readonly lines: LineCounter;
+}
+
+function readFile(file: string, problems: ConfigProblem[]): ReadDocument | null {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    problems.push({ where: file, what: `cannot be read: ${(error as Error).message}` });
+    return null;
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  for (const error of document.errors) problems.push({ where: `${file}:${lines.linePos(error.pos[0]).line}`, what: error.message });
+  if (document.errors.length > 0) return null;
+  if (document.contents === null) return { file, values: {}, document, lines };
+  if (!isMap(document.contents)) {
+    problems.push({ where: `${file}:1`, what: "must be a map of settings, as in `listen: 127.0.0.1:8080`" });
+    return null;
+  }
+  return { file, values: document.toJS() as Record<string, unknown>, document, lines };
+}
+
+function problemsOf(issue: z.core.$ZodIssue, places: ReadonlyMap<string, string>, document: ReadDocument | null): ConfigProblem[] {
+  const path = issue.path as (string | number)[];
+  if (issue.code === "unrecognized_keys") {
+    const known = knownKeys(path);
+    return issue.keys.map((key) => ({
+      where: place([...path, key], places, document),
+      what: `unknown setting "${[...path, key].join(".")}"${suggestion(key, known, (name) => name)}`,
+    }));
+  }
+  const name = path.length > 0 && places.get(String(path[0])) === undefined ? `${path.join(".")}: ` : "";
+  return [{ where: place(path, places, document), what: `${name}${issue.message}` }];
+}
+
+function place(path: readonly (string | number)[], places: ReadonlyMap<string, string>, document: ReadDocument | null): string {
+  const given = places.get(String(path[0]));
+  if (given !== undefined) return given;
+  if (document === null) return path.join(".") || "configuration";
+  return `${document.file}:${lineOf(path, document)}`;
+}
+
+function lineOf(path: readonly (string | number)[], { document, lines }: ReadDocument): number {
+  let node: unknown = document.contents;
+  let offset = 0;
+  for (const step of path) {
+    if (isMap(node)) {
+      const pair = node.items.find((item) => isPair(item) && isScalar(item.key) && item.key.value === step);
+      if (pair === undefined) break;
+      offset = (pair.key as Node).range?.[0] ?? offset;
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(step)];
+      offset = (node as Node | undefined)?.range?.[0] ?? offset;
+    } else break;
+  }
+  return lines.linePos(offset).line;
+}
+
+function knownKeys(path: readonly (string | number)[]): readonly string[] {
+  let schema: unknown = configSchema;
+  for (const step of path) {
+    schema = inner(schema);
+    const { shape, element } = schema as { shape?: Record<string, unknown>; element?: unknown };
+    schema = typeof step === "number" ? element : shape?.[step];
+  }
+  return Object.keys((inner(schema) as { shape?: object }).shape ?? {});
+}
+
+/** A schema without the optional and default wrappers around it. */
+function inner(schema: unknown): unknown {
+  let current = schema as { unwrap?: () => unknown; def?: { type?: string } };
+  while (current?.def?.type === "optional" || current?.def?.type === "default") current = current.unwrap!() as typeof current;
+  return current;
+}
+
+/** ` (did you mean …?)` where a known name is near. */
+export function suggestion(given: string, known: readonly string[], spelled: (name: string) => string): string {
+  if (known.length === 0) return "";
+  const best = closest(given, known as string[]);
+  return distance(given, best) <= Math.max(2, Math.floor(best.length / 3)) ? ` (did you mean ${spelled(best)}?)` : "";
+}

@@ -1,0 +1,175 @@
+/**
+ * A member's session with an embedded coordinator elsewhere. While the coordinator cannot be reached the session is
+ * suspended: the member goes on with the last view. When it answers again, the session is taken up, or opened anew where
+ * the coordinator does not know it any more.
+ */
+import { randomUUID } from "node:crypto";
+import { background } from "../base/background.ts";
+import { memberOf, publishedViewOf, type Member, type PublishedView } from "../ring/view.ts";
+import { methods, topics } from "./embedded-host.ts";
+import type { Coordinator, CoordinatorEvents, Published, SessionState } from "./port.ts";
+
+/** A connection to the coordinator that can ask and be told; `dial` below makes them. */
+export interface CoordinatorLink {
+  call(method: string, value: unknown, limitMs?: number): Promise<unknown>;
+  close(): void;
+}
+
+export interface LinkListener {
+  up(): void;
+  gone(reason: string): void;
+  note(topic: string, value: unknown): void;
+}
+
+export interface EmbeddedClientOptions {
+  readonly address: string;
+  readonly dial: (listener: LinkListener) => CoordinatorLink;
+  readonly heartbeatMs?: number;
+  readonly redialMs?: number;
+  readonly failed?: (error: Error) => void;
+}
+
+export class EmbeddedClient implements Coordinator {
+  readonly address: string;
+  readonly #options: EmbeddedClientOptions;
+  #events: CoordinatorEvents | null = null;
+  #member: Member | null = null;
+  #session = randomUUID();
+  #state: SessionState = "connecting";
+  #link: CoordinatorLink | null = null;
+  #up = false;
+  #term: number | null = null;
+  #lastEpoch = 0;
+  #failures = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #heart: NodeJS.Timeout | null = null;
+  #joined: { resolve: () => void; reject: (error: Error) => void } | null = null;
+
+  constructor(options: EmbeddedClientOptions) {
+    this.#options = options;
+    this.address = options.address;
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  join(member: Member, events: CoordinatorEvents): Promise<void> {
+    this.#member = member;
+    this.#events = events;
+    this.#heart = setInterval(() => this.#beat(), this.#options.heartbeatMs ?? 1000);
+    return new Promise((resolve, reject) => {
+      this.#joined = { resolve, reject };
+      this.#dial();
+    });
+  }
+
+  async announce(member: Member): Promise<void> {
+    this.#member = member;
+    if (this.#up) await this.#link!.call(methods.announce, { session: this.#session, member });
+  }
+
+  acting(): number | null {
+    return this.#state === "connected" ? this.#term : null;
+  }
+
+  async publish(view: PublishedView, term: number): Promise<Published> {
+    if (!this.#up) return "fenced";
+    return (await this.#link!.call(methods.publish, { session: this.#session, view, term })) === "published" ? "published" : "fenced";
+  }
+
+  async leave(): Promise<void> {
+    const link = this.#up ? this.#link : null;
+    this.#set("closed", "");
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#heart !== null) clearInterval(this.#heart);
+    // The coordinator may be gone: then there is nobody to say goodbye to.
+    if (link !== null) await link.call(methods.leave, { session: this.#session }, 1000).catch(() => null);
+    this.#link?.close();
+  }
+
+  #dial(): void {
+    if (this.#state === "closed") return;
+    this.#link = this.#options.dial({
+      up: () => background(this.#open(), (error) => this.#refused(error)),
+      gone: (reason) => this.#lost(reason),
+      note: (topic, value) => this.#noted(topic, value),
+    });
+  }
+
+  async #open(): Promise<void> {
+    const link = this.#link!;
+    if (this.#state === "suspended") {
+      const { known } = (await link.call(methods.heartbeat, { session: this.#session })) as { known: boolean };
+      if (!known) {
+        this.#set("expired", "the coordinator does not know this session any more");
+        this.#session = randomUUID();
+      }
+    }
+    await link.call(methods.open, { session: this.#session, member: this.#member, lastEpoch: this.#lastEpoch });
+    this.#up = true;
+    this.#failures = 0;
+    this.#set("connected", "");
+    this.#joined?.resolve();
+    this.#joined = null;
+  }
+
+  /** The coordinator answered, but would not have us. */
+  #refused(error: Error): void {
+    if (this.#joined !== null && /^the name /.test(error.message)) {
+      this.#joined.reject(error);
+      this.#joined = null;
+      return;
+    }
+    this.#options.failed?.(error);
+    this.#link?.close();
+  }
+
+  #lost(reason: string): void {
+    this.#up = false;
+    this.#link = null;
+    if (this.#state === "closed") return;
+    if (this.#term !== null) {
+      this.#term = null;
+      this.#events?.leading(null);
+    }
+    if (this.#state === "connected") this.#set("suspended", reason);
+    const wait = Math.random() * Math.min(this.#options.redialMs ?? 1000, 50 * 2 ** Math.min(this.#failures++, 10));
+    this.#timer = setTimeout(() => this.#dial(), wait);
+  }
+
+  #beat(): void {
+    if (!this.#up) return;
+    background(
+      this.#link!.call(methods.heartbeat, { session: this.#session }, 3000).then((answer) => {
+        if ((answer as { known?: boolean } | null)?.known === false && this.#up) {
+          this.#set("expired", "the coordinator gave this session up");
+          this.#session = randomUUID();
+          return this.#open();
+        }
+        return undefined;
+      }),
+      () => this.#link?.close(),
+    );
+  }
+
+  #noted(topic: string, value: unknown): void {
+    if (topic === topics.view) {
+      const view = publishedViewOf(value);
+      if (view === null) return;
+      this.#lastEpoch = Math.max(this.#lastEpoch, view.epoch);
+      this.#events?.view(view);
+    } else if (topic === topics.leading) {
+      this.#term = (value as { term: number }).term;
+      this.#events?.leading(this.#term);
+    } else if (topic === topics.members) {
+      const { members, epochFloor } = value as { members: unknown[]; epochFloor: number };
+      this.#events?.members(members.map(memberOf).filter((member) => member !== null), epochFloor);
+    }
+  }
+
+  #set(state: SessionState, reason: string): void {
+    this.#state = state;
+    this.#events?.session(state, reason);
+  }
+}

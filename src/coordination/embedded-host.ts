@@ -1,0 +1,162 @@
+/**
+ * The embedded coordinator (the "strong master"): hosted by the first member on its peer port. Its own member's session is
+ * local and comes first, so as long as it lives it leads; the others' sessions come over their links.
+ */
+import type { Member, PublishedView } from "../ring/view.ts";
+import { memberOf, publishedViewOf } from "../ring/view.ts";
+import type { Coordinator, CoordinatorEvents, Published, SessionState } from "./port.ts";
+import { Registry, registryTimes, type Changes, type RegistryTimes } from "./registry.ts";
+
+/** The host's end of a link to another member. */
+export interface SessionLink {
+  note(topic: string, value: unknown): void;
+  whenGone(listener: () => void): void;
+}
+
+/** What is told over links, by topic. */
+export const topics = { view: "coordination.view", members: "coordination.members", leading: "coordination.leading" } as const;
+/** What is asked over links, by method. */
+export const methods = {
+  open: "coordination.open", heartbeat: "coordination.heartbeat", announce: "coordination.announce", publish: "coordination.publish",
+  leave: "coordination.leave", view: "coordination.view",
+} as const;
+
+const ownSession = "host";
+
+export class EmbeddedHost implements Coordinator {
+  readonly address: string;
+  readonly #registry: Registry;
+  readonly #links = new Map<string, SessionLink>();
+  readonly #expired: (member: string) => void;
+  readonly #ticker: NodeJS.Timeout;
+  #events: CoordinatorEvents | null = null;
+  #state: SessionState = "connecting";
+
+  constructor(address: string, options: { readonly times?: RegistryTimes; readonly expired?: (member: string) => void } = {}) {
+    this.address = address;
+    this.#registry = new Registry(options.times ?? registryTimes);
+    this.#expired = options.expired ?? (() => {});
+    this.#ticker = setInterval(() => this.#tick(), 200);
+    this.#ticker.unref();
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** Whether a call is the coordinator's to answer. */
+  handles(method: string): boolean {
+    return method.startsWith("coordination.");
+  }
+
+  /** Answers a call from a link. Rejects with a sentence for the caller. */
+  async answer(link: SessionLink, method: string, value: unknown): Promise<unknown> {
+    const { session = "", member, lastEpoch = 0, view, term = 0 } = (value ?? {}) as {
+      session?: string; member?: unknown; lastEpoch?: number; view?: unknown; term?: number;
+    };
+    const now = performance.now();
+    switch (method) {
+      case methods.open: {
+        const announced = memberOf(member);
+        if (announced === null || session.length < 8 || session.length > 100) throw new Error("not a member's announcement");
+        const changes = this.#registry.open(session, announced, lastEpoch, now);
+        if ("refused" in changes) throw new Error(changes.refused);
+        this.#links.set(session, link);
+        link.whenGone(() => {
+          if (this.#links.get(session) !== link) return;
+          this.#links.delete(session);
+          this.#registry.disconnected(session, performance.now());
+        });
+        this.#tell(changes);
+        if (this.#registry.view !== null) link.note(topics.view, this.#registry.view);
+        return { session };
+      }
+      case methods.heartbeat:
+        return { known: this.#registry.heartbeat(session, now) };
+      case methods.announce: {
+        const announced = memberOf(member);
+        if (announced === null) throw new Error("not a member's announcement");
+        if (!this.#registry.has(session)) throw new Error("the session has expired");
+        this.#tell(this.#registry.announce(session, announced));
+        return null;
+      }
+      case methods.publish: {
+        const published = publishedViewOf(view);
+        if (published === null) throw new Error("not a view");
+        return this.#publish(session, published, term);
+      }
+      case methods.leave:
+        this.#links.delete(session);
+        this.#tell(this.#registry.close(session));
+        return null;
+      case methods.view:
+        return this.#registry.view;
+      default:
+        throw new Error(`the coordinator does not know ${method}`);
+    }
+  }
+
+  join(member: Member, events: CoordinatorEvents): Promise<void> {
+    this.#events = events;
+    this.#state = "connected";
+    const changes = this.#registry.open(ownSession, member, 0, performance.now());
+    events.session("connected", "");
+    if (!("refused" in changes)) this.#tell(changes);
+    return Promise.resolve();
+  }
+
+  announce(member: Member): Promise<void> {
+    this.#tell(this.#registry.announce(ownSession, member));
+    return Promise.resolve();
+  }
+
+  acting(): number | null {
+    return this.#state === "connected" && this.#registry.leader?.id === ownSession ? this.#registry.term : null;
+  }
+
+  publish(view: PublishedView, term: number): Promise<Published> {
+    return Promise.resolve(this.#publish(ownSession, view, term));
+  }
+
+  leave(): Promise<void> {
+    clearInterval(this.#ticker);
+    this.#state = "closed";
+    this.#events?.session("closed", "");
+    this.#tell(this.#registry.close(ownSession));
+    this.#events = null;
+    return Promise.resolve();
+  }
+
+  #publish(session: string, view: PublishedView, term: number): Published {
+    const { published, changes } = this.#registry.publish(session, view, term);
+    this.#tell(changes);
+    return published;
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    this.#registry.heartbeat(ownSession, now);
+    const { expired, changes } = this.#registry.expire(now);
+    for (const { id, name } of expired) {
+      this.#links.delete(id);
+      this.#expired(name);
+    }
+    this.#tell(changes);
+  }
+
+  #tell(changes: Changes): void {
+    const { leader, term, members, epochFloor, view } = this.#registry;
+    if (changes.leader && leader !== null) {
+      if (leader.id === ownSession) this.#events?.leading(term);
+      else this.#links.get(leader.id)?.note(topics.leading, { term });
+    }
+    if (changes.members || changes.leader) {
+      if (leader?.id === ownSession) this.#events?.members(members, epochFloor);
+      else if (leader !== null) this.#links.get(leader.id)?.note(topics.members, { members, epochFloor });
+    }
+    if (changes.view && view !== null) {
+      this.#events?.view(view);
+      for (const link of this.#links.values()) link.note(topics.view, view);
+    }
+  }
+}

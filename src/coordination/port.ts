@@ -1,0 +1,39 @@
+/**
+ * The coordination port: what a cluster needs from whoever keeps its members together. Two implementations pass one
+ * contract suite: the embedded coordinator in this folder, and ZooKeeper's.
+ *
+ * A session is what a member holds: connected (what it says counts), suspended (nothing is known: go on with the last
+ * view, lead nothing), expired (its announcement is gone: it joins again as new), closed.
+ */
+import type { Member, PublishedView } from "../ring/view.ts";
+
+export type SessionState = "connecting" | "connected" | "suspended" | "expired" | "closed";
+
+/** What a session tells its member. Each call replaces what was told before. */
+export interface CoordinatorEvents {
+  session(state: SessionState, reason: string): void;
+  /** Everybody announced, and the epoch that the next view must exceed. Only the leader acts on it. */
+  members(members: readonly Member[], epochFloor: number): void;
+  /** This session has been elected for a term, or (null) may act no longer. Terms only grow. */
+  leading(term: number | null): void;
+  view(view: PublishedView): void;
+}
+
+/** `fenced`: another term has begun, or another view has been published: read again before writing again. */
+export type Published = "published" | "fenced";
+
+export interface Coordinator {
+  /** For people: `http://127.0.0.1:8081` or `zookeeper://…`. */
+  readonly address: string;
+  readonly state: SessionState;
+  /** Opens a session, announces the member, and stands for election. Resolves once announced; keeps trying until then. */
+  join(member: Member, events: CoordinatorEvents): Promise<void>;
+  /** Replaces this member's announcement. */
+  announce(member: Member): Promise<void>;
+  /** The term this session may act in at this instant, or null. */
+  acting(): number | null;
+  /** Publishes the next view; its epoch must be one above the last (or above the floor). */
+  publish(view: PublishedView, term: number): Promise<Published>;
+  /** Withdraws the announcement and ends the session. */
+  leave(): Promise<void>;
+}

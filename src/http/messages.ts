@@ -1,0 +1,53 @@
+/** The heads of a request and of a response, as every layer sees them. */
+import type { FieldList } from "./fields.ts";
+
+/** A request's head after the strict parse: nothing in it is ambiguous any more. */
+export interface RequestHead {
+  /** Case-sensitive. RFC 9110 §9.1. */
+  readonly method: string;
+  /** The request target as received, in the form named. RFC 9112 §3.2. */
+  readonly target: string;
+  readonly form: "origin" | "absolute" | "authority" | "asterisk";
+  /** The minor HTTP version: 0 for HTTP/1.0, 1 for HTTP/1.1. */
+  readonly minor: 0 | 1;
+  readonly fields: FieldList;
+}
+
+/** A final or interim response's head. */
+export interface ResponseHead {
+  readonly status: number;
+  readonly fields: FieldList;
+}
+
+/** Methods defined as safe. RFC 9110 §9.2.1; QUERY: RFC 10008. */
+export function isSafe(method: string): boolean {
+  return method === "GET" || method === "HEAD" || method === "OPTIONS" || method === "TRACE" || method === "QUERY";
+}
+
+/** Methods that may be repeated after a lost answer. RFC 9110 §9.2.2. */
+export function isIdempotent(method: string): boolean {
+  return isSafe(method) || method === "PUT" || method === "DELETE";
+}
+
+/** Whether a response to this request with this status has no content, whatever its fields say. RFC 9112 §6.3. */
+export function hasNoContent(method: string, status: number): boolean {
+  return method === "HEAD" || status === 204 || status === 304 || status < 200;
+}
+
+const phrases: Readonly<Record<number, string>> = {
+  100: "Continue", 101: "Switching Protocols", 103: "Early Hints",
+  200: "OK", 201: "Created", 202: "Accepted", 203: "Non-Authoritative Information", 204: "No Content", 205: "Reset Content",
+  206: "Partial Content", 300: "Multiple Choices", 301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified",
+  307: "Temporary Redirect", 308: "Permanent Redirect", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+  405: "Method Not Allowed", 406: "Not Acceptable", 407: "Proxy Authentication Required", 408: "Request Timeout", 409: "Conflict",
+  410: "Gone", 411: "Length Required", 412: "Precondition Failed", 413: "Content Too Large", 414: "URI Too Long",
+  415: "Unsupported Media Type", 416: "Range Not Satisfiable", 417: "Expectation Failed", 421: "Misdirected Request",
+  422: "Unprocessable Content", 425: "Too Early", 426: "Upgrade Required", 428: "Precondition Required", 429: "Too Many Requests",
+  431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway",
+  503: "Service Unavailable", 504: "Gateway Timeout", 505: "HTTP Version Not Supported", 508: "Loop Detected",
+};
+
+/** The reason phrase; only the number means anything. RFC 9110 §15. */
+export function reasonPhrase(status: number): string {
+  return phrases[status] ?? "";
+}

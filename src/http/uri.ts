@@ -1,0 +1,113 @@
+/** http and https URIs in normal form: the identity of a stored response, and what an origin is asked for. RFC 9110 §4.2.3, RFC 3986 §6. */
+
+export interface HttpUri {
+  readonly scheme: "http" | "https";
+  /** Lower case; an IPv6 literal with its brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** Path and query, never empty, never with a fragment. */
+  readonly path: string;
+}
+
+const hostPattern = /^(?:[a-z0-9._~!$&'()*+,;=-]|%[0-9a-f]{2})+$/;
+
+/** `host[:port]` read strictly, or null: user information, empty hosts and odd ports are errors, never repaired. RFC 9110 §4.2.1, §4.2.4. */
+export function authority(text: string, scheme: "http" | "https"): { readonly host: string; readonly port: number } | null {
+  const lower = text.toLowerCase();
+  const bracket = lower.startsWith("[") ? lower.indexOf("]") : -1;
+  if (lower.startsWith("[") && bracket === -1) return null;
+  const colon = lower.indexOf(":", bracket + 1);
+  const host = colon === -1 ? lower : lower.slice(0, colon);
+  const portText = colon === -1 ? "" : lower.slice(colon + 1);
+  if (bracket === -1 ? !hostPattern.test(host) : !isIpv6Literal(host)) return null;
+  if (portText === "") return { host, port: scheme === "http" ? 80 : 443 };
+  if (!/^\d{1,5}$/.test(portText)) return null;
+  const port = Number(portText);
+  return port > 0 && port <= 65_535 ? { host, port } : null;
+}
+
+/** An absolute http or https URI in normal form, or null where it is none. */
+export function httpUri(text: string): HttpUri | null {
+  const match = /^(https?):\/\/([^/?#]+)([/?][^#]*)?$/i.exec(text);
+  if (match === null) return null;
+  const scheme = match[1]!.toLowerCase() as "http" | "https";
+  const place = authority(match[2]!, scheme);
+  const path = normalPath(match[3] ?? "/");
+  return place === null || path === null ? null : { scheme, ...place, path };
+}
+
+/** The URI as text, default ports left out. */
+export function uriText(uri: HttpUri): string {
+  return `${originText(uri)}${uri.path}`;
+}
+
+/** Scheme, host and port: `http://example.com` or `https://example.com:8443`. RFC 6454. */
+export function originText(uri: Pick<HttpUri, "scheme" | "host" | "port">): string {
+  return `${uri.scheme}://${hostText(uri)}`;
+}
+
+/** The Host field value for a URI: without a default port. RFC 9110 §7.2. */
+export function hostText({ scheme, host, port }: Pick<HttpUri, "scheme" | "host" | "port">): string {
+  return port === (scheme === "http" ? 80 : 443) ? host : `${host}:${port}`;
+}
+
+/**
+ * Path and query in normal form: escapes of unreserved characters decoded, the others in upper case, dot segments
+ * removed; null where a character or escape is impossible. The origin is asked for this form too, so that a stored
+ * response is always what the origin gave for the key's own spelling.
+ */
+export function normalPath(text: string): string | null {
+  if (!needsWork.test(text)) return text;
+  if (/[^\x21-\x7e]|#|%(?![0-9a-f]{2})/i.test(text)) return null;
+  const decoded = text.replace(/%([0-9a-f]{2})/gi, (escape, hex: string) => {
+    const character = String.fromCharCode(Number.parseInt(hex, 16));
+    return /[A-Za-z0-9\-._~]/.test(character) ? character : escape.toUpperCase();
+  });
+  const question = decoded.indexOf("?");
+  const path = question === -1 ? decoded : decoded.slice(0, question);
+  const query = question === -1 ? "" : decoded.slice(question);
+  return withoutDotSegments(path === "" ? "/" : path) + query;
+}
+
+/** Characters that may call for a change: a path without them, beginning with "/", is in normal form already. */
+const needsWork = /[^\x21-\x7e]|[#%]|\/\.|^[^/]/;
+
+/** RFC 3986 §5.2.4. */
+function withoutDotSegments(path: string): string {
+  const kept: string[] = [];
+  const segments = path.split("/").slice(1);
+  for (const [index, segment] of segments.entries()) {
+    const last = index === segments.length - 1;
+    if (segment === "." || segment === "..") {
+      if (segment === "..") kept.pop();
+      if (last) kept.push("");
+    } else kept.push(segment);
+  }
+  return `/${kept.join("/")}`;
+}
+
+function isIpv6Literal(host: string): boolean {
+  const inner = host.slice(1, -1);
+  if (!host.endsWith("]") || !/^[0-9a-f:.]+$/.test(inner)) return false;
+  const halves = inner.split("::");
+  if (halves.length > 2) return false;
+  let groups = 0;
+  for (const half of halves) {
+    if (half === "") continue;
+    const parts = half.split(":");
+    for (const [index, part] of parts.entries()) {
+      const dotted = part.includes(".");
+      if (dotted) {
+        if (half !== halves[halves.length - 1] || index !== parts.length - 1 || !isIpv4(part)) return false;
+        groups += 2;
+      } else if (/^[0-9a-f]{1,4}$/.test(part)) groups++;
+      else return false;
+    }
+  }
+  return halves.length === 2 ? groups <= 7 : groups === 8;
+}
+
+function isIpv4(text: string): boolean {
+  const parts = text.split(".");
+  return parts.length === 4 && parts.every((part) => /^(?:0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255);
+}

@@ -1,0 +1,289 @@
+/**
+ * One member, put together: the data plane, the control plane, the ports they listen on, and the order in which all of it
+ * starts, reloads and stops. Nothing else knows all the parts.
+ */
+import { createHmac } from "node:crypto";
+import { asError, background } from "../base/background.ts";
+import { hostPortOf, hostPortText, isLoopbackHost, type HostPort } from "../base/host-port.ts";
+import { AdminServer } from "../admin/admin-server.ts";
+import { Control } from "../cluster/control.ts";
+import { restartKeys, type Config } from "../config/schema.ts";
+import { EmbeddedClient } from "../coordination/embedded-client.ts";
+import { EmbeddedHost } from "../coordination/embedded-host.ts";
+import type { Coordinator } from "../coordination/port.ts";
+import { Networks } from "../origin/destinations.ts";
+import { PeerAcceptor } from "../peer/acceptor.ts";
+import { PeerExchange } from "../peer/peer-exchange.ts";
+import { Link } from "../peer/link.ts";
+import { Peers } from "../peer/peers.ts";
+import { invalidateHere } from "../proxy/invalidate.ts";
+import { Ownership } from "../proxy/ownership.ts";
+import type { Plane } from "../proxy/plane.ts";
+import { Recorder } from "../proxy/recorder.ts";
+import { serve } from "../proxy/serve.ts";
+import { Uncacheable } from "../proxy/uncacheable.ts";
+import { viewOfOne, type Member, type View } from "../ring/view.ts";
+import { MemoryStore } from "../store/memory-store.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { listenFailure, WireServer } from "../wire/server.ts";
+import { StartError } from "./start-error.ts";
+import { accessLine } from "./access-line.ts";
+import { buildRouting, identitiesOf, tlsOf, type BuiltRouting } from "./routing.ts";
+import { wireLimitsOf } from "./wire-limits.ts";
+
+export interface MemberOptions {
+  readonly config: Config;
+  readonly name: string;
+  readonly secret: string;
+  readonly log: Logger;
+  readonly version: string;
+}
+
+/** Where a running member listens. */
+export interface Addresses {
+  readonly listen: string;
+  readonly peer: string;
+  readonly admin: string;
+}
+
+export type MemberState = "starting" | "ready" | "draining" | "stopped";
+
+export class RunningMember {
+  state: MemberState = "starting";
+  readonly startedMs: number = Date.now();
+  readonly name: string;
+  readonly #options: MemberOptions;
+  #config: Config;
+  readonly #log: Logger;
+  readonly #plane: Plane;
+  #built: BuiltRouting;
+  readonly #tls: ReturnType<typeof tlsOf>;
+  readonly #wire: WireServer;
+  readonly #acceptor: PeerAcceptor;
+  readonly #admin: AdminServer;
+  #coordinator: Coordinator | null = null;
+  #host: EmbeddedHost | null = null;
+  #control: Control | null = null;
+  #addresses: Addresses | null = null;
+  #stopping: Promise<{ readonly cut: number }> | null = null;
+
+  /** @throws StartError where the configuration cannot work on this machine. */
+  constructor(options: MemberOptions) {
+    const { config, name, secret, log } = options;
+    this.#options = options;
+    this.#config = config;
+    this.#log = log;
+    this.name = name;
+    refuseOpenProxy(config);
+    try {
+      this.#built = buildRouting(config);
+      this.#tls = tlsOf(config);
+    } catch (error) {
+      throw new StartError(asError(error).message);
+    }
+    const failed = (error: Error): void => log.error({ kind: "failure", err: error }, error.message);
+    const recorder = new Recorder();
+    setAccessLog(recorder, config, log);
+    this.#plane = {
+      self: name,
+      cdnId: `gyre-${createHmac("sha256", secret).update("cdn-loop").digest("hex").slice(0, 10)}`,
+      viaLine: `via: 1.1 ${name} (gyre)\r\n`,
+      objectBytesMax: config["object-max"],
+      view: viewOfOne(config.cluster, this.#announcement({ listen: "", peer: "", admin: "" }, "active")),
+      routing: this.#built.routing,
+      store: new MemoryStore(config.memory),
+      peers: new Peers({
+        cluster: config.cluster, secret, self: name,
+        changed: (member, reachable, reason) => log.info({ kind: "peer", peer: member, reachable, reason }, reachable ? `${member} is reachable` : `${member} is not reachable: ${reason}`),
+      }),
+      flights: new Map(),
+      uncacheable: new Uncacheable(),
+      ownership: new Ownership(name),
+      recorder,
+      nowSeconds: () => Date.now() / 1000,
+      failed,
+    };
+    const allowed = new Networks(config.allow);
+    this.#wire = new WireServer({
+      listen: hostPortOf(config.listen)!,
+      limits: wireLimitsOf(config),
+      tls: this.#tls,
+      proxyProtocol: config["proxy-protocol"],
+      admits: (address) => isThisMachine(address) || allowed.has(address),
+      isLocal: isThisMachine,
+      handle: (exchange) => serve(this.#plane, exchange),
+      refused: ({ status, reason }, client) => {
+        recorder.counts.refused++;
+        log.debug({ kind: "refused", client: client.address, status, reason }, `refused: ${reason}`);
+      },
+      bug: failed,
+    });
+    this.#acceptor = new PeerAcceptor({
+      listen: hostPortOf(config.peer)!, cluster: config.cluster, secret, self: name,
+      handle: (exchange) => serve(this.#plane, exchange, exchange instanceof PeerExchange && exchange.forward),
+      answer: (link, method, value) => this.#answer(link, method, value),
+      refused: (address, reason) => log.warn({ kind: "peer", address, reason }, `a link from ${address} was refused: ${reason}`),
+    });
+    this.#admin = new AdminServer({ listen: hostPortOf(config.admin)!, secret, member: this, plane: this.#plane, version: options.version, failed });
+  }
+
+  get addresses(): Addresses {
+    return this.#addresses ?? { listen: this.#config.listen, peer: this.#config.peer, admin: this.#config.admin };
+  }
+
+  get control(): Control | null {
+    return this.#control;
+  }
+
+  get coordinatorAddress(): string {
+    return this.#coordinator?.address ?? this.#config.coordinator;
+  }
+
+  get hostsCoordinator(): boolean {
+    return this.#host !== null;
+  }
+
+  get cluster(): string {
+    return this.#config.cluster;
+  }
+
+  /** Listens, joins, and resolves when clients can be served. @throws StartError with a sentence for the operator. */
+  async start(): Promise<Addresses> {
+    const peer = await listening(() => this.#acceptor.listen(), "the peer port", this.#config.peer);
+    const admin = await listening(() => this.#admin.listen(), "the admin port", this.#config.admin);
+    const listen = await listening(() => this.#wire.listen(), "the proxy", this.#config.listen);
+    this.#addresses = { listen: hostPortText(listen), peer: hostPortText(peer), admin: hostPortText(admin) };
+    const coordinator = this.#openCoordinator(peer);
+    this.#coordinator = coordinator;
+    const member = this.#announcement(this.#addresses, "active");
+    this.#control = new Control(this.#config.cluster, member, coordinator, {
+      view: (view) => this.#follow(view),
+      session: (state, reason) => this.#log.info({ kind: "session", state, reason }, `session ${state}${reason === "" ? "" : `: ${reason}`}`),
+      leading: (term) => this.#log.info({ kind: "leader", term }, term === null ? "leads no longer" : `leads (term ${term})`),
+      failed: (error) => this.#log.warn({ kind: "coordination", err: error }, error.message),
+    });
+    await this.#control.join();
+    this.state = "ready";
+    this.#log.info({ kind: "start", ...this.#addresses }, `ready: proxy ${this.#addresses.listen}, peer ${this.#addresses.peer}, admin ${this.#addresses.admin}`);
+    return this.#addresses;
+  }
+
+  /** Takes up a changed configuration. @returns what cannot change without a restart. @throws Error where it cannot work; the old one stays. */
+  reload(config: Config): readonly string[] {
+    refuseOpenProxy({ ...config, listen: this.#config.listen });
+    const identities = identitiesOf(config);
+    const built = buildRouting(config);
+    if (this.#tls !== null && identities !== null) {
+      this.#tls.replace(identities);
+      this.#wire.updateTls(this.#tls);
+    }
+    const old = this.#built;
+    this.#built = built;
+    this.#plane.routing = built.routing;
+    setAccessLog(this.#plane.recorder, config, this.#log);
+    this.#log.level = config["log-level"];
+    // Fetches under way end on the old clients; nobody begins another there.
+    setTimeout(() => background(old.close(), this.#plane.failed), 60_000).unref();
+    const kept = restartKeys.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(this.#config[key]));
+    this.#config = { ...config, ...Object.fromEntries(kept.map((key) => [key, this.#config[key]])) } as Config;
+    return kept;
+  }
+
+  /** Leaves in order: no longer ready, no longer an owner, answers in progress ended, session closed. */
+  stop(limitMs: number): Promise<{ readonly cut: number }> {
+    this.#stopping ??= this.#stop(limitMs);
+    return this.#stopping;
+  }
+
+  async #stop(limitMs: number): Promise<{ readonly cut: number }> {
+    this.state = "draining";
+    this.#log.info({ kind: "drain" }, "draining");
+    await this.#control?.drain(Math.min(1000, limitMs));
+    const cut = await this.#wire.close(limitMs);
+    await this.#control?.leave();
+    this.#plane.peers.close();
+    await this.#acceptor.close();
+    await this.#admin.close();
+    await this.#built.close();
+    this.state = "stopped";
+    this.#log.info({ kind: "stop", cut }, cut === 0 ? "drained and left" : `left; ${cut} connections cut at the limit`);
+    return { cut };
+  }
+
+  #follow(view: View): void {
+    this.#plane.ownership.follow(view);
+    this.#plane.view = view;
+    this.#plane.peers.follow(view.members);
+    this.#log.info({ kind: "view", epoch: view.epoch, leader: view.leader, members: view.members.map(({ name }) => name) }, `epoch ${view.epoch}: ${view.members.length} members, ${view.leader} leads`);
+  }
+
+  #announcement(addresses: Addresses, state: Member["state"]): Member {
+    const { weight, zone } = this.#config;
+    return { name: this.name, ...addresses, pid: process.pid, weight, zone, state, tls: this.#tls !== null, startedMs: this.startedMs };
+  }
+
+  #openCoordinator(peer: HostPort): Coordinator {
+    const { coordinator, cluster } = this.#config;
+    const { secret } = this.#options;
+    if (coordinator === "embedded") {
+      this.#host = new EmbeddedHost(`http://${hostPortText(peer)}`, {
+        expired: (member) => this.#log.warn({ kind: "expired", member }, `the session of ${member} has expired`),
+      });
+      return this.#host;
+    }
+    const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
+    if (address === null) throw new StartError(`--coordinator ${coordinator}: write http://host:port of the coordinating member's peer port`);
+    return new EmbeddedClient({
+      address: coordinator,
+      dial: (listener) => new Link({ cluster, secret, self: this.name, expected: null, address }, listener),
+      failed: (error) => this.#log.warn({ kind: "coordination", err: error }, `the coordinator refused: ${error.message}`),
+    });
+  }
+
+  async #answer(link: Parameters<EmbeddedHost["answer"]>[0], method: string, value: unknown): Promise<unknown> {
+    if (this.#host?.handles(method) === true) return this.#host.answer(link, method, value);
+    switch (method) {
+      case "invalidate": {
+        const { keys } = (value ?? {}) as { keys?: unknown };
+        if (!Array.isArray(keys) || !keys.every((key) => typeof key === "string")) throw new Error("invalidate needs keys");
+        invalidateHere(this.#plane, keys);
+        return { dropped: true };
+      }
+      case "status":
+        return this.#admin.status();
+      default:
+        throw new Error(`${this.name} does not know ${method}`);
+    }
+  }
+}
+
+/** Listening beyond loopback without saying for whom makes an open proxy, which strangers find within hours. */
+function refuseOpenProxy(config: Config): void {
+  const { host } = hostPortOf(config.listen)!;
+  const reverseOnly = !(config.forward ?? (config.origin === undefined && (config.routes ?? []).length === 0));
+  if (isLoopbackHost(host) || config.allow.length > 0) return;
+  throw new StartError(
+    `--listen ${config.listen} is open to other machines, and nothing says who may use it.\n` +
+      (reverseOnly
+        ? "Name the clients with --allow, for instance --allow 0.0.0.0/0 for a public reverse proxy."
+        : "An open forward proxy is found and misused within hours. Name its clients with --allow CIDR, for instance --allow 10.0.0.0/8."),
+  );
+}
+
+function isThisMachine(address: string): boolean {
+  return address === "::1" || address.startsWith("127.");
+}
+
+function setAccessLog(recorder: Recorder, config: Config, log: Logger): void {
+  const mode = config["access-log"];
+  recorder.sample = mode.startsWith("1/") ? Number(mode.slice(2)) : 1;
+  recorder.log = mode === "off" ? null : (record) => log.info(accessLine(record), `${record.method} ${record.uri} ${record.status} ${record.outcome}`);
+}
+
+async function listening(listen: () => Promise<HostPort>, what: string, address: string): Promise<HostPort> {
+  try {
+    return await listen();
+  } catch (error) {
+    throw new StartError(listenFailure(error as NodeJS.ErrnoException, what, hostPortOf(address)!));
+  }
+}

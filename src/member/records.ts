@@ -1,0 +1,103 @@
+/**
+ * What runs on this machine: each member leaves a record while it lives, so that `gyre status` finds a cluster without
+ * being told and `gyre stop` ends exactly what was started. Records hold the secret: the folder is for this user alone.
+ */
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+
+export interface MemberRecord {
+  readonly cluster: string;
+  readonly name: string;
+  readonly pid: number;
+  /** The kernel's start mark of the process, "" where the system gives none: a reused pid has another. */
+  readonly processMark: string;
+  readonly listen: string;
+  readonly peer: string;
+  readonly admin: string;
+  readonly coordinator: string;
+  readonly hostsCoordinator: boolean;
+  readonly secret: string;
+  readonly startedMs: number;
+}
+
+/** How a member ended. */
+export interface Farewell {
+  readonly name: string;
+  readonly pid: number;
+  readonly drained: boolean;
+  /** Connections cut when the limit had passed. */
+  readonly cut: number;
+}
+
+/** The folder of records: GYRE_RUN_DIR, else the user's runtime folder, else one in the temporary folder. */
+export function runFolder(environment: Readonly<Record<string, string | undefined>>): string {
+  const given = environment["GYRE_RUN_DIR"];
+  const runtime = environment["XDG_RUNTIME_DIR"];
+  const folder = given ?? (runtime === undefined ? join(tmpdir(), `gyre-${userInfo().uid}`) : join(runtime, "gyre"));
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (given === undefined) chmodSync(folder, 0o700);
+  return folder;
+}
+
+export function writeRecord(folder: string, record: MemberRecord): void {
+  const file = join(folder, `member-${record.pid}.json`);
+  writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+/** Replaces a member's record by the way it ended. */
+export function writeFarewell(folder: string, farewell: Farewell): void {
+  writeFileSync(join(folder, `left-${farewell.pid}.json`), JSON.stringify(farewell), { mode: 0o600 });
+  rmSync(join(folder, `member-${farewell.pid}.json`), { force: true });
+}
+
+/** Takes a farewell away, or null where the member said none. */
+export function takeFarewell(folder: string, pid: number): Farewell | null {
+  const file = join(folder, `left-${pid}.json`);
+  const farewell = readJson(file) as Farewell | null;
+  rmSync(file, { force: true });
+  return farewell;
+}
+
+/** Records of members that live; those of processes that died without a word are cleared away. */
+export function livingMembers(folder: string): MemberRecord[] {
+  const living: MemberRecord[] = [];
+  for (const name of readdirSync(folder)) {
+    if (!/^member-\d+\.json$/.test(name)) continue;
+    const record = readJson(join(folder, name)) as MemberRecord | null;
+    if (record !== null && isAlive(record)) living.push(record);
+    else rmSync(join(folder, name), { force: true });
+  }
+  return living.sort((a, b) => a.startedMs - b.startedMs || a.name.localeCompare(b.name));
+}
+
+/** Whether the very process that wrote the record runs: its pid, and its start mark where the system tells one. */
+export function isAlive({ pid, processMark }: Pick<MemberRecord, "pid" | "processMark">): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false; // The kernel's way to say that there is no such process, or none of ours.
+  }
+  return processMark === "" || processMark === processMarkOf(pid);
+}
+
+/** Field 22 of /proc/PID/stat, the start time in clock ticks; "" elsewhere. */
+export function processMarkOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // A zombie has ended: it only waits for its parent to notice.
+    return fields[0] === "Z" ? "zombie" : (fields[19] ?? "");
+  } catch {
+    return ""; // No /proc on this system.
+  }
+}
+
+function readJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as unknown;
+  } catch {
+    return null; // Gone, or half-written by a process that was killed: either way there is no record.
+  }
+}

@@ -1,0 +1,119 @@
+/** From the configuration to what the data plane routes by. Made anew on every reload, with its origin clients. */
+import { readFileSync } from "node:fs";
+import type { CachingConfig, Config, RouteConfig } from "../config/schema.ts";
+import { Networks } from "../origin/destinations.ts";
+import { healthRules, OriginChoice } from "../origin/origin-choice.ts";
+import { OriginClient, originSettings, type OriginSettings } from "../origin/origin-client.ts";
+import type { Routing } from "../proxy/plane.ts";
+import { cachingRules, type CachingRules, type Route } from "../proxy/routes.ts";
+import { TlsIdentities, type Identity } from "../wire/tls-identities.ts";
+
+export interface BuiltRouting {
+  readonly routing: Routing;
+  readonly close: () => Promise<void>;
+}
+
+/** @throws Error where a certificate file cannot be read. */
+export function buildRouting(config: Config): BuiltRouting {
+  const clients: OriginClient[] = [];
+  const base = settingsOf(config, {});
+  const allowed = config["allow-destination"].length > 0 ? new Networks(config["allow-destination"]) : null;
+  const common = cachingOf(config.caching, cachingRules);
+  const given: readonly RouteConfig[] = config.routes ?? (config.origin === undefined ? [] : [{ origin: config.origin, "host-field": config["host-field"] }]);
+  const routes = given.map((route, index): Route => {
+    const client = new OriginClient({ inner: true, allowed: null, configured: true }, settingsOf(config, route));
+    clients.push(client);
+    const origins = route.origins ?? [route.origin!];
+    return {
+      name: `${route.host ?? "*"}${route.path ?? "/"}#${index}`,
+      host: route.host ?? null,
+      path: route.path ?? "/",
+      origins: new OriginChoice(origins, { failuresMax: route["rest-after"] ?? healthRules.failuresMax, restMs: route["rest-for"] ?? healthRules.restMs }),
+      hostField: hostFieldOf(route["host-field"], origins[0]!),
+      client,
+      caching: cachingOf(route.caching, common),
+    };
+  });
+  const forwards = config.forward ?? routes.length === 0;
+  let forward: Routing["forward"] = null;
+  if (forwards) {
+    const local = new OriginClient({ inner: true, allowed, configured: false }, base);
+    const remote = new OriginClient({ inner: false, allowed, configured: false }, base);
+    clients.push(local, remote);
+    forward = { local, remote, caching: common };
+  }
+  const trusted = new Networks(config["trust-forwarded"]);
+  const ports = config["connect-ports"];
+  return {
+    routing: {
+      routes,
+      forward,
+      trusts: (address) => trusted.has(address),
+      tunnels: { settings: base, ports: ports === "any" ? "any" : new Set(ports.split(",").map(Number)), idleMs: config["tunnel-idle"], allowed },
+    },
+    close: async () => {
+      await Promise.all(clients.map((client) => client.close()));
+    },
+  };
+}
+
+/** The certificates for clients, or null where they speak plainly. @throws Error where one cannot be read. */
+export function identitiesOf(config: Config): readonly Identity[] | null {
+  const list: Identity[] = (config.tls ?? []).map(({ names = [], cert, key }) => ({ names, cert: readText(cert), key: readText(key) }));
+  if (config["tls-cert"] !== undefined) list.unshift({ names: [], cert: readText(config["tls-cert"]), key: readText(config["tls-key"]!) });
+  return list.length === 0 ? null : list;
+}
+
+/** Certificates ready for use, or null. */
+export function tlsOf(config: Config): TlsIdentities | null {
+  const identities = identitiesOf(config);
+  return identities === null ? null : new TlsIdentities(identities);
+}
+
+function settingsOf(config: Config, route: Partial<RouteConfig>): OriginSettings {
+  const ca = route.ca ?? config.ca;
+  return {
+    connectMs: route["connect-timeout"] ?? config["origin-connect-timeout"],
+    headMs: route["head-timeout"] ?? config["origin-head-timeout"],
+    bodyMs: route["body-timeout"] ?? config["origin-body-timeout"],
+    retries: route.retries ?? originSettings.retries,
+    connectionsMax: route.connections ?? originSettings.connectionsMax,
+    verifyTls: route["verify-tls"] ?? config["verify-tls"],
+    ca: ca === undefined ? undefined : readText(ca),
+    resolver: config.resolver,
+  };
+}
+
+function cachingOf(config: CachingConfig | undefined, base: CachingRules): CachingRules {
+  if (config === undefined) return base;
+  const query = config["query-select"] !== undefined
+    ? { select: new Set(config["query-select"]) }
+    : config["query-ignore"] !== undefined ? { ignore: new Set(config["query-ignore"]) } : base.query;
+  return {
+    freshness: {
+      lifetimeSeconds: config.freshness ?? base.freshness.lifetimeSeconds,
+      defaultSeconds: config["default-freshness"] ?? base.freshness.defaultSeconds,
+    },
+    negativeSeconds: config["negative-freshness"] ?? base.negativeSeconds,
+    graceSeconds: config.grace ?? base.graceSeconds,
+    cookies: config.cookies ?? base.cookies,
+    store: config.store ?? base.store,
+    honourReload: config["honour-reload"] ?? base.honourReload,
+    query,
+    keyFields: config["key-fields"] ?? base.keyFields,
+  };
+}
+
+/** An https origin serves many names and wants its own; a plain one behind us is usually set up for the site's. */
+function hostFieldOf(given: string | undefined, origin: string): Route["hostField"] {
+  if (given === undefined) return origin.startsWith("https:") ? "origin" : "preserve";
+  return given === "preserve" || given === "origin" ? given : { name: given };
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+}

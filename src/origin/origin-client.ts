@@ -1,0 +1,200 @@
+/**
+ * Requests to origins, through undici: heads re-serialised from parsed requests, responses checked where the library
+ * does not, errors as data, a retry of what may be retried on a connection nobody used before.
+ */
+import type { Duplex, Readable } from "node:stream";
+import { Agent, type Dispatcher } from "undici";
+import type { FieldList } from "../http/fields.ts";
+import { isIdempotent } from "../http/messages.ts";
+import { guardedConnector, type ConnectOptions, type ConnectPolicy } from "./connector.ts";
+import { originError, OriginError } from "./origin-error.ts";
+
+/** Time-outs and retries of one origin, or of all that a forward proxy reaches. */
+export interface OriginSettings extends ConnectOptions {
+  /** Until the response head has come. */
+  readonly headMs: number;
+  /** The longest silence inside a response's content. */
+  readonly bodyMs: number;
+  readonly retries: number;
+  readonly connectionsMax: number;
+}
+
+export const originSettings: OriginSettings = {
+  connectMs: 5_000, headMs: 60_000, bodyMs: 60_000, retries: 1, connectionsMax: 256, verifyTls: true,
+};
+
+export interface OriginRequest {
+  /** Scheme, host and port to connect to. */
+  readonly origin: string;
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+  /** With Host, without framing and connection fields. */
+  readonly fields: FieldList;
+  readonly body: Readable | null;
+  /** Ask for a protocol switch, by name. */
+  readonly upgrade?: string;
+}
+
+/** The fetch's listener. After `failed` or `end` nothing follows. */
+export interface OriginHandler {
+  interim(status: number, fields: FieldList): void;
+  /** `inner`: the address was a loopback or private one. */
+  head(status: number, fields: FieldList, inner: boolean): void;
+  data(chunk: Buffer): void;
+  end(trailers: FieldList): void;
+  failed(error: OriginError): void;
+  switched?(fields: FieldList, socket: Duplex): void;
+}
+
+/** A fetch under way. */
+export interface Fetch {
+  pause(): void;
+  resume(): void;
+  cancel(): void;
+}
+
+/** Largest head of a response, in bytes. */
+const headBytesMax = 64 * 1024;
+
+export class OriginClient {
+  readonly #settings: OriginSettings;
+  readonly #agent: Agent;
+  readonly #fresh: Agent;
+  /** Origins once found at a loopback or private address. undici does not show a response's socket; once inside, always inside errs on the safe side. */
+  readonly #insideOrigins = new Set<string>();
+
+  constructor(policy: ConnectPolicy, settings: OriginSettings) {
+    this.#settings = settings;
+    const connect = guardedConnector(policy, settings, (origin) => this.#insideOrigins.add(origin));
+    const options = { connect, connections: settings.connectionsMax, headersTimeout: settings.headMs, bodyTimeout: settings.bodyMs, maxHeaderSize: headBytesMax };
+    this.#agent = new Agent({ ...options, pipelining: 1, keepAliveTimeout: 10_000 });
+    // Retries go out on connections that nobody has used: pipelining 0 means no keep-alive.
+    this.#fresh = new Agent({ ...options, pipelining: 0 });
+  }
+
+  fetch(request: OriginRequest, handler: OriginHandler): Fetch {
+    return new Attempts(request, handler, this.#settings, this.#agent, this.#fresh, this.#insideOrigins);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#agent.destroy(), this.#fresh.destroy()]);
+  }
+}
+
+/** One fetch with its retries. */
+class Attempts implements Fetch {
+  readonly #request: OriginRequest;
+  readonly #handler: OriginHandler;
+  readonly #retries: number;
+  readonly #fresh: Agent;
+  readonly #insideOrigins: ReadonlySet<string>;
+  #controller: Dispatcher.DispatchController | null = null;
+  #tries = 0;
+  #cancelled = false;
+  #paused = false;
+
+  constructor(request: OriginRequest, handler: OriginHandler, settings: OriginSettings, agent: Agent, fresh: Agent, insideOrigins: ReadonlySet<string>) {
+    this.#request = request;
+    this.#handler = handler;
+    this.#fresh = fresh;
+    this.#insideOrigins = insideOrigins;
+    // What has a body cannot be sent twice: it is streamed.
+    this.#retries = request.body === null && isIdempotent(request.method) ? settings.retries : 0;
+    this.#send(agent);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#controller?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#controller?.resume();
+  }
+
+  cancel(): void {
+    if (this.#cancelled) return;
+    this.#cancelled = true;
+    this.#controller?.abort(new Error("nobody waits for it any more"));
+    this.#request.body?.destroy();
+  }
+
+  #send(agent: Agent): void {
+    const { origin, method, path, fields, body, upgrade } = this.#request;
+    const place = origin.slice(origin.indexOf("//") + 2);
+    let answering = false;
+    let ended = false;
+    const failed = (cause: unknown): void => {
+      if (ended || this.#cancelled) return;
+      ended = true;
+      const error = originError(cause, place, answering);
+      if (error.retriable && this.#tries++ < this.#retries) this.#send(this.#fresh);
+      else this.#handler.failed(error);
+    };
+    const handler: Dispatcher.DispatchHandler = {
+      onRequestStart: (controller) => {
+        this.#controller = controller;
+        if (this.#cancelled) controller.abort(new Error("nobody waits for it any more"));
+      },
+      onRequestUpgrade: (controller, _status, headers, socket) => {
+        ended = true;
+        if (this.#cancelled) socket.destroy();
+        else this.#handler.switched?.(rawFields(controller, headers), socket);
+      },
+      onResponseStart: (controller, status, headers) => {
+        const received = rawFields(controller, headers);
+        if (status < 200) {
+          if (!this.#cancelled) this.#handler.interim(status, received);
+          return;
+        }
+        const odd = oddResponse(status, received);
+        if (odd !== null) {
+          controller.abort(new OriginError("head", "BAD_RESPONSE", `${place} sent ${odd}`, 502, false));
+          return;
+        }
+        answering = true;
+        if (!this.#cancelled) this.#handler.head(status, received, this.#insideOrigins.has(origin));
+        if (this.#paused) controller.pause();
+      },
+      onResponseData: (_controller, chunk) => {
+        if (!this.#cancelled && !ended) this.#handler.data(chunk);
+      },
+      onResponseEnd: (controller, trailers) => {
+        if (ended || this.#cancelled) return;
+        ended = true;
+        this.#handler.end(rawFields(controller, trailers, "rawTrailers"));
+      },
+      onResponseError: (_controller, error) => failed(error),
+    };
+    try {
+      agent.dispatch(
+        { origin, method: method as Dispatcher.HttpMethod, path, headers: [...fields], body, ...(upgrade === undefined ? {} : { upgrade }) },
+        handler,
+      );
+    } catch (error) {
+      failed(error);
+    }
+  }
+}
+
+/** Head faults that undici lets pass: a status that is none, a field value with control characters. */
+function oddResponse(status: number, fields: FieldList): string | null {
+  if (status > 999) return `the status ${status}`;
+  for (let i = 0; i < fields.length; i += 2) {
+    if (/[\0-\x08\x0a-\x1f\x7f]/.test(fields[i + 1]!)) return `a control character in the field ${fields[i]}`;
+  }
+  return null;
+}
+
+/** Fields in the order received and each line by itself, which the parsed object does not keep. */
+function rawFields(controller: Dispatcher.DispatchController, parsed: object, raw: "rawHeaders" | "rawTrailers" = "rawHeaders"): string[] {
+  const lines = (controller as unknown as Record<string, readonly (Buffer | string)[] | null>)[raw];
+  if (lines != null) return lines.map((line, index) => (index % 2 === 0 ? String(line).toLowerCase() : text(line)));
+  return Object.entries(parsed).flatMap(([name, value]: [string, string | string[]]) => [value].flat().flatMap((line) => [name.toLowerCase(), line]));
+}
+
+function text(line: Buffer | string): string {
+  return (typeof line === "string" ? line : line.toString("latin1")).trim();
+}

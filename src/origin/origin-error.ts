@@ -1,0 +1,67 @@
+/** What can go wrong between Gyre and an origin, as data: where it failed, whether another try may help, what to say. */
+
+export type OriginPhase = "refused" | "resolve" | "connect" | "tls" | "head" | "content";
+
+export class OriginError extends Error {
+  override readonly name = "OriginError";
+  readonly phase: OriginPhase;
+  readonly code: string;
+  /** The status to answer with where nothing stored can stand in. RFC 9110 §15.6. */
+  readonly status: 403 | 502 | 503 | 504;
+  /** Nothing of an answer had been received. */
+  readonly retriable: boolean;
+
+  constructor(phase: OriginPhase, code: string, message: string, status: OriginError["status"], retriable: boolean) {
+    super(message);
+    this.phase = phase;
+    this.code = code;
+    this.status = status;
+    this.retriable = retriable;
+  }
+}
+
+/** A destination that policy forbids. */
+export function refusedDestination(host: string, address: string, why: string): OriginError {
+  return new OriginError("refused", "DESTINATION_REFUSED", `${host} (${address}) may not be reached through this proxy: ${why}`, 403, false);
+}
+
+/** Maps whatever the sockets and the client library report. `answering`: the head had arrived already. */
+export function originError(cause: unknown, place: string, answering: boolean): OriginError {
+  const error = rootCause(cause);
+  if (error instanceof OriginError) return error;
+  const code = error.code ?? error.name ?? "UNKNOWN";
+  if (answering) return new OriginError("content", code, `${place} broke off its answer: ${error.message}`, 502, false);
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN" || code === "ENODATA" || code === "ESERVFAIL" || code === "EREFUSED" || code === "EBADNAME" || code === "EDNS") {
+    return new OriginError("resolve", code, `the name of ${place} cannot be resolved (${code})`, code === "EAI_AGAIN" ? 504 : 502, code === "EAI_AGAIN");
+  }
+  if (code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT") {
+    return new OriginError("connect", code, `${place} did not accept a connection in time`, 504, true);
+  }
+  if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT") {
+    return new OriginError("head", code, `${place} did not answer in time`, 504, false);
+  }
+  if (code === "ECONNREFUSED" || code === "EHOSTUNREACH" || code === "ENETUNREACH" || code === "EADDRNOTAVAIL") {
+    return new OriginError("connect", code, `${place} cannot be reached (${code})`, 502, true);
+  }
+  if (/^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|HOSTNAME_MISMATCH)/.test(code)) {
+    return new OriginError("tls", code, `TLS with ${place} failed: ${error.message} (${code})`, 502, false);
+  }
+  if (code === "UND_ERR_SOCKET" || code === "ECONNRESET" || code === "EPIPE") {
+    return new OriginError("head", code, `${place} closed the connection without an answer`, 502, true);
+  }
+  if (code.startsWith("HPE_") || code.startsWith("UND_ERR_")) {
+    return new OriginError("head", code, `${place} sent an answer that is not HTTP: ${error.message}`, 502, false);
+  }
+  return new OriginError("head", code, `${place}: ${error.message}`, 502, false);
+}
+
+function rootCause(cause: unknown): Error & { readonly code?: string } {
+  let error = cause as (Error & { code?: string; cause?: unknown; errors?: unknown[] }) | undefined;
+  for (let depth = 0; depth < 5 && error != null; depth++) {
+    if (error instanceof OriginError) return error;
+    if (Array.isArray(error.errors) && error.errors.length > 0) error = error.errors[0] as typeof error;
+    else if (error.cause instanceof Error) error = error.cause as typeof error;
+    else break;
+  }
+  return error instanceof Error ? error : new Error(String(cause));
+}

@@ -1,0 +1,29 @@
+/**
+ * Proof that both ends of a link know the cluster's secret, without saying it: each signs both nonces and both names, the
+ * dialer first. The two proofs differ in a word, so that neither can be given back as the other.
+ */
+import { createHmac, timingSafeEqual } from "node:crypto";
+
+export const nonceBytes = 24;
+
+export interface Handshake {
+  readonly cluster: string;
+  readonly dialer: string;
+  readonly acceptor: string;
+  readonly dialerNonce: Buffer;
+  readonly acceptorNonce: Buffer;
+}
+
+/** HMAC-SHA-256 by one side over everything that both have said. */
+export function proof(secret: string, side: "dialer" | "acceptor", handshake: Handshake): Buffer {
+  const hmac = createHmac("sha256", secret);
+  for (const part of ["gyre peer link 1", side, handshake.cluster, handshake.dialer, handshake.acceptor]) {
+    hmac.update(`${part.length}:${part}`);
+  }
+  return hmac.update(handshake.dialerNonce).update(handshake.acceptorNonce).digest();
+}
+
+/** Compares in constant time. */
+export function sameProof(one: Buffer, other: Buffer): boolean {
+  return one.length === other.length && timingSafeEqual(one, other);
+}

@@ -1,0 +1,366 @@
+/**
+ * One connection to another member, from the side that dialled it: requests and calls go out, answers come back in any
+ * order. States: dialling → proving → up → gone (docs/peer-protocol.md has the table). A link that is gone fails what it
+ * carried at once and is not used again; whoever owns it dials a new one.
+ */
+import { randomBytes } from "node:crypto";
+import { connect, type Socket } from "node:net";
+import type { HostPort } from "../base/host-port.ts";
+import type { FieldList } from "../http/fields.ts";
+import { fieldsOfText, type PeerRequest, type PeerResponseHandler, type PeerStream } from "./streams.ts";
+import {
+  flagEnd, flagFailed, flagForward, flagLocal, flagPlain, flagSecure, flagUnknownLength, FrameReader, FrameType, FrameWriter, PayloadReader, protocolVersion, type Frame,
+} from "./frames.ts";
+import { nonceBytes, proof, sameProof, type Handshake } from "./handshake.ts";
+
+export interface LinkOptions {
+  readonly cluster: string;
+  readonly secret: string;
+  /** This side's name; a client that is no member calls itself `?`. */
+  readonly self: string;
+  /** The member expected at the address, or null where any of the cluster will do. */
+  readonly expected: string | null;
+  readonly address: HostPort;
+  readonly connectMs?: number;
+  /** Silence after which a ping goes out, and after which the link is given up. */
+  readonly pingMs?: number;
+  readonly silenceMs?: number;
+}
+
+export interface LinkEvents {
+  up(member: string): void;
+  /** Once, with the reason; everything carried has been failed before. */
+  gone(reason: string): void;
+  note(topic: string, value: unknown): void;
+}
+
+interface Call {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** Bytes consumed before the sender is told: fewer frames, still a moving window. */
+const creditBytes = 64 * 1024;
+
+export class Link {
+  state: "dialling" | "proving" | "up" | "gone" = "dialling";
+  /** The member at the other end, once it has proved itself. */
+  member = "";
+  readonly #options: LinkOptions;
+  readonly #events: LinkEvents;
+  readonly #socket: Socket;
+  readonly #out = new FrameWriter();
+  readonly #in = new FrameReader();
+  readonly #streams = new Map<number, OutgoingStream>();
+  readonly #calls = new Map<number, Call>();
+  readonly #nonce = randomBytes(nonceBytes);
+  #handshake: Handshake | null = null;
+  #nextStream = 1;
+  #flushing = false;
+  #heardAt = performance.now();
+  readonly #pinger: NodeJS.Timeout;
+
+  constructor(options: LinkOptions, events: LinkEvents) {
+    this.#options = options;
+    this.#events = events;
+    const { host, port } = options.address;
+    this.#socket = connect({ host, port, noDelay: true });
+    this.#socket.on("connect", () => this.#hello());
+    this.#socket.on("data", (bytes: Buffer) => this.#received(bytes));
+    this.#socket.on("error", (error) => this.#go(error.message));
+    this.#socket.on("close", () => this.#go("the connection was closed"));
+    this.#socket.setTimeout(options.connectMs ?? 2000, () => {
+      if (this.state !== "up") this.#go("no answer in time");
+    });
+    const pingMs = options.pingMs ?? 400;
+    const silenceMs = options.silenceMs ?? 1600;
+    this.#pinger = setInterval(() => {
+      const silence = performance.now() - this.#heardAt;
+      if (silence > silenceMs && this.state === "up") this.#go(`silent for ${Math.round(silence)} ms`);
+      else if (silence > pingMs / 2 && this.state === "up") this.#frame(FrameType.ping, 0, 0);
+    }, pingMs);
+    this.#pinger.unref();
+  }
+
+  get streams(): number {
+    return this.#streams.size;
+  }
+
+  /** Sends a request; the handler hears its answer. The link must be up. */
+  request(request: PeerRequest, handler: PeerResponseHandler): PeerStream {
+    const stream = this.#nextStream++;
+    const out = this.#out;
+    let flags = flagEnd;
+    if (request.local) flags |= flagLocal;
+    if (request.secure) flags |= flagSecure;
+    if (request.plain) flags |= flagPlain;
+    if (request.forward) flags |= flagForward;
+    out.begin(FrameType.request, flags, stream);
+    out.f64(request.epoch);
+    out.u8(1);
+    out.text(request.method);
+    out.text(request.uri);
+    out.text(request.client);
+    out.tail(request.fields.join("\n"));
+    out.end();
+    const outgoing = new OutgoingStream(stream, handler, this);
+    this.#streams.set(stream, outgoing);
+    this.#schedule();
+    return outgoing;
+  }
+
+  /** A question with one answer, both JSON. Rejects with the other side's message, when the link goes, or after `limitMs`. */
+  call(method: string, value: unknown, limitMs = 3000): Promise<unknown> {
+    if (this.state !== "up") return Promise.reject(new Error("the link is not up"));
+    const stream = this.#nextStream++;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#calls.delete(stream);
+        reject(new Error(`no answer to ${method} in ${limitMs} ms`));
+      }, limitMs);
+      this.#calls.set(stream, { resolve, reject, timer });
+      const out = this.#out;
+      out.begin(FrameType.call, 0, stream);
+      out.text(method);
+      out.end(Buffer.from(JSON.stringify(value ?? null)));
+      this.#schedule();
+    });
+  }
+
+  close(): void {
+    this.#go("closed here");
+  }
+
+  credit(stream: number, bytes: number): void {
+    const out = this.#out;
+    out.begin(FrameType.window, 0, stream);
+    out.u32(bytes);
+    out.end();
+    this.#schedule();
+  }
+
+  cancel(stream: number): void {
+    if (this.#streams.delete(stream) && this.state === "up") this.#frame(FrameType.reset, 0, stream);
+  }
+
+  #hello(): void {
+    const out = this.#out;
+    out.begin(FrameType.hello, 0, 0);
+    out.u8(protocolVersion);
+    out.text(this.#options.cluster);
+    out.text(this.#options.self);
+    out.bytes(this.#nonce);
+    out.end();
+    this.state = "proving";
+    this.#schedule();
+  }
+
+  #received(bytes: Buffer): void {
+    this.#heardAt = performance.now();
+    if (!this.#in.feed(bytes, (frame) => this.#take(frame))) this.#go("a frame was too large");
+  }
+
+  #take(frame: Frame): void {
+    if (this.state === "gone") return;
+    if (this.state !== "up") this.#prove(frame);
+    else if (frame.type === FrameType.reply) this.#replied(frame);
+    else if (frame.type === FrameType.note) this.#noted(frame);
+    else if (frame.type === FrameType.ping) this.#frame(FrameType.pong, 0, 0);
+    else if (frame.type === FrameType.goodbye) this.#go("the member is leaving");
+    else this.#streams.get(frame.stream)?.take(frame);
+    // Frames of types not known here are passed over: a newer member may send them.
+  }
+
+  #prove(frame: Frame): void {
+    const reader = new PayloadReader(frame.payload);
+    if (frame.type === FrameType.challenge) {
+      const acceptor = reader.text();
+      const acceptorNonce = Buffer.from(reader.bytes(nonceBytes));
+      const { cluster, self, secret, expected } = this.#options;
+      if (reader.broken) return this.#go("a broken challenge");
+      if (expected !== null && acceptor !== expected) return this.#go(`expected member ${expected}, found ${acceptor}`);
+      this.#handshake = { cluster, dialer: self, acceptor, dialerNonce: this.#nonce, acceptorNonce };
+      const out = this.#out;
+      out.begin(FrameType.proof, 0, 0);
+      out.bytes(proof(secret, "dialer", this.#handshake));
+      out.end();
+      this.#schedule();
+    } else if (frame.type === FrameType.welcome && this.#handshake !== null) {
+      if (!sameProof(reader.rest(), proof(this.#options.secret, "acceptor", this.#handshake))) return this.#go("the member does not know the secret");
+      this.member = this.#handshake.acceptor;
+      this.state = "up";
+      this.#socket.setTimeout(0);
+      this.#events.up(this.member);
+    } else if (frame.type === FrameType.goodbye) this.#go(reader.text() || "refused");
+    else this.#go("an unexpected frame before the handshake's end");
+  }
+
+  #replied(frame: Frame): void {
+    const call = this.#calls.get(frame.stream);
+    if (call === undefined) return;
+    this.#calls.delete(frame.stream);
+    clearTimeout(call.timer);
+    const value = jsonOf(frame.payload);
+    if ((frame.flags & flagFailed) !== 0) call.reject(new Error(String(value)));
+    else call.resolve(value);
+  }
+
+  #noted(frame: Frame): void {
+    const reader = new PayloadReader(frame.payload);
+    const topic = reader.text();
+    if (!reader.broken) this.#events.note(topic, jsonOf(reader.rest()));
+  }
+
+  /** Frees a stream whose answer has ended. */
+  forget(stream: number): void {
+    this.#streams.delete(stream);
+  }
+
+  #frame(type: number, flags: number, stream: number): void {
+    this.#out.begin(type, flags, stream);
+    this.#out.end();
+    this.#schedule();
+  }
+
+  /** All frames of one turn of the event loop leave together: under load that is what makes a hop cheap. */
+  #schedule(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      if (this.state === "gone" || this.#socket.destroyed) return;
+      writeAll(this.#socket, this.#out.take());
+    });
+  }
+
+  #go(reason: string): void {
+    if (this.state === "gone") return;
+    this.state = "gone";
+    clearInterval(this.#pinger);
+    this.#socket.destroy();
+    for (const call of this.#calls.values()) {
+      clearTimeout(call.timer);
+      call.reject(new Error(`the link to ${this.#options.expected ?? "the member"} went: ${reason}`));
+    }
+    this.#calls.clear();
+    const streams = [...this.#streams.values()];
+    this.#streams.clear();
+    for (const stream of streams) stream.failed(reason);
+    this.#events.gone(reason);
+  }
+}
+
+/** One gathered write. */
+export function writeAll(socket: Socket, pieces: readonly Buffer[]): void {
+  if (pieces.length === 1) socket.write(pieces[0]!);
+  else if (pieces.length > 1) {
+    socket.cork();
+    for (const piece of pieces) socket.write(piece);
+    socket.uncork();
+  }
+}
+
+/** What JSON a peer sent, or null where it is none: a peer can be wrong, but never make us throw. */
+export function jsonOf(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString("utf8")) as unknown;
+  } catch {
+    return null; // The only way JSON.parse has to say "not JSON".
+  }
+}
+
+/** The answer to one request, as it comes in. */
+class OutgoingStream implements PeerStream {
+  readonly #stream: number;
+  readonly #handler: PeerResponseHandler;
+  readonly #link: Link;
+  #unacknowledged = 0;
+  #held = false;
+  #over = false;
+
+  constructor(stream: number, handler: PeerResponseHandler, link: Link) {
+    this.#stream = stream;
+    this.#handler = handler;
+    this.#link = link;
+  }
+
+  take(frame: Frame): void {
+    if (this.#over) return;
+    switch (frame.type) {
+      case FrameType.response: {
+        const reader = new PayloadReader(frame.payload);
+        const status = reader.u16();
+        const contentBytes = reader.f64();
+        const fields = reader.bytes(reader.u32());
+        const content = reader.rest();
+        if (reader.broken || status < 200 || status > 999) return this.#break("a broken response frame");
+        const ended = (frame.flags & flagEnd) !== 0;
+        if (ended) this.#finish();
+        this.#handler.head(status, fields, (frame.flags & flagUnknownLength) !== 0 ? null : contentBytes, ended ? content : null);
+        if (!ended && content.length > 0) this.#data(content);
+        break;
+      }
+      case FrameType.interim: {
+        const reader = new PayloadReader(frame.payload);
+        const status = reader.u16();
+        if (!reader.broken && status >= 100 && status < 200) this.#handler.interim(status, fieldsOfText(reader.rest().toString("latin1")));
+        break;
+      }
+      case FrameType.data:
+        this.#data(frame.payload);
+        break;
+      case FrameType.end:
+        this.#finish();
+        this.#handler.end(fieldsOfText(frame.payload.toString("latin1")) satisfies FieldList);
+        break;
+      case FrameType.reset:
+        this.failed("the member broke the answer off");
+        break;
+      default: // A type that only a newer member knows.
+    }
+  }
+
+  failed(reason: string): void {
+    if (this.#over) return;
+    this.#finish();
+    this.#handler.failed(reason);
+  }
+
+  pause(): void {
+    this.#held = true;
+  }
+
+  resume(): void {
+    this.#held = false;
+    this.#acknowledge();
+  }
+
+  cancel(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#link.cancel(this.#stream);
+  }
+
+  #data(content: Buffer): void {
+    this.#unacknowledged += content.length;
+    this.#handler.data(content);
+    this.#acknowledge();
+  }
+
+  #acknowledge(): void {
+    if (this.#held || this.#over || this.#unacknowledged < creditBytes) return;
+    this.#link.credit(this.#stream, this.#unacknowledged);
+    this.#unacknowledged = 0;
+  }
+
+  #break(reason: string): void {
+    this.#link.cancel(this.#stream);
+    this.failed(reason);
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#link.forget(this.#stream);
+  }
+}

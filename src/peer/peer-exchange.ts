@@ -1,0 +1,177 @@
+/** A request that another member has forwarded, answered over its link. Small answers are one frame. */
+import type { FieldList } from "../http/fields.ts";
+import { fieldBlock } from "../http/fields.ts";
+import { hasNoContent } from "../http/messages.ts";
+import { preparedHead, type Client, type Exchange, type PreparedHead } from "../wire/exchange.ts";
+import { flagEnd, flagForward, flagLocal, flagPlain, flagSecure, flagUnknownLength, FrameType, PayloadReader, type Frame, type FrameWriter } from "./frames.ts";
+import { fieldsOfText } from "./streams.ts";
+
+/** The link's side of an exchange. */
+interface AnswerLink {
+  readonly writer: FrameWriter;
+  readonly congested: boolean;
+  schedule(): void;
+  finished(stream: number): void;
+}
+
+/** Content that may be under way on one stream before the other side has to grant more. */
+export const streamWindowBytes: number = 256 * 1024;
+/** Content up to this size goes out in the frame of its head. */
+const joinedBytesMax = 256 * 1024;
+const dataBytesMax = 256 * 1024;
+
+export class PeerExchange implements Exchange {
+  readonly head: Exchange["head"];
+  readonly client: Client;
+  readonly hop = 1;
+  readonly body = null;
+  readonly epoch: number;
+  /** For the forward proxy, not for a route. */
+  readonly forward: boolean;
+  answered = false;
+  closed = false;
+  sentBytes = 0;
+  onDrain: (() => void) | null = null;
+  onClose: (() => void) | null = null;
+  readonly #link: AnswerLink;
+  readonly #stream: number;
+  #window = streamWindowBytes;
+  #silent = false;
+  #finished = false;
+  #wantsRoom = false;
+
+  private constructor(stream: number, link: AnswerLink, head: Exchange["head"], client: Client, epoch: number, forward: boolean) {
+    this.#stream = stream;
+    this.#link = link;
+    this.head = head;
+    this.client = client;
+    this.epoch = epoch;
+    this.forward = forward;
+  }
+
+  /** The exchange of a request frame, or null where it cannot be read. */
+  static of(frame: Frame, link: AnswerLink): PeerExchange | null {
+    const reader = new PayloadReader(frame.payload);
+    const epoch = reader.f64();
+    const hops = reader.u8();
+    const method = reader.text();
+    const target = reader.text();
+    const address = reader.text();
+    const fields = fieldsOfText(reader.rest().toString("latin1"));
+    // A second hop would be a loop: members forward once (design: no loops, no deadlock).
+    if (reader.broken || hops !== 1 || !target.startsWith("http")) return null;
+    const start = target.indexOf("//") + 2;
+    const host = target.slice(start, target.indexOf("/", start));
+    const plain = (frame.flags & flagPlain) !== 0;
+    const client: Client = { address, local: (frame.flags & flagLocal) !== 0, scheme: (frame.flags & flagSecure) !== 0 ? "https" : "http" };
+    return new PeerExchange(frame.stream, link, { method, target, form: "absolute", minor: 1, fields, host, plain }, client, epoch, (frame.flags & flagForward) !== 0);
+  }
+
+  inform(status: number, fields: FieldList): void {
+    if (this.closed || this.answered) return;
+    const { writer } = this.#link;
+    writer.begin(FrameType.interim, 0, this.#stream);
+    writer.u16(status);
+    writer.tail(fields.join("\n"));
+    writer.end();
+    this.#link.schedule();
+  }
+
+  answer(status: number, fields: FieldList, contentBytes: number | null): void {
+    this.beginPrepared(preparedHead(status, fieldBlock(fields), contentBytes), "");
+  }
+
+  beginPrepared(head: PreparedHead, changing: string): void {
+    if (this.closed || this.answered) return;
+    this.answered = true;
+    this.#silent = hasNoContent(this.head.method, head.status);
+    this.#head(head, changing, 0);
+    this.#link.writer.end();
+    this.#link.schedule();
+  }
+
+  answerPrepared(head: PreparedHead, changing: string, content: Buffer | null): void {
+    if (content !== null && content.length > joinedBytesMax) {
+      this.beginPrepared(head, changing);
+      this.write(content);
+      this.end();
+      return;
+    }
+    if (this.closed || this.answered) return;
+    this.answered = true;
+    this.sentBytes = content === null ? 0 : content.length;
+    this.#head(head, changing, flagEnd);
+    this.#link.writer.end(content);
+    this.#finish();
+  }
+
+  write(content: Buffer): boolean {
+    if (this.closed || this.#silent) return true;
+    for (let at = 0; at < content.length; at += dataBytesMax) {
+      const piece = content.subarray(at, at + dataBytesMax);
+      this.#link.writer.begin(FrameType.data, 0, this.#stream);
+      this.#link.writer.end(piece);
+    }
+    this.sentBytes += content.length;
+    this.#window -= content.length;
+    this.#link.schedule();
+    this.#wantsRoom = this.#window <= 0 || this.#link.congested;
+    return !this.#wantsRoom;
+  }
+
+  end(trailers: FieldList = []): void {
+    if (this.closed || this.#finished) return;
+    const { writer } = this.#link;
+    writer.begin(FrameType.end, flagEnd, this.#stream);
+    writer.tail(trailers.join("\n"));
+    writer.end();
+    this.#finish();
+  }
+
+  abort(): void {
+    if (this.closed || this.#finished) return;
+    const { writer } = this.#link;
+    writer.begin(FrameType.reset, 0, this.#stream);
+    writer.end();
+    this.#finish();
+    this.closed = true;
+  }
+
+  takeOver(): null {
+    return null;
+  }
+
+  /** The other side has taken bytes and grants as many more. */
+  grant(bytes: number): void {
+    this.#window += bytes;
+    this.room();
+  }
+
+  room(): void {
+    if (!this.#wantsRoom || this.#window <= 0 || this.#link.congested) return;
+    this.#wantsRoom = false;
+    this.onDrain?.();
+  }
+
+  askerLeft(): void {
+    if (this.closed || this.#finished) return;
+    this.closed = true;
+    this.onClose?.();
+  }
+
+  #head(head: PreparedHead, changing: string, flags: number): void {
+    const { writer } = this.#link;
+    writer.begin(FrameType.response, flags | (head.contentBytes === null ? flagUnknownLength : 0), this.#stream);
+    writer.u16(head.status);
+    writer.f64(head.contentBytes ?? 0);
+    writer.u32(head.lengthAt - head.fieldsAt + changing.length);
+    writer.bytes(head.bytes.subarray(head.fieldsAt, head.lengthAt));
+    writer.tail(changing);
+  }
+
+  #finish(): void {
+    this.#finished = true;
+    this.#link.finished(this.#stream);
+    this.#link.schedule();
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Links to all other members of the view: a few connections each, dialled again when they go. Says at once who can be
+ * reached, which is what the data plane goes by: it does not wait for a session to expire to go round a dead member.
+ */
+import { hostPortOf } from "../base/host-port.ts";
+import type { Member } from "../ring/view.ts";
+import { Link } from "./link.ts";
+import type { PeerRequest, PeerResponseHandler, PeerStream } from "./streams.ts";
+
+export interface PeersOptions {
+  readonly cluster: string;
+  readonly secret: string;
+  readonly self: string;
+  readonly changed?: (member: string, reachable: boolean, reason: string) => void;
+}
+
+/** Connections to one member: more than one, so that one large answer does not stand in the way of all small ones. */
+const linksEach = 2;
+const redialMsMax = 1000;
+
+export class Peers {
+  readonly #options: PeersOptions;
+  readonly #peers = new Map<string, Peer>();
+
+  constructor(options: PeersOptions) {
+    this.#options = options;
+  }
+
+  /** Dials newcomers, drops those that left, follows changed addresses and restarted processes. */
+  follow(members: readonly Member[]): void {
+    const others = new Map(members.filter(({ name }) => name !== this.#options.self).map((member) => [member.name, member]));
+    for (const [name, peer] of this.#peers) {
+      const member = others.get(name);
+      if (member !== undefined && member.peer === peer.address && member.startedMs === peer.startedMs) continue;
+      peer.close();
+      this.#peers.delete(name);
+    }
+    for (const [name, member] of others) {
+      if (!this.#peers.has(name)) this.#peers.set(name, new Peer(member, this.#options));
+    }
+  }
+
+  isUp(name: string): boolean {
+    return this.#peers.get(name)?.link !== null && this.#peers.has(name);
+  }
+
+  /** Sends a request to a member, or null where it cannot be reached now. */
+  request(name: string, request: PeerRequest, handler: PeerResponseHandler): PeerStream | null {
+    return this.#peers.get(name)?.link?.request(request, handler) ?? null;
+  }
+
+  /** Asks a member something; rejects where it cannot be reached. */
+  call(name: string, method: string, value: unknown, limitMs?: number): Promise<unknown> {
+    const link = this.#peers.get(name)?.link ?? null;
+    return link === null ? Promise.reject(new Error(`${name} cannot be reached`)) : link.call(method, value, limitMs);
+  }
+
+  close(): void {
+    for (const peer of this.#peers.values()) peer.close();
+    this.#peers.clear();
+  }
+}
+
+/** The links to one member. */
+class Peer {
+  readonly address: string;
+  readonly startedMs: number;
+  readonly #name: string;
+  readonly #options: PeersOptions;
+  readonly #links: (Link | null)[] = new Array<Link | null>(linksEach).fill(null);
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #next = 0;
+  #closed = false;
+  #failures = 0;
+
+  constructor(member: Member, options: PeersOptions) {
+    this.address = member.peer;
+    this.startedMs = member.startedMs;
+    this.#name = member.name;
+    this.#options = options;
+    for (let slot = 0; slot < linksEach; slot++) this.#dial(slot);
+  }
+
+  /** A link that is up, by turns; null where there is none. */
+  get link(): Link | null {
+    for (let i = 0; i < linksEach; i++) {
+      const link = this.#links[this.#next++ % linksEach]!;
+      if (link?.state === "up") return link;
+    }
+    return null;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    for (const link of this.#links) link?.close();
+  }
+
+  #dial(slot: number): void {
+    const address = hostPortOf(this.address);
+    if (this.#closed || address === null) return;
+    const { cluster, secret, self } = this.#options;
+    this.#links[slot] = new Link({ cluster, secret, self, expected: this.#name, address }, {
+      up: () => {
+        this.#failures = 0;
+        this.#options.changed?.(this.#name, true, "");
+      },
+      gone: (reason) => {
+        this.#links[slot] = null;
+        if (this.link === null && !this.#closed) this.#options.changed?.(this.#name, false, reason);
+        this.#redial(slot);
+      },
+      note: () => {},
+    });
+  }
+
+  #redial(slot: number): void {
+    if (this.#closed) return;
+    const wait = Math.random() * Math.min(redialMsMax, 25 * 2 ** Math.min(this.#failures++, 10));
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.#dial(slot);
+    }, wait);
+    this.#timers.add(timer);
+  }
+}

@@ -1,0 +1,416 @@
+/**
+ * The one fetch for a key, alone or shared. A flight begins with the ticket that needed it; others for the same key join
+ * it, before its head has come or while its content streams, and all are served from its first byte. It stores what may
+ * be stored. Those it cannot serve (the response is not storable, or another variant) start over at once.
+ *
+ * States: waiting (no head yet) → streaming (head known, content arriving) → over. A flight outlives the client that
+ * began it as long as anybody waits.
+ */
+import type { Outcome } from "../http/cache-status.ts";
+import { validationFields } from "../http/conditional.ts";
+import { requestDirectives } from "../http/directives.ts";
+import { fieldBlock, fieldValue, hasField, type FieldList } from "../http/fields.ts";
+import { currentAge } from "../http/freshness.ts";
+import { invalidatedUris } from "../http/invalidation.ts";
+import { isServerError, reuse, staleOnError } from "../http/reuse.ts";
+import type { StoredHead } from "../http/stored-head.ts";
+import { variantOf } from "../http/vary.ts";
+import type { Fetch } from "../origin/origin-client.ts";
+import type { OriginError } from "../origin/origin-error.ts";
+import { Body } from "../store/body.ts";
+import { StoredResponse } from "../store/stored-response.ts";
+import { preparedHead, type PreparedHead } from "../wire/exchange.ts";
+import { deliver, send } from "./deliver.ts";
+import { fetchFor } from "./fetch.ts";
+import { invalidateEverywhere } from "./invalidate.ts";
+import type { Plane } from "./plane.ts";
+import { refuse } from "./refuse.ts";
+import { freshenByHead, freshenStored, judge, passedFields, type Judgement } from "./response-policy.ts";
+import type { Ticket } from "./ticket.ts";
+
+/** Serves a ticket that a flight could not: `alone` without waiting for anybody, `anew` from the start. */
+export type Again = (ticket: Ticket, how: "alone" | "anew") => void;
+
+interface Waiter {
+  readonly ticket: Ticket;
+  readonly again: Again | null;
+  /** Joined an existing flight. */
+  readonly collapsed: boolean;
+}
+
+type Why = NonNullable<Outcome["forward"]>;
+
+/** Room asked of the store at a time for content of unknown length. */
+const reserveStepBytes = 256 * 1024;
+
+export class Flight {
+  readonly #plane: Plane;
+  readonly #first: Ticket;
+  readonly #hash: number;
+  readonly #why: Why;
+  /** What the request was conditional on; empty where it was not. */
+  readonly #validating: readonly StoredResponse[];
+  readonly #flightKey: string | null;
+  readonly #background: boolean;
+  #waiters: Waiter[] = [];
+  #reading = 0;
+  #fetch: Fetch | null = null;
+  #requestSeconds: number;
+  #head: StoredHead | null = null;
+  #judgement: Judgement | null = null;
+  /** For the client that asked first, and for all others: some fields may be for the first alone. */
+  #prepared: PreparedHead | null = null;
+  #shared: PreparedHead | null = null;
+  #method: string;
+  #body: Body | null = null;
+  #inner = false;
+  #reserved = 0;
+  #storing = false;
+  #over = false;
+  /** The key was invalidated after the fetch had begun: what it brings may be old. */
+  #invalidated = false;
+
+  private constructor(first: Ticket, hash: number, why: Why, validating: readonly StoredResponse[], flightKey: string | null, background = false) {
+    this.#plane = first.plane;
+    this.#first = first;
+    this.#hash = hash;
+    this.#why = why;
+    this.#validating = validating;
+    this.#flightKey = flightKey;
+    this.#background = background;
+    this.#requestSeconds = this.#plane.nowSeconds();
+    // A HEAD whose stored response must be validated asks with GET: a 200 then brings the new content, not just its head.
+    this.#method = background || (validating.length > 0 && first.exchange.head.method === "HEAD") ? "GET" : first.exchange.head.method;
+    if (flightKey !== null) this.#plane.flights.set(flightKey, this);
+  }
+
+  /** A miss: joins the flight for the same key and variant, or begins one. */
+  static joinOrBegin(ticket: Ticket, hash: number, why: Why, known: readonly StoredResponse[], again: Again): void {
+    const { plane, exchange, target } = ticket;
+    const { fields } = exchange.head;
+    const flightKey = flightKeyOf(target.key, known, fields);
+    const flying = plane.flights.get(flightKey);
+    if (flying !== undefined && flying.#takes(ticket, again)) return;
+    const joinable = flying === undefined && exchange.head.method === "GET" && !isSelective(fields)
+      && !requestDirectives(fields).has("no-store") && !plane.uncacheable.has(target.key, plane.nowSeconds());
+    // Without a match, the variants' validators can still spare the content. RFC 9111 §4.3.1.
+    const validating = why === "vary-miss" && joinable ? known.filter(({ head, part }) => part === null && fieldValue(head.fields, "etag") !== undefined) : [];
+    new Flight(ticket, hash, why, validating, joinable ? flightKey : null).#begin(ticket, again);
+  }
+
+  /** A fetch that nobody joins. */
+  static alone(ticket: Ticket, hash: number, why: Why, again: Again | null): void {
+    new Flight(ticket, hash, why, [], null).#begin(ticket, again);
+  }
+
+  /** Asks the origin whether a stored response is still right, and answers with it or with what came instead. */
+  static validate(ticket: Ticket, hash: number, stored: StoredResponse, why: Why, again: Again): void {
+    const { plane, target, exchange } = ticket;
+    const flightKey = flightKeyOf(target.key, plane.store.variants(target.key), exchange.head.fields);
+    const flying = plane.flights.get(flightKey);
+    if (flying !== undefined && flying.#takes(ticket, again)) return;
+    const joinable = flying === undefined && exchange.head.method === "GET" && !plane.uncacheable.has(target.key, plane.nowSeconds());
+    new Flight(ticket, hash, why, [stored], joinable ? flightKey : null).#begin(ticket, again);
+  }
+
+  /** The same in the background, once at a time. RFC 5861 §3. */
+  static validateInBackground(ticket: Ticket, hash: number, stored: StoredResponse): void {
+    const { plane, target, exchange } = ticket;
+    const flightKey = flightKeyOf(target.key, plane.store.variants(target.key), exchange.head.fields);
+    if (plane.flights.has(flightKey)) return;
+    new Flight(ticket, hash, "stale", [stored], flightKey, true).#send("validate");
+  }
+
+  /** What this flight brings must not be stored: the key was invalidated. */
+  invalidate(): void {
+    this.#invalidated = true;
+    this.#unlist();
+  }
+
+  // ---- joining ----------------------------------------------------------------------------------------------------
+
+  #takes(ticket: Ticket, again: Again): boolean {
+    if (this.#over || this.#invalidated) return false;
+    const { exchange } = ticket;
+    if (this.#head === null) {
+      this.#await({ ticket, again, collapsed: true });
+      return true;
+    }
+    const now = this.#plane.nowSeconds();
+    const body = this.#body;
+    if (body === null || !body.whole || !this.#storing) return false;
+    const decision = reuse(this.#head, requestDirectives(exchange.head.fields), now, { honourReload: true, graceSeconds: 0 });
+    if (decision.kind !== "hit" || this.#head.variant !== variantOf(this.#head.varyNames, exchange.head.fields)) return false;
+    this.#serve({ ticket, again, collapsed: true }, now);
+    return true;
+  }
+
+  #begin(ticket: Ticket, again: Again | null): void {
+    this.#await({ ticket, again, collapsed: false });
+    this.#send(this.#validating.length > 0 ? "validate" : "plain");
+  }
+
+  #await(waiter: Waiter): void {
+    this.#waiters.push(waiter);
+    const { exchange } = waiter.ticket;
+    exchange.onClose = () => {
+      waiter.ticket.end(false);
+      this.#waiters = this.#waiters.filter((other) => other !== waiter);
+      this.#cancelIfUnwanted();
+    };
+    if (exchange.closed) exchange.onClose();
+  }
+
+  #cancelIfUnwanted(): void {
+    if (this.#over || this.#background || this.#waiters.length > 0 || this.#reading > 0) return;
+    // What is nearly there is worth having: the next client may want it.
+    if (this.#storing && this.#prepared?.contentBytes != null && this.#body!.bytes * 2 > this.#prepared.contentBytes) return;
+    this.#finish();
+    this.#fetch?.cancel();
+    this.#body?.fail();
+  }
+
+  // ---- the fetch --------------------------------------------------------------------------------------------------
+
+  #send(how: "plain" | "validate"): void {
+    const keepConditions = this.#flightKey === null && this.#validating.length === 0;
+    const conditions = how === "validate" ? validationsOf(this.#validating) : keepConditions ? ("kept" as const) : [];
+    this.#requestSeconds = this.#plane.nowSeconds();
+    this.#plane.recorder.counts.originFetches++;
+    this.#fetch = fetchFor(this.#first, this.#method, conditions, {
+      interim: (status, fields) => {
+        for (const { ticket } of this.#waiters) ticket.exchange.inform(status, passedFields(fields));
+      },
+      head: (status, fields, inner) => this.#answered(status, fields, inner, how),
+      data: (chunk) => this.#received(chunk),
+      end: (trailers) => this.#ended(trailers),
+      failed: (error) => this.#failed(error),
+    });
+  }
+
+  #answered(status: number, fields: FieldList, inner: boolean, how: "plain" | "validate"): void {
+    if (this.#over) return;
+    const plane = this.#plane;
+    const times = { requestSeconds: this.#requestSeconds, responseSeconds: plane.nowSeconds() };
+    this.#inner = inner;
+    if (how === "validate" && status === 304) return this.#notModified(fields, times);
+    if (isServerError(status) && this.#serveStale("server-error", status)) {
+      this.#finish();
+      this.#fetch?.cancel();
+      return;
+    }
+    const judgement = judge(this.#first, this.#method, status, fields, times);
+    const { head } = this.#first.exchange;
+    if (this.#method === "HEAD" && status === 200) freshenByHead(this.#first, fields, times);
+    const invalid = invalidatedUris(head.method, this.#first.target.uri, status, fields);
+    if (invalid.length === 0) return this.#streamed(judgement, status);
+    // The answer waits until every owner has heard: whoever sees it must not then see the old response.
+    invalidateEverywhere(plane, invalid, this.#first).then(() => this.#streamed(judgement, status), plane.failed);
+    this.#body = this.#newBody(judgement);
+  }
+
+  /** The head is judged: everybody who waits is served, or told to go on alone. */
+  #streamed(judgement: Judgement, status: number): void {
+    if (this.#over && this.#body?.complete !== true) return;
+    const plane = this.#plane;
+    const now = plane.nowSeconds();
+    this.#head = judgement.head;
+    this.#body ??= this.#newBody(judgement);
+    this.#judgement = judgement;
+    this.#prepared = preparedHead(status, fieldBlock(judgement.passed), judgement.contentBytes);
+    this.#shared = this.#storing ? preparedHead(status, fieldBlock(judgement.head.fields), judgement.contentBytes) : this.#prepared;
+    if (judgement.store) {
+      plane.uncacheable.delete(this.#first.target.key);
+      for (const stored of this.#validating) if (status !== 304) plane.store.discard(stored);
+    } else if (this.#flightKey !== null) {
+      plane.uncacheable.add(this.#first.target.key, now);
+      this.#unlist();
+    }
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    const shareable = this.#storing && reuse(judgement.head, new Map(), now, { honourReload: false, graceSeconds: 0 }).kind === "hit";
+    for (const [index, waiter] of waiters.entries()) {
+      const { ticket, again } = waiter;
+      if (index > 0 && !shareable) again!(ticket, "alone");
+      else if (index > 0 && judgement.head.variant !== variantOf(judgement.head.varyNames, ticket.exchange.head.fields)) again!(ticket, "anew");
+      else {
+        ticket.reason = judgement.store ? ticket.reason : judgement.reason;
+        this.#serve(waiter, now);
+      }
+    }
+  }
+
+  #newBody(judgement: Judgement): Body {
+    const { contentBytes } = judgement;
+    const fits = contentBytes === null || contentBytes <= this.#plane.objectBytesMax;
+    this.#storing = judgement.store && !this.#invalidated && fits && this.#reserve(contentBytes ?? reserveStepBytes);
+    const body = new Body(this.#storing ? "keeping" : "passing", contentBytes);
+    body.source = this.#fetch;
+    return body;
+  }
+
+  #serve({ ticket, collapsed }: Waiter, now: number): void {
+    const { exchange } = ticket;
+    const head = this.#head!;
+    exchange.onClose = null;
+    if (this.#inner && !exchange.client.local && ticket.target.route === null && collapsed) {
+      return refuse(ticket, 403, "loopback and private addresses are open only to clients on this machine");
+    }
+    ticket.outcome = {
+      hit: false, forward: this.#why, forwardStatus: head.status, stored: this.#storing, collapsed,
+      ttlSeconds: this.#storing ? head.lifetime.seconds - currentAge(head, now) : undefined,
+      detail: this.#storing || ticket.reason === this.#why ? undefined : (ticket.reason ?? undefined),
+    };
+    this.#reading++;
+    const left = (): void => {
+      this.#reading--;
+      this.#cancelIfUnwanted();
+    };
+    const prepared = collapsed ? this.#shared! : this.#prepared!;
+    const { contentBytes } = prepared;
+    const selective = this.#storing && (isSelective(exchange.head.fields) || exchange.head.method === "HEAD") && contentBytes !== null;
+    if (selective && head.status === 200) {
+      deliver(ticket, { head, prepared, body: this.#body!, part: null }, now);
+      return left();
+    }
+    ticket.status = head.status;
+    exchange.beginPrepared(prepared, ticket.lines(currentAge(head, now)));
+    send(ticket, this.#body!, 0, null, left);
+  }
+
+  #received(chunk: Buffer): void {
+    const body = this.#body;
+    if (body === null || this.#over) return;
+    this.#plane.recorder.counts.originBytes += chunk.length;
+    if (this.#storing) {
+      const after = body.bytes + chunk.length;
+      if (after > this.#plane.objectBytesMax || (after > this.#reserved && !this.#reserve(reserveStepBytes))) this.#giveUpStoring();
+    }
+    body.append(chunk);
+  }
+
+  #ended(trailers: FieldList): void {
+    if (this.#over) return;
+    const body = this.#body!;
+    body.finish(passedFields(trailers));
+    const stored = this.#storing && !this.#invalidated && this.#head !== null;
+    this.#finish();
+    if (!stored) return;
+    const { plane, target } = this.#first;
+    const response = new StoredResponse({
+      key: target.key, hash: this.#hash, head: this.#head!, body, inner: this.#inner, ownedEpoch: plane.view.epoch, part: this.#judgement!.part,
+    });
+    plane.store.put(response);
+  }
+
+  #failed(error: OriginError): void {
+    if (this.#over) return;
+    this.#plane.recorder.counts.originErrors++;
+    const body = this.#body;
+    if (this.#head !== null) {
+      this.#finish();
+      body?.fail();
+      return;
+    }
+    if (body === null && error.phase !== "refused" && this.#serveStale("unreachable", undefined)) return this.#finish();
+    this.#finish();
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const { ticket } of waiters) {
+      ticket.exchange.onClose = null;
+      ticket.outcome = { hit: false, forward: this.#why, detail: error.code };
+      refuse(ticket, error.status, error.message);
+    }
+  }
+
+  // ---- validation -------------------------------------------------------------------------------------------------
+
+  #notModified(fields: FieldList, times: { requestSeconds: number; responseSeconds: number }): void {
+    const plane = this.#plane;
+    const freshened = freshenStored(this.#first, this.#validating, fields, times, this.#hash);
+    if (freshened === null) {
+      // The 304 speaks of none that was asked about: only the whole response can help. RFC 9111 §4.3.4.
+      this.#send("plain");
+      return;
+    }
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    this.#finish();
+    const now = plane.nowSeconds();
+    for (const { ticket, again, collapsed } of waiters) {
+      const { exchange } = ticket;
+      exchange.onClose = null;
+      if (collapsed && freshened.head.variant !== variantOf(freshened.head.varyNames, exchange.head.fields)) {
+        again!(ticket, "anew");
+        continue;
+      }
+      const ttlSeconds = freshened.head.lifetime.seconds - currentAge(freshened.head, now);
+      ticket.outcome = { hit: true, forward: this.#why, forwardStatus: 304, collapsed, ttlSeconds };
+      deliver(ticket, freshened, now);
+    }
+  }
+
+  /** Answers everybody with what is stored although it is stale, where that is allowed. RFC 9111 §4.2.4, RFC 5861 §4. */
+  #serveStale(failure: "unreachable" | "server-error", status: number | undefined): boolean {
+    const [stored] = this.#validating;
+    if (stored === undefined || this.#why === "vary-miss" || (failure === "server-error" && this.#background)) return false;
+    const now = this.#plane.nowSeconds();
+    const served = this.#waiters.filter(({ ticket }) => staleOnError(stored.head, requestDirectives(ticket.exchange.head.fields), now, failure));
+    if (served.length === 0 && !this.#background) return false;
+    this.#waiters = this.#waiters.filter((waiter) => !served.includes(waiter));
+    for (const { ticket, collapsed } of served) {
+      ticket.exchange.onClose = null;
+      ticket.reason = failure;
+      const ttlSeconds = stored.head.lifetime.seconds - currentAge(stored.head, now);
+      ticket.outcome = { hit: true, forward: "stale", forwardStatus: status, collapsed, ttlSeconds, detail: failure };
+      deliver(ticket, stored, now);
+    }
+    return this.#waiters.length === 0;
+  }
+
+  // ---- the end ----------------------------------------------------------------------------------------------------
+
+  #reserve(bytes: number): boolean {
+    if (!this.#plane.store.reserve(bytes)) return false;
+    this.#reserved += bytes;
+    return true;
+  }
+
+  #giveUpStoring(): void {
+    this.#storing = false;
+    this.#plane.store.release(this.#reserved);
+    this.#reserved = 0;
+    this.#unlist();
+    this.#body!.pass();
+  }
+
+  #unlist(): void {
+    if (this.#flightKey !== null && this.#plane.flights.get(this.#flightKey) === this) this.#plane.flights.delete(this.#flightKey);
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#plane.store.release(this.#reserved);
+    this.#reserved = 0;
+    this.#unlist();
+  }
+}
+
+/** Requests that ask for less than the whole: nobody else can be served with what they bring. */
+function isSelective(fields: FieldList): boolean {
+  return hasField(fields, "range") || hasField(fields, "if-none-match") || hasField(fields, "if-modified-since");
+}
+
+/** Requests that select different variants, as far as is known, do not wait for each other. */
+function flightKeyOf(key: string, known: readonly StoredResponse[], fields: FieldList): string {
+  const [newest] = known;
+  return newest === undefined || newest.head.varyNames.length === 0 ? key : `${key}\n${variantOf(newest.head.varyNames, fields)}`;
+}
+
+/** One condition that covers all of them. RFC 9111 §4.3.1. */
+function validationsOf(validating: readonly StoredResponse[]): string[] {
+  const [only] = validating;
+  if (validating.length === 1) return validationFields(only!.head.fields);
+  return ["if-none-match", validating.map(({ head }) => fieldValue(head.fields, "etag")!).join(", ")];
+}

@@ -1,0 +1,38 @@
+/**
+ * Whether a stored response may be trusted to have heard of every invalidation: only an owner hears of them. A member
+ * that lost a key and got it back may hold a response that was invalidated meanwhile, so it must have owned the key
+ * through every view in between.
+ */
+import { owner } from "../ring/ring.ts";
+import type { View } from "../ring/view.ts";
+import type { StoredResponse } from "../store/stored-response.ts";
+
+/** Views remembered. A stored response not used for longer is validated once. */
+const viewsMax = 16;
+
+export class Ownership {
+  readonly #self: string;
+  #views: View[] = [];
+
+  constructor(self: string) {
+    this.#self = self;
+  }
+
+  follow(view: View): void {
+    this.#views.push(view);
+    if (this.#views.length > viewsMax) this.#views.shift();
+  }
+
+  /** Whether this member has owned the key from the stored response's last use to now; remembers that it has. */
+  unbroken(stored: StoredResponse): boolean {
+    const current = this.#views.at(-1);
+    if (current === undefined || stored.ownedEpoch === current.epoch) return true;
+    const oldest = this.#views[0]!;
+    if (oldest.epoch > stored.ownedEpoch + 1) return false;
+    for (const view of this.#views) {
+      if (view.epoch > stored.ownedEpoch && owner(view.ring, stored.hash).name !== this.#self) return false;
+    }
+    stored.ownedEpoch = current.epoch;
+    return true;
+  }
+}

@@ -1,0 +1,78 @@
+/** What happened to requests, counted and told: plain numbers on the hit path, a log line only where one is wanted. */
+import { outcomeLabel, type Outcome } from "../http/cache-status.ts";
+
+/** A finished request, as the access log tells it. */
+export interface AccessRecord {
+  readonly client: string;
+  readonly method: string;
+  readonly uri: string;
+  readonly status: number;
+  readonly outcome: string;
+  readonly reason: string | null;
+  readonly owner: string;
+  /** 0 at the member that the client spoke to, 1 at one that it forwarded to. */
+  readonly hop: 0 | 1;
+  readonly bytes: number;
+  readonly durationMs: number;
+  readonly complete: boolean;
+}
+
+export interface Counts {
+  hits: number;
+  hitBytes: number;
+  /** Requests handled here, from clients and from members, by outcome; hits of the fast way are in `hits` only. */
+  readonly byOutcome: Map<string, number>;
+  readonly byStatus: Map<number, number>;
+  bytesSent: number;
+  originFetches: number;
+  originErrors: number;
+  originBytes: number;
+  forwarded: number;
+  forwardFailures: number;
+  collapsed: number;
+  refused: number;
+  tunnels: number;
+  /** Upper bounds in ms, with counts of requests that left the fast way. */
+  readonly durations: number[];
+  durationSumMs: number;
+}
+
+export const durationBoundsMs: readonly number[] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000];
+
+export class Recorder {
+  readonly counts: Counts = {
+    hits: 0, hitBytes: 0, byOutcome: new Map(), byStatus: new Map(), bytesSent: 0, originFetches: 0, originErrors: 0, originBytes: 0,
+    forwarded: 0, forwardFailures: 0, collapsed: 0, refused: 0, tunnels: 0, durations: new Array<number>(durationBoundsMs.length + 1).fill(0), durationSumMs: 0,
+  };
+  /** Writes a log line; null where the access log is off. */
+  log: ((record: AccessRecord) => void) | null = null;
+  /** One request in so many is logged. */
+  sample = 1;
+  #seen = 0;
+
+  /** Whether the next request to finish gets a log line: it must then take the way that tells everything of it. */
+  get logsNext(): boolean {
+    return this.log !== null && this.#seen % this.sample === 0;
+  }
+
+  hit(bytes: number): void {
+    this.#seen++;
+    this.counts.hits++;
+    this.counts.hitBytes += bytes;
+  }
+
+  finished(record: Omit<AccessRecord, "outcome">, outcome: Outcome): void {
+    const { counts } = this;
+    const label = outcomeLabel(outcome);
+    counts.byOutcome.set(label, (counts.byOutcome.get(label) ?? 0) + 1);
+    counts.byStatus.set(record.status, (counts.byStatus.get(record.status) ?? 0) + 1);
+    counts.bytesSent += record.bytes;
+    if (outcome.collapsed === true) counts.collapsed++;
+    let bucket = durationBoundsMs.findIndex((bound) => record.durationMs <= bound);
+    if (bucket === -1) bucket = durationBoundsMs.length;
+    counts.durations[bucket]!++;
+    counts.durationSumMs += record.durationMs;
+    if (this.logsNext) this.log!({ ...record, outcome: label });
+    this.#seen++;
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * An exchange whose answer was begun by a member that died, continued by another: the new answer must be the same
+ * representation, its head is not sent again and the bytes already delivered are dropped.
+ */
+import { fieldValue, type FieldList } from "../http/fields.ts";
+import { etagOf } from "../http/validators.ts";
+import type { Exchange, PreparedHead } from "../wire/exchange.ts";
+
+/** What must be the same for two answers to be one. */
+export interface Begun {
+  readonly status: number;
+  readonly etag: string | null;
+  readonly contentBytes: number | null;
+  readonly contentRange: string | undefined;
+}
+
+export class Resumption implements Exchange {
+  readonly #inner: Exchange;
+  readonly #begun: Begun;
+  #delivered = 0;
+  #skip = 0;
+  #answered = false;
+
+  constructor(inner: Exchange, begun: Begun) {
+    this.#inner = inner;
+    this.#begun = begun;
+  }
+
+  /** Whether what another member sends could be joined on: a strong entity tag and a known length. */
+  get resumable(): boolean {
+    return this.#begun.etag !== null && this.#begun.contentBytes !== null && (this.#begun.status === 200 || this.#begun.status === 206);
+  }
+
+  /** Bytes have gone to the client without this object's help. */
+  count(bytes: number): void {
+    if (!this.#answered) this.#delivered += bytes;
+  }
+
+  /** Ready for the next member's answer. */
+  again(): this {
+    this.#answered = false;
+    this.#skip = this.#delivered;
+    return this;
+  }
+
+  get head(): Exchange["head"] {
+    return this.#inner.head;
+  }
+  get client(): Exchange["client"] {
+    return this.#inner.client;
+  }
+  get hop(): 0 | 1 {
+    return this.#inner.hop;
+  }
+  get body(): null {
+    return null;
+  }
+  get answered(): boolean {
+    return this.#answered;
+  }
+  get closed(): boolean {
+    return this.#inner.closed;
+  }
+  get sentBytes(): number {
+    return this.#inner.sentBytes;
+  }
+  get onDrain(): (() => void) | null {
+    return this.#inner.onDrain;
+  }
+  set onDrain(listener: (() => void) | null) {
+    this.#inner.onDrain = listener;
+  }
+  get onClose(): (() => void) | null {
+    return this.#inner.onClose;
+  }
+  set onClose(listener: (() => void) | null) {
+    this.#inner.onClose = listener;
+  }
+
+  inform(): void {}
+
+  answer(_status: number, _fields: FieldList, _contentBytes: number | null): void {
+    // Only our own refusals come this way: they cannot continue anything.
+    this.#answered = true;
+    this.#inner.abort();
+  }
+
+  answerPrepared(head: PreparedHead, changing: string, content: Buffer | null): void {
+    this.beginPrepared(head, changing);
+    if (content !== null) this.write(content);
+    this.end();
+  }
+
+  beginPrepared(head: PreparedHead, _changing: string): void {
+    this.#answered = true;
+    const now = headOfBlock(head.status, head.bytes.subarray(head.fieldsAt, head.lengthAt), head.contentBytes);
+    const same = now.status === this.#begun.status && now.etag === this.#begun.etag && now.contentBytes === this.#begun.contentBytes && now.contentRange === this.#begun.contentRange;
+    if (!same) this.#inner.abort();
+  }
+
+  write(content: Buffer): boolean {
+    const skipped = Math.min(this.#skip, content.length);
+    this.#skip -= skipped;
+    if (skipped === content.length) return true;
+    this.#delivered += content.length - skipped;
+    return this.#inner.write(skipped === 0 ? content : content.subarray(skipped));
+  }
+
+  end(trailers?: FieldList): void {
+    this.#inner.end(trailers);
+  }
+
+  abort(): void {
+    this.#inner.abort();
+  }
+
+  takeOver(): null {
+    return null;
+  }
+}
+
+/** What identifies an answer, read from its field lines. */
+export function headOfBlock(status: number, block: Buffer, contentBytes: number | null): Begun {
+  const fields = block.toString("latin1").split("\r\n").flatMap((line) => {
+    const colon = line.indexOf(": ");
+    return colon === -1 ? [] : [line.slice(0, colon), line.slice(colon + 2)];
+  });
+  const etag = etagOf(fields);
+  return { status, etag: etag === null || etag.weak ? null : etag.opaque, contentBytes, contentRange: fieldValue(fields, "content-range") };
+}

@@ -1,0 +1,155 @@
+/**
+ * One request's way, from its head to its answer. The steps, in order:
+ *
+ *   fast        a plain GET for one fresh stored response that this member owns: answered here, at once
+ *   target      head → URI, cache key, way out             (target.ts)
+ *   tunnel      CONNECT and Upgrade leave HTTP              (tunnel.ts)
+ *   owner       another member's key → one hop there        (hop.ts)
+ *   store       key + head → stored response                (../store)
+ *   reuse       hit | stale-while-revalidate | validate | miss   (../http/reuse.ts)
+ *   flight      the one fetch for this key, alone or joined (flight.ts)
+ *   deliver     content to the asker, with backpressure     (deliver.ts)
+ *
+ * Nothing calls back up, but one: what a flight cannot share starts over here, alone.
+ */
+import { cacheStatus } from "../http/cache-status.ts";
+import { mustAskOrigin } from "../http/conditional.ts";
+import { requestDirectives } from "../http/directives.ts";
+import { hasField } from "../http/fields.ts";
+import { currentAge } from "../http/freshness.ts";
+import { hasLooped } from "../http/loops.ts";
+import { reuse } from "../http/reuse.ts";
+import { keyHash, owner } from "../ring/ring.ts";
+import type { Exchange } from "../wire/exchange.ts";
+import type { StoredResponse } from "../store/stored-response.ts";
+import { deliver } from "./deliver.ts";
+import { Flight } from "./flight.ts";
+import { hop } from "./hop.ts";
+import { partFor } from "./parts.ts";
+import type { Plane } from "./plane.ts";
+import { refuse, refuseEarly } from "./refuse.ts";
+import { targetOf } from "./target.ts";
+import { Ticket } from "./ticket.ts";
+import { connectTunnel, upgrade } from "./tunnel.ts";
+
+/** Answers a client's request, or another member's (`forward` says for which of the proxy's two roles). */
+export function serve(plane: Plane, exchange: Exchange, forward: boolean | null = null): void {
+  if (exchange.head.plain && serveFresh(plane, exchange)) return;
+  const { head } = exchange;
+  if (head.form === "authority") return connectTunnel(plane, exchange);
+  if (head.form === "asterisk") return refuseEarly(plane, exchange, 405, "OPTIONS * asks the proxy itself; ask for a URL");
+  if (hasLooped(head.fields, plane.cdnId)) return refuseEarly(plane, exchange, 508, "this cluster has handled this request before: it would go round for ever");
+  const target = targetOf(exchange, plane.routing, forward);
+  if ("refused" in target) return refuseEarly(plane, exchange, target.refused, target.reason);
+  const ticket = new Ticket(plane, exchange, target);
+  if (hasField(head.fields, "upgrade") && head.method === "GET" && exchange.hop === 0) return upgrade(ticket);
+  if (!isCached(exchange)) return passOn(ticket, "method");
+  const hash = keyHash(target.key);
+  ticket.owner = owner(plane.view.ring, hash).name;
+  if (ticket.owner !== plane.self && exchange.hop === 0) return hop(ticket, hash, () => answerHere(ticket, hash));
+  return answerHere(ticket, hash);
+}
+
+/**
+ * The fast way of a hit. A key of the store is always in normal form, so a target that equals one is in normal form too,
+ * and needs no parsing. What is anything but plain, fresh and ours returns false and takes the whole way.
+ */
+function serveFresh(plane: Plane, exchange: Exchange): boolean {
+  const { head } = exchange;
+  let key: string;
+  if (head.form === "absolute") {
+    if (plane.routing.forward === null && exchange.hop === 0) return false;
+    key = head.target;
+  } else {
+    if (plane.routing.routes.length === 0) return false;
+    key = `${exchange.client.scheme}://${head.host}${head.target}`;
+  }
+  const stored = plane.store.single(key);
+  if (stored === undefined || stored.outdated || stored.part !== null || stored.head.varyNames.length > 0) return false;
+  const now = plane.nowSeconds();
+  if (now >= stored.freshUntil || (stored.inner && !exchange.client.local)) return false;
+  if (stored.ownedEpoch !== plane.view.epoch) return false;
+  const { body } = stored;
+  if (body.segments.length > 1 || plane.recorder.logsNext) return false;
+  const content = body.segments[0] ?? null;
+  exchange.answerPrepared(stored.prepared, hitLines(plane, stored, now), content);
+  plane.store.used(stored);
+  plane.recorder.hit(body.bytes);
+  return true;
+}
+
+/** Age and Cache-Status change once a second; so long the lines are kept. */
+function hitLines(plane: Plane, stored: StoredResponse, now: number): string {
+  const second = Math.floor(now);
+  if (stored.changingSecond === second) return stored.changing;
+  stored.changingSecond = second;
+  const ttlSeconds = stored.freshUntil - second;
+  const age = Math.floor(currentAge(stored.head, second));
+  stored.changing = `age: ${age}\r\ncache-status: ${cacheStatus(plane.self, { hit: true, ttlSeconds })}\r\n${plane.viaLine}`;
+  return stored.changing;
+}
+
+/** Whether a cache has anything to say to the request: everything else passes through. */
+function isCached({ head, body }: Exchange): boolean {
+  return (head.method === "GET" || head.method === "HEAD") && body === null && !mustAskOrigin(head.fields);
+}
+
+/** Answers at the owner (or at whoever stands in for it): from the store, or by a fetch. */
+function answerHere(ticket: Ticket, hash: number, alone = false): void {
+  const { plane, exchange, target } = ticket;
+  const { head } = exchange;
+  const now = plane.nowSeconds();
+  const directives = requestDirectives(head.fields);
+  const all = plane.store.variants(target.key);
+  const selected = plane.store.selected(target.key, head.fields);
+  const stored = selected.find(({ part }) => part === null) ?? partFor(selected, exchange, now);
+  const policy = { honourReload: target.caching.honourReload, graceSeconds: target.caching.graceSeconds };
+
+  if (stored !== undefined) {
+    if (stored.inner && !exchange.client.local && !mayReachInside(ticket)) {
+      return refuse(ticket, 403, "loopback and private addresses are open only to clients on this machine");
+    }
+    const decision = reuse(stored.head, directives, now, policy);
+    ticket.reason = decision.reason;
+    const trusted = !stored.outdated && plane.ownership.unbroken(stored);
+    if (decision.kind !== "validate" && trusted) {
+      plane.store.used(stored);
+      const ttlSeconds = stored.head.lifetime.seconds - currentAge(stored.head, now);
+      ticket.outcome = { hit: true, ttlSeconds };
+      deliver(ticket, stored, now);
+      if (decision.kind === "stale-while-revalidate") Flight.validateInBackground(ticket, hash, stored);
+      return;
+    }
+    if (directives.has("only-if-cached")) return refuse(ticket, 504, "only-if-cached, and what is stored must be validated first");
+    return Flight.validate(ticket, hash, stored, decision.reason.startsWith("request") ? "request" : "stale", again);
+  }
+  if (directives.has("only-if-cached")) {
+    ticket.outcome = { hit: false };
+    return refuse(ticket, 504, "only-if-cached, and nothing is stored");
+  }
+  const why = all.length === 0 ? "uri-miss" : selected.length > 0 ? "partial" : "vary-miss";
+  ticket.reason = why;
+  if (alone) return Flight.alone(ticket, hash, why, again);
+  return Flight.joinOrBegin(ticket, hash, why, all, again);
+
+  /** For those whom a flight turned out not to serve. */
+  function again(other: Ticket, how: "alone" | "anew"): void {
+    answerHere(other, hash, how === "alone");
+  }
+}
+
+/** Sends a request on to the origin, whoever owns its key: its answer is not from a cache, and its content takes one hop less. */
+function passOn(ticket: Ticket, why: "method"): void {
+  const { exchange } = ticket;
+  if (exchange.head.method === "CONNECT") return refuse(ticket, 400, "CONNECT needs host:port");
+  const hops = exchange.head.fields[exchange.head.fields.indexOf("max-forwards") + 1];
+  if (hasField(exchange.head.fields, "max-forwards") && hops === "0" && (exchange.head.method === "OPTIONS" || exchange.head.method === "TRACE")) {
+    return refuse(ticket, exchange.head.method === "OPTIONS" ? 200 : 405, "Max-Forwards ends here");
+  }
+  ticket.reason = why;
+  return Flight.alone(ticket, keyHash(ticket.target.key), mustAskOrigin(exchange.head.fields) ? "request" : "method", null);
+}
+
+function mayReachInside({ target }: Ticket): boolean {
+  return target.route !== null;
+}

@@ -1,0 +1,63 @@
+/** From a request head to what it asks for: the URI in normal form, the cache key, the way out. RFC 9110 §7.1, RFC 9111 §2. */
+import { fieldValue, type FieldList } from "../http/fields.ts";
+import { authority, httpUri, normalPath, uriText, type HttpUri } from "../http/uri.ts";
+import type { Exchange } from "../wire/exchange.ts";
+import type { Routing } from "./plane.ts";
+import { routeOf, type CachingRules, type Route } from "./routes.ts";
+
+export interface Target {
+  readonly uri: HttpUri;
+  /** The URI as text: identity for people. */
+  readonly text: string;
+  readonly key: string;
+  /** Null for the forward proxy. */
+  readonly route: Route | null;
+  readonly caching: CachingRules;
+}
+
+export interface NoTarget {
+  readonly refused: 400 | 404 | 421 | 403;
+  readonly reason: string;
+}
+
+/** What the request is for, or why it cannot be answered. `forward` is known for requests from another member. */
+export function targetOf(exchange: Exchange, routing: Routing, forward: boolean | null): Target | NoTarget {
+  const { head, client } = exchange;
+  const uri = head.form === "absolute" ? httpUri(head.target) : ownUri(head.target, head.host, client.scheme);
+  if (uri === null) return { refused: 400, reason: "the target is not an http or https URI" };
+  const route = forward === true ? null : routeOf(routing.routes, uri);
+  if (route !== null) return target(uri, route, route.caching, exchange);
+  if (routing.forward !== null && (forward ?? head.form === "absolute")) return target(uri, null, routing.forward.caching, exchange);
+  if (routing.routes.length > 0) return { refused: 404, reason: `no route leads to ${uri.host}${uri.path}` };
+  return {
+    refused: 400,
+    reason: "this is a forward proxy: ask it for a whole URL, as in `curl -x http://proxy:port http://example.com/`; `--origin URL` makes it a reverse proxy",
+  };
+}
+
+function target(uri: HttpUri, route: Route | null, caching: CachingRules, exchange: Exchange): Target {
+  const text = uriText(uri);
+  return { uri, text, key: cacheKey(text, uri, caching, exchange.head.fields), route, caching };
+}
+
+/** The primary key: the URI, as the route's configuration narrows or widens it. RFC 9111 §2. */
+export function cacheKey(text: string, uri: HttpUri, { query, keyFields }: CachingRules, requestFields: FieldList): string {
+  let key = text;
+  const question = uri.path.indexOf("?");
+  if (query !== null && question !== -1) {
+    const kept = uri.path.slice(question + 1).split("&").filter((pair) => {
+      const name = pair.split("=", 1)[0]!;
+      return "ignore" in query ? !query.ignore.has(name) : query.select.has(name);
+    });
+    const base = text.slice(0, text.indexOf("?"));
+    key = kept.length === 0 ? base : `${base}?${kept.join("&")}`;
+  }
+  for (const name of keyFields) key += `\n${name}:${fieldValue(requestFields, name) ?? ""}`;
+  return key;
+}
+
+function ownUri(path: string, host: string, scheme: "http" | "https"): HttpUri | null {
+  const place = authority(host === "" ? "localhost" : host, scheme);
+  const normal = normalPath(path);
+  return place === null || normal === null ? null : { scheme, ...place, path: normal };
+}

@@ -1,0 +1,46 @@
+/** A request that has left the fast way: its exchange, where it goes, how it ended. Ends exactly once, whoever ends it. */
+import type { Outcome } from "../http/cache-status.ts";
+import { cacheStatus } from "../http/cache-status.ts";
+import type { Exchange } from "../wire/exchange.ts";
+import type { Plane } from "./plane.ts";
+import type { Target } from "./target.ts";
+
+export class Ticket {
+  readonly plane: Plane;
+  /** Replaced where the answer of a member that died is resumed. */
+  exchange: Exchange;
+  readonly target: Target;
+  readonly startedMs: number = performance.now();
+  outcome: Outcome = { hit: false };
+  reason: string | null = null;
+  status = 0;
+  /** The member that owns the key. */
+  owner: string;
+  #ended = false;
+
+  constructor(plane: Plane, exchange: Exchange, target: Target) {
+    this.plane = plane;
+    this.exchange = exchange;
+    this.target = target;
+    this.owner = plane.self;
+  }
+
+  /** The lines that this member adds to an answer: Age where it is known, Cache-Status, Via. */
+  lines(ageSeconds: number | null): string {
+    const age = ageSeconds === null ? "" : `age: ${Math.max(0, Math.floor(ageSeconds))}\r\n`;
+    return `${age}cache-status: ${cacheStatus(this.plane.self, this.outcome)}\r\n${this.plane.viaLine}`;
+  }
+
+  end(complete: boolean): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { exchange, target, plane } = this;
+    plane.recorder.finished(
+      {
+        client: exchange.client.address, method: exchange.head.method, uri: target.text, status: this.status, reason: this.reason, owner: this.owner,
+        hop: exchange.hop, bytes: exchange.sentBytes, durationMs: performance.now() - this.startedMs, complete,
+      },
+      this.outcome,
+    );
+  }
+}

@@ -1,0 +1,70 @@
+/** A stored response: its head worked out for decisions, its head prepared for the wire, its content, its price in bytes. */
+import { fieldBlock } from "../http/fields.ts";
+import type { StoredHead } from "../http/stored-head.ts";
+import { preparedHead, type PreparedHead } from "../wire/exchange.ts";
+import type { Body } from "./body.ts";
+import type { Evictable } from "./eviction.ts";
+
+/** Bytes that objects, maps and strings cost beside head and content, as measured on a heap of 100,000 stored responses. */
+const overheadBytes = 1600;
+
+export class StoredResponse implements Evictable {
+  readonly key: string;
+  /** The key's position on the ring. */
+  readonly hash: number;
+  head: StoredHead;
+  prepared: PreparedHead;
+  readonly body: Body;
+  /** Fetched from a loopback or private address: not for clients that may not go there. */
+  readonly inner: boolean;
+  /** The part that it is of a whole, for a stored 206. */
+  readonly part: { readonly first: number; readonly last: number; readonly total: number } | null;
+  /** Seconds since the epoch up to which it may answer a request without any directive; 0 where it must be validated first. */
+  freshUntil: number;
+  /** The last epoch in which this member is known to have owned the key without a gap. */
+  ownedEpoch: number;
+  /** Marked out of date by a HEAD or an operator: validate before use. RFC 9111 §4.3.5. */
+  outdated = false;
+  bytes: number;
+  hits = 0;
+  used = false;
+  newer: this | null = null;
+  older: this | null = null;
+  /** The lines that change from second to second, as last written. */
+  changingSecond = -1;
+  changing = "";
+
+  constructor(init: {
+    readonly key: string; readonly hash: number; readonly head: StoredHead; readonly body: Body; readonly inner: boolean;
+    readonly ownedEpoch: number; readonly part?: StoredResponse["part"];
+  }) {
+    this.key = init.key;
+    this.hash = init.hash;
+    this.body = init.body;
+    this.inner = init.inner;
+    this.part = init.part ?? null;
+    this.ownedEpoch = init.ownedEpoch;
+    this.head = init.head;
+    this.prepared = preparedHead(init.head.status, fieldBlock(init.head.fields), init.body.bytes);
+    this.freshUntil = freshUntil(init.head);
+    this.bytes = this.#price();
+  }
+
+  /** Takes a newer head after a validation. The store must be told, since the price changes. */
+  freshen(head: StoredHead): void {
+    this.head = head;
+    this.prepared = preparedHead(head.status, fieldBlock(head.fields), this.body.bytes);
+    this.freshUntil = freshUntil(head);
+    this.outdated = false;
+    this.changingSecond = -1;
+    this.bytes = this.#price();
+  }
+
+  #price(): number {
+    return this.body.bytes + this.prepared.bytes.length * 2 + this.key.length * 2 + overheadBytes;
+  }
+}
+
+function freshUntil(head: StoredHead): number {
+  return head.directives.directives.has("no-cache") ? 0 : head.born + head.lifetime.seconds;
+}

@@ -1,0 +1,132 @@
+/**
+ * The chunked coding, read strictly and by any split of the bytes. RFC 9112 §7.1. Extensions are bounded and dropped;
+ * trailers are kept apart from the head. A size that is not plain hexadecimal, or a line end that is not CRLF, ends it all.
+ */
+import type { FieldList } from "../http/fields.ts";
+import { trimmed } from "../http/grammar.ts";
+import { lowerName, validValue } from "./field-line.ts";
+
+/** Together, the extensions and trailers of one content may have this many bytes. */
+const overheadBytesMax = 16 * 1024;
+
+type State = "size" | "extension" | "size-lf" | "data" | "data-cr" | "data-lf" | "trailer" | "done" | "failed";
+
+/** Fields that must not come in trailers, since they frame, route or authenticate. RFC 9110 §6.5.1. */
+const forbiddenTrailers: ReadonlySet<string> = new Set([
+  "transfer-encoding", "content-length", "host", "connection", "trailer", "te", "upgrade", "content-encoding", "content-type", "content-range",
+  "authorization", "cache-control", "set-cookie", "cookie", "expect", "range", "max-forwards", "keep-alive", "proxy-connection", "via", "age", "vary",
+]);
+
+export class ChunkedDecoder {
+  #state: State = "size";
+  #left = 0;
+  #digits = 0;
+  #overhead = 0;
+  #line = "";
+  #trailers: string[] = [];
+
+  /** What was wrong, once a feed has returned -1. */
+  failure = "";
+
+  get done(): boolean {
+    return this.#state === "done";
+  }
+
+  get trailers(): FieldList {
+    return this.#trailers;
+  }
+
+  /**
+   * Takes bytes from `offset`; content goes to `take` as views of `bytes`.
+   * @returns the offset after the last byte used (the end, or behind the final CRLF), or -1 where the coding is broken.
+   */
+  feed(bytes: Buffer, offset: number, take: (content: Buffer) => void): number {
+    let at = offset;
+    while (at < bytes.length) {
+      const code = bytes[at]!;
+      switch (this.#state) {
+        case "size": {
+          const digit = hexDigit(code);
+          if (digit >= 0) {
+            if (++this.#digits > 13) return this.#fail("a chunk size above 2^52");
+            this.#left = this.#left * 16 + digit;
+          } else if (this.#digits === 0) return this.#fail("a chunk without a size");
+          else if (code === 0x0d) this.#state = "size-lf";
+          else if (code === 0x3b) this.#state = "extension";
+          else return this.#fail("a chunk size that is not hexadecimal");
+          at++;
+          break;
+        }
+        case "extension":
+          if (code === 0x0d) this.#state = "size-lf";
+          else if (code !== 0x09 && (code < 0x20 || code === 0x7f)) return this.#fail("a control character in a chunk extension");
+          else if (++this.#overhead > overheadBytesMax) return this.#fail("chunk extensions without end");
+          at++;
+          break;
+        case "size-lf":
+          if (code !== 0x0a) return this.#fail("a chunk size line not ended by CRLF");
+          this.#digits = 0;
+          this.#state = this.#left === 0 ? "trailer" : "data";
+          at++;
+          break;
+        case "data": {
+          const end = Math.min(bytes.length, at + this.#left);
+          take(bytes.subarray(at, end));
+          this.#left -= end - at;
+          at = end;
+          if (this.#left === 0) this.#state = "data-cr";
+          break;
+        }
+        case "data-cr":
+          if (code !== 0x0d) return this.#fail("a chunk longer than its size");
+          this.#state = "data-lf";
+          at++;
+          break;
+        case "data-lf":
+          if (code !== 0x0a) return this.#fail("a chunk not ended by CRLF");
+          this.#state = "size";
+          at++;
+          break;
+        case "trailer":
+          if (++this.#overhead > overheadBytesMax) return this.#fail("trailers without end");
+          this.#line += String.fromCharCode(code);
+          at++;
+          if (code === 0x0a && !this.#endLine()) return -1;
+          break;
+        case "done":
+          return at;
+        case "failed":
+          return -1;
+      }
+      if (this.done) return at;
+    }
+    return at;
+  }
+
+  #endLine(): boolean {
+    const line = this.#line;
+    this.#line = "";
+    if (!line.endsWith("\r\n")) return this.#fail("a trailer line not ended by CRLF") !== -1;
+    if (line === "\r\n") {
+      this.#state = "done";
+      return true;
+    }
+    const colon = line.indexOf(":");
+    const name = colon === -1 ? null : lowerName(line.slice(0, colon));
+    if (name === null || !validValue(line, colon + 1, line.length - 2)) return this.#fail("a malformed trailer") !== -1;
+    if (!forbiddenTrailers.has(name)) this.#trailers.push(name, trimmed(line.slice(colon + 1, -2)));
+    return true;
+  }
+
+  #fail(reason: string): -1 {
+    this.#state = "failed";
+    this.failure = reason;
+    return -1;
+  }
+}
+
+function hexDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const lower = code | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
+}

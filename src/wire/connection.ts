@@ -1,0 +1,342 @@
+/**
+ * One client connection: reads requests one after the other, gives each to the handler, and answers in order. A next
+ * pipelined request is read only when the one before has been answered; its bytes wait, bounded.
+ *
+ * States: idle → head → answering (its content, if any, being read meanwhile) → idle …, or `over` when the socket was
+ * given to a tunnel or closed. Deadlines are numbers that the server's sweep compares: no timer a request.
+ */
+import type { Socket } from "node:net";
+import { reasonPhrase } from "../http/messages.ts";
+import { ChunkedDecoder } from "./chunked.ts";
+import type { Client, Exchange } from "./exchange.ts";
+import type { WireLimits } from "./limits.ts";
+import { RequestBody } from "./request-body.ts";
+import { chunked, isRefusal, requestHead, type ParsedHead, type Refusal } from "./request-head.ts";
+import { WireExchange } from "./wire-exchange.ts";
+
+/** What a connection needs from its server. */
+export interface ConnectionHost {
+  readonly limits: WireLimits;
+  readonly handle: (exchange: Exchange) => void;
+  readonly refused: (refusal: Refusal, client: Client) => void;
+  readonly bug: (error: Error) => void;
+  readonly closed: (connection: Connection) => void;
+  /** Milliseconds, monotonic, as of the last sweep: precise enough for deadlines of seconds. */
+  coarseNow: number;
+  draining: boolean;
+}
+
+const empty: Buffer = Buffer.alloc(0);
+/** Empty lines tolerated before a request line. RFC 9112 §2.2. */
+const emptyLinesMax = 4;
+/** Content nobody wants is read and dropped up to here to keep the connection; beyond it, closing is cheaper. */
+const discardBytesMax = 256 * 1024;
+
+export class Connection {
+  readonly client: Client;
+  readonly socket: Socket;
+  readonly #host: ConnectionHost;
+  #state: "idle" | "head" | "answering" | "over" = "idle";
+  #rest: Buffer = empty;
+  #running = false;
+  #ended = false;
+  #requests = 0;
+  #exchange: WireExchange | null = null;
+  #body: RequestBody | null = null;
+  #decoder: ChunkedDecoder | null = null;
+  #contentLeft = 0;
+  #deadline: number;
+  #emptyLines = 0;
+  // Progress marks of the rate check.
+  #markedAt: number;
+  #markedSent = 0;
+  #markedReceived = 0;
+
+  constructor(socket: Socket, client: Client, host: ConnectionHost) {
+    this.socket = socket;
+    this.client = client;
+    this.#host = host;
+    this.#deadline = host.coarseNow + host.limits.idleMs;
+    this.#markedAt = host.coarseNow;
+    socket.setNoDelay(true);
+    socket.on("data", (bytes: Buffer) => this.#received(bytes));
+    socket.on("drain", () => this.#exchange?.onDrain?.());
+    socket.on("end", () => this.#clientEnded());
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => this.#closed());
+  }
+
+  get idle(): boolean {
+    return this.#state === "idle" && this.#rest.length === 0;
+  }
+
+  /** Ends it now if it waits for a request, else after the answer in progress. */
+  drain(): void {
+    if (this.idle) this.socket.end();
+  }
+
+  /** Compares deadlines and rates; called by the server's sweep. */
+  sweep(now: number): void {
+    if (this.#state === "over") return;
+    if (now > this.#deadline) {
+      if (this.#state === "idle") this.socket.end(() => this.socket.destroy());
+      else if (this.#state === "head") this.#refuse({ status: 408, reason: "the request head took too long" });
+      else if (this.#body !== null && !this.#body.complete && !this.#body.waiting) {
+        this.#body.destroy(new Error("the client stopped sending content"));
+        this.#refuse({ status: 408, reason: "the request content took too long" });
+      }
+    }
+    const { rateWindowMs, rateBytesMin } = this.#host.limits;
+    if (now - this.#markedAt < rateWindowMs) return;
+    const sent = this.socket.bytesWritten - this.socket.writableLength;
+    const enough = (rateBytesMin * (now - this.#markedAt)) / 1000;
+    const stalled = this.socket.writableLength > 0 && this.#wasBusy && sent - this.#markedSent < enough;
+    const starved = this.#body !== null && !this.#body.complete && !this.#body.waiting && this.#wasBusy
+      && this.socket.bytesRead - this.#markedReceived < enough;
+    this.#wasBusy = this.socket.writableLength > 0 || this.#body !== null;
+    this.#markedAt = now;
+    this.#markedSent = sent;
+    this.#markedReceived = this.socket.bytesRead;
+    if (stalled || starved) this.socket.destroy();
+  }
+  #wasBusy = false;
+
+  #received(bytes: Buffer): void {
+    if (this.#state === "over") return;
+    if (this.#rest.length === 0) this.#rest = bytes;
+    else this.#rest = Buffer.concat([this.#rest, bytes]);
+    this.#run();
+    if (this.#state === "answering" && this.#rest.length > this.#host.limits.pipelinedBytesMax) this.socket.pause();
+  }
+
+  /** Uses up what has been received, as far as it can be used now. Re-entered calls return: the outer one goes on. */
+  #run(): void {
+    if (this.#running) return;
+    this.#running = true;
+    while (this.#rest.length > 0 && this.#state !== "over") {
+      if (this.#body !== null && !this.#body.complete) {
+        if (!this.#readContent()) break;
+      } else if (this.#state === "answering") break;
+      else if (!this.#readHead()) break;
+    }
+    this.#running = false;
+    if (this.#ended && this.#state !== "answering" && this.#state !== "over") this.socket.end();
+  }
+
+  /** @returns false where more bytes are needed, or none may be read. */
+  #readHead(): boolean {
+    const rest = this.#rest;
+    let start = 0;
+    while (rest[start] === 0x0d && rest[start + 1] === 0x0a && this.#emptyLines < emptyLinesMax) {
+      start += 2;
+      this.#emptyLines++;
+    }
+    if (start > 0) {
+      this.#rest = rest.subarray(start);
+      return this.#rest.length > 0;
+    }
+    const { limits } = this.#host;
+    const end = rest.indexOf("\r\n\r\n");
+    if (end === -1 || end > limits.headBytesMax) return this.#waitForHead(rest, end !== -1);
+    const text = rest.toString("latin1", 0, end + 2);
+    const head = requestHead(text, limits);
+    if (isRefusal(head)) return this.#refuse(head);
+    this.#rest = end + 4 === rest.length ? empty : rest.subarray(end + 4);
+    this.#begin(head);
+    return true;
+  }
+
+  #waitForHead(rest: Buffer, complete: boolean): boolean {
+    const { limits } = this.#host;
+    if (complete || rest.length > limits.headBytesMax) {
+      const uri = rest.indexOf("\r\n") === -1 || rest.indexOf("\r\n") > limits.uriBytesMax + 80;
+      if (uri) return this.#refuse({ status: 414, reason: `the target is longer than ${limits.uriBytesMax} bytes` });
+      return this.#refuse({ status: 431, reason: `the head is longer than ${limits.headBytesMax} bytes` });
+    }
+    // A bare LF or CR can never become a right head: no need to wait for the rest.
+    for (let lf = rest.indexOf(0x0a); lf !== -1; lf = rest.indexOf(0x0a, lf + 1)) {
+      if (rest[lf - 1] !== 0x0d) return this.#refuse({ status: 400, reason: "a line ended by LF alone" });
+    }
+    if (this.#state === "idle") {
+      this.#state = "head";
+      this.#deadline = this.#host.coarseNow + limits.headMs;
+    }
+    return false;
+  }
+
+  #begin(head: ParsedHead): void {
+    this.#state = "answering";
+    this.#emptyLines = 0;
+    this.#requests++;
+    this.#contentLeft = 0;
+    if (head.contentBytes !== 0) {
+      this.#decoder = head.contentBytes === chunked ? new ChunkedDecoder() : null;
+      this.#contentLeft = head.contentBytes;
+      this.#body = new RequestBody(() => this.#wantsContent(head));
+      this.#deadline = this.#host.coarseNow + this.#host.limits.bodyMs;
+    } else {
+      this.#body = null;
+      this.#deadline = Infinity;
+    }
+    const keepAlive = head.keepAlive && !this.#host.draining && !this.#ended && this.#requests < this.#host.limits.requestsPerConnectionMax;
+    const more = this.#rest.length > 0;
+    // Answers to pipelined requests leave together.
+    if (more) this.socket.cork();
+    const exchange = new WireExchange(head, this.client, this.socket, this.#body, keepAlive, this);
+    this.#exchange = exchange;
+    try {
+      this.#host.handle(exchange);
+    } catch (error) {
+      this.#host.bug(error as Error);
+      exchange.abort();
+    }
+    if (more) process.nextTick(() => this.socket.uncork());
+  }
+
+  /** Called by the body when somebody reads it: only then is the client told to send what it held back. RFC 9110 §10.1.1. */
+  #wantsContent(head: ParsedHead): void {
+    if (head.expectsContinue && !this.#exchange!.answered && this.socket.bytesRead > 0 && !this.#body!.started) {
+      this.socket.write("HTTP/1.1 100 Continue\r\n\r\n", "latin1");
+    }
+    this.#body!.started = true;
+    this.#deadline = this.#host.coarseNow + this.#host.limits.bodyMs;
+    this.socket.resume();
+    if (this.#rest.length > 0) process.nextTick(() => this.#run());
+  }
+
+  #readContent(): boolean {
+    const body = this.#body!;
+    if (body.waiting) {
+      // The reader is slower than the client: leave the bytes, and the client, waiting.
+      if (this.#rest.length > this.#host.limits.pipelinedBytesMax) this.socket.pause();
+      return false;
+    }
+    this.#deadline = this.#host.coarseNow + this.#host.limits.bodyMs;
+    const rest = this.#rest;
+    if (this.#decoder !== null) {
+      const used = this.#decoder.feed(rest, 0, (content) => this.#take(body, content));
+      if (this.#state === "over") return false;
+      if (used === -1) {
+        body.destroy(new Error(this.#decoder.failure));
+        return this.#refuse({ status: 400, reason: this.#decoder.failure });
+      }
+      this.#rest = used === rest.length ? empty : rest.subarray(used);
+      if (this.#decoder.done) body.finish(this.#decoder.trailers);
+      return this.#decoder.done;
+    }
+    const content = rest.length > this.#contentLeft ? rest.subarray(0, this.#contentLeft) : rest;
+    this.#contentLeft -= content.length;
+    this.#rest = content.length === rest.length ? empty : rest.subarray(content.length);
+    this.#take(body, content);
+    if (this.#contentLeft === 0) body.finish([]);
+    return true;
+  }
+
+  #take(body: RequestBody, content: Buffer): void {
+    body.receivedBytes += content.length;
+    const { bodyBytesMax } = this.#host.limits;
+    if (bodyBytesMax > 0 && body.receivedBytes > bodyBytesMax) {
+      body.destroy(new Error("content too large"));
+      this.#refuse({ status: 413, reason: `content above ${bodyBytesMax} bytes` });
+    } else if (this.#exchange?.finished === true && body.receivedBytes > discardBytesMax) this.socket.destroy();
+    else body.deliver(content);
+  }
+
+  /** The exchange has sent its whole answer. */
+  answerDone(keepAlive: boolean): void {
+    if (this.#state === "over") return;
+    const body = this.#body;
+    if (body !== null && !body.complete) {
+      if (!keepAlive || !body.started || body.receivedBytes > discardBytesMax) {
+        // Content that was never asked for may never come: the connection cannot be used again.
+        this.#close();
+        return;
+      }
+      body.discard(() => this.answerDone(keepAlive));
+      this.socket.resume();
+      if (this.#rest.length > 0) process.nextTick(() => this.#run());
+      return;
+    }
+    this.#exchange = null;
+    this.#body = null;
+    this.#decoder = null;
+    if (!keepAlive || this.#host.draining) {
+      this.#close();
+      return;
+    }
+    this.#state = "idle";
+    this.#deadline = this.#host.coarseNow + this.#host.limits.idleMs;
+    if (this.socket.isPaused()) this.socket.resume();
+    if (this.#rest.length > 0 && !this.#running) process.nextTick(() => this.#run());
+    else if (this.#ended) this.socket.end();
+  }
+
+  /** The answer cannot be completed: the client must see that. */
+  answerCut(): void {
+    if (this.#state === "over") return;
+    this.#state = "over";
+    // A reset, not an orderly end: close-delimited content must not look complete. RFC 9112 §8.
+    if ("resetAndDestroy" in this.socket && !("encrypted" in this.socket)) this.socket.resetAndDestroy();
+    else this.socket.destroy();
+  }
+
+  /** Stops reading and writing here: the socket belongs to a tunnel now. */
+  release(): Buffer {
+    this.#state = "over";
+    const early = this.#rest;
+    this.#rest = empty;
+    this.#exchange = null;
+    for (const event of ["data", "drain", "end", "error"]) this.socket.removeAllListeners(event);
+    return early;
+  }
+
+  #refuse(refusal: Refusal): false {
+    const exchange = this.#exchange;
+    this.#host.refused(refusal, this.client);
+    if (exchange !== null && exchange.answered) {
+      this.answerCut();
+      return false;
+    }
+    this.#state = "over";
+    const text = `${refusal.status} ${reasonPhrase(refusal.status)}: ${refusal.reason}\n`;
+    this.socket.write(
+      `HTTP/1.1 ${refusal.status} ${reasonPhrase(refusal.status)}\r\ndate: ${new Date().toUTCString()}\r\ncontent-type: text/plain\r\n` +
+        `content-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
+      "latin1",
+    );
+    this.#lingeringClose();
+    exchange?.askerLeft();
+    return false;
+  }
+
+  #close(): void {
+    this.#state = "over";
+    this.#lingeringClose();
+  }
+
+  /** Ends our side and drops what still arrives for a moment: closing at once would reset the answer away. RFC 9112 §9.6. */
+  #lingeringClose(): void {
+    this.socket.end();
+    this.socket.removeAllListeners("data");
+    this.socket.on("data", () => {});
+    this.socket.resume();
+    this.socket.setTimeout(2000, () => this.socket.destroy());
+  }
+
+  #clientEnded(): void {
+    this.#ended = true;
+    if (this.#state === "idle" || this.#state === "head") this.socket.end();
+    else if (this.#state === "answering" && this.#body !== null && !this.#body.complete) {
+      this.#body.destroy(new Error("the client ended before its content did"));
+      this.answerCut();
+    }
+  }
+
+  #closed(): void {
+    this.#state = "over";
+    if (this.#body !== null && !this.#body.complete) this.#body.destroy(new Error("the client left before its content ended"));
+    this.#exchange?.askerLeft();
+    this.#exchange = null;
+    this.#host.closed(this);
+  }
+}

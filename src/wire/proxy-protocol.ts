@@ -1,0 +1,76 @@
+/** The PROXY protocol, versions 1 and 2: a balancer in front tells who the client is. haproxy.org, proxy-protocol.txt. */
+import { isIP, type Socket } from "node:net";
+
+const signature = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
+/** The longest header of either version that is read: v1 has at most 107 bytes, v2's addresses and extensions are bounded here. */
+const headerBytesMax = 536;
+
+export type ProxyHeader =
+  | { readonly kind: "more" }
+  | { readonly kind: "broken" }
+  /** `source` is "" where the balancer speaks for itself (LOCAL, UNKNOWN). */
+  | { readonly kind: "header"; readonly source: string; readonly bytes: number };
+
+/** Reads the header at the start of the bytes. Pure. */
+export function proxyHeader(bytes: Buffer): ProxyHeader {
+  const compared = Math.min(bytes.length, signature.length);
+  if (bytes.subarray(0, compared).equals(signature.subarray(0, compared))) return compared < signature.length ? { kind: "more" } : version2(bytes);
+  return version1(bytes);
+}
+
+function version2(bytes: Buffer): ProxyHeader {
+  if (bytes.length < 16) return { kind: "more" };
+  const version = bytes[12]!;
+  const length = bytes.readUInt16BE(14);
+  if (version >> 4 !== 2 || (version & 15) > 1 || 16 + length > headerBytesMax) return { kind: "broken" };
+  if (bytes.length < 16 + length) return { kind: "more" };
+  const family = bytes[13]! >> 4;
+  if ((version & 15) === 0 || family === 0 || family === 3) return { kind: "header", source: "", bytes: 16 + length };
+  if (family === 1 && length >= 12) return { kind: "header", source: [...bytes.subarray(16, 20)].join("."), bytes: 16 + length };
+  if (family === 2 && length >= 36) {
+    const groups: string[] = [];
+    for (let i = 16; i < 32; i += 2) groups.push(bytes.readUInt16BE(i).toString(16));
+    return { kind: "header", source: groups.join(":"), bytes: 16 + length };
+  }
+  return { kind: "broken" };
+}
+
+function version1(bytes: Buffer): ProxyHeader {
+  const end = bytes.indexOf("\r\n");
+  const start = bytes.toString("latin1", 0, 6);
+  if (!"PROXY ".startsWith(start)) return { kind: "broken" };
+  if (end === -1) return bytes.length > 107 ? { kind: "broken" } : { kind: "more" };
+  const [, family, source, destination, sourcePort, destinationPort, ...rest] = bytes.toString("latin1", 0, end).split(" ");
+  if (family === "UNKNOWN") return { kind: "header", source: "", bytes: end + 2 };
+  const version = family === "TCP4" ? 4 : family === "TCP6" ? 6 : 0;
+  const ports = /^\d{1,5}$/.test(sourcePort ?? "") && /^\d{1,5}$/.test(destinationPort ?? "");
+  if (version === 0 || isIP(source ?? "") !== version || isIP(destination ?? "") !== version || !ports || rest.length > 0) return { kind: "broken" };
+  return { kind: "header", source: source!, bytes: end + 2 };
+}
+
+/** Reads the header from a fresh socket; `done` gets the source, "" for the balancer itself, or null where it is missing or broken. */
+export function readProxyHeader(socket: Socket, limitMs: number, done: (source: string | null) => void): void {
+  let received: Buffer = Buffer.alloc(0);
+  const finish = (source: string | null): void => {
+    clearTimeout(timer);
+    socket.off("data", data);
+    socket.off("close", close);
+    socket.off("error", close);
+    done(source);
+  };
+  const data = (bytes: Buffer): void => {
+    received = Buffer.concat([received, bytes]);
+    const header = proxyHeader(received);
+    if (header.kind === "more") return;
+    if (header.kind === "broken") return finish(null);
+    socket.pause();
+    finish(header.source);
+    if (header.bytes < received.length) socket.unshift(received.subarray(header.bytes));
+    socket.resume();
+  };
+  const close = (): void => finish(null);
+  const timer = setTimeout(close, limitMs);
+  socket.on("data", data);
+  socket.on("close", close);
+  socket.on("error", close);
+}

@@ -1,0 +1,177 @@
+/**
+ * Listens for clients: plain or TLS, with or without a PROXY header before. Counts connections, sweeps deadlines once in
+ * a while, drains. What a request means is the handler's affair.
+ */
+import { createServer, isIPv4, type AddressInfo, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
+import { hostPortText, type HostPort } from "../base/host-port.ts";
+import { Connection, type ConnectionHost } from "./connection.ts";
+import type { Client, Exchange } from "./exchange.ts";
+import { wireLimits, type WireLimits } from "./limits.ts";
+import { readProxyHeader } from "./proxy-protocol.ts";
+import type { Refusal } from "./request-head.ts";
+import type { TlsIdentities } from "./tls-identities.ts";
+
+export interface WireOptions {
+  readonly listen: HostPort;
+  readonly limits?: Partial<WireLimits>;
+  readonly tls?: TlsIdentities | null;
+  /** Expect a PROXY protocol header (v1 or v2) on every connection: only behind a balancer that sends it. */
+  readonly proxyProtocol?: boolean;
+  /** Whether this address may use the proxy at all. */
+  readonly admits: (address: string) => boolean;
+  /** Whether a client at this address is on this machine. */
+  readonly isLocal: (address: string) => boolean;
+  readonly handle: (exchange: Exchange) => void;
+  readonly refused?: (refusal: Refusal, client: Client) => void;
+  readonly bug?: (error: Error) => void;
+}
+
+const sweepMs = 500;
+
+export class WireServer {
+  readonly #options: WireOptions;
+  readonly #server: Server;
+  #tlsServer: TlsServer | null = null;
+  readonly #host: ConnectionHost;
+  readonly #connections = new Set<Connection>();
+  readonly #perClient = new Map<string, number>();
+  readonly #raw = new Set<Socket>();
+  #sweeper: NodeJS.Timeout | null = null;
+
+  constructor(options: WireOptions) {
+    this.#options = options;
+    this.#host = {
+      limits: { ...wireLimits, ...options.limits },
+      handle: options.handle,
+      refused: options.refused ?? (() => {}),
+      bug: options.bug ?? (() => {}),
+      closed: (connection) => this.#forget(connection),
+      coarseNow: performance.now(),
+      draining: false,
+    };
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accepted(socket));
+    if (options.tls != null) this.#secure(options.tls);
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** Starts listening. @returns the address taken. Rejects with the system's error, its address named, where the port is in use. */
+  async listen(): Promise<HostPort> {
+    const { host, port } = this.#options.listen;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen({ host, port, backlog: 1024 }, () => {
+        this.#server.off("error", reject);
+        resolve();
+      });
+    });
+    this.#server.on("error", (error) => this.#host.bug(error));
+    this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
+    this.#sweeper.unref();
+    const address = this.#server.address() as AddressInfo;
+    return { host: address.address, port: address.port };
+  }
+
+  /** Takes up changed certificates without dropping a connection. */
+  updateTls(identities: TlsIdentities): void {
+    this.#tlsServer?.setSecureContext(identities.defaultOptions);
+  }
+
+  /** Stops accepting and lets answers in progress end, up to `limitMs`; then cuts what is left. @returns connections cut. */
+  async close(limitMs: number): Promise<number> {
+    this.#host.draining = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const connection of this.#connections) connection.drain();
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<"limit">((resolve) => {
+      timer = setTimeout(() => resolve("limit"), limitMs);
+    });
+    const result = await Promise.race([closed, limit]);
+    clearTimeout(timer);
+    const cut = result === "limit" ? this.#raw.size : 0;
+    for (const socket of this.#raw) socket.destroy();
+    if (this.#sweeper !== null) clearInterval(this.#sweeper);
+    if (result === "limit") await closed;
+    return cut;
+  }
+
+  #secure(identities: TlsIdentities): void {
+    const server = createTlsServer({
+      ...identities.defaultOptions,
+      SNICallback: (name, done) => done(null, identities.contextFor(name)),
+      ALPNProtocols: ["http/1.1"],
+      allowHalfOpen: true,
+      handshakeTimeout: this.#host.limits.headMs,
+    });
+    server.on("secureConnection", (socket: TLSSocket) => this.#serve(socket, addressOf(socket)));
+    server.on("tlsClientError", (_error, socket) => socket.destroy());
+    this.#tlsServer = server;
+  }
+
+  #accepted(socket: Socket): void {
+    const address = addressOf(socket);
+    const { limits } = this.#host;
+    const fromClient = this.#perClient.get(address) ?? 0;
+    if (!this.#options.admits(address) || this.#raw.size >= limits.connectionsMax || fromClient >= limits.connectionsPerClientMax) {
+      socket.destroy();
+      return;
+    }
+    this.#perClient.set(address, fromClient + 1);
+    this.#raw.add(socket);
+    socket.once("close", () => {
+      this.#raw.delete(socket);
+      const left = (this.#perClient.get(address) ?? 1) - 1;
+      if (left === 0) this.#perClient.delete(address);
+      else this.#perClient.set(address, left);
+    });
+    if (this.#options.proxyProtocol !== true) this.#dispatch(socket, address);
+    else readProxyHeader(socket, limits.headMs, (source) => (source === null ? socket.destroy() : this.#dispatch(socket, source || address)));
+  }
+
+  #dispatch(socket: Socket, address: string): void {
+    if (this.#tlsServer === null) this.#serve(socket, address);
+    else {
+      socket.on("error", () => socket.destroy());
+      this.#addresses.set(socket, address);
+      this.#tlsServer.emit("connection", socket);
+    }
+  }
+  /** The address that a PROXY header gave to a socket whose TLS handshake is under way. */
+  readonly #addresses = new WeakMap<Socket, string>();
+
+  #serve(socket: Socket | TLSSocket, address: string): void {
+    const inner = (socket as { _parent?: Socket })._parent;
+    const source = (inner === undefined ? undefined : this.#addresses.get(inner)) ?? address;
+    const client: Client = { address: source, local: this.#options.isLocal(source), scheme: this.#tlsServer === null ? "http" : "https" };
+    this.#connections.add(new Connection(socket, client, this.#host));
+  }
+
+  #forget(connection: Connection): void {
+    this.#connections.delete(connection);
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    this.#host.coarseNow = now;
+    for (const connection of this.#connections) connection.sweep(now);
+  }
+}
+
+/** The remote address, an IPv4 one mapped into IPv6 given as IPv4. */
+function addressOf(socket: Socket): string {
+  const address = socket.remoteAddress ?? "";
+  const mapped = address.startsWith("::ffff:") ? address.slice(7) : "";
+  return isIPv4(mapped) ? mapped : address;
+}
+
+/** What to say of a port that could not be taken. */
+export function listenFailure(error: NodeJS.ErrnoException, what: string, address: HostPort): string {
+  const place = hostPortText(address);
+  if (error.code === "EADDRINUSE") return `${what} cannot listen on ${place}: the port is in use. Choose another, or 0 for a free one.`;
+  if (error.code === "EACCES") return `${what} cannot listen on ${place}: the port needs privileges that this user does not have.`;
+  if (error.code === "EADDRNOTAVAIL" || error.code === "ENOTFOUND") return `${what} cannot listen on ${place}: this machine has no such address.`;
+  return `${what} cannot listen on ${place}: ${error.message}`;
+}

@@ -1,0 +1,47 @@
+/** Certificates by server name, replaceable while connections live. RFC 6066 §3. */
+import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
+
+export interface Identity {
+  /** Server names it is for, `*.example.com` among them; empty for the default. */
+  readonly names: readonly string[];
+  readonly cert: string;
+  readonly key: string;
+}
+
+export class TlsIdentities {
+  #byName = new Map<string, SecureContext>();
+  #default: { readonly options: SecureContextOptions; readonly context: SecureContext };
+
+  /** @throws where a certificate or key cannot be read; the message is OpenSSL's. */
+  constructor(identities: readonly Identity[]) {
+    this.#default = this.#load(identities);
+  }
+
+  get defaultOptions(): SecureContextOptions {
+    return this.#default.options;
+  }
+
+  /** Swaps all certificates at once; on an error the old ones stay. */
+  replace(identities: readonly Identity[]): void {
+    this.#default = this.#load(identities);
+  }
+
+  contextFor(serverName: string): SecureContext {
+    const name = serverName.toLowerCase();
+    return this.#byName.get(name) ?? this.#byName.get(`*${name.slice(name.indexOf("."))}`) ?? this.#default.context;
+  }
+
+  #load(identities: readonly Identity[]): { readonly options: SecureContextOptions; readonly context: SecureContext } {
+    const byName = new Map<string, SecureContext>();
+    let first: { options: SecureContextOptions; context: SecureContext } | null = null;
+    for (const { names, cert, key } of identities) {
+      const options: SecureContextOptions = { cert, key, minVersion: "TLSv1.2" };
+      const context = createSecureContext(options);
+      first ??= { options, context };
+      for (const name of names) byName.set(name.toLowerCase(), context);
+    }
+    if (first === null) throw new Error("TLS needs at least one certificate");
+    this.#byName = byName;
+    return first;
+  }
+}
