@@ -68,7 +68,8 @@ for (const command of program.commands) command.exitOverride().showHelpAfterErro
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = report(error);
+  // Not by exitCode alone: a member that could not join has ports open, which would keep the process.
+  process.exit(report(error));
 }
 
 /** Options that say which cluster is meant. */

@@ -29,6 +29,9 @@ export interface EmbeddedClientOptions {
   readonly failed?: (error: Error) => void;
 }
 
+/** What will not be otherwise at the next try. */
+const hopeless = /does not know the secret|belongs to another cluster|protocol version/;
+
 export class EmbeddedClient implements Coordinator {
   readonly address: string;
   readonly #options: EmbeddedClientOptions;
@@ -41,6 +44,7 @@ export class EmbeddedClient implements Coordinator {
   #term: number | null = null;
   #lastEpoch = 0;
   #failures = 0;
+  #lastReason = "";
   #timer: NodeJS.Timeout | null = null;
   #heart: NodeJS.Timeout | null = null;
   #joined: { resolve: () => void; reject: (error: Error) => void } | null = null;
@@ -134,6 +138,13 @@ export class EmbeddedClient implements Coordinator {
       this.#events?.leading(null);
     }
     if (this.#state === "connected") this.#set("suspended", reason);
+    if (this.#joined !== null && hopeless.test(reason)) {
+      this.#joined.reject(new Error(`${this.address} refuses this member: ${reason}`));
+      this.#joined = null;
+      return;
+    }
+    if (this.#joined !== null && reason !== this.#lastReason) this.#options.failed?.(new Error(`waiting for the coordinator at ${this.address}: ${reason}`));
+    this.#lastReason = reason;
     const wait = Math.random() * Math.min(this.#options.redialMs ?? 1000, 50 * 2 ** Math.min(this.#failures++, 10));
     this.#timer = setTimeout(() => this.#dial(), wait);
   }

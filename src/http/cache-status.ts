@@ -4,7 +4,7 @@ import { isToken } from "./grammar.ts";
 /** Why a request went forward, in RFC 9211 §2.2's own words. */
 export type Forward = "bypass" | "method" | "uri-miss" | "vary-miss" | "miss" | "request" | "stale" | "partial";
 
-/** How a request ended at one member. */
+/** How a request ended at one member: `hit` or `forward`, never both (RFC 9211 §2.1). */
 export interface Outcome {
   readonly hit: boolean;
   readonly forward?: Forward | undefined;
@@ -32,10 +32,9 @@ export function cacheStatus(member: string, outcome: Outcome): string {
   return text;
 }
 
-/** The one word for metrics and logs: `hit`, or the forward reason. */
+/** The one word for metrics and logs: `hit`, or the forward reason; `none` where the request was refused. */
 export function outcomeLabel(outcome: Outcome): string {
-  if (outcome.forward === undefined) return outcome.hit ? "hit" : "none";
-  return outcome.hit ? `hit ${outcome.forward}` : outcome.forward;
+  return outcome.hit ? "hit" : (outcome.forward ?? "none");
 }
 
 /** A structured-field string: printable ASCII only. RFC 9651 §4.1.6. */

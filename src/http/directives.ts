@@ -51,7 +51,10 @@ export function responseDirectives(fields: FieldList): ResponseDirectives {
 
 const secondsDirectives: ReadonlySet<string> = new Set(["max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"]);
 
-/** A targeted field as a structured dictionary; null where it is empty or malformed, and so has no say. RFC 9213 §2.1. */
+/**
+ * A targeted field as a structured dictionary; null where it is empty or malformed, and so has no say. A lifetime of the
+ * wrong type is not consumed (§2.1), and as invalid freshness information makes the response stale (RFC 9111 §4.2.1).
+ */
 function targetedDirectives(value: string): Directives | null {
   let dictionary: ReturnType<typeof parseDictionary>;
   try {
@@ -63,8 +66,8 @@ function targetedDirectives(value: string): Directives | null {
   const directives = new Map<string, string | null>();
   for (const [name, [item]] of dictionary) {
     if (secondsDirectives.has(name)) {
-      if (typeof item !== "number" || !Number.isInteger(item) || item < 0) return null;
-      directives.set(name, String(Math.min(item, deltaSecondsMax)));
+      const valid = typeof item === "number" && Number.isInteger(item) && item >= 0;
+      directives.set(name, valid ? String(Math.min(item, deltaSecondsMax)) : null);
     } else if (item === true) {
       directives.set(name, null);
     } else if (typeof item === "string") {

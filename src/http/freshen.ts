@@ -13,19 +13,22 @@ export function freshenedFields(stored: FieldList, update: FieldList): string[] 
 }
 
 /**
- * Which stored responses a 304 speaks of: with a strong validator those that share it; with a weak one those it
- * matches; with none, the only one that was asked about. RFC 9111 §4.3.4.
+ * Which of the stored responses that were asked about (the newest first) a 304 speaks of: with a strong validator those that
+ * share it; with a weak one the newest that matches; with none, the only one that was asked about. RFC 9111 §4.3.4. The last
+ * goes beyond its letter (which wants that one to lack a validator too): servers that leave ETag out of a 304 are common, and
+ * our question named just one.
  */
 export function selectedByNotModified<T extends { readonly fields: FieldList }>(asked: readonly T[], notModified: FieldList): T[] {
   const etag = etagOf(notModified);
   if (etag !== null) {
-    return asked.filter((stored) => {
+    const matching = asked.filter((stored) => {
       const own = etagOf(stored.fields);
-      return own !== null && (etag.weak ? weaklyEqual(own, etag) : stronglyEqual(own, etag) || weaklyEqual(own, etag));
+      return own !== null && (etag.weak ? weaklyEqual(own, etag) : stronglyEqual(own, etag));
     });
+    return etag.weak ? matching.slice(0, 1) : matching;
   }
   const modified = fieldValue(notModified, "last-modified");
-  if (modified !== undefined) return asked.filter((stored) => fieldValue(stored.fields, "last-modified") === modified);
+  if (modified !== undefined) return asked.filter((stored) => fieldValue(stored.fields, "last-modified") === modified).slice(0, 1);
   return asked.length === 1 ? [...asked] : [];
 }
 

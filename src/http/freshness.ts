@@ -35,6 +35,11 @@ export function currentAge(stored: { readonly born: number }, now: number): numb
   return Math.max(0, now - stored.born);
 }
 
+/** Whole seconds of freshness left, so that Age and this add up to the lifetime; negative where stale. */
+export function freshSecondsLeft(stored: { readonly born: number; readonly lifetime: FreshnessLifetime }, now: number): number {
+  return stored.lifetime.seconds - Math.floor(currentAge(stored, now));
+}
+
 /** Age as received: the first member of a list, 0 where it is absent or no number. RFC 9111 §5.1. */
 export function ageField(fields: FieldList): number {
   const line = fieldLines(fields, "age")[0];

@@ -236,7 +236,7 @@ export class RunningMember {
     return new EmbeddedClient({
       address: coordinator,
       dial: (listener) => new Link({ cluster, secret, self: this.name, expected: null, address }, listener),
-      failed: (error) => this.#log.warn({ kind: "coordination", err: error }, `the coordinator refused: ${error.message}`),
+      failed: (error) => this.#log.warn({ kind: "coordination", err: error }, error.message),
     });
   }
 

@@ -10,7 +10,7 @@ import type { Outcome } from "../http/cache-status.ts";
 import { validationFields } from "../http/conditional.ts";
 import { requestDirectives } from "../http/directives.ts";
 import { fieldBlock, fieldValue, hasField, type FieldList } from "../http/fields.ts";
-import { currentAge } from "../http/freshness.ts";
+import { currentAge, freshSecondsLeft } from "../http/freshness.ts";
 import { invalidatedUris } from "../http/invalidation.ts";
 import { isServerError, reuse, staleOnError } from "../http/reuse.ts";
 import type { StoredHead } from "../http/stored-head.ts";
@@ -258,7 +258,7 @@ export class Flight {
     }
     ticket.outcome = {
       hit: false, forward: this.#why, forwardStatus: head.status, stored: this.#storing, collapsed,
-      ttlSeconds: this.#storing ? head.lifetime.seconds - currentAge(head, now) : undefined,
+      ttlSeconds: this.#storing ? freshSecondsLeft(head, now) : undefined,
       detail: this.#storing || ticket.reason === this.#why ? undefined : (ticket.reason ?? undefined),
     };
     this.#reading++;
@@ -319,7 +319,8 @@ export class Flight {
     for (const { ticket } of waiters) {
       ticket.exchange.onClose = null;
       ticket.outcome = { hit: false, forward: this.#why, detail: error.code };
-      refuse(ticket, error.status, error.message);
+      // RFC 9111 §5.2.2.2: what must be validated, and cannot be, is answered with 504.
+      refuse(ticket, this.#validating.length > 0 && error.phase !== "refused" ? 504 : error.status, error.message);
     }
   }
 
@@ -344,8 +345,7 @@ export class Flight {
         again!(ticket, "anew");
         continue;
       }
-      const ttlSeconds = freshened.head.lifetime.seconds - currentAge(freshened.head, now);
-      ticket.outcome = { hit: true, forward: this.#why, forwardStatus: 304, collapsed, ttlSeconds };
+      ticket.outcome = { hit: false, forward: this.#why, forwardStatus: 304, collapsed, ttlSeconds: freshSecondsLeft(freshened.head, now) };
       deliver(ticket, freshened, now);
     }
   }
@@ -361,8 +361,7 @@ export class Flight {
     for (const { ticket, collapsed } of served) {
       ticket.exchange.onClose = null;
       ticket.reason = failure;
-      const ttlSeconds = stored.head.lifetime.seconds - currentAge(stored.head, now);
-      ticket.outcome = { hit: true, forward: "stale", forwardStatus: status, collapsed, ttlSeconds, detail: failure };
+      ticket.outcome = { hit: false, forward: "stale", forwardStatus: status, collapsed, ttlSeconds: freshSecondsLeft(stored.head, now), detail: failure };
       deliver(ticket, stored, now);
     }
     return this.#waiters.length === 0;

@@ -16,7 +16,7 @@ import { cacheStatus } from "../http/cache-status.ts";
 import { mustAskOrigin } from "../http/conditional.ts";
 import { requestDirectives } from "../http/directives.ts";
 import { hasField } from "../http/fields.ts";
-import { currentAge } from "../http/freshness.ts";
+import { currentAge, freshSecondsLeft } from "../http/freshness.ts";
 import { hasLooped } from "../http/loops.ts";
 import { reuse } from "../http/reuse.ts";
 import { keyHash, owner } from "../ring/ring.ts";
@@ -80,11 +80,10 @@ function serveFresh(plane: Plane, exchange: Exchange): boolean {
 
 /** Age and Cache-Status change once a second; so long the lines are kept. */
 function hitLines(plane: Plane, stored: StoredResponse, now: number): string {
-  const second = Math.floor(now);
-  if (stored.changingSecond === second) return stored.changing;
-  stored.changingSecond = second;
-  const ttlSeconds = stored.freshUntil - second;
-  const age = Math.floor(currentAge(stored.head, second));
+  const age = Math.floor(currentAge(stored.head, now));
+  if (stored.changingAge === age) return stored.changing;
+  stored.changingAge = age;
+  const ttlSeconds = stored.head.lifetime.seconds - age;
   stored.changing = `age: ${age}\r\ncache-status: ${cacheStatus(plane.self, { hit: true, ttlSeconds })}\r\n${plane.viaLine}`;
   return stored.changing;
 }
@@ -114,8 +113,7 @@ function answerHere(ticket: Ticket, hash: number, alone = false): void {
     const trusted = !stored.outdated && plane.ownership.unbroken(stored);
     if (decision.kind !== "validate" && trusted) {
       plane.store.used(stored);
-      const ttlSeconds = stored.head.lifetime.seconds - currentAge(stored.head, now);
-      ticket.outcome = { hit: true, ttlSeconds };
+      ticket.outcome = { hit: true, ttlSeconds: freshSecondsLeft(stored.head, now) };
       deliver(ticket, stored, now);
       if (decision.kind === "stale-while-revalidate") Flight.validateInBackground(ticket, hash, stored);
       return;

@@ -179,6 +179,8 @@ export class BodyReader {
   #offset = 0;
   #finished = false;
   #pumping = false;
+  /** The sink has enough until it drains: new content must not be pressed upon it. */
+  #blocked = false;
   readonly #body: Body;
   readonly #sink: ContentSink;
   readonly #to: number | null;
@@ -190,7 +192,10 @@ export class BodyReader {
     this.#to = to;
     this.#done = done;
     this.#skip(from);
-    sink.onDrain = () => this.pump();
+    sink.onDrain = () => {
+      this.#blocked = false;
+      this.pump();
+    };
   }
 
   /** Writes what is there until the sink has enough. */
@@ -199,8 +204,7 @@ export class BodyReader {
     this.#pumping = true;
     const { segments } = this.#body;
     const before = this.position;
-    let room = true;
-    while (room && !this.#sink.closed && !this.#atEnd()) {
+    while (!this.#blocked && !this.#sink.closed && !this.#atEnd()) {
       const segment = segments[this.segment];
       if (segment == null) break;
       const left = this.#to === null ? Infinity : this.#to - this.position;
@@ -208,7 +212,7 @@ export class BodyReader {
       if (piece.length > 0) {
         this.position += piece.length;
         this.#offset += piece.length;
-        room = this.#sink.write(piece);
+        this.#blocked = !this.#sink.write(piece);
       }
       if (this.#offset < segment.length) {
         if (piece.length === 0) break;

@@ -30,8 +30,8 @@ export class StoredResponse implements Evictable {
   used = false;
   newer: this | null = null;
   older: this | null = null;
-  /** The lines that change from second to second, as last written. */
-  changingSecond = -1;
+  /** The lines that change from second to second, as last written, and for which age. */
+  changingAge = -1;
   changing = "";
 
   constructor(init: {
@@ -56,7 +56,7 @@ export class StoredResponse implements Evictable {
     this.prepared = preparedHead(head.status, fieldBlock(head.fields), this.body.bytes);
     this.freshUntil = freshUntil(head);
     this.outdated = false;
-    this.changingSecond = -1;
+    this.changingAge = -1;
     this.bytes = this.#price();
   }
 

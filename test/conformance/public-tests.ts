@@ -1,0 +1,69 @@
+/**
+ * The public cache tests (npm http-cache-tests), run from here: its server in a process of its own, its client with a
+ * fetch that goes where we say. Only the ids listed in ids.json are run, with the kinds that file gives them.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { Agent, type ClientRequest } from "node:http";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { temporaryFolder, until } from "../support/member.ts";
+
+const require = createRequire(import.meta.url);
+const home = dirname(require.resolve("http-cache-tests/package.json"));
+
+export interface Ids {
+  readonly required: readonly string[];
+  readonly optimal: readonly string[];
+  readonly check: readonly string[];
+}
+
+export const ids: Ids = JSON.parse(readFileSync(join(import.meta.dirname, "ids.json"), "utf8")) as Ids;
+
+export type Result = true | readonly [string, string];
+
+interface Suite {
+  readonly tests: readonly { readonly id: string }[];
+}
+
+/** Starts the suite's own origin. */
+export async function startOrigin(port: number): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [join(home, "server/server.mjs")], {
+    cwd: home,
+    stdio: "ignore",
+    env: { ...process.env, npm_config_protocol: "http", npm_config_port: String(port), npm_config_pidfile: join(temporaryFolder(), "pid") },
+  });
+  await until(async () => (await fetch(`http://127.0.0.1:${port}/`)).status > 0, "the suite's origin answers");
+  return child;
+}
+
+/** Runs the listed tests in this process. The suite keeps its results in a module: one run a process. */
+export async function runListed(base: string, proxy: { host: string; port: number } | null): Promise<Readonly<Record<string, Result>>> {
+  const { default: suites } = (await import(join(home, "tests/index.mjs"))) as { default: Suite[] };
+  const { runTests, getResults } = (await import(join(home, "client/runner.mjs"))) as {
+    runTests: (suites: unknown, fetch: unknown, browser: boolean, base: string, chunk: number) => Promise<void>;
+    getResults: () => Record<string, Result>;
+  };
+  const nodeFetch = createRequire(join(home, "package.json"))("node-fetch") as (url: string, init: object) => Promise<unknown>;
+  const agent = proxy === null ? undefined : new ForwardAgent(proxy);
+  const wanted = new Set([...ids.required, ...ids.optimal, ...ids.check]);
+  const chosen = suites.map((suite) => ({ ...suite, tests: suite.tests.filter(({ id }) => wanted.has(id)) })).filter(({ tests }) => tests.length > 0);
+  await runTests(chosen, (url: string, init: object) => nodeFetch(url, { ...init, agent }), false, base, 25);
+  return getResults();
+}
+
+/** Sends every request to the proxy in absolute form: a client that could go round the proxy would prove nothing. */
+class ForwardAgent extends Agent {
+  readonly #proxy: { host: string; port: number };
+
+  constructor(proxy: { host: string; port: number }) {
+    super();
+    this.#proxy = proxy;
+  }
+
+  addRequest(request: ClientRequest, options: object): void {
+    request.path = `http://${String(request.getHeader("host"))}${request.path}`;
+    // Node's own method, which its types leave out.
+    (Agent.prototype as unknown as { addRequest: (request: ClientRequest, options: object) => void }).addRequest.call(this, request, { ...options, ...this.#proxy });
+  }
+}

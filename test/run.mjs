@@ -1,0 +1,75 @@
+/**
+ * `npm test`: makes sure of what the tests need beyond npm, then builds, checks and tests. On Debian as root it installs what
+ * is missing with apt (GYRE_TEST_NO_INSTALL=1 forbids that); elsewhere it says what to install, runs the rest, and does not
+ * end green under CI=true. Further arguments go to vitest.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join, resolve } from "node:path";
+
+const root = resolve(import.meta.dirname, "..");
+/** What the tests drive, and the Debian package that has it. */
+const needs = [
+  { command: "nginx", package: "nginx-light", why: "the real origin" },
+  { command: "curl", package: "curl", why: "a real client" },
+  { command: "wget", package: "wget", why: "a real client" },
+  { command: "python3", package: "python3-minimal", why: "a real client" },
+  { command: "openssl", package: "openssl", why: "certificates for TLS tests" },
+  { command: "unshare", package: "util-linux", why: "network namespaces" },
+  { command: "ip", package: "iproute2", why: "network namespaces" },
+];
+
+const path = `${process.env.PATH}${delimiter}/usr/sbin${delimiter}/sbin`;
+process.env.PATH = path;
+const missing = () => needs.filter(({ command }) => !path.split(delimiter).some((folder) => existsSync(join(folder, command))));
+
+let absent = missing();
+if (absent.length > 0) {
+  console.log(`missing for the tests: ${absent.map(({ command, why }) => `${command} (${why})`).join(", ")}`);
+  const packages = absent.map((need) => need.package);
+  const debian = existsSync("/etc/debian_version") && process.getuid?.() === 0;
+  if (debian && process.env.GYRE_TEST_NO_INSTALL !== "1") {
+    console.log(`installing with apt: ${packages.join(" ")}`);
+    const environment = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+    // Services must not start by themselves: the tests run their own on free ports.
+    run("apt-get", ["update", "-qq"], environment);
+    run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", ...packages], { ...environment, RUNLEVEL: "1" });
+    absent = missing();
+  } else console.log(`install them, on Debian: apt-get install ${packages.join(" ")}`);
+}
+
+const results = [];
+const step = (name, command, parameters) => results.push({ name, passed: run(command, parameters) });
+const bin = (name) => join(root, "node_modules/.bin", name);
+step("build", process.execPath, [bin("tsc"), "-p", "tsconfig.build.json"]);
+step("types", process.execPath, [bin("tsc"), "-p", "tsconfig.json"]);
+step("lint", process.execPath, [bin("oxlint")]);
+step("format", process.execPath, [bin("oxfmt"), "--check"]);
+
+const folder = mkdtempSync(join(tmpdir(), "gyre-run-"));
+const report = join(folder, "vitest.json");
+run(process.execPath, [bin("vitest"), "run", ...process.argv.slice(2)], { ...process.env, GYRE_TEST_JSON: report, GYRE_TEST_MISSING: absent.map(({ command }) => command).join(",") });
+let passed = results.filter((result) => result.passed).length;
+let failed = results.length - passed;
+if (existsSync(report)) {
+  const { numPassedTests, numFailedTests, numTotalTestSuites, numFailedTestSuites, success } = JSON.parse(readFileSync(report, "utf8"));
+  passed += numPassedTests;
+  failed += numFailedTests;
+  // A file that cannot even be loaded has no failed test of its own.
+  if (!success && numFailedTests === 0) failed += Math.max(1, numFailedTestSuites);
+  if (numTotalTestSuites === 0) failed++;
+} else failed++;
+rmSync(folder, { recursive: true, force: true });
+
+for (const { name, passed: good } of results) if (!good) console.log(`failed: ${name}`);
+if (absent.length > 0) {
+  console.log(`not everything ran: ${absent.map(({ command }) => command).join(", ")} missing`);
+  if (process.env.CI === "true") failed++;
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
+
+function run(command, parameters, environment = process.env) {
+  return spawnSync(command, parameters, { cwd: root, stdio: "inherit", env: environment }).status === 0;
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    // Real processes on two cores: files one after the other keep each other's timing out of the results.
+    fileParallelism: false,
+    reporters: process.env["GYRE_TEST_JSON"] === undefined ? ["default"] : ["default", ["json", { outputFile: process.env["GYRE_TEST_JSON"] }]],
+  },
+});
