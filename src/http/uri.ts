@@ -92,13 +92,13 @@ function isIpv6Literal(host: string): boolean {
   const halves = inner.split("::");
   if (halves.length > 2) return false;
   let groups = 0;
-  for (const half of halves) {
+  for (const [halfIndex, half] of halves.entries()) {
     if (half === "") continue;
     const parts = half.split(":");
     for (const [index, part] of parts.entries()) {
       const dotted = part.includes(".");
       if (dotted) {
-        if (half !== halves[halves.length - 1] || index !== parts.length - 1 || !isIpv4(part)) return false;
+        if (halfIndex !== halves.length - 1 || index !== parts.length - 1 || !isIpv4(part)) return false;
         groups += 2;
       } else if (/^[0-9a-f]{1,4}$/.test(part)) groups++;
       else return false;

@@ -103,10 +103,10 @@ export function upgrade(ticket: Ticket): void {
 /** Carries bytes both ways until both sides have ended, one has broken, or nothing moved for `idleMs`. */
 function join(client: Duplex, origin: Duplex, early: Buffer, idleMs: number, done: (bytesToClient: number) => void): void {
   let bytes = 0;
-  let ended = false;
+  let over = false;
   const finish = (): void => {
-    if (ended) return;
-    ended = true;
+    if (over) return;
+    over = true;
     clearInterval(timer);
     client.destroy();
     origin.destroy();
@@ -125,12 +125,15 @@ function join(client: Duplex, origin: Duplex, early: Buffer, idleMs: number, don
       if (!to.write(chunk)) from.pause();
     });
     to.on("drain", () => from.resume());
-    from.on("end", () => {
+    const ended = (): void => {
       to.end();
       if (--open > 0) return;
       if (to.writableFinished) finish();
       else to.once("finish", finish);
-    });
+    };
+    // A side may have ended while the other was still being connected.
+    if (from.readableEnded) ended();
+    else from.on("end", ended);
     from.on("error", finish);
     from.on("close", () => {
       if (!from.readableEnded) finish();

@@ -11,5 +11,5 @@ export function createLog(options: { readonly member: string; readonly level: st
   if (readable) {
     return pino(base, pretty({ colorize: options.terminal, translateTime: "SYS:HH:MM:ss.l", ignore: "pid,hostname,member,kind", messageFormat: "{msg}", sync: true }));
   }
-  return pino(base, pino.destination({ fd: 1, sync: false, minLength: 4096 }));
+  return pino(base, pino.destination({ fd: 1, sync: false, minLength: 4096, periodicFlush: 200 }));
 }

@@ -29,6 +29,9 @@ export interface ConnectionHost {
 const empty: Buffer = Buffer.alloc(0);
 /** Empty lines tolerated before a request line. RFC 9112 §2.2. */
 const emptyLinesMax = 4;
+/** After our side has ended: how long, and how much, the client may go on before it is cut off. */
+const lingerMs = 2000;
+const lingerBytesMax = 8 * 1024 * 1024;
 /** Content nobody wants is read and dropped up to here to keep the connection; beyond it, closing is cheaper. */
 const discardBytesMax = 256 * 1024;
 
@@ -36,7 +39,7 @@ export class Connection {
   readonly client: Client;
   readonly socket: Socket;
   readonly #host: ConnectionHost;
-  #state: "idle" | "head" | "answering" | "over" = "idle";
+  #state: "idle" | "head" | "answering" | "closing" | "over" = "idle";
   #rest: Buffer = empty;
   #running = false;
   #ended = false;
@@ -47,20 +50,18 @@ export class Connection {
   #contentLeft = 0;
   #deadline: number;
   #emptyLines = 0;
-  // Progress marks of the rate check.
-  #markedAt: number;
-  #markedSent = 0;
-  #markedReceived = 0;
+  readonly #sending: Progress = { sinceMs: 0, bytes: 0, mark: 0, queue: 0 };
+  readonly #receiving: Progress = { sinceMs: 0, bytes: 0, mark: 0, queue: 0 };
+  #discardedBytes = 0;
 
   constructor(socket: Socket, client: Client, host: ConnectionHost) {
     this.socket = socket;
     this.client = client;
     this.#host = host;
     this.#deadline = host.coarseNow + host.limits.idleMs;
-    this.#markedAt = host.coarseNow;
     socket.setNoDelay(true);
     socket.on("data", (bytes: Buffer) => this.#received(bytes));
-    socket.on("drain", () => this.#exchange?.onDrain?.());
+    socket.on("drain", () => this.#drained());
     socket.on("end", () => this.#clientEnded());
     socket.on("error", () => socket.destroy());
     socket.on("close", () => this.#closed());
@@ -72,37 +73,50 @@ export class Connection {
 
   /** Ends it now if it waits for a request, else after the answer in progress. */
   drain(): void {
-    if (this.idle) this.socket.end();
+    if (this.idle) this.#close();
   }
 
   /** Compares deadlines and rates; called by the server's sweep. */
   sweep(now: number): void {
     if (this.#state === "over") return;
-    if (now > this.#deadline) {
-      if (this.#state === "idle") this.socket.end(() => this.socket.destroy());
-      else if (this.#state === "head") this.#refuse({ status: 408, reason: "the request head took too long" });
-      else if (this.#body !== null && !this.#body.complete && !this.#body.waiting) {
-        this.#body.destroy(new Error("the client stopped sending content"));
-        this.#refuse({ status: 408, reason: "the request content took too long" });
-      }
-    }
+    const { socket } = this;
     const { rateWindowMs, rateBytesMin } = this.#host.limits;
-    if (now - this.#markedAt < rateWindowMs) return;
-    const sent = this.socket.bytesWritten - this.socket.writableLength;
-    const enough = (rateBytesMin * (now - this.#markedAt)) / 1000;
-    const stalled = this.socket.writableLength > 0 && this.#wasBusy && sent - this.#markedSent < enough;
-    const starved = this.#body !== null && !this.#body.complete && !this.#body.waiting && this.#wasBusy
-      && this.socket.bytesRead - this.#markedReceived < enough;
-    this.#wasBusy = this.socket.writableLength > 0 || this.#body !== null;
-    this.#markedAt = now;
-    this.#markedSent = sent;
-    this.#markedReceived = this.socket.bytesRead;
-    if (stalled || starved) this.socket.destroy();
+    const body = this.#body !== null && !this.#body.complete && !this.#body.waiting && this.#state === "answering";
+    const queue = (socket as { _handle?: { writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0;
+    const stalled = tooSlow(this.#sending, socket.writableLength > 0, socket.bytesWritten - socket.writableLength, queue, now, rateWindowMs, rateBytesMin);
+    const starved = tooSlow(this.#receiving, body, socket.bytesRead, 0, now, rateWindowMs, rateBytesMin);
+    if (stalled || starved) {
+      this.#reset();
+      return;
+    }
+    if (now <= this.#deadline) return;
+    if (this.#state === "closing") {
+      if (socket.writableLength === 0) socket.destroy();
+    } else if (this.#state === "idle") {
+      // An answer still on its way out keeps the connection from being idle.
+      if (socket.writableLength === 0) this.#close();
+    } else if (this.#state === "head") this.#refuse({ status: 408, reason: "the request head took too long" });
+    else if (body) {
+      this.#body!.destroy(new Error("the client stopped sending content"));
+      this.#refuse({ status: 408, reason: "the request content took too long" });
+    }
   }
-  #wasBusy = false;
+
+  #drained(): void {
+    this.#exchange?.onDrain?.();
+    if (this.#state === "idle" && this.#rest.length > 0) {
+      this.socket.resume();
+      this.#run();
+    }
+  }
 
   #received(bytes: Buffer): void {
     if (this.#state === "over") return;
+    if (this.#state === "closing") {
+      this.#discardedBytes += bytes.length;
+      if (this.#discardedBytes > lingerBytesMax) this.socket.destroy();
+      return;
+    }
     if (this.#rest.length === 0) this.#rest = bytes;
     else this.#rest = Buffer.concat([this.#rest, bytes]);
     this.#run();
@@ -113,14 +127,31 @@ export class Connection {
   #run(): void {
     if (this.#running) return;
     this.#running = true;
-    while (this.#rest.length > 0 && this.#state !== "over") {
-      if (this.#body !== null && !this.#body.complete) {
-        if (!this.#readContent()) break;
-      } else if (this.#state === "answering") break;
-      else if (!this.#readHead()) break;
+    try {
+      while (this.#rest.length > 0 && this.#state !== "over" && this.#state !== "closing") {
+        if (this.#body !== null && !this.#body.complete) {
+          if (!this.#readContent()) break;
+        } else if (this.#state === "answering") break;
+        else if (this.socket.writableNeedDrain) {
+          // A client that asks on and on without reading its answers gets no further ones.
+          this.socket.pause();
+          break;
+        } else if (!this.#readHead()) break;
+      }
+    } finally {
+      this.#running = false;
     }
-    this.#running = false;
-    if (this.#ended && this.#state !== "answering" && this.#state !== "over") this.socket.end();
+    this.#afterEnd();
+  }
+
+  /** The client has ended its side, and everything it sent has been used: what is left to do? */
+  #afterEnd(): void {
+    if (!this.#ended || this.#rest.length > 0) return;
+    if (this.#state === "idle" || this.#state === "head") this.#close();
+    else if (this.#state === "answering" && this.#body !== null && !this.#body.complete) {
+      this.#body.destroy(new Error("the client ended before its content did"));
+      this.#reset();
+    }
   }
 
   /** @returns false where more bytes are needed, or none may be read. */
@@ -133,6 +164,7 @@ export class Connection {
     }
     if (start > 0) {
       this.#rest = rest.subarray(start);
+      if (this.#rest.length === 0) this.#state = "idle";
       return this.#rest.length > 0;
     }
     const { limits } = this.#host;
@@ -148,7 +180,8 @@ export class Connection {
 
   #waitForHead(rest: Buffer, complete: boolean): boolean {
     const { limits } = this.#host;
-    if (complete || rest.length > limits.headBytesMax) {
+    // Three bytes of the empty line may be among them: a head of just the largest size is right however it is split.
+    if (complete || rest.length > limits.headBytesMax + 3) {
       const uri = rest.indexOf("\r\n") === -1 || rest.indexOf("\r\n") > limits.uriBytesMax + 80;
       if (uri) return this.#refuse({ status: 414, reason: `the target is longer than ${limits.uriBytesMax} bytes` });
       return this.#refuse({ status: 431, reason: `the head is longer than ${limits.headBytesMax} bytes` });
@@ -178,7 +211,7 @@ export class Connection {
       this.#body = null;
       this.#deadline = Infinity;
     }
-    const keepAlive = head.keepAlive && !this.#host.draining && !this.#ended && this.#requests < this.#host.limits.requestsPerConnectionMax;
+    const keepAlive = head.keepAlive && !this.#host.draining && !(this.#ended && this.#rest.length === 0) && this.#requests < this.#host.limits.requestsPerConnectionMax;
     const more = this.#rest.length > 0;
     // Answers to pipelined requests leave together.
     if (more) this.socket.cork();
@@ -213,38 +246,42 @@ export class Connection {
     }
     this.#deadline = this.#host.coarseNow + this.#host.limits.bodyMs;
     const rest = this.#rest;
-    if (this.#decoder !== null) {
-      const used = this.#decoder.feed(rest, 0, (content) => this.#take(body, content));
-      if (this.#state === "over") return false;
+    const decoder = this.#decoder;
+    if (decoder !== null) {
+      const used = decoder.feed(rest, 0, (content) => this.#take(body, content));
+      if (this.#state !== "answering") return false;
       if (used === -1) {
-        body.destroy(new Error(this.#decoder.failure));
-        return this.#refuse({ status: 400, reason: this.#decoder.failure });
+        body.destroy(new Error(decoder.failure));
+        return this.#refuse({ status: 400, reason: decoder.failure });
       }
       this.#rest = used === rest.length ? empty : rest.subarray(used);
-      if (this.#decoder.done) body.finish(this.#decoder.trailers);
-      return this.#decoder.done;
+      // Finishing may end the exchange, and with it this decoder's time.
+      const { done } = decoder;
+      if (done) body.finish(decoder.trailers);
+      return done;
     }
     const content = rest.length > this.#contentLeft ? rest.subarray(0, this.#contentLeft) : rest;
     this.#contentLeft -= content.length;
     this.#rest = content.length === rest.length ? empty : rest.subarray(content.length);
     this.#take(body, content);
-    if (this.#contentLeft === 0) body.finish([]);
+    if (this.#contentLeft === 0 && this.#state === "answering") body.finish([]);
     return true;
   }
 
   #take(body: RequestBody, content: Buffer): void {
+    if (this.#state !== "answering") return;
     body.receivedBytes += content.length;
     const { bodyBytesMax } = this.#host.limits;
     if (bodyBytesMax > 0 && body.receivedBytes > bodyBytesMax) {
       body.destroy(new Error("content too large"));
       this.#refuse({ status: 413, reason: `content above ${bodyBytesMax} bytes` });
-    } else if (this.#exchange?.finished === true && body.receivedBytes > discardBytesMax) this.socket.destroy();
+    } else if (this.#exchange?.finished === true && body.receivedBytes > discardBytesMax) this.#close();
     else body.deliver(content);
   }
 
   /** The exchange has sent its whole answer. */
   answerDone(keepAlive: boolean): void {
-    if (this.#state === "over") return;
+    if (this.#state !== "answering") return;
     const body = this.#body;
     if (body !== null && !body.complete) {
       if (!keepAlive || !body.started || body.receivedBytes > discardBytesMax) {
@@ -268,15 +305,24 @@ export class Connection {
     this.#deadline = this.#host.coarseNow + this.#host.limits.idleMs;
     if (this.socket.isPaused()) this.socket.resume();
     if (this.#rest.length > 0 && !this.#running) process.nextTick(() => this.#run());
-    else if (this.#ended) this.socket.end();
+    else if (!this.#running) this.#afterEnd();
   }
 
-  /** The answer cannot be completed: the client must see that. */
-  answerCut(): void {
-    if (this.#state === "over") return;
+  /**
+   * The answer cannot be completed: the client must see that. Content that only the connection's end delimits needs a reset,
+   * since an orderly end would make it look complete (RFC 9112 §8); a missing rest of a length or of chunks shows by itself,
+   * and earlier answers still on their way out are not lost with it.
+   */
+  answerCut(delimitedByEnd: boolean): void {
+    if (this.#state === "over" || this.#state === "closing") return;
+    if (delimitedByEnd) this.#reset();
+    else this.#close();
+  }
+
+  #reset(): void {
+    const lost = this.socket.writableLength > 0 || this.#state === "answering";
     this.#state = "over";
-    // A reset, not an orderly end: close-delimited content must not look complete. RFC 9112 §8.
-    if ("resetAndDestroy" in this.socket && !("encrypted" in this.socket)) this.socket.resetAndDestroy();
+    if (lost && "resetAndDestroy" in this.socket && !("encrypted" in this.socket)) this.socket.resetAndDestroy();
     else this.socket.destroy();
   }
 
@@ -291,45 +337,42 @@ export class Connection {
   }
 
   #refuse(refusal: Refusal): false {
+    if (this.#state === "closing" || this.#state === "over") return false;
     const exchange = this.#exchange;
     this.#host.refused(refusal, this.client);
     if (exchange !== null && exchange.answered) {
-      this.answerCut();
+      exchange.abort();
       return false;
     }
-    this.#state = "over";
     const text = `${refusal.status} ${reasonPhrase(refusal.status)}: ${refusal.reason}\n`;
     this.socket.write(
       `HTTP/1.1 ${refusal.status} ${reasonPhrase(refusal.status)}\r\ndate: ${new Date().toUTCString()}\r\ncontent-type: text/plain\r\n` +
         `content-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
       "latin1",
     );
-    this.#lingeringClose();
+    this.#close();
     exchange?.askerLeft();
     return false;
   }
 
-  #close(): void {
-    this.#state = "over";
-    this.#lingeringClose();
-  }
-
   /** Ends our side and drops what still arrives for a moment: closing at once would reset the answer away. RFC 9112 §9.6. */
-  #lingeringClose(): void {
-    this.socket.end();
-    this.socket.removeAllListeners("data");
-    this.socket.on("data", () => {});
+  #close(): void {
+    if (this.#state === "closing" || this.#state === "over") return;
+    this.#state = "closing";
+    this.#rest = empty;
+    // While the answer is on its way out the rate check alone decides; the moment begins when it has left.
+    this.#deadline = Infinity;
+    while (this.socket.writableCorked > 0) this.socket.uncork();
+    this.socket.end(() => {
+      this.#deadline = this.#host.coarseNow + lingerMs;
+    });
     this.socket.resume();
-    this.socket.setTimeout(2000, () => this.socket.destroy());
   }
 
   #clientEnded(): void {
     this.#ended = true;
-    if (this.#state === "idle" || this.#state === "head") this.socket.end();
-    else if (this.#state === "answering" && this.#body !== null && !this.#body.complete) {
-      this.#body.destroy(new Error("the client ended before its content did"));
-      this.answerCut();
-    }
+    if (this.#state === "closing" && this.socket.writableLength === 0) this.socket.destroy();
+    else this.#afterEnd();
   }
 
   #closed(): void {
@@ -339,4 +382,33 @@ export class Connection {
     this.#exchange = null;
     this.#host.closed(this);
   }
+}
+
+/** What moved in one direction while something was waiting to move. */
+interface Progress {
+  /** Since when something has been waiting; 0 while nothing is. */
+  sinceMs: number;
+  bytes: number;
+  mark: number;
+  queue: number;
+}
+
+/**
+ * Whether less than the least rate has moved for a whole window. `done` counts finished bytes, `queue` those of a write that
+ * the kernel has taken in part: a large write moves long before it is finished.
+ */
+function tooSlow(progress: Progress, waiting: boolean, done: number, queue: number, now: number, windowMs: number, rateMin: number): boolean {
+  if (!waiting || progress.sinceMs === 0) {
+    progress.sinceMs = waiting ? now : 0;
+    progress.bytes = 0;
+  } else {
+    progress.bytes += done > progress.mark ? done - progress.mark : Math.max(0, progress.queue - queue);
+  }
+  progress.mark = done;
+  progress.queue = queue;
+  if (!waiting || now - progress.sinceMs < windowMs) return false;
+  const slow = progress.bytes < (rateMin * (now - progress.sinceMs)) / 1000;
+  progress.sinceMs = now;
+  progress.bytes = 0;
+  return slow;
 }

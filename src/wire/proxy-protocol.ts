@@ -30,7 +30,7 @@ function version2(bytes: Buffer): ProxyHeader {
   if (family === 2 && length >= 36) {
     const groups: string[] = [];
     for (let i = 16; i < 32; i += 2) groups.push(bytes.readUInt16BE(i).toString(16));
-    return { kind: "header", source: groups.join(":"), bytes: 16 + length };
+    return { kind: "header", source: canonical(groups.join(":")), bytes: 16 + length };
   }
   return { kind: "broken" };
 }
@@ -45,7 +45,17 @@ function version1(bytes: Buffer): ProxyHeader {
   const version = family === "TCP4" ? 4 : family === "TCP6" ? 6 : 0;
   const ports = /^\d{1,5}$/.test(sourcePort ?? "") && /^\d{1,5}$/.test(destinationPort ?? "");
   if (version === 0 || isIP(source ?? "") !== version || isIP(destination ?? "") !== version || !ports || rest.length > 0) return { kind: "broken" };
-  return { kind: "header", source: source!, bytes: end + 2 };
+  return { kind: "header", source: canonical(source!), bytes: end + 2 };
+}
+
+/** The one spelling of an address that rules are written in: IPv6 compressed, an IPv4 one inside it taken out. */
+function canonical(address: string): string {
+  if (isIP(address) === 4) return address;
+  const compressed = new URL(`http://[${address}]/`).hostname.slice(1, -1);
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(compressed);
+  if (mapped === null) return compressed;
+  const [high, low] = [Number.parseInt(mapped[1]!, 16), Number.parseInt(mapped[2]!, 16)];
+  return [high >> 8, high & 255, low >> 8, low & 255].join(".");
 }
 
 /** Reads the header from a fresh socket; `done` gets the source, "" for the balancer itself, or null where it is missing or broken. */

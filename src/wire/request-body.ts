@@ -34,8 +34,13 @@ export class RequestBody extends Readable {
   finish(trailers: FieldList): void {
     this.complete = true;
     this.trailers = trailers;
-    if (!this.destroyed) this.push(null);
-    this.#discarded?.();
+    if (this.#discarded === null) {
+      if (!this.destroyed) this.push(null);
+      return;
+    }
+    // Bytes were dropped: whoever still reads must not take the rest for the whole.
+    this.destroy(new Error("the answer came before all of the content was read"));
+    this.#discarded();
   }
 
   /** What still comes is dropped; `done` is called at its end. */

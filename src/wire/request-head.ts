@@ -106,11 +106,13 @@ export function requestHead(text: string, limits: WireLimits): ParsedHead | Refu
 
   const contentBytes = framing(minor, length, coding, limits);
   if (typeof contentBytes !== "number") return contentBytes;
+  // RFC 9110 §9.3.6: content of a CONNECT has no meaning, and would be taken for the tunnel's first bytes.
+  if (contentBytes !== 0 && method === "CONNECT") return refuse(400, "CONNECT with content");
   const place = hostOf(form, target, host, minor);
   if (typeof place !== "string") return place;
   const options = connection === null ? [] : listElements(connection.toLowerCase());
   if (options.length > 0 && plain) plain = options.every((option) => option === "keep-alive" || option === "close");
-  const keepAlive = minor === 1 ? !options.includes("close") : options.includes("keep-alive");
+  const keepAlive = !options.includes("close") && (minor === 1 || options.includes("keep-alive"));
   return { method, target, form, minor, fields, contentBytes, keepAlive, expectsContinue, plain, host: place };
 }
 
@@ -176,6 +178,7 @@ function hostOf(form: RequestHead["form"], target: string, host: string | null, 
   const end = rest.search(/[/?]/);
   const place = end === -1 ? rest : rest.slice(0, end);
   const secure = target.slice(0, 6).toLowerCase() === "https:";
+  if (authority(place, secure ? "https" : "http") === null) return refuse(400, "the target's authority is not host[:port]");
   if (host !== null && !sameAuthority(place, host, secure ? "https" : "http")) {
     return refuse(400, "Host differs from the target's authority");
   }

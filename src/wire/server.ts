@@ -128,7 +128,11 @@ export class WireServer {
       else this.#perClient.set(address, left);
     });
     if (this.#options.proxyProtocol !== true) this.#dispatch(socket, address);
-    else readProxyHeader(socket, limits.headMs, (source) => (source === null ? socket.destroy() : this.#dispatch(socket, source || address)));
+    else readProxyHeader(socket, limits.headMs, (source) => {
+      // "" is the balancer speaking for itself; a client that it names must be admitted like any other.
+      if (source === null || (source !== "" && !this.#options.admits(source))) socket.destroy();
+      else this.#dispatch(socket, source === "" ? address : source);
+    });
   }
 
   #dispatch(socket: Socket, address: string): void {
@@ -145,7 +149,9 @@ export class WireServer {
   #serve(socket: Socket | TLSSocket, address: string): void {
     const inner = (socket as { _parent?: Socket })._parent;
     const source = (inner === undefined ? undefined : this.#addresses.get(inner)) ?? address;
-    const client: Client = { address: source, local: this.#options.isLocal(source), scheme: this.#tlsServer === null ? "http" : "https" };
+    // Behind a balancer on this machine, only what it says of a client counts: its own address tells nothing.
+    const local = this.#options.isLocal(source) && (this.#options.proxyProtocol !== true || source !== addressOf(socket));
+    const client: Client = { address: source, local, scheme: this.#tlsServer === null ? "http" : "https" };
     this.#connections.add(new Connection(socket, client, this.#host));
   }
 

@@ -10,7 +10,7 @@ import type { ParsedHead } from "./request-head.ts";
 /** What an exchange tells its connection. */
 export interface AnswerSink {
   answerDone(keepAlive: boolean): void;
-  answerCut(): void;
+  answerCut(delimitedByEnd: boolean): void;
   release(): Buffer;
 }
 
@@ -36,6 +36,7 @@ export class WireExchange implements Exchange {
   #keepAlive: boolean;
   #chunked = false;
   #silent = false;
+  #delimitedByEnd = false;
   #left = Infinity;
 
   constructor(head: ParsedHead, client: Client, socket: Socket, body: RequestBody | null, keepAlive: boolean, connection: AnswerSink) {
@@ -90,14 +91,17 @@ export class WireExchange implements Exchange {
       if (this.head.minor === 1) {
         this.#chunked = true;
         framing = "transfer-encoding: chunked\r\n";
-      } else this.#keepAlive = false;
+      } else {
+        this.#keepAlive = false;
+        this.#delimitedByEnd = true;
+      }
     }
     const tail = `${changing}${framing}${this.#connectionLine()}\r\n`;
     this.#socket.write(joined(head.bytes, tail, head.bytes.length + tail.length));
   }
 
   write(content: Buffer): boolean {
-    if (this.closed || this.#silent || content.length === 0) return true;
+    if (this.closed || this.finished || this.#silent || content.length === 0) return true;
     this.sentBytes += content.length;
     if (this.#chunked) {
       this.#socket.cork();
@@ -129,7 +133,7 @@ export class WireExchange implements Exchange {
   abort(): void {
     if (this.closed || this.finished) return;
     this.closed = true;
-    this.#connection.answerCut();
+    this.#connection.answerCut(this.#delimitedByEnd);
   }
 
   takeOver(): { readonly socket: Duplex; readonly early: Buffer } | null {

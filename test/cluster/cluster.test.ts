@@ -158,7 +158,7 @@ describe("strangers", () => {
     const first = await startMember(["--name", "m1"]);
     const intruder = startMember(["--name", "m2", "--coordinator", `http://${first.peer}`], { GYRE_SECRET: "another secret altogether" });
     expect(await intruder.then(() => "joined", (error: Error) => error.message)).toContain("does not know the secret");
-    expect(first.output()).toContain("does not know the secret");
+    await until(() => first.output().includes("does not know the secret"), "the refusal is logged");
     expect((await statusOf(first)).members.length).toBe(1);
     const taken = await startMember(["--name", "m1", "--coordinator", `http://${first.peer}`]).catch((error: Error) => error.message);
     expect(taken).toContain("the name m1 belongs to another member");
