@@ -17,6 +17,7 @@ export const storableReasons = {
   "vary-star": "RFC 9111 §4.1: Vary: * matches no later request",
   "must-understand": "RFC 9111 §5.2.2.3: the status is not understood",
   "partial-content": "RFC 9111 §3.3: a part without a usable Content-Range",
+  "request-specific": "the status answers this request's own conditions, range or expectation",
   status: "RFC 9111 §3: an interim response or a 304 is never stored",
   "no-freshness": "RFC 9111 §3: nothing explicit allows storing and the status is not heuristically cacheable",
   "no-use": "neither fresh for a moment nor open to validation: keeping it would serve nobody",
@@ -44,9 +45,11 @@ export function storable(
   policy: StoringPolicy = safe,
 ): Storable {
   if (policy.forbidden === true) return no("configured");
-  if (request.method !== "GET" && request.method !== "QUERY") return no("method");
+  if (request.method !== "GET") return no("method");
   const { status, fields } = response;
   if (status < 200 || status === 304) return no("status");
+  // These answer one request's conditions, range or expectation, none of which is in the key: kept, they would poison it.
+  if (status === 412 || status === 416 || status === 417) return no("request-specific");
   const { directives, source } = responseDirectives(fields);
   if (requestDirectives(request.fields).has("no-store")) return no("request-no-store");
   const understood = reasonPhrase(status) !== "";

@@ -9,7 +9,10 @@ export interface HttpUri {
   readonly path: string;
 }
 
-const hostPattern = /^(?:[a-z0-9._~!$&'()*+,;=-]|%[0-9a-f]{2})+$/;
+/** No escapes: a name that reads differently to the resolver than to us is how rules on names are evaded. */
+const hostPattern = /^[a-z0-9._~!$&'()*+,;=-]+$/;
+/** A last label of digits (or 0x…) is read as an IPv4 address by resolvers, in forms that few expect: only the plain one is one. */
+const numericPattern = /(?:^|\.)(?:\d+|0x[0-9a-f]*)\.?$/;
 
 /** `host[:port]` read strictly, or null: user information, empty hosts and odd ports are errors, never repaired. RFC 9110 §4.2.1, §4.2.4. */
 export function authority(text: string, scheme: "http" | "https"): { readonly host: string; readonly port: number } | null {
@@ -19,7 +22,7 @@ export function authority(text: string, scheme: "http" | "https"): { readonly ho
   const colon = lower.indexOf(":", bracket + 1);
   const host = colon === -1 ? lower : lower.slice(0, colon);
   const portText = colon === -1 ? "" : lower.slice(colon + 1);
-  if (bracket === -1 ? !hostPattern.test(host) : !isIpv6Literal(host)) return null;
+  if (bracket === -1 ? !hostPattern.test(host) || (numericPattern.test(host) && !isIpv4(host)) : !isIpv6Literal(host)) return null;
   if (portText === "") return { host, port: scheme === "http" ? 80 : 443 };
   if (!/^\d{1,5}$/.test(portText)) return null;
   const port = Number(portText);

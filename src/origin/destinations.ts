@@ -12,6 +12,8 @@ const forbidden = blockList([
   // Metadata services that are not link-local: Alibaba, Azure, Oracle, AWS over IPv6.
   ["100.100.100.200", 32], ["168.63.129.16", 32], ["192.0.0.192", 32],
   ["::", 128], ["fe80::", 10], ["ff00::", 8], ["fd00:ec2::254", 128], ["fd20:ce::254", 128],
+  // Forms that carry an IPv4 address somewhere else: translated (RFC 2765), local NAT64 (RFC 8215), Teredo (RFC 4380).
+  ["::ffff:0:0:0", 96], ["64:ff9b:1::", 48], ["2001::", 32],
 ]);
 const inner = blockList([
   ["127.0.0.0", 8], ["10.0.0.0", 8], ["172.16.0.0", 12], ["192.168.0.0", 16], ["100.64.0.0", 10], ["192.0.0.0", 24], ["198.18.0.0", 15],

@@ -66,7 +66,7 @@ export class OriginClient {
 
   constructor(policy: ConnectPolicy, settings: OriginSettings) {
     this.#settings = settings;
-    const connect = guardedConnector(policy, settings, (origin) => this.#insideOrigins.add(origin));
+    const connect = guardedConnector(policy, settings, (origin) => this.#insideOrigins.add(new URL(origin).origin));
     const options = { connect, connections: settings.connectionsMax, headersTimeout: settings.headMs, bodyTimeout: settings.bodyMs, maxHeaderSize: headBytesMax };
     this.#agent = new Agent({ ...options, pipelining: 1, keepAliveTimeout: 10_000 });
     // Retries go out on connections that nobody has used: pipelining 0 means no keep-alive.
@@ -155,7 +155,7 @@ class Attempts implements Fetch {
           return;
         }
         answering = true;
-        if (!this.#cancelled) this.#handler.head(status, received, this.#insideOrigins.has(origin));
+        if (!this.#cancelled) this.#handler.head(status, received, this.#insideOrigins.has(new URL(origin).origin));
         if (this.#paused) controller.pause();
       },
       onResponseData: (_controller, chunk) => {

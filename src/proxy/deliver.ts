@@ -5,7 +5,7 @@ import { fieldBlock, fieldValue, withField, withoutFields, type FieldList } from
 import { currentAge } from "../http/freshness.ts";
 import { contentRangeText, selectedRanges, type ByteRange } from "../http/ranges.ts";
 import type { StoredHead } from "../http/stored-head.ts";
-import type { Body, ContentSink } from "../store/body.ts";
+import type { Body, BodyReader, ContentSink } from "../store/body.ts";
 import { preparedHead, type PreparedHead } from "../wire/exchange.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
 import type { Ticket } from "./ticket.ts";
@@ -19,8 +19,8 @@ export interface Deliverable {
   readonly part: StoredResponse["part"];
 }
 
-/** Answers the ticket's request. The outcome must have been set. */
-export function deliver(ticket: Ticket, what: Deliverable, now: number): void {
+/** Answers the ticket's request. The outcome must have been set. `left` is called once, when nothing more is read from the body. */
+export function deliver(ticket: Ticket, what: Deliverable, now: number, left: () => void = () => {}): void {
   const { exchange } = ticket;
   const { head } = what;
   const lines = ticket.lines(currentAge(head, now));
@@ -28,28 +28,31 @@ export function deliver(ticket: Ticket, what: Deliverable, now: number): void {
     ticket.status = 304;
     exchange.answerPrepared(preparedHead(304, fieldBlock(notModifiedHead(head.fields)), null), lines, null);
     ticket.end(true);
+    left();
     return;
   }
   const range = exchange.head.method === "GET" ? fieldValue(exchange.head.fields, "range") : undefined;
-  if (range !== undefined && deliverRange(ticket, what, range, lines, now)) return;
+  if (range !== undefined && deliverRange(ticket, what, range, lines, now, left)) return;
   ticket.status = head.status;
   if (exchange.head.method === "HEAD") {
     exchange.answerPrepared(what.prepared, lines, null);
     ticket.end(true);
+    left();
     return;
   }
   const { body } = what;
   if (body.complete && body.segments.length <= 1) {
     exchange.answerPrepared(what.prepared, lines, body.segments[0] ?? null);
     ticket.end(true);
+    left();
     return;
   }
   exchange.beginPrepared(what.prepared, lines);
-  send(ticket, body, 0, null);
+  send(ticket, body, 0, null, left);
 }
 
 /** @returns false where the whole is to be sent instead. */
-function deliverRange(ticket: Ticket, what: Deliverable, range: string, lines: string, now: number): boolean {
+function deliverRange(ticket: Ticket, what: Deliverable, range: string, lines: string, now: number, left: () => void): boolean {
   const { exchange } = ticket;
   const { head, prepared, body, part } = what;
   const whole = part?.total ?? prepared.contentBytes;
@@ -62,6 +65,7 @@ function deliverRange(ticket: Ticket, what: Deliverable, range: string, lines: s
     ticket.status = 416;
     exchange.answerPrepared(preparedHead(416, fieldBlock(["content-range", `bytes */${whole}`]), 0), lines, null);
     ticket.end(true);
+    left();
     return true;
   }
   ticket.status = 206;
@@ -71,15 +75,15 @@ function deliverRange(ticket: Ticket, what: Deliverable, range: string, lines: s
     const bytes = only.last - only.first + 1;
     const single = withField(fields, "content-range", contentRangeText(only, whole));
     exchange.beginPrepared(preparedHead(206, fieldBlock(single), bytes), lines);
-    send(ticket, body, only.first - offset, only.last - offset + 1);
+    send(ticket, body, only.first - offset, only.last - offset + 1, left);
     return true;
   }
-  sendMultipart(ticket, what, fields, selection.ranges, whole, lines);
+  sendMultipart(ticket, what, fields, selection.ranges, whole, lines, left);
   return true;
 }
 
 /** Several ranges as multipart/byteranges. RFC 9110 §14.6. */
-function sendMultipart(ticket: Ticket, what: Deliverable, fields: FieldList, ranges: readonly ByteRange[], whole: number, lines: string): void {
+function sendMultipart(ticket: Ticket, what: Deliverable, fields: FieldList, ranges: readonly ByteRange[], whole: number, lines: string, left: () => void): void {
   const { exchange } = ticket;
   const boundary = randomBytes(12).toString("hex");
   const type = fieldValue(fields, "content-type");
@@ -93,12 +97,18 @@ function sendMultipart(ticket: Ticket, what: Deliverable, fields: FieldList, ran
   exchange.beginPrepared(preparedHead(206, fieldBlock(head), bytes), lines);
   const offset = what.part?.first ?? 0;
   let next = 0;
+  let reader: BodyReader | null = null;
+  const over = (complete: boolean): void => {
+    exchange.onClose = null;
+    ticket.end(complete);
+    left();
+  };
   const part = (): void => {
     const range = ranges[next];
     if (range === undefined) {
       exchange.write(tail);
       exchange.end();
-      ticket.end(true);
+      over(true);
       return;
     }
     exchange.write(heads[next++]!);
@@ -113,12 +123,12 @@ function sendMultipart(ticket: Ticket, what: Deliverable, fields: FieldList, ran
       abort: () => exchange.abort(),
     };
     exchange.onDrain = () => sink.onDrain?.();
-    what.body.read(sink, range.first - offset, range.last - offset + 1, (complete) => {
+    reader = what.body.read(sink, range.first - offset, range.last - offset + 1, (complete) => {
       if (complete) part();
-      else ticket.end(false);
+      else over(false);
     });
   };
-  exchange.onClose = () => ticket.end(false);
+  exchange.onClose = () => reader?.leave();
   part();
 }
 

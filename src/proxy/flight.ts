@@ -88,13 +88,13 @@ export class Flight {
   static joinOrBegin(ticket: Ticket, hash: number, why: Why, known: readonly StoredResponse[], again: Again): void {
     const { plane, exchange, target } = ticket;
     const { fields } = exchange.head;
-    const flightKey = flightKeyOf(target.key, known, fields);
+    const flightKey = flightKeyOf(ticket, known);
     const flying = plane.flights.get(flightKey);
     if (flying !== undefined && flying.#takes(ticket, again)) return;
     const joinable = flying === undefined && exchange.head.method === "GET" && !isSelective(fields)
       && !requestDirectives(fields).has("no-store") && !plane.uncacheable.has(target.key, plane.nowSeconds());
     // Without a match, the variants' validators can still spare the content. RFC 9111 §4.3.1.
-    const validating = why === "vary-miss" && joinable ? known.filter(({ head, part }) => part === null && fieldValue(head.fields, "etag") !== undefined) : [];
+    const validating = why === "vary-miss" && joinable ? known.filter(({ head, part, inner }) => part === null && (!inner || exchange.client.local) && fieldValue(head.fields, "etag") !== undefined) : [];
     new Flight(ticket, hash, why, validating, joinable ? flightKey : null).#begin(ticket, again);
   }
 
@@ -104,19 +104,19 @@ export class Flight {
   }
 
   /** Asks the origin whether a stored response is still right, and answers with it or with what came instead. */
-  static validate(ticket: Ticket, hash: number, stored: StoredResponse, why: Why, again: Again): void {
+  static validate(ticket: Ticket, hash: number, stored: StoredResponse, why: Why, company: "joining" | "alone", again: Again): void {
     const { plane, target, exchange } = ticket;
-    const flightKey = flightKeyOf(target.key, plane.store.variants(target.key), exchange.head.fields);
+    const flightKey = flightKeyOf(ticket, plane.store.variants(target.key));
     const flying = plane.flights.get(flightKey);
-    if (flying !== undefined && flying.#takes(ticket, again)) return;
-    const joinable = flying === undefined && exchange.head.method === "GET" && !plane.uncacheable.has(target.key, plane.nowSeconds());
+    if (company === "joining" && flying !== undefined && flying.#takes(ticket, again)) return;
+    const joinable = company === "joining" && flying === undefined && exchange.head.method === "GET" && !plane.uncacheable.has(target.key, plane.nowSeconds());
     new Flight(ticket, hash, why, [stored], joinable ? flightKey : null).#begin(ticket, again);
   }
 
   /** The same in the background, once at a time. RFC 5861 §3. */
   static validateInBackground(ticket: Ticket, hash: number, stored: StoredResponse): void {
-    const { plane, target, exchange } = ticket;
-    const flightKey = flightKeyOf(target.key, plane.store.variants(target.key), exchange.head.fields);
+    const { plane, target } = ticket;
+    const flightKey = flightKeyOf(ticket, plane.store.variants(target.key));
     if (plane.flights.has(flightKey)) return;
     new Flight(ticket, hash, "stale", [stored], flightKey, true).#send("validate");
   }
@@ -162,7 +162,9 @@ export class Flight {
   }
 
   #cancelIfUnwanted(): void {
-    if (this.#over || this.#background || this.#waiters.length > 0 || this.#reading > 0) return;
+    if (this.#over || this.#waiters.length > 0 || this.#reading > 0) return;
+    // A background validation is waited for by nobody, until it turns out to bring nothing to store.
+    if (this.#background && (this.#head === null || this.#storing)) return;
     // What is nearly there is worth having: the next client may want it.
     if (this.#storing && this.#prepared?.contentBytes != null && this.#body!.bytes * 2 > this.#prepared.contentBytes) return;
     this.#finish();
@@ -179,7 +181,8 @@ export class Flight {
     this.#plane.recorder.counts.originFetches++;
     this.#fetch = fetchFor(this.#first, this.#method, conditions, {
       interim: (status, fields) => {
-        for (const { ticket } of this.#waiters) ticket.exchange.inform(status, passedFields(fields));
+        // To the one whose request it answers: others might be told of what is not theirs.
+        for (const { ticket, collapsed } of this.#waiters) if (!collapsed) ticket.exchange.inform(status, passedFields(fields));
       },
       head: (status, fields, inner) => this.#answered(status, fields, inner, how),
       data: (chunk) => this.#received(chunk),
@@ -221,23 +224,26 @@ export class Flight {
     this.#shared = this.#storing ? preparedHead(status, fieldBlock(judgement.head.fields), judgement.contentBytes) : this.#prepared;
     if (judgement.store) {
       plane.uncacheable.delete(this.#first.target.key);
-      for (const stored of this.#validating) if (status !== 304) plane.store.discard(stored);
     } else if (this.#flightKey !== null) {
       plane.uncacheable.add(this.#first.target.key, now);
       this.#unlist();
     }
+    // What came instead of a 304 supersedes what was asked about, whether it may be stored or not.
+    if (status < 500 && this.#why !== "vary-miss") for (const stored of this.#validating) plane.store.discard(stored);
     const waiters = this.#waiters;
     this.#waiters = [];
     const shareable = this.#storing && reuse(judgement.head, new Map(), now, { honourReload: false, graceSeconds: 0 }).kind === "hit";
-    for (const [index, waiter] of waiters.entries()) {
-      const { ticket, again } = waiter;
-      if (index > 0 && !shareable) again!(ticket, "alone");
-      else if (index > 0 && judgement.head.variant !== variantOf(judgement.head.varyNames, ticket.exchange.head.fields)) again!(ticket, "anew");
+    for (const waiter of waiters) {
+      const { ticket, again, collapsed } = waiter;
+      // Who began the flight may have left: it is having joined, not the place in the queue, that makes the answer another's.
+      if (collapsed && !shareable) again!(ticket, "alone");
+      else if (collapsed && judgement.head.variant !== variantOf(judgement.head.varyNames, ticket.exchange.head.fields)) again!(ticket, "anew");
       else {
         ticket.reason = judgement.store ? ticket.reason : judgement.reason;
         this.#serve(waiter, now);
       }
     }
+    this.#cancelIfUnwanted();
   }
 
   #newBody(judgement: Judgement): Body {
@@ -270,8 +276,7 @@ export class Flight {
     const { contentBytes } = prepared;
     const selective = this.#storing && (isSelective(exchange.head.fields) || exchange.head.method === "HEAD") && contentBytes !== null;
     if (selective && head.status === 200) {
-      deliver(ticket, { head, prepared, body: this.#body!, part: null }, now);
-      return left();
+      return deliver(ticket, { head, prepared, body: this.#body!, part: null }, now, left);
     }
     ticket.status = head.status;
     exchange.beginPrepared(prepared, ticket.lines(currentAge(head, now)));
@@ -298,7 +303,7 @@ export class Flight {
     if (!stored) return;
     const { plane, target } = this.#first;
     const response = new StoredResponse({
-      key: target.key, hash: this.#hash, head: this.#head!, body, inner: this.#inner, ownedEpoch: plane.view.epoch, part: this.#judgement!.part,
+      key: target.key, hash: this.#hash, head: this.#head!, body, inner: this.#inner, ...plane.ownership.standing(this.#hash, plane.nowSeconds()), part: this.#judgement!.part,
     });
     plane.store.put(response);
   }
@@ -328,8 +333,8 @@ export class Flight {
 
   #notModified(fields: FieldList, times: { requestSeconds: number; responseSeconds: number }): void {
     const plane = this.#plane;
-    const freshened = freshenStored(this.#first, this.#validating, fields, times, this.#hash);
-    if (freshened === null) {
+    const result = freshenStored(this.#first, this.#validating, fields, times, this.#hash);
+    if (result === null) {
       // The 304 speaks of none that was asked about: only the whole response can help. RFC 9111 §4.3.4.
       this.#send("plain");
       return;
@@ -338,15 +343,20 @@ export class Flight {
     this.#waiters = [];
     this.#finish();
     const now = plane.nowSeconds();
+    const { shared: freshened, first, shareable } = result;
     for (const { ticket, again, collapsed } of waiters) {
       const { exchange } = ticket;
       exchange.onClose = null;
+      if (collapsed && !shareable) {
+        again!(ticket, "alone");
+        continue;
+      }
       if (collapsed && freshened.head.variant !== variantOf(freshened.head.varyNames, exchange.head.fields)) {
         again!(ticket, "anew");
         continue;
       }
       ticket.outcome = { hit: false, forward: this.#why, forwardStatus: 304, collapsed, ttlSeconds: freshSecondsLeft(freshened.head, now) };
-      deliver(ticket, freshened, now);
+      deliver(ticket, collapsed ? freshened : first, now);
     }
   }
 
@@ -381,6 +391,7 @@ export class Flight {
     this.#reserved = 0;
     this.#unlist();
     this.#body!.pass();
+    this.#cancelIfUnwanted();
   }
 
   #unlist(): void {
@@ -402,9 +413,11 @@ function isSelective(fields: FieldList): boolean {
 }
 
 /** Requests that select different variants, as far as is known, do not wait for each other. */
-function flightKeyOf(key: string, known: readonly StoredResponse[], fields: FieldList): string {
+function flightKeyOf({ target, exchange }: Ticket, known: readonly StoredResponse[]): string {
   const [newest] = known;
-  return newest === undefined || newest.head.varyNames.length === 0 ? key : `${key}\n${variantOf(newest.head.varyNames, fields)}`;
+  // Clients elsewhere may not go where local ones may: neither must get the other's refusal, or its answer.
+  const key = target.route === null && !exchange.client.local ? `${target.key}\nelsewhere` : target.key;
+  return newest === undefined || newest.head.varyNames.length === 0 ? key : `${key}\n${variantOf(newest.head.varyNames, exchange.head.fields)}`;
 }
 
 /** One condition that covers all of them. RFC 9111 §4.3.1. */

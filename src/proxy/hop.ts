@@ -60,6 +60,12 @@ function ask(ticket: Ticket, member: string, failed: () => void): boolean {
         }
         begun = resumption ?? new Resumption(exchange, headOfBlock(status, block, contentBytes));
         exchange.beginPrepared(prepared, lines);
+        if (exchange.closed) {
+          // What another member would continue with is not what was begun.
+          stream!.cancel();
+          ticket.end(false);
+          return;
+        }
         exchange.onDrain = () => stream!.resume();
       },
       data: (content) => {

@@ -28,7 +28,9 @@ export class Resumption implements Exchange {
 
   /** Whether what another member sends could be joined on: a strong entity tag and a known length. */
   get resumable(): boolean {
-    return this.#begun.etag !== null && this.#begun.contentBytes !== null && (this.#begun.status === 200 || this.#begun.status === 206);
+    const { etag, contentBytes, status, contentRange } = this.#begun;
+    // Several ranges in one answer are framed by a boundary that the next member would choose anew.
+    return etag !== null && contentBytes !== null && (status === 200 || (status === 206 && contentRange !== undefined));
   }
 
   /** Bytes have gone to the client without this object's help. */

@@ -15,8 +15,9 @@
 import { cacheStatus } from "../http/cache-status.ts";
 import { mustAskOrigin } from "../http/conditional.ts";
 import { requestDirectives } from "../http/directives.ts";
-import { hasField } from "../http/fields.ts";
+import { fieldValue, hasField, type FieldList } from "../http/fields.ts";
 import { currentAge, freshSecondsLeft } from "../http/freshness.ts";
+import { listElements } from "../http/grammar.ts";
 import { hasLooped } from "../http/loops.ts";
 import { reuse } from "../http/reuse.ts";
 import { keyHash, owner } from "../ring/ring.ts";
@@ -42,7 +43,7 @@ export function serve(plane: Plane, exchange: Exchange, forward: boolean | null 
   const target = targetOf(exchange, plane.routing, forward);
   if ("refused" in target) return refuseEarly(plane, exchange, target.refused, target.reason);
   const ticket = new Ticket(plane, exchange, target);
-  if (hasField(head.fields, "upgrade") && head.method === "GET" && exchange.hop === 0) return upgrade(ticket);
+  if (asksForUpgrade(head.fields) && head.method === "GET" && exchange.hop === 0) return upgrade(ticket);
   if (!isCached(exchange)) return passOn(ticket, "method");
   const hash = keyHash(target.key);
   ticket.owner = owner(plane.view.ring, hash).name;
@@ -88,6 +89,12 @@ function hitLines(plane: Plane, stored: StoredResponse, now: number): string {
   return stored.changing;
 }
 
+/** An offer of HTTP/2 (h2c) comes with ordinary requests and is declined by answering in HTTP/1.1. RFC 9110 §7.8. */
+function asksForUpgrade(fields: FieldList): boolean {
+  const protocols = fieldValue(fields, "upgrade");
+  return protocols !== undefined && listElements(protocols).some((protocol) => protocol.toLowerCase() !== "h2c");
+}
+
 /** Whether a cache has anything to say to the request: everything else passes through. */
 function isCached({ head, body }: Exchange): boolean {
   return (head.method === "GET" || head.method === "HEAD") && body === null && !mustAskOrigin(head.fields);
@@ -110,7 +117,7 @@ function answerHere(ticket: Ticket, hash: number, alone = false): void {
     }
     const decision = reuse(stored.head, directives, now, policy);
     ticket.reason = decision.reason;
-    const trusted = !stored.outdated && plane.ownership.unbroken(stored);
+    const trusted = !stored.outdated && plane.ownership.unbroken(stored, now);
     if (decision.kind !== "validate" && trusted) {
       plane.store.used(stored);
       ticket.outcome = { hit: true, ttlSeconds: freshSecondsLeft(stored.head, now) };
@@ -119,7 +126,7 @@ function answerHere(ticket: Ticket, hash: number, alone = false): void {
       return;
     }
     if (directives.has("only-if-cached")) return refuse(ticket, 504, "only-if-cached, and what is stored must be validated first");
-    return Flight.validate(ticket, hash, stored, decision.reason.startsWith("request") ? "request" : "stale", again);
+    return Flight.validate(ticket, hash, stored, decision.reason.startsWith("request") ? "request" : "stale", alone ? "alone" : "joining", again);
   }
   if (directives.has("only-if-cached")) {
     ticket.outcome = { hit: false };

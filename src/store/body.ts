@@ -19,8 +19,10 @@ export interface ContentSource {
   resume(): void;
 }
 
-/** Content passed on without being kept may be this far ahead of its slowest reader. */
+/** Content passed on without being kept may be this far ahead of its fastest reader. */
 const windowBytes = 512 * 1024;
+/** A reader that falls this far behind the others is cut off: one stalled client must not hold up all who share a body. */
+const lagBytesMax = 16 * windowBytes;
 const segmentBytesMax = 256 * 1024;
 const segmentBytesMin = 4 * 1024;
 
@@ -161,7 +163,15 @@ export class Body {
       this.#droppedBytes += this.segments[this.#dropped]!.length;
       this.segments[this.#dropped++] = null;
     }
-    const waiting = this.bytes - Math.max(slowestByte, this.#droppedBytes);
+    let fastestByte = slowestByte;
+    for (const reader of this.#readers) {
+      fastestByte = Math.max(fastestByte, reader.position);
+      if (this.#readers.size > 1 && this.bytes - reader.position > lagBytesMax) {
+        reader.cut();
+        return;
+      }
+    }
+    const waiting = this.bytes - Math.max(fastestByte, this.#droppedBytes);
     if (waiting > windowBytes && !this.#paused) {
       this.#paused = true;
       this.source?.pause();
@@ -181,6 +191,8 @@ export class BodyReader {
   #pumping = false;
   /** The sink has enough until it drains: new content must not be pressed upon it. */
   #blocked = false;
+  /** Bytes before the first that is wanted; they may not have come yet. */
+  #toSkip: number;
   readonly #body: Body;
   readonly #sink: ContentSink;
   readonly #to: number | null;
@@ -191,7 +203,7 @@ export class BodyReader {
     this.#sink = sink;
     this.#to = to;
     this.#done = done;
-    this.#skip(from);
+    this.#toSkip = from;
     sink.onDrain = () => {
       this.#blocked = false;
       this.pump();
@@ -207,17 +219,20 @@ export class BodyReader {
     while (!this.#blocked && !this.#sink.closed && !this.#atEnd()) {
       const segment = segments[this.segment];
       if (segment == null) break;
-      const left = this.#to === null ? Infinity : this.#to - this.position;
+      if (this.#toSkip > 0) {
+        const skipped = Math.min(this.#toSkip, segment.length - this.#offset);
+        this.#toSkip -= skipped;
+        this.#offset += skipped;
+        this.position += skipped;
+      }
+      const left = this.#toSkip > 0 ? 0 : this.#to === null ? Infinity : this.#to - this.position;
       const piece = segment.subarray(this.#offset, Math.min(segment.length, this.#offset + left));
       if (piece.length > 0) {
         this.position += piece.length;
         this.#offset += piece.length;
         this.#blocked = !this.#sink.write(piece);
       }
-      if (this.#offset < segment.length) {
-        if (piece.length === 0) break;
-        continue;
-      }
+      if (this.#offset < segment.length) continue;
       // The last segment of a body that still grows may yet get longer.
       if (this.segment === segments.length - 1 && !this.#body.complete && !this.#body.passing) break;
       this.segment++;
@@ -239,22 +254,15 @@ export class BodyReader {
     this.#finish(false);
   }
 
+  /** Ends the asker's answer before its time. */
+  cut(): void {
+    this.#sink.abort();
+    this.#finish(false);
+  }
+
   #atEnd(): boolean {
     if (this.#to !== null && this.position >= this.#to) return true;
     return this.#body.complete && this.position >= this.#body.bytes;
-  }
-
-  #skip(bytes: number): void {
-    let left = bytes;
-    const { segments } = this.#body;
-    while (left > 0 && this.segment < segments.length) {
-      const { length } = segments[this.segment]!;
-      if (length > left) break;
-      left -= length;
-      this.segment++;
-    }
-    this.#offset = left;
-    this.position = bytes;
   }
 
   #finish(complete: boolean): void {

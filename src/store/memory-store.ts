@@ -131,7 +131,8 @@ export class MemoryStore {
   }
 
   #makeRoom(bytes: number): boolean {
-    if (bytes > this.bytesMax) return false;
+    // What no eviction can make room for must not empty the store on the way to finding that out.
+    if (this.#reserved + bytes > this.bytesMax) return false;
     while (this.#bytes + this.#reserved + bytes > this.bytesMax) {
       const victim = this.#policy.victim();
       if (victim === null) return false;

@@ -21,8 +21,10 @@ export class StoredResponse implements Evictable {
   readonly part: { readonly first: number; readonly last: number; readonly total: number } | null;
   /** Seconds since the epoch up to which it may answer a request without any directive; 0 where it must be validated first. */
   freshUntil: number;
-  /** The last epoch in which this member is known to have owned the key without a gap. */
+  /** The last epoch in which this member is known to have owned the key without a gap; -1 where it only stands in for the owner. */
   ownedEpoch: number;
+  /** Seconds since the epoch until which a stand-in may use it. */
+  standInUntil: number;
   /** Marked out of date by a HEAD or an operator: validate before use. RFC 9111 §4.3.5. */
   outdated = false;
   bytes: number;
@@ -36,7 +38,7 @@ export class StoredResponse implements Evictable {
 
   constructor(init: {
     readonly key: string; readonly hash: number; readonly head: StoredHead; readonly body: Body; readonly inner: boolean;
-    readonly ownedEpoch: number; readonly part?: StoredResponse["part"];
+    readonly ownedEpoch: number; readonly standInUntil: number; readonly part?: StoredResponse["part"];
   }) {
     this.key = init.key;
     this.hash = init.hash;
@@ -44,6 +46,7 @@ export class StoredResponse implements Evictable {
     this.inner = init.inner;
     this.part = init.part ?? null;
     this.ownedEpoch = init.ownedEpoch;
+    this.standInUntil = init.standInUntil;
     this.head = init.head;
     this.prepared = preparedHead(init.head.status, fieldBlock(init.head.fields), init.body.bytes);
     this.freshUntil = freshUntil(init.head);
