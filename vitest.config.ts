@@ -7,6 +7,9 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Real processes on two cores: files one after the other keep each other's timing out of the results.
     fileParallelism: false,
-    reporters: process.env["GYRE_TEST_JSON"] === undefined ? ["default"] : ["default", ["json", { outputFile: process.env["GYRE_TEST_JSON"] }]],
+    reporters:
+      process.env["GYRE_TEST_JSON"] === undefined
+        ? ["default"]
+        : ["default", ["json", { outputFile: process.env["GYRE_TEST_JSON"] }]],
   },
 });

@@ -22,7 +22,8 @@ const needs = [
 
 const path = `${process.env.PATH}${delimiter}/usr/sbin${delimiter}/sbin`;
 process.env.PATH = path;
-const missing = () => needs.filter(({ command }) => !path.split(delimiter).some((folder) => existsSync(join(folder, command))));
+const missing = () =>
+  needs.filter(({ command }) => !path.split(delimiter).some((folder) => existsSync(join(folder, command))));
 
 let absent = missing();
 if (absent.length > 0) {
@@ -34,7 +35,10 @@ if (absent.length > 0) {
     const environment = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
     // Services must not start by themselves: the tests run their own on free ports.
     run("apt-get", ["update", "-qq"], environment);
-    run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", ...packages], { ...environment, RUNLEVEL: "1" });
+    run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", ...packages], {
+      ...environment,
+      RUNLEVEL: "1",
+    });
     absent = missing();
   } else console.log(`install them, on Debian: apt-get install ${packages.join(" ")}`);
 }
@@ -49,11 +53,17 @@ step("format", process.execPath, [bin("oxfmt"), "--check"]);
 
 const folder = mkdtempSync(join(tmpdir(), "gyre-run-"));
 const report = join(folder, "vitest.json");
-run(process.execPath, [bin("vitest"), "run", ...process.argv.slice(2)], { ...process.env, GYRE_TEST_JSON: report, GYRE_TEST_MISSING: absent.map(({ command }) => command).join(",") });
+run(process.execPath, [bin("vitest"), "run", ...process.argv.slice(2)], {
+  ...process.env,
+  GYRE_TEST_JSON: report,
+  GYRE_TEST_MISSING: absent.map(({ command }) => command).join(","),
+});
 let passed = results.filter((result) => result.passed).length;
 let failed = results.length - passed;
 if (existsSync(report)) {
-  const { numPassedTests, numFailedTests, numTotalTestSuites, numFailedTestSuites, success } = JSON.parse(readFileSync(report, "utf8"));
+  const { numPassedTests, numFailedTests, numTotalTestSuites, numFailedTestSuites, success } = JSON.parse(
+    readFileSync(report, "utf8"),
+  );
   passed += numPassedTests;
   failed += numFailedTests;
   // A file that cannot even be loaded has no failed test of its own.

@@ -18,7 +18,18 @@ await new Promise((resolve) => origin.listen(0, "127.0.0.1", resolve));
 const url = `http://127.0.0.1:${origin.address().port}/smoke`;
 let failure = null;
 try {
-  const started = await gyre("cluster", "--members", "2", "--detach", "--listen", "127.0.0.1:0", "--peer", "127.0.0.1:0", "--admin", "127.0.0.1:0");
+  const started = await gyre(
+    "cluster",
+    "--members",
+    "2",
+    "--detach",
+    "--listen",
+    "127.0.0.1:0",
+    "--peer",
+    "127.0.0.1:0",
+    "--admin",
+    "127.0.0.1:0",
+  );
   expect(started.status === 0, `gyre cluster failed: ${started.output}`);
   const status = JSON.parse((await gyre("status", "--json")).output);
   expect(status.members.length === 2, "two members");
@@ -32,14 +43,21 @@ try {
   failure = error;
 }
 const stopped = await gyre("stop", "--json");
-if (failure === null && (stopped.status !== 0 || !JSON.parse(stopped.output).every(({ result }) => result === "drained"))) failure = new Error(`gyre stop: ${stopped.output}`);
+if (
+  failure === null &&
+  (stopped.status !== 0 || !JSON.parse(stopped.output).every(({ result }) => result === "drained"))
+)
+  failure = new Error(`gyre stop: ${stopped.output}`);
 origin.close();
 rmSync(folder, { recursive: true, force: true });
 console.log(failure === null ? `smoke: well on ${process.version}` : `smoke: ${failure.message}`);
 process.exit(failure === null ? 0 : 1);
 
 function gyre(...parameters) {
-  const child = spawn(process.execPath, [program, ...parameters], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [program, ...parameters], {
+    env: environment,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let output = "";
   let errors = "";
   child.stdout.on("data", (chunk) => (output += chunk));
@@ -53,7 +71,9 @@ function through(listen) {
     const asked = request({ host, port, path: url, headers: { host: url.split("/")[2] } }, (response) => {
       let text = "";
       response.on("data", (chunk) => (text += chunk));
-      response.on("end", () => resolve({ status: response.statusCode, text, cacheStatus: response.headers["cache-status"] ?? "" }));
+      response.on("end", () =>
+        resolve({ status: response.statusCode, text, cacheStatus: response.headers["cache-status"] ?? "" }),
+      );
     });
     asked.on("error", reject);
     asked.end();

@@ -25,6 +25,7 @@ export interface AdminOptions {
 
 const jsonType = "application/json; charset=utf-8";
 
+/** The admin port of one member. */
 export class AdminServer {
   readonly #options: AdminOptions;
   readonly #server: Server;
@@ -33,12 +34,15 @@ export class AdminServer {
   constructor(options: AdminOptions) {
     this.#options = options;
     this.#metrics = memberMetrics(options.plane, options.member);
-    this.#server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 16 * 1024 }, (request, response) => {
-      background(this.#serve(request, response), (error) => {
-        options.failed(error);
-        response.destroy();
-      });
-    });
+    this.#server = createServer(
+      { requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 16 * 1024 },
+      (request, response) => {
+        background(this.#serve(request, response), (error) => {
+          options.failed(error);
+          response.destroy();
+        });
+      },
+    );
     this.#server.maxConnections = 512;
   }
 
@@ -71,12 +75,14 @@ export class AdminServer {
     const { member } = this.#options;
     const ready = member.state === "ready";
     if (request.method === "GET" && url.pathname === "/healthz") return give(response, 200, { status: "alive" });
-    if (request.method === "GET" && url.pathname === "/readyz") return give(response, ready ? 200 : 503, { status: member.state });
+    if (request.method === "GET" && url.pathname === "/readyz")
+      return give(response, ready ? 200 : 503, { status: member.state });
     if (!this.#admits(request)) {
       response.setHeader("www-authenticate", 'Bearer realm="gyre"');
       return give(response, 401, { error: "send the cluster's secret: Authorization: Bearer SECRET" });
     }
-    if (request.method !== "GET" && request.method !== "HEAD") return give(response, 405, { error: "only GET is known here" });
+    if (request.method !== "GET" && request.method !== "HEAD")
+      return give(response, 405, { error: "only GET is known here" });
     switch (url.pathname) {
       case "/metrics":
         response.setHeader("content-type", this.#metrics.contentType);
@@ -93,7 +99,10 @@ export class AdminServer {
         return give(response, "error" in explained ? 400 : 200, explained);
       }
       default:
-        return give(response, 404, { error: `there is no ${url.pathname} here`, paths: ["/healthz", "/readyz", "/metrics", "/api/status", "/api/locate?url=", "/api/explain?url="] });
+        return give(response, 404, {
+          error: `there is no ${url.pathname} here`,
+          paths: ["/healthz", "/readyz", "/metrics", "/api/status", "/api/locate?url=", "/api/explain?url="],
+        });
     }
   }
 
@@ -103,7 +112,7 @@ export class AdminServer {
     if (given !== undefined) return timingSafeEqual(digest(given), digest(this.#options.secret));
     const remote = request.socket.remoteAddress ?? "";
     const fromHere = isLoopbackHost(remote.replace(/^::ffff:/, ""));
-    const host = hostPortOf(request.headers.host ?? "")?.host ?? (request.headers.host ?? "");
+    const host = hostPortOf(request.headers.host ?? "")?.host ?? request.headers.host ?? "";
     return fromHere && isLoopbackHost(host) && (request.method === "GET" || request.method === "HEAD");
   }
 }

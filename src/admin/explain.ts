@@ -35,6 +35,7 @@ export interface Explanation {
   readonly next: string;
 }
 
+/** Explains a URL by this member's store; an error where the text is no URL or no route leads there. */
 export function explain(plane: Plane, url: string): Explanation | { readonly error: string } {
   const uri = httpUri(url);
   if (uri === null) return { error: `"${url}" is not an http or https URL` };
@@ -44,20 +45,41 @@ export function explain(plane: Plane, url: string): Explanation | { readonly err
   const key = cacheKey(uriText(uri), uri, caching, []);
   const now = plane.nowSeconds();
   const variants = plane.store.variants(key).map(({ head, body, hits }): ExplainedVariant => {
-    const decision = reuse(head, new Map(), now, { honourReload: caching.honourReload, graceSeconds: caching.graceSeconds });
+    const decision = reuse(head, new Map(), now, {
+      honourReload: caching.honourReload,
+      graceSeconds: caching.graceSeconds,
+    });
     return {
-      status: head.status, vary: head.varyNames, variant: head.variant, ageSeconds: Math.floor(currentAge(head, now)),
-      lifetimeSeconds: head.lifetime.seconds, lifetimeSource: head.lifetime.source, directivesFrom: head.directives.source,
-      etag: fieldValue(head.fields, "etag") ?? null, lastModified: fieldValue(head.fields, "last-modified") ?? null,
-      bodyBytes: body.bytes, hits, decision: decision.kind, reason: decision.reason, clause: reuseReasons[decision.reason],
+      status: head.status,
+      vary: head.varyNames,
+      variant: head.variant,
+      ageSeconds: Math.floor(currentAge(head, now)),
+      lifetimeSeconds: head.lifetime.seconds,
+      lifetimeSource: head.lifetime.source,
+      directivesFrom: head.directives.source,
+      etag: fieldValue(head.fields, "etag") ?? null,
+      lastModified: fieldValue(head.fields, "last-modified") ?? null,
+      bodyBytes: body.bytes,
+      hits,
+      decision: decision.kind,
+      reason: decision.reason,
+      clause: reuseReasons[decision.reason],
     };
   });
   const owning = owner(plane.view.ring, keyHash(key)).name;
   const uncacheable = plane.uncacheable.has(key, now);
   return {
-    url, key, route: route?.name ?? null, owner: owning, member: plane.self, variants,
-    next: variants.length > 0
-      ? `${variants[0]!.decision} (${variants[0]!.clause})`
-      : uncacheable ? "miss: the last response could not be stored, so requests go to the origin side by side" : "miss: nothing is stored",
+    url,
+    key,
+    route: route?.name ?? null,
+    owner: owning,
+    member: plane.self,
+    variants,
+    next:
+      variants.length > 0
+        ? `${variants[0]!.decision} (${variants[0]!.clause})`
+        : uncacheable
+          ? "miss: the last response could not be stored, so requests go to the origin side by side"
+          : "miss: nothing is stored",
   };
 }

@@ -13,7 +13,11 @@ export interface Location {
   readonly successors: readonly string[];
 }
 
-export function locate({ view }: Pick<Plane, "view">, urls: readonly string[]): { readonly epoch: number; readonly urls: readonly Location[] } {
+/** Locates up to 1,000 URLs by the view in use. */
+export function locate(
+  { view }: Pick<Plane, "view">,
+  urls: readonly string[],
+): { readonly epoch: number; readonly urls: readonly Location[] } {
   return {
     epoch: view.epoch,
     urls: urls.slice(0, 1000).map((url) => {

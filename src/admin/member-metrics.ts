@@ -4,47 +4,132 @@ import type { Plane } from "../proxy/plane.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import type { AdministeredMember } from "./status.ts";
 
+/** The metrics of one member. */
 export function memberMetrics(plane: Plane, member: AdministeredMember): Metrics {
   const { counts } = plane.recorder;
   const { store } = plane;
   const one = (value: () => number) => (): { value: number }[] => [{ value: value() }];
-  return new Metrics(member.name, [
-    {
-      name: "gyre_requests_total", help: "Requests handled by this member, by outcome (RFC 9211 tokens); bypass: forwarded to its owner", type: "counter", labelNames: ["outcome"],
-      values: () => {
-        const merged = new Map(counts.byOutcome);
-        merged.set("hit", (merged.get("hit") ?? 0) + counts.hits);
-        return [...merged].map(([outcome, value]) => ({ labels: { outcome }, value }));
+  return new Metrics(
+    member.name,
+    [
+      {
+        name: "gyre_requests_total",
+        help: "Requests handled by this member, by outcome (RFC 9211 tokens); bypass: forwarded to its owner",
+        type: "counter",
+        labelNames: ["outcome"],
+        values: () => {
+          const merged = new Map(counts.byOutcome);
+          merged.set("hit", (merged.get("hit") ?? 0) + counts.hits);
+          return [...merged].map(([outcome, value]) => ({ labels: { outcome }, value }));
+        },
       },
-    },
-    {
-      name: "gyre_responses_total", help: "Answers by status, those of the fast way left out", type: "counter", labelNames: ["status"],
-      values: () => [...counts.byStatus].map(([status, value]) => ({ labels: { status: String(status) }, value })),
-    },
-    { name: "gyre_sent_bytes_total", help: "Content bytes sent to askers", type: "counter", values: one(() => counts.bytesSent + counts.hitBytes) },
-    { name: "gyre_refused_total", help: "Requests refused before they had a target", type: "counter", values: one(() => counts.refused) },
-    { name: "gyre_collapsed_total", help: "Requests that joined a fetch under way", type: "counter", values: one(() => counts.collapsed) },
-    { name: "gyre_forwarded_total", help: "Requests forwarded to their owner", type: "counter", values: one(() => counts.forwarded) },
-    { name: "gyre_forward_failures_total", help: "Forwarded requests whose member went away", type: "counter", values: one(() => counts.forwardFailures) },
-    { name: "gyre_tunnels_total", help: "Tunnels opened (CONNECT, Upgrade)", type: "counter", values: one(() => counts.tunnels) },
-    { name: "gyre_origin_fetches_total", help: "Requests sent to origins", type: "counter", values: one(() => counts.originFetches) },
-    { name: "gyre_origin_errors_total", help: "Fetches that failed", type: "counter", values: one(() => counts.originErrors) },
-    { name: "gyre_origin_bytes_total", help: "Content bytes received from origins", type: "counter", values: one(() => counts.originBytes) },
-    { name: "gyre_store_bytes", help: "Bytes of the store in use, reserved ones included", type: "gauge", values: one(() => store.bytes) },
-    { name: "gyre_store_bytes_max", help: "Budget of the store", type: "gauge", values: one(() => store.bytesMax) },
-    { name: "gyre_store_responses", help: "Stored responses", type: "gauge", values: one(() => store.count) },
-    {
-      name: "gyre_store_removed_total", help: "Stored responses removed, by reason", type: "counter", labelNames: ["reason"],
-      values: () => (["evicted", "invalidated", "purged"] as const).map((reason) => ({ labels: { reason }, value: store.counts[reason] })),
-    },
-    { name: "gyre_epoch", help: "Epoch of the view in use", type: "gauge", values: one(() => plane.view.epoch) },
-    { name: "gyre_members", help: "Members in the view", type: "gauge", values: one(() => plane.view.members.length) },
-    { name: "gyre_leader", help: "1 where this member leads", type: "gauge", values: one(() => (plane.view.leader === plane.self ? 1 : 0)) },
-    { name: "gyre_session_connected", help: "1 where the coordinator's session is connected", type: "gauge", values: one(() => (member.control?.session === "connected" ? 1 : 0)) },
-  ], [
-    {
-      name: "gyre_request_seconds", help: "Time from head to last byte, requests of the fast way left out", bounds: durationBoundsMs,
-      counts: () => ({ buckets: counts.durations, sum: counts.durationSumMs }),
-    },
-  ]);
+      {
+        name: "gyre_responses_total",
+        help: "Answers by status, those of the fast way left out",
+        type: "counter",
+        labelNames: ["status"],
+        values: () => [...counts.byStatus].map(([status, value]) => ({ labels: { status: String(status) }, value })),
+      },
+      {
+        name: "gyre_sent_bytes_total",
+        help: "Content bytes sent to askers",
+        type: "counter",
+        values: one(() => counts.bytesSent + counts.hitBytes),
+      },
+      {
+        name: "gyre_refused_total",
+        help: "Requests refused before they had a target",
+        type: "counter",
+        values: one(() => counts.refused),
+      },
+      {
+        name: "gyre_collapsed_total",
+        help: "Requests that joined a fetch under way",
+        type: "counter",
+        values: one(() => counts.collapsed),
+      },
+      {
+        name: "gyre_forwarded_total",
+        help: "Requests forwarded to their owner",
+        type: "counter",
+        values: one(() => counts.forwarded),
+      },
+      {
+        name: "gyre_forward_failures_total",
+        help: "Forwarded requests whose member went away",
+        type: "counter",
+        values: one(() => counts.forwardFailures),
+      },
+      {
+        name: "gyre_tunnels_total",
+        help: "Tunnels opened (CONNECT, Upgrade)",
+        type: "counter",
+        values: one(() => counts.tunnels),
+      },
+      {
+        name: "gyre_origin_fetches_total",
+        help: "Requests sent to origins",
+        type: "counter",
+        values: one(() => counts.originFetches),
+      },
+      {
+        name: "gyre_origin_errors_total",
+        help: "Fetches that failed",
+        type: "counter",
+        values: one(() => counts.originErrors),
+      },
+      {
+        name: "gyre_origin_bytes_total",
+        help: "Content bytes received from origins",
+        type: "counter",
+        values: one(() => counts.originBytes),
+      },
+      {
+        name: "gyre_store_bytes",
+        help: "Bytes of the store in use, reserved ones included",
+        type: "gauge",
+        values: one(() => store.bytes),
+      },
+      { name: "gyre_store_bytes_max", help: "Budget of the store", type: "gauge", values: one(() => store.bytesMax) },
+      { name: "gyre_store_responses", help: "Stored responses", type: "gauge", values: one(() => store.count) },
+      {
+        name: "gyre_store_removed_total",
+        help: "Stored responses removed, by reason",
+        type: "counter",
+        labelNames: ["reason"],
+        values: () =>
+          (["evicted", "invalidated", "purged"] as const).map((reason) => ({
+            labels: { reason },
+            value: store.counts[reason],
+          })),
+      },
+      { name: "gyre_epoch", help: "Epoch of the view in use", type: "gauge", values: one(() => plane.view.epoch) },
+      {
+        name: "gyre_members",
+        help: "Members in the view",
+        type: "gauge",
+        values: one(() => plane.view.members.length),
+      },
+      {
+        name: "gyre_leader",
+        help: "1 where this member leads",
+        type: "gauge",
+        values: one(() => (plane.view.leader === plane.self ? 1 : 0)),
+      },
+      {
+        name: "gyre_session_connected",
+        help: "1 where the coordinator's session is connected",
+        type: "gauge",
+        values: one(() => (member.control?.session === "connected" ? 1 : 0)),
+      },
+    ],
+    [
+      {
+        name: "gyre_request_seconds",
+        help: "Time from head to last byte, requests of the fast way left out",
+        bounds: durationBoundsMs,
+        counts: () => ({ buckets: counts.durations, sum: counts.durationSumMs }),
+      },
+    ],
+  );
 }

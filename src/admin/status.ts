@@ -11,7 +11,11 @@ export interface AdministeredMember {
   readonly startedMs: number;
   readonly coordinatorAddress: string;
   readonly cluster: string;
-  readonly control: { readonly view: PublishedView | null; readonly session: SessionState; readonly leads: boolean } | null;
+  readonly control: {
+    readonly view: PublishedView | null;
+    readonly session: SessionState;
+    readonly leads: boolean;
+  } | null;
 }
 
 export interface MemberStatus {
@@ -66,8 +70,18 @@ export function statusOf(member: AdministeredMember, plane: Plane, version: stri
     session: member.control?.session ?? "connecting",
     version,
     members: view.members.map(({ name, state, listen, peer, admin, pid, weight, zone, tls, startedMs }) => ({
-      name, state: name === plane.self || plane.peers.isUp(name) ? state : "unreachable", leader: name === view.leader,
-      listen, peer, admin, pid, share: owned.get(name) ?? 0, weight, zone, tls, startedMs,
+      name,
+      state: name === plane.self || plane.peers.isUp(name) ? state : "unreachable",
+      leader: name === view.leader,
+      listen,
+      peer,
+      admin,
+      pid,
+      share: owned.get(name) ?? 0,
+      weight,
+      zone,
+      tls,
+      startedMs,
     })),
     self: selfOf(member, plane),
   };
@@ -84,8 +98,14 @@ function selfOf(member: AdministeredMember, { recorder, store }: Plane): SelfSta
     if (label.startsWith("hit")) hits += count;
   }
   return {
-    name: member.name, state: member.state, uptimeSeconds: Math.round((Date.now() - member.startedMs) / 1000), requests, hits,
-    hitRatio: requests === 0 ? null : hits / requests, forwarded: counts.forwarded, originFetches: counts.originFetches,
+    name: member.name,
+    state: member.state,
+    uptimeSeconds: Math.round((Date.now() - member.startedMs) / 1000),
+    requests,
+    hits,
+    hitRatio: requests === 0 ? null : hits / requests,
+    forwarded: counts.forwarded,
+    originFetches: counts.originFetches,
     store: { bytes: store.bytes, bytesMax: store.bytesMax, responses: store.count },
   };
 }

@@ -4,12 +4,14 @@ import { buildRouting, identitiesOf } from "../member/routing.ts";
 import { Failure } from "./failure.ts";
 import { say, sayJson } from "./terminal.ts";
 
+/** Prints that the file is valid. @throws Failure listing what is not. */
 export async function check(file: string | undefined, { json }: { readonly json?: boolean }): Promise<void> {
   const name = file ?? process.env["GYRE_CONFIG"];
   const problems = await problemsOf(name);
   if (json === true) sayJson({ file: name ?? null, valid: problems.length === 0, problems });
   else if (problems.length === 0) say(`${name ?? "flags and variables"}: valid`);
-  if (problems.length > 0) throw new Failure(json === true ? "" : problems.map(({ where, what }) => `${where}: ${what}`).join("\n"));
+  if (problems.length > 0)
+    throw new Failure(json === true ? "" : problems.map(({ where, what }) => `${where}: ${what}`).join("\n"));
 }
 
 async function problemsOf(file: string | undefined): Promise<readonly { where: string; what: string }[]> {

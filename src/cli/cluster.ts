@@ -40,12 +40,16 @@ const startMs = 20_000;
 /** Flags that differ from member to member, or that the command sets itself. */
 const own: readonly string[] = ["name", "listen", "peer", "admin", "coordinator", "memory", "cluster"];
 
+/** Starts the members, waits until all have joined, and stays, or leaves them running. @throws Failure where one cannot start; those started are ended. */
 export async function cluster(options: ClusterOptions): Promise<void> {
   const count = Number(options.members);
-  if (!Number.isInteger(count) || count < 1 || count > membersMax) throw new Failure(`--members ${options.members}: write a number from 1 to ${membersMax}`, 2);
+  if (!Number.isInteger(count) || count < 1 || count > membersMax)
+    throw new Failure(`--members ${options.members}: write a number from 1 to ${membersMax}`, 2);
   const config = configOf(options);
   if (recordsOf(undefined).some((record) => record.cluster === config.cluster)) {
-    throw new Failure(`a cluster named ${config.cluster} runs on this machine already: end it with \`gyre stop\`, or choose another --cluster NAME`);
+    throw new Failure(
+      `a cluster named ${config.cluster} runs on this machine already: end it with \`gyre stop\`, or choose another --cluster NAME`,
+    );
   }
   const embedded = config.coordinator === "embedded";
   const { secret, from } = clusterSecret(config["secret-file"], config.cluster, embedded ? null : config.coordinator);
@@ -83,13 +87,28 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     for (let index = 0; index < count; index++) {
       const name = `m${index + 1}`;
       const addresses = {
-        listen: await place(config.listen, index, 0, taken), peer: await place(config.peer, index, 1, taken), admin: await place(config.admin, index, 2, taken),
+        listen: await place(config.listen, index, 0, taken),
+        peer: await place(config.peer, index, 1, taken),
+        admin: await place(config.admin, index, 2, taken),
       };
       const coordinator = !embedded ? config.coordinator : index === 0 ? "embedded" : `http://${members[0]!.peer}`;
       const log = join(folder, `${config.cluster}-${name}.log`);
       const flags = [
-        "--name", name, "--cluster", config.cluster, "--listen", addresses.listen, "--peer", addresses.peer, "--admin", addresses.admin,
-        "--coordinator", coordinator, "--memory", String(memory), ...configArguments(options, own),
+        "--name",
+        name,
+        "--cluster",
+        config.cluster,
+        "--listen",
+        addresses.listen,
+        "--peer",
+        addresses.peer,
+        "--admin",
+        addresses.admin,
+        "--coordinator",
+        coordinator,
+        "--memory",
+        String(memory),
+        ...configArguments(options, own),
       ];
       members.push(await startMember(name, flags, secret, log, detach));
       progress(members.length, count, `${name} has joined`);
@@ -100,7 +119,10 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   }
   for (const member of members) {
     member.child.on("exit", (code, signal) => {
-      if (!ending) note(`${member.name} (pid ${member.child.pid}) has ended: ${signal ?? `exit code ${code}`}; its log is ${member.log}`);
+      if (!ending)
+        note(
+          `${member.name} (pid ${member.child.pid}) has ended: ${signal ?? `exit code ${code}`}; its log is ${member.log}`,
+        );
     });
   }
   const demo = options.demoOrigin === true ? await startDemoOrigin() : null;
@@ -119,7 +141,13 @@ export async function cluster(options: ClusterOptions): Promise<void> {
 }
 
 /** Starts `gyre start` and resolves when it has joined. */
-function startMember(name: string, flags: readonly string[], secret: string, log: string, detach: boolean): Promise<Started> {
+function startMember(
+  name: string,
+  flags: readonly string[],
+  secret: string,
+  log: string,
+  detach: boolean,
+): Promise<Started> {
   const output = openSync(log, "a", 0o600);
   const program = fileURLToPath(new URL("./main.js", import.meta.url));
   const child = spawn(process.execPath, [program, "start", ...flags], {
@@ -184,12 +212,22 @@ function progress(done: number, of: number, what: string): void {
 }
 
 /** Three commands to try, each of which works as printed. */
-function tryOut(origin: string, view: readonly { name: string; pid: number; share: number }[], members: readonly Started[], leader: string | null): void {
+function tryOut(
+  origin: string,
+  view: readonly { name: string; pid: number; share: number }[],
+  members: readonly Started[],
+  leader: string | null,
+): void {
   const { url, owner } = demoUrl(origin, view, leader);
   const entry = members.find(({ name }) => name !== owner.name) ?? members[0]!;
   const curl = `curl -sS -D - -o /dev/null -x http://${entry.listen} ${url}`;
   note(`\n${styled("bold", "demo origin")} ${origin}\n\nTry, in another terminal:\n`);
-  note(`  ${styled("bold", "1.")} a miss: ${owner.name} owns this URL, ${entry.name} passes the request on\n     ${curl}`);
+  note(
+    `  ${styled("bold", "1.")} a miss: ${owner.name} owns this URL, ${entry.name} passes the request on\n     ${curl}`,
+  );
   note(`  ${styled("bold", "2.")} the same again, a hit (see Cache-Status)\n     ${curl}`);
-  if (owner.name !== entry.name) note(`  ${styled("bold", "3.")} kill ${owner.name} without warning; the same URL is still answered\n     kill -9 ${owner.pid}; ${curl}`);
+  if (owner.name !== entry.name)
+    note(
+      `  ${styled("bold", "3.")} kill ${owner.name} without warning; the same URL is still answered\n     kill -9 ${owner.pid}; ${curl}`,
+    );
 }

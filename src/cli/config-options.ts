@@ -7,8 +7,23 @@ import { Failure } from "./failure.ts";
 const repeatable: ReadonlySet<string> = new Set(["allow", "allow-destination", "trust-forwarded"]);
 const switches: ReadonlySet<string> = new Set(["forward", "proxy-protocol", "verify-tls"]);
 const placeholders: Readonly<Record<string, string>> = {
-  listen: "HOST:PORT", peer: "HOST:PORT", admin: "HOST:PORT", coordinator: "WHERE", "secret-file": "FILE", origin: "URL", allow: "CIDR", "allow-destination": "CIDR",
-  "trust-forwarded": "CIDR", memory: "SIZE", "object-max": "SIZE", weight: "NUMBER", "tls-cert": "FILE", "tls-key": "FILE", ca: "FILE", "connect-ports": "PORTS", resolver: "HOST:PORT",
+  listen: "HOST:PORT",
+  peer: "HOST:PORT",
+  admin: "HOST:PORT",
+  coordinator: "WHERE",
+  "secret-file": "FILE",
+  origin: "URL",
+  allow: "CIDR",
+  "allow-destination": "CIDR",
+  "trust-forwarded": "CIDR",
+  memory: "SIZE",
+  "object-max": "SIZE",
+  weight: "NUMBER",
+  "tls-cert": "FILE",
+  "tls-key": "FILE",
+  ca: "FILE",
+  "connect-ports": "PORTS",
+  resolver: "HOST:PORT",
 };
 
 /** Adds `--config` and one flag for each key; `except` are those that the command sets itself. */
@@ -46,11 +61,11 @@ export function configOf(options: Readonly<Record<string, unknown>>): Config {
 
 /** The flags as a command line again, for members that a command starts. */
 export function configArguments(options: Readonly<Record<string, unknown>>, except: readonly string[]): string[] {
-  const list: string[] = options["config"] === undefined ? [] : ["--config", String(options["config"])];
+  const list: string[] = options["config"] === undefined ? [] : ["--config", options["config"] as string];
   for (const key of flagKeys) {
     const value = options[camel(key)];
     if (value === undefined || except.includes(key)) continue;
-    list.push(`--${key}`, ...(Array.isArray(value) ? value.map(String) : [String(value)]));
+    list.push(`--${key}`, ...(Array.isArray(value) ? value.map(String) : [value as string]));
   }
   return list;
 }
@@ -64,6 +79,7 @@ function defaultText(key: keyof Config): string {
   const value = configSchema.shape[key].safeParse(undefined).data as unknown;
   if (value === undefined || value === "" || (Array.isArray(value) && value.length === 0)) return "";
   if (key === "object-max") return "64MB";
-  if (typeof value === "number" && (key.includes("timeout") || key.includes("idle") || key.includes("limit"))) return `${value / 1000}s`;
-  return String(value);
+  if (typeof value === "number" && (key.includes("timeout") || key.includes("idle") || key.includes("limit")))
+    return `${value / 1000}s`;
+  return String(value as string | number | boolean);
 }

@@ -15,7 +15,9 @@ export async function startDemoOrigin(): Promise<string> {
       ? `Hello from the demo origin. You asked for ${path}.\nThis is the origin's answer number ${served}: a cached one keeps its number.\n`
       : `It is ${new Date().toISOString()}. This page may not be cached.\n`;
     response.writeHead(200, {
-      "content-type": "text/plain; charset=utf-8", "cache-control": cacheable ? "public, max-age=300" : "no-store", etag: `"demo-${path.length}-${served}"`,
+      "content-type": "text/plain; charset=utf-8",
+      "cache-control": cacheable ? "public, max-age=300" : "no-store",
+      etag: `"demo-${path.length}-${served}"`,
     });
     response.end(request.method === "HEAD" ? undefined : text);
   });
@@ -24,7 +26,11 @@ export async function startDemoOrigin(): Promise<string> {
 }
 
 /** A page of the demo that a member other than the leader owns, so that killing its owner tells a simple story. */
-export function demoUrl<T extends { readonly name: string }>(origin: string, view: readonly T[], leader: string | null): { readonly url: string; readonly owner: T } {
+export function demoUrl<T extends { readonly name: string }>(
+  origin: string,
+  view: readonly T[],
+  leader: string | null,
+): { readonly url: string; readonly owner: T } {
   const ring = ringOf(view.map(({ name }) => ({ name, weight: 1 })));
   let chosen = { url: `${origin}/hello`, owner: view[0]! };
   for (const page of ["hello", "story", "poem", "recipe", "letter", "song", "map", "photo", "essay", "joke"]) {

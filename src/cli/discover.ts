@@ -30,7 +30,9 @@ export async function contact(where: WhereOptions): Promise<Contact> {
   if (where.coordinator !== undefined) return atCoordinator(where.coordinator, where);
   const records = recordsOf(where.cluster);
   if (records.length === 0) {
-    throw new Failure("no member of a cluster runs on this machine. Start one with `gyre start` or `gyre cluster`, or name one elsewhere with --admin HOST:PORT or --coordinator http://HOST:PORT");
+    throw new Failure(
+      "no member of a cluster runs on this machine. Start one with `gyre start` or `gyre cluster`, or name one elsewhere with --admin HOST:PORT or --coordinator http://HOST:PORT",
+    );
   }
   let last: unknown;
   for (const record of records) {
@@ -48,7 +50,8 @@ export function recordsOf(cluster: string | undefined): MemberRecord[] {
   const records = livingMembers(runFolder(process.env));
   if (cluster !== undefined) return records.filter((record) => record.cluster === cluster);
   const names = [...new Set(records.map((record) => record.cluster))];
-  if (names.length > 1) throw new Failure(`several clusters run on this machine (${names.join(", ")}): choose with --cluster NAME`, 2);
+  if (names.length > 1)
+    throw new Failure(`several clusters run on this machine (${names.join(", ")}): choose with --cluster NAME`, 2);
   return records;
 }
 
@@ -57,7 +60,10 @@ async function atAdmin(admin: string, secret: string | null): Promise<Contact> {
   const get = async (path: string): Promise<unknown> => {
     let response: Response;
     try {
-      response = await fetch(`http://${admin}${path}`, { headers: token === null ? {} : { authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(5000) });
+      response = await fetch(`http://${admin}${path}`, {
+        headers: token === null ? {} : { authorization: `Bearer ${token}` },
+        signal: AbortSignal.timeout(5000),
+      });
     } catch (error) {
       const { cause } = error as { cause?: { code?: string } };
       throw new Failure(`no member answers at ${admin}: ${cause?.code ?? (error as Error).message}`);
@@ -72,17 +78,24 @@ async function atAdmin(admin: string, secret: string | null): Promise<Contact> {
 /** Over the peer link, with the secret; then on to an admin port. */
 async function atCoordinator(coordinator: string, where: WhereOptions): Promise<Contact> {
   const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
-  if (!coordinator.startsWith("http://") || address === null) throw new Failure(`--coordinator ${coordinator}: write http://host:port`, 2);
+  if (!coordinator.startsWith("http://") || address === null)
+    throw new Failure(`--coordinator ${coordinator}: write http://host:port`, 2);
   const cluster = where.cluster ?? "gyre";
   const { secret } = clusterSecret(where.secretFile, cluster, coordinator);
   const status = await new Promise<Status>((resolve, reject) => {
-    const link = new Link({ cluster, secret, self: "?", expected: null, address, connectMs: 3000 }, {
-      up: () => {
-        link.call("status", null).then((value) => resolve(value as Status), reject).finally(() => link.close());
+    const link = new Link(
+      { cluster, secret, self: "?", expected: null, address, connectMs: 3000 },
+      {
+        up: () => {
+          link
+            .call("status", null)
+            .then((value) => resolve(value as Status), reject)
+            .finally(() => link.close());
+        },
+        gone: (reason) => reject(new Failure(`no coordinator answers at ${coordinator}: ${reason}`)),
+        note: () => {},
       },
-      gone: (reason) => reject(new Failure(`no coordinator answers at ${coordinator}: ${reason}`)),
-      note: () => {},
-    });
+    );
   });
   const leading = status.members.find(({ leader }) => leader) ?? status.members[0];
   const admin = leading?.admin ?? "";

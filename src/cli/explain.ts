@@ -5,13 +5,17 @@ import { contact, type WhereOptions } from "./discover.ts";
 import { Failure } from "./failure.ts";
 import { say, sayJson, styled } from "./terminal.ts";
 
+/** Asks the URL's owner and prints what it says. */
 export async function explain(url: string, options: WhereOptions & { readonly json?: boolean }): Promise<void> {
   const first = await contact(options);
   const path = `/api/explain?url=${encodeURIComponent(url)}`;
   let explained = (await first.get(path)) as Explanation;
   const owner = first.status.members.find(({ name }) => name === explained.owner);
   if (owner === undefined) throw new Failure(`the owner ${explained.owner} is not in the view`);
-  if (explained.member !== explained.owner) explained = (await (await contact({ ...options, coordinator: undefined, admin: owner.admin })).get(path)) as Explanation;
+  if (explained.member !== explained.owner)
+    explained = (await (
+      await contact({ ...options, coordinator: undefined, admin: owner.admin })
+    ).get(path)) as Explanation;
   if (options.json === true) return sayJson(explained);
   say(`${styled("bold", explained.url)}`);
   say(`  owner    ${explained.owner} (asked ${explained.member})`);
@@ -20,8 +24,11 @@ export async function explain(url: string, options: WhereOptions & { readonly js
   say(`  next GET ${explained.next}`);
   for (const [index, variant] of explained.variants.entries()) {
     say(`  stored ${index + 1}: status ${variant.status}, ${bytesText(variant.bodyBytes)}, used ${variant.hits} times`);
-    say(`    age      ${variant.ageSeconds} s of ${variant.lifetimeSeconds} s (${variant.lifetimeSource}, from ${variant.directivesFrom})`);
-    if (variant.vary.length > 0) say(`    varies   ${variant.vary.join(", ")}: ${variant.variant.trim().replaceAll("\n", ", ")}`);
+    say(
+      `    age      ${variant.ageSeconds} s of ${variant.lifetimeSeconds} s (${variant.lifetimeSource}, from ${variant.directivesFrom})`,
+    );
+    if (variant.vary.length > 0)
+      say(`    varies   ${variant.vary.join(", ")}: ${variant.variant.trim().replaceAll("\n", ", ")}`);
     say(`    validator ${variant.etag ?? variant.lastModified ?? "none"}`);
     say(`    decision ${variant.decision}: ${variant.clause}`);
   }

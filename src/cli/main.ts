@@ -32,7 +32,9 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 asked wrongly. Settings: flag, else GYRE_* variable, else --config file.`,
   );
 
-withConfigOptions(program.command("start").description("start one member: alone, or joining others with --coordinator")).action(start);
+withConfigOptions(
+  program.command("start").description("start one member: alone, or joining others with --coordinator"),
+).action(start);
 
 withConfigOptions(program.command("cluster").description("start several members on this machine"), ["name", "weight"])
   .option("-n, --members <N>", "how many", "3")
@@ -40,8 +42,13 @@ withConfigOptions(program.command("cluster").description("start several members 
   .option("--demo-origin", "start a small origin too, and print commands to try")
   .action((options: ClusterOptions) => cluster(options));
 
-program.command("stop").description("end the members of this machine, or those named, cleanly")
-  .argument("[MEMBER...]").option("--cluster <NAME>", "where several clusters run").option("--json", "print JSON").action(stop);
+program
+  .command("stop")
+  .description("end the members of this machine, or those named, cleanly")
+  .argument("[MEMBER...]")
+  .option("--cluster <NAME>", "where several clusters run")
+  .option("--json", "print JSON")
+  .action(stop);
 
 where(program.command("fetch").description("fetch a URL through the cluster's leader").argument("<URL>"))
   .option("--via <HOST:PORT>", "through this member instead")
@@ -52,16 +59,29 @@ where(program.command("fetch").description("fetch a URL through the cluster's le
   .action((url: string, options: FetchOptions) => fetchUrl(url, options));
 
 where(program.command("status").description("show members, leader, epoch, shares and hit ratios"))
-  .option("--watch", "again every second").option("--json", "print JSON").action((options: StatusOptions) => status(options));
+  .option("--watch", "again every second")
+  .option("--json", "print JSON")
+  .action((options: StatusOptions) => status(options));
 
 where(program.command("ring").description("show how the key space is shared, or where URLs live").argument("[URL...]"))
-  .option("--json", "print JSON").action(ring);
+  .option("--json", "print JSON")
+  .action(ring);
 
-where(program.command("explain").description("tell where a URL lives, what is stored for it, what the next request would do, and why").argument("<URL>"))
-  .option("--json", "print JSON").action(explain);
+where(
+  program
+    .command("explain")
+    .description("tell where a URL lives, what is stored for it, what the next request would do, and why")
+    .argument("<URL>"),
+)
+  .option("--json", "print JSON")
+  .action(explain);
 
-program.command("check").description("validate a configuration file, with file:line for each problem")
-  .argument("[FILE]").option("--json", "print JSON").action(check);
+program
+  .command("check")
+  .description("validate a configuration file, with file:line for each problem")
+  .argument("[FILE]")
+  .option("--json", "print JSON")
+  .action(check);
 
 for (const command of program.commands) command.exitOverride().showHelpAfterError("(see --help)");
 

@@ -14,18 +14,31 @@ export interface FoundSecret {
 }
 
 /** `coordinator`: the address of an embedded coordinator elsewhere, or null where the cluster begins here. */
-export function clusterSecret(secretFile: string | undefined, cluster: string, coordinator: string | null): FoundSecret {
+export function clusterSecret(
+  secretFile: string | undefined,
+  cluster: string,
+  coordinator: string | null,
+): FoundSecret {
   const given = process.env["GYRE_SECRET"] ?? (secretFile === undefined ? undefined : readSecret(secretFile));
   if (given !== undefined) {
     const secret = given.trim();
-    if (secret.length < charactersMin) throw new Failure(`the secret has fewer than ${charactersMin} characters: make one with \`openssl rand -hex 32\``, 2);
+    if (secret.length < charactersMin)
+      throw new Failure(
+        `the secret has fewer than ${charactersMin} characters: make one with \`openssl rand -hex 32\``,
+        2,
+      );
     return { secret, from: "given" };
   }
   if (coordinator === null) return { secret: randomBytes(24).toString("base64url"), from: "generated" };
   const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
   const found = livingMembers(runFolder(process.env)).find((record) => {
     const peer = hostPortOf(record.peer);
-    return record.cluster === cluster && peer?.port === address?.port && address !== null && (peer!.host === address.host || (isLoopbackHost(peer!.host) && isLoopbackHost(address.host)));
+    return (
+      record.cluster === cluster &&
+      peer?.port === address?.port &&
+      address !== null &&
+      (peer!.host === address.host || (isLoopbackHost(peer!.host) && isLoopbackHost(address.host)))
+    );
   });
   if (found !== undefined) return { secret: found.secret, from: "found" };
   throw new Failure(`${coordinator} asks for the cluster's secret: give it with --secret-file FILE or GYRE_SECRET`, 2);

@@ -12,12 +12,18 @@ import { clusterSecret } from "./secret.ts";
 import { note, styled } from "./terminal.ts";
 import { version } from "./version.ts";
 
+/** Runs a member until a signal ends it. @throws Failure where it cannot start. */
 export async function start(options: Readonly<Record<string, unknown>>): Promise<void> {
   const config = configOf(options);
   const embedded = config.coordinator === "embedded";
   const { secret, from } = clusterSecret(config["secret-file"], config.cluster, embedded ? null : config.coordinator);
   const name = config.name ?? (embedded ? "m1" : `m-${randomBytes(2).toString("hex")}`);
-  const log = createLog({ member: name, level: config["log-level"], format: config["log-format"], terminal: process.stdout.isTTY === true });
+  const log = createLog({
+    member: name,
+    level: config["log-level"],
+    format: config["log-format"],
+    terminal: process.stdout.isTTY === true,
+  });
   const folder = runFolder(process.env);
   const member = makeMember({ config, name, secret, log, version });
   let stopping = false;
@@ -41,7 +47,8 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
   process.on("SIGTERM", () => stopSoon("SIGTERM"));
   process.on("SIGINT", () => stopSoon("SIGINT"));
   process.on("SIGHUP", () => reload(member, options, log));
-  if (process.send !== undefined && process.env["GYRE_DETACHED"] === undefined) process.on("disconnect", () => stopSoon("whoever started this member is gone"));
+  if (process.send !== undefined && process.env["GYRE_DETACHED"] === undefined)
+    process.on("disconnect", () => stopSoon("whoever started this member is gone"));
   process.on("uncaughtException", (error) => {
     log.fatal({ kind: "bug", err: error }, `bug: ${error.message}`);
     log.flush(() => process.exit(70));
@@ -51,12 +58,20 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
   try {
     addresses = await member.start();
   } catch (error) {
-    if (error instanceof StartError || /^the name | refuses this member: /.test(asError(error).message)) throw new Failure(asError(error).message);
+    if (error instanceof StartError || /^the name | refuses this member: /.test(asError(error).message))
+      throw new Failure(asError(error).message);
     throw error;
   }
   writeRecord(folder, {
-    cluster: config.cluster, name, pid: process.pid, processMark: processMarkOf(process.pid), ...addresses, coordinator: member.coordinatorAddress,
-    hostsCoordinator: member.hostsCoordinator, secret, startedMs: member.startedMs,
+    cluster: config.cluster,
+    name,
+    pid: process.pid,
+    processMark: processMarkOf(process.pid),
+    ...addresses,
+    coordinator: member.coordinatorAddress,
+    hostsCoordinator: member.hostsCoordinator,
+    secret,
+    startedMs: member.startedMs,
   });
   if (process.send === undefined) greet(name, config, addresses, from === "generated" ? secret : null);
   else process.send({ kind: "ready", name, ...addresses });
@@ -71,21 +86,40 @@ function makeMember(options: ConstructorParameters<typeof RunningMember>[0]): Ru
   }
 }
 
-function reload(member: RunningMember, options: Readonly<Record<string, unknown>>, log: ReturnType<typeof createLog>): void {
+function reload(
+  member: RunningMember,
+  options: Readonly<Record<string, unknown>>,
+  log: ReturnType<typeof createLog>,
+): void {
   try {
     const kept = member.reload(configOf(options));
-    log.info({ kind: "reload", kept }, kept.length === 0 ? "configuration reloaded" : `configuration reloaded; ${kept.join(", ")} change only with a restart`);
+    log.info(
+      { kind: "reload", kept },
+      kept.length === 0
+        ? "configuration reloaded"
+        : `configuration reloaded; ${kept.join(", ")} change only with a restart`,
+    );
   } catch (error) {
     log.error({ kind: "reload", err: asError(error) }, `the configuration was not reloaded: ${asError(error).message}`);
   }
 }
 
-function greet(name: string, config: Config, { listen, peer, admin }: { listen: string; peer: string; admin: string }, secret: string | null): void {
+function greet(
+  name: string,
+  config: Config,
+  { listen, peer, admin }: { listen: string; peer: string; admin: string },
+  secret: string | null,
+): void {
   const scheme = config["tls-cert"] !== undefined || config.tls !== undefined ? "https" : "http";
   const forward = config.forward ?? (config.origin === undefined && config.routes === undefined);
   note(`${styled("bold", `gyre ${name}`)} is ready`);
-  note(`  proxy  ${scheme}://${listen}   ${forward ? `try: curl -x ${scheme}://${listen} http://example.com/ -i` : `try: curl ${scheme}://${listen}/ -i`}`);
-  note(`  peer   http://${peer}   another member: gyre start --coordinator http://${peer} --listen 127.0.0.1:0 --peer 127.0.0.1:0 --admin 127.0.0.1:0`);
+  note(
+    `  proxy  ${scheme}://${listen}   ${forward ? `try: curl -x ${scheme}://${listen} http://example.com/ -i` : `try: curl ${scheme}://${listen}/ -i`}`,
+  );
+  note(
+    `  peer   http://${peer}   another member: gyre start --coordinator http://${peer} --listen 127.0.0.1:0 --peer 127.0.0.1:0 --admin 127.0.0.1:0`,
+  );
   note(`  admin  http://${admin}   try: gyre status`);
-  if (secret !== null) note(`  secret ${secret}   members on other machines need it (GYRE_SECRET); those on this machine find it`);
+  if (secret !== null)
+    note(`  secret ${secret}   members on other machines need it (GYRE_SECRET); those on this machine find it`);
 }

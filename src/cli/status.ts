@@ -9,6 +9,7 @@ export interface StatusOptions extends WhereOptions {
   readonly watch?: boolean;
 }
 
+/** Prints the status, once or again and again. @throws Failure where no cluster is found. */
 export async function status(options: StatusOptions): Promise<void> {
   if (options.watch !== true) return show(options);
   for (;;) {
@@ -40,13 +41,23 @@ async function selfOf({ admin }: MemberStatus): Promise<SelfStatus | null> {
   }
 }
 
+/** The status as a table; `selves` are the members' own figures in the order of the view. */
 export function statusText(found: Status, selves: readonly (SelfStatus | null)[]): string {
   const head = `cluster ${styled("bold", found.cluster)}   epoch ${found.epoch}   leader ${found.leader ?? "none"}   coordinator ${found.coordinator} (session ${found.session})`;
   const rows = found.members.map((member, index) => {
     const self = selves[index] ?? null;
     return [
-      member.name, member.state, member.leader ? "leads" : "", percent(member.share), self?.hitRatio == null ? "-" : percent(self.hitRatio),
-      self === null ? "-" : String(self.requests), self === null ? "-" : bytesText(self.store.bytes), member.listen, member.peer, member.admin, String(member.pid),
+      member.name,
+      member.state,
+      member.leader ? "leads" : "",
+      percent(member.share),
+      self?.hitRatio == null ? "-" : percent(self.hitRatio),
+      self === null ? "-" : String(self.requests),
+      self === null ? "-" : bytesText(self.store.bytes),
+      member.listen,
+      member.peer,
+      member.admin,
+      String(member.pid),
     ];
   });
   return `${head}\n\n${table(["MEMBER", "STATE", "ROLE", "SHARE", "HITS", "REQUESTS", "STORED", "PROXY", "PEER", "ADMIN", "PID"], rows)}`;

@@ -7,7 +7,11 @@ import { say, sayJson, table } from "./terminal.ts";
 /** How long a member may take beyond its own drain limit before it is killed. */
 const patienceMs = 30_000;
 
-export async function stop(names: readonly string[], options: { readonly cluster?: string; readonly json?: boolean }): Promise<void> {
+/** Ends members and prints how each ended. @throws Failure where one had to be killed. */
+export async function stop(
+  names: readonly string[],
+  options: { readonly cluster?: string; readonly json?: boolean },
+): Promise<void> {
   const all = recordsOf(options.cluster);
   const unknown = names.filter((name) => !all.some((record) => record.name === name));
   if (unknown.length > 0) throw new Failure(`no member named ${unknown.join(", ")} runs on this machine`);
@@ -19,7 +23,13 @@ export async function stop(names: readonly string[], options: { readonly cluster
   const results: { name: string; pid: number; result: string }[] = [];
   for (const record of ordered) results.push({ name: record.name, pid: record.pid, result: await end(record, folder) });
   if (options.json === true) sayJson(results);
-  else say(table(["MEMBER", "PID", "RESULT"], results.map(({ name, pid, result }) => [name, String(pid), result])));
+  else
+    say(
+      table(
+        ["MEMBER", "PID", "RESULT"],
+        results.map(({ name, pid, result }) => [name, String(pid), result]),
+      ),
+    );
   if (results.some(({ result }) => result.startsWith("killed"))) throw new Failure("not every member ended by itself");
 }
 

@@ -8,6 +8,7 @@ export function styled(style: Style, text: string): string {
   return process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined ? styleText(style, text) : text;
 }
 
+/** A line on standard output. */
 export function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
@@ -17,19 +18,29 @@ export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+/** A value on standard output, for scripts. */
 export function sayJson(value: unknown): void {
   say(JSON.stringify(value, null, 2));
 }
 
 /** Rows under a heading; columns whose cells are all numbers or percentages stand to the right. */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = heading.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)));
-  const numeric = heading.map((_, column) => rows.length > 0 && rows.every((row) => /^[-+]?[\d.,]+( ?[%×]| [KMGT]?B)?$|^-$/.test(row[column] ?? "")));
+  const widths = heading.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => (row[column] ?? "").length)),
+  );
+  const numeric = heading.map(
+    (_, column) =>
+      rows.length > 0 && rows.every((row) => /^[-+]?[\d.,]+( ?[%×]| [KMGT]?B)?$|^-$/.test(row[column] ?? "")),
+  );
   const line = (cells: readonly string[]): string =>
-    cells.map((cell, column) => (numeric[column] === true ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))).join("  ").trimEnd();
+    cells
+      .map((cell, column) => (numeric[column] === true ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)))
+      .join("  ")
+      .trimEnd();
   return [styled("bold", line(heading)), ...rows.map(line)].join("\n");
 }
 
+/** A fraction of 1 as a percentage. */
 export function percent(fraction: number, digits = 1): string {
   return `${(fraction * 100).toFixed(digits)}%`;
 }

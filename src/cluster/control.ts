@@ -15,6 +15,7 @@ export interface ControlEvents {
   failed(error: Error): void;
 }
 
+/** Drives one member's part in the cluster. */
 export class Control {
   readonly #coordinator: Coordinator;
   readonly #cluster: string;
@@ -49,7 +50,9 @@ export class Control {
 
   /** Joins, and resolves when a view that holds this member has arrived. */
   async join(): Promise<void> {
-    const inView = this.#until(({ members }) => members.some(({ name, startedMs }) => name === this.#member.name && startedMs === this.#member.startedMs));
+    const inView = this.#until(({ members }) =>
+      members.some(({ name, startedMs }) => name === this.#member.name && startedMs === this.#member.startedMs),
+    );
     await this.#coordinator.join(this.#member, {
       session: (state, reason) => this.#events.session(state, reason),
       members: (members, epochFloor) => {
@@ -70,7 +73,9 @@ export class Control {
   /** Announces the drain and resolves when the view shows it, or after `limitMs` where nobody can publish it. */
   async drain(limitMs: number): Promise<void> {
     this.#member = { ...this.#member, state: "draining" };
-    const shown = this.#until(({ members }) => members.some(({ name, state }) => name === this.#member.name && state === "draining"));
+    const shown = this.#until(({ members }) =>
+      members.some(({ name, state }) => name === this.#member.name && state === "draining"),
+    );
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, limitMs);

@@ -7,10 +7,18 @@ import type { Member, PublishedView } from "../ring/view.ts";
  * @param epochFloor the epoch that the new one must exceed by one.
  */
 export function nextView(
-  cluster: string, current: PublishedView | null, announced: readonly Member[], leader: string, epochFloor: number,
+  cluster: string,
+  current: PublishedView | null,
+  announced: readonly Member[],
+  leader: string,
+  epochFloor: number,
 ): PublishedView | null {
   const members = [...announced].sort((a, b) => (a.name < b.name ? -1 : 1));
-  const same = current !== null && current.epoch === epochFloor && current.leader === leader && current.cluster === cluster
-    && JSON.stringify(current.members) === JSON.stringify(members);
+  const same =
+    current !== null &&
+    current.epoch === epochFloor &&
+    current.leader === leader &&
+    current.cluster === cluster &&
+    JSON.stringify(current.members) === JSON.stringify(members);
   return same ? null : { cluster, epoch: epochFloor + 1, leader, placement: placementVersion, members };
 }

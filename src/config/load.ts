@@ -11,6 +11,7 @@ export interface ConfigProblem {
   readonly what: string;
 }
 
+/** Everything that is wrong with a configuration, a line each. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly problems: readonly ConfigProblem[];
@@ -29,7 +30,13 @@ export interface ConfigSources {
 }
 
 /** Variables of Gyre that are no configuration keys. */
-const otherVariables: ReadonlySet<string> = new Set(["GYRE_CONFIG", "GYRE_SECRET", "GYRE_RUN_DIR", "GYRE_DETACHED", "GYRE_TEST_NO_INSTALL"]);
+const otherVariables: ReadonlySet<string> = new Set([
+  "GYRE_CONFIG",
+  "GYRE_SECRET",
+  "GYRE_RUN_DIR",
+  "GYRE_DETACHED",
+  "GYRE_TEST_NO_INSTALL",
+]);
 const listKeys: ReadonlySet<string> = new Set(["allow", "allow-destination", "trust-forwarded"]);
 
 /** @throws ConfigError with every problem found. */
@@ -43,7 +50,10 @@ export function loadConfig({ file, flags, environment }: ConfigSources): Config 
     if (!variable.startsWith("GYRE_") || otherVariables.has(variable) || value === undefined) continue;
     const key = variable.slice(5).toLowerCase().replaceAll("_", "-");
     if (!(flagKeys as readonly string[]).includes(key)) {
-      problems.push({ where: variable, what: `is not a setting${suggestion(key, flagKeys, (name) => `GYRE_${name.toUpperCase().replaceAll("-", "_")}`)}` });
+      problems.push({
+        where: variable,
+        what: `is not a setting${suggestion(key, flagKeys, (name) => `GYRE_${name.toUpperCase().replaceAll("-", "_")}`)}`,
+      });
       continue;
     }
     merged[key] = listKeys.has(key) ? value.split(",").filter((part) => part !== "") : value;
@@ -72,7 +82,8 @@ function contradictions(config: Config, places: ReadonlyMap<string, string>): Co
   if (config.origin !== undefined && config.routes !== undefined) {
     problems.push({ where: at("origin"), what: "origin and routes exclude each other: give the origin as a route" });
   }
-  if (config["object-max"] > config.memory) problems.push({ where: at("object-max"), what: "object-max is larger than memory" });
+  if (config["object-max"] > config.memory)
+    problems.push({ where: at("object-max"), what: "object-max is larger than memory" });
   return problems;
 }
 
@@ -93,7 +104,8 @@ function readFile(file: string, problems: ConfigProblem[]): ReadDocument | null 
   }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  for (const error of document.errors) problems.push({ where: `${file}:${lines.linePos(error.pos[0]).line}`, what: error.message });
+  for (const error of document.errors)
+    problems.push({ where: `${file}:${lines.linePos(error.pos[0]).line}`, what: error.message });
   if (document.errors.length > 0) return null;
   if (document.contents === null) return { file, values: {}, document, lines };
   if (!isMap(document.contents)) {
@@ -103,7 +115,11 @@ function readFile(file: string, problems: ConfigProblem[]): ReadDocument | null 
   return { file, values: document.toJS() as Record<string, unknown>, document, lines };
 }
 
-function problemsOf(issue: z.core.$ZodIssue, places: ReadonlyMap<string, string>, document: ReadDocument | null): ConfigProblem[] {
+function problemsOf(
+  issue: z.core.$ZodIssue,
+  places: ReadonlyMap<string, string>,
+  document: ReadDocument | null,
+): ConfigProblem[] {
   const path = issue.path as (string | number)[];
   if (issue.code === "unrecognized_keys") {
     const known = knownKeys(path);
@@ -116,7 +132,11 @@ function problemsOf(issue: z.core.$ZodIssue, places: ReadonlyMap<string, string>
   return [{ where: place(path, places, document), what: `${name}${issue.message}` }];
 }
 
-function place(path: readonly (string | number)[], places: ReadonlyMap<string, string>, document: ReadDocument | null): string {
+function place(
+  path: readonly (string | number)[],
+  places: ReadonlyMap<string, string>,
+  document: ReadDocument | null,
+): string {
   const given = places.get(String(path[0]));
   if (given !== undefined) return given;
   if (document === null) return path.join(".") || "configuration";
@@ -153,7 +173,8 @@ function knownKeys(path: readonly (string | number)[]): readonly string[] {
 /** A schema without the optional and default wrappers around it. */
 function inner(schema: unknown): unknown {
   let current = schema as { unwrap?: () => unknown; def?: { type?: string } };
-  while (current?.def?.type === "optional" || current?.def?.type === "default") current = current.unwrap!() as typeof current;
+  while (current?.def?.type === "optional" || current?.def?.type === "default")
+    current = current.unwrap!() as typeof current;
   return current;
 }
 

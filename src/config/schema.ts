@@ -8,41 +8,72 @@ import { parseNetwork } from "../origin/destinations.ts";
 import { weightMax } from "../ring/ring.ts";
 import { isMemberName } from "../ring/view.ts";
 
-const address = z.string().describe("host:port").refine((text) => hostPortOf(text) !== null, "write host:port, as in 127.0.0.1:8080");
-const bytes = z.union([z.number().int().nonnegative(), z.string()]).describe("a size such as 512MB").transform((value, context) => {
-  const size = typeof value === "number" ? value : bytesOf(value);
-  if (size === null) context.addIssue({ code: "custom", message: `"${value}" is not a size: write a number with B, KB, MB or GB, as in 512MB` });
-  return size ?? 0;
-});
-const duration = z.string().describe("a time such as 30s or 250ms").transform((value, context) => {
-  const ms = millisecondsOf(value);
-  if (ms === null) context.addIssue({ code: "custom", message: `"${value}" is not a time: write a number with ms, s, m or h, as in 30s` });
-  return ms ?? 0;
-});
+const address = z
+  .string()
+  .describe("host:port")
+  .refine((text) => hostPortOf(text) !== null, "write host:port, as in 127.0.0.1:8080");
+const bytes = z
+  .union([z.number().int().nonnegative(), z.string()])
+  .describe("a size such as 512MB")
+  .transform((value, context) => {
+    const size = typeof value === "number" ? value : bytesOf(value);
+    if (size === null)
+      context.addIssue({
+        code: "custom",
+        message: `"${value}" is not a size: write a number with B, KB, MB or GB, as in 512MB`,
+      });
+    return size ?? 0;
+  });
+const duration = z
+  .string()
+  .describe("a time such as 30s or 250ms")
+  .transform((value, context) => {
+    const ms = millisecondsOf(value);
+    if (ms === null)
+      context.addIssue({
+        code: "custom",
+        message: `"${value}" is not a time: write a number with ms, s, m or h, as in 30s`,
+      });
+    return ms ?? 0;
+  });
 const seconds = duration.transform((ms) => ms / 1000);
 const count = z.coerce.number().int().nonnegative();
-const network = z.string().describe("10.0.0.0/8 or a single address").refine((text) => parseNetwork(text) !== null, "write a network as in 10.0.0.0/8, or a single address");
+const network = z
+  .string()
+  .describe("10.0.0.0/8 or a single address")
+  .refine((text) => parseNetwork(text) !== null, "write a network as in 10.0.0.0/8, or a single address");
 const flag = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]);
-const originUrl = z.string().describe("http://host:port").transform((text, context) => {
-  const uri = httpUri(text.replace(/\/$/, ""));
-  if (uri === null || (uri.path !== "/" && uri.path !== "")) {
-    context.addIssue({ code: "custom", message: `"${text}" is not an origin: write scheme, host and port only, as in http://localhost:3000` });
-    return "";
-  }
-  const standard = uri.port === (uri.scheme === "http" ? 80 : 443);
-  return `${uri.scheme}://${uri.host}${standard ? "" : `:${uri.port}`}`;
-});
-const coordinator = z.string().refine(
-  (text) => text === "embedded" || /^http:\/\/[^/?#]+\/?$/.test(text) || /^zookeeper(\+tls)?:\/\//.test(text),
-  "write embedded, http://host:port of the member that coordinates, or zookeeper://…",
-);
+const originUrl = z
+  .string()
+  .describe("http://host:port")
+  .transform((text, context) => {
+    const uri = httpUri(text.replace(/\/$/, ""));
+    if (uri === null || (uri.path !== "/" && uri.path !== "")) {
+      context.addIssue({
+        code: "custom",
+        message: `"${text}" is not an origin: write scheme, host and port only, as in http://localhost:3000`,
+      });
+      return "";
+    }
+    const standard = uri.port === (uri.scheme === "http" ? 80 : 443);
+    return `${uri.scheme}://${uri.host}${standard ? "" : `:${uri.port}`}`;
+  });
+const coordinator = z
+  .string()
+  .refine(
+    (text) => text === "embedded" || /^http:\/\/[^/?#]+\/?$/.test(text) || /^zookeeper(\+tls)?:\/\//.test(text),
+    "write embedded, http://host:port of the member that coordinates, or zookeeper://…",
+  );
 
 const caching = z.strictObject({
   freshness: seconds.optional().describe("replaces the freshness lifetime that the origin gives"),
   "default-freshness": seconds.optional().describe("freshness lifetime where the origin gives none"),
   "negative-freshness": seconds.optional().describe("freshness lifetime of errors where the origin gives none"),
   grace: seconds.optional().describe("stale-while-revalidate where the origin gives none"),
-  cookies: z.enum(["safe", "rfc"]).optional().describe("safe: Set-Cookie is stored only where the origin says public, s-maxage or a targeted field"),
+  cookies: z
+    .enum(["safe", "rfc"])
+    .optional()
+    .describe("safe: Set-Cookie is stored only where the origin says public, s-maxage or a targeted field"),
   store: flag.optional().describe("false: nothing is stored"),
   "honour-reload": flag.optional().describe("false: a client's no-cache and max-age are ignored"),
   "query-ignore": z.array(z.string()).optional().describe("query parameters that do not belong to the key"),
@@ -60,60 +91,112 @@ const originTimes = {
   ca: z.string().optional().describe("file of further trusted certificates"),
 };
 
-const route = z.strictObject({
-  host: z.string().toLowerCase().refine((text) => authority(text.replace(/^\*\./, ""), "http") !== null, "write a host name, or *.example.com").optional(),
-  path: z.string().startsWith("/").optional(),
-  origin: originUrl.optional(),
-  origins: z.array(originUrl).min(1).optional(),
-  "host-field": z.string().optional().describe("preserve, origin, or a fixed name"),
-  ...originTimes,
-  "rest-after": count.min(1).optional().describe("failures running after which an origin is left alone"),
-  "rest-for": duration.optional(),
-  caching: caching.optional(),
-}).refine((one) => (one.origin === undefined) !== (one.origins === undefined), "a route needs either origin or origins");
+const route = z
+  .strictObject({
+    host: z
+      .string()
+      .toLowerCase()
+      .refine((text) => authority(text.replace(/^\*\./, ""), "http") !== null, "write a host name, or *.example.com")
+      .optional(),
+    path: z.string().startsWith("/").optional(),
+    origin: originUrl.optional(),
+    origins: z.array(originUrl).min(1).optional(),
+    "host-field": z.string().optional().describe("preserve, origin, or a fixed name"),
+    ...originTimes,
+    "rest-after": count.min(1).optional().describe("failures running after which an origin is left alone"),
+    "rest-for": duration.optional(),
+    caching: caching.optional(),
+  })
+  .refine(
+    (one) => (one.origin === undefined) !== (one.origins === undefined),
+    "a route needs either origin or origins",
+  );
 
 const limits = z.strictObject({
-  "head-bytes": bytes.optional(), fields: count.optional(), "uri-bytes": bytes.optional(), "body-bytes": bytes.optional(),
-  "idle-timeout": duration.optional(), "head-timeout": duration.optional(), "body-timeout": duration.optional(),
-  "rate-bytes": bytes.optional().describe("least bytes a second"), "rate-window": duration.optional(),
-  connections: count.optional(), "connections-per-client": count.optional(), "requests-per-connection": count.optional(), "pipelined-bytes": bytes.optional(),
+  "head-bytes": bytes.optional(),
+  fields: count.optional(),
+  "uri-bytes": bytes.optional(),
+  "body-bytes": bytes.optional(),
+  "idle-timeout": duration.optional(),
+  "head-timeout": duration.optional(),
+  "body-timeout": duration.optional(),
+  "rate-bytes": bytes.optional().describe("least bytes a second"),
+  "rate-window": duration.optional(),
+  connections: count.optional(),
+  "connections-per-client": count.optional(),
+  "requests-per-connection": count.optional(),
+  "pipelined-bytes": bytes.optional(),
 });
 
 export const configSchema = z.strictObject({
-  name: z.string().refine(isMemberName, "letters, digits, dot, dash and underscore, 63 at most").optional().describe("this member's name"),
-  cluster: z.string().refine(isMemberName, "letters, digits, dot, dash and underscore").default("gyre").describe("the cluster's name"),
+  name: z
+    .string()
+    .refine(isMemberName, "letters, digits, dot, dash and underscore, 63 at most")
+    .optional()
+    .describe("this member's name"),
+  cluster: z
+    .string()
+    .refine(isMemberName, "letters, digits, dot, dash and underscore")
+    .default("gyre")
+    .describe("the cluster's name"),
   listen: address.default("127.0.0.1:8080").describe("client traffic"),
   peer: address.default("127.0.0.1:8081").describe("other members, and the embedded coordinator"),
   admin: address.default("127.0.0.1:8082").describe("API and metrics"),
   coordinator: coordinator.default("embedded").describe("embedded, http://host:port, or zookeeper://host:port,…/path"),
   "secret-file": z.string().optional().describe("file with the cluster's secret"),
-  weight: z.coerce.number().positive().max(weightMax).default(1).describe("share of the key space relative to other members"),
+  weight: z.coerce
+    .number()
+    .positive()
+    .max(weightMax)
+    .default(1)
+    .describe("share of the key space relative to other members"),
   zone: z.string().max(64).default("").describe("where this member stands"),
-  memory: bytes.default(Math.floor(totalmem() / 4)).describe("budget of the store; default a quarter of this machine's"),
+  memory: bytes
+    .default(Math.floor(totalmem() / 4))
+    .describe("budget of the store; default a quarter of this machine's"),
   "object-max": bytes.default(64 * 2 ** 20).describe("larger responses pass through unstored"),
   origin: originUrl.optional().describe("reverse proxy before this origin"),
   "host-field": z.string().optional().describe("Host for --origin: preserve, origin, or a fixed name"),
   forward: flag.optional().describe("forward proxy; default true where there are no routes"),
   allow: z.array(network).default([]).describe("clients that may use the proxy, beside those on this machine"),
-  "allow-destination": z.array(network).default([]).describe("loopback and private networks that clients elsewhere may reach through the forward proxy"),
-  "connect-ports": z.string().default("443,563,8443").refine((text) => text === "any" || /^\d+(,\d+)*$/.test(text), "ports with commas, or any").describe("ports that CONNECT may reach"),
+  "allow-destination": z
+    .array(network)
+    .default([])
+    .describe("loopback and private networks that clients elsewhere may reach through the forward proxy"),
+  "connect-ports": z
+    .string()
+    .default("443,563,8443")
+    .refine((text) => text === "any" || /^\d+(,\d+)*$/.test(text), "ports with commas, or any")
+    .describe("ports that CONNECT may reach"),
   "tunnel-idle": duration.default(600_000).describe("a tunnel where nothing moves for so long is closed"),
   resolver: z.string().optional().describe("DNS server, address:port, instead of the system's"),
   "trust-forwarded": z.array(network).default([]).describe("clients whose X-Forwarded-For is believed"),
   "proxy-protocol": flag.default(false).describe("expect a PROXY header (v1 or v2) on client connections"),
   "tls-cert": z.string().optional().describe("certificate file: clients speak TLS"),
   "tls-key": z.string().optional().describe("its key"),
-  tls: z.array(z.strictObject({ names: z.array(z.string()).optional(), cert: z.string(), key: z.string() })).optional().describe("certificates by server name"),
+  tls: z
+    .array(z.strictObject({ names: z.array(z.string()).optional(), cert: z.string(), key: z.string() }))
+    .optional()
+    .describe("certificates by server name"),
   "verify-tls": flag.default(true).describe("check origins' certificates"),
   ca: z.string().optional().describe("file of further trusted certificates for origins"),
-  "access-log": z.string().default("all").refine((text) => text === "all" || text === "off" || /^1\/[1-9]\d*$/.test(text), "all, off, or 1/N for one request in N").describe("all, off, or 1/N"),
+  "access-log": z
+    .string()
+    .default("all")
+    .refine(
+      (text) => text === "all" || text === "off" || /^1\/[1-9]\d*$/.test(text),
+      "all, off, or 1/N for one request in N",
+    )
+    .describe("all, off, or 1/N"),
   "log-level": z.enum(["debug", "info", "warn", "error"]).default("info"),
   "log-format": z.enum(["auto", "json", "pretty"]).default("auto").describe("auto: pretty on a terminal"),
   "drain-limit": duration.default(10_000).describe("how long a stop waits for answers in progress"),
   caching: caching.optional().describe("for the forward proxy and for routes that say nothing else"),
   routes: z.array(route).optional().describe("by host and path prefix to origins"),
   limits: limits.optional(),
-  "origin-connect-timeout": duration.default(5_000), "origin-head-timeout": duration.default(60_000), "origin-body-timeout": duration.default(60_000),
+  "origin-connect-timeout": duration.default(5_000),
+  "origin-head-timeout": duration.default(60_000),
+  "origin-body-timeout": duration.default(60_000),
 });
 
 export type Config = z.output<typeof configSchema>;
@@ -127,6 +210,17 @@ export const flagKeys: readonly (keyof Config)[] = (Object.keys(configSchema.sha
 
 /** What changes only with a new process. */
 export const restartKeys: readonly (keyof Config)[] = [
-  "name", "cluster", "listen", "peer", "admin", "coordinator", "secret-file", "weight", "zone", "memory", "object-max", "proxy-protocol", "limits",
+  "name",
+  "cluster",
+  "listen",
+  "peer",
+  "admin",
+  "coordinator",
+  "secret-file",
+  "weight",
+  "zone",
+  "memory",
+  "object-max",
+  "proxy-protocol",
+  "limits",
 ];
-

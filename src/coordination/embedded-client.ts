@@ -32,6 +32,7 @@ export interface EmbeddedClientOptions {
 /** What will not be otherwise at the next try. */
 const hopeless = /does not know the secret|belongs to another cluster|protocol version/;
 
+/** A session with an embedded coordinator elsewhere. */
 export class EmbeddedClient implements Coordinator {
   readonly address: string;
   readonly #options: EmbeddedClientOptions;
@@ -79,7 +80,9 @@ export class EmbeddedClient implements Coordinator {
 
   async publish(view: PublishedView, term: number): Promise<Published> {
     if (!this.#up) return "fenced";
-    return (await this.#link!.call(methods.publish, { session: this.#session, view, term })) === "published" ? "published" : "fenced";
+    return (await this.#link!.call(methods.publish, { session: this.#session, view, term })) === "published"
+      ? "published"
+      : "fenced";
   }
 
   async leave(): Promise<void> {
@@ -120,7 +123,7 @@ export class EmbeddedClient implements Coordinator {
 
   /** The coordinator answered, but would not have us. */
   #refused(error: Error): void {
-    if (this.#joined !== null && /^the name /.test(error.message)) {
+    if (this.#joined !== null && error.message.startsWith("the name ")) {
       this.#joined.reject(error);
       this.#joined = null;
       return;
@@ -143,7 +146,8 @@ export class EmbeddedClient implements Coordinator {
       this.#joined = null;
       return;
     }
-    if (this.#joined !== null && reason !== this.#lastReason) this.#options.failed?.(new Error(`waiting for the coordinator at ${this.address}: ${reason}`));
+    if (this.#joined !== null && reason !== this.#lastReason)
+      this.#options.failed?.(new Error(`waiting for the coordinator at ${this.address}: ${reason}`));
     this.#lastReason = reason;
     const wait = Math.random() * Math.min(this.#options.redialMs ?? 1000, 50 * 2 ** Math.min(this.#failures++, 10));
     this.#timer = setTimeout(() => this.#dial(), wait);
@@ -175,7 +179,10 @@ export class EmbeddedClient implements Coordinator {
       this.#events?.leading(this.#term);
     } else if (topic === topics.members) {
       const { members, epochFloor } = value as { members: unknown[]; epochFloor: number };
-      this.#events?.members(members.map(memberOf).filter((member) => member !== null), epochFloor);
+      this.#events?.members(
+        members.map(memberOf).filter((member) => member !== null),
+        epochFloor,
+      );
     }
   }
 

@@ -14,15 +14,24 @@ export interface SessionLink {
 }
 
 /** What is told over links, by topic. */
-export const topics = { view: "coordination.view", members: "coordination.members", leading: "coordination.leading" } as const;
+export const topics = {
+  view: "coordination.view",
+  members: "coordination.members",
+  leading: "coordination.leading",
+} as const;
 /** What is asked over links, by method. */
 export const methods = {
-  open: "coordination.open", heartbeat: "coordination.heartbeat", announce: "coordination.announce", publish: "coordination.publish",
-  leave: "coordination.leave", view: "coordination.view",
+  open: "coordination.open",
+  heartbeat: "coordination.heartbeat",
+  announce: "coordination.announce",
+  publish: "coordination.publish",
+  leave: "coordination.leave",
+  view: "coordination.view",
 } as const;
 
 const ownSession = "host";
 
+/** The embedded coordinator, and the session of the member that hosts it. */
 export class EmbeddedHost implements Coordinator {
   readonly address: string;
   readonly #registry: Registry;
@@ -32,7 +41,10 @@ export class EmbeddedHost implements Coordinator {
   #events: CoordinatorEvents | null = null;
   #state: SessionState = "connecting";
 
-  constructor(address: string, options: { readonly times?: RegistryTimes; readonly expired?: (member: string) => void } = {}) {
+  constructor(
+    address: string,
+    options: { readonly times?: RegistryTimes; readonly expired?: (member: string) => void } = {},
+  ) {
     this.address = address;
     this.#registry = new Registry(options.times ?? registryTimes);
     this.#expired = options.expired ?? (() => {});
@@ -51,14 +63,25 @@ export class EmbeddedHost implements Coordinator {
 
   /** Answers a call from a link. Rejects with a sentence for the caller. */
   async answer(link: SessionLink, method: string, value: unknown): Promise<unknown> {
-    const { session = "", member, lastEpoch = 0, view, term = 0 } = (value ?? {}) as {
-      session?: string; member?: unknown; lastEpoch?: number; view?: unknown; term?: number;
+    const {
+      session = "",
+      member,
+      lastEpoch = 0,
+      view,
+      term = 0,
+    } = (value ?? {}) as {
+      session?: string;
+      member?: unknown;
+      lastEpoch?: number;
+      view?: unknown;
+      term?: number;
     };
     const now = performance.now();
     switch (method) {
       case methods.open: {
         const announced = memberOf(member);
-        if (announced === null || session.length < 8 || session.length > 100) throw new Error("not a member's announcement");
+        if (announced === null || session.length < 8 || session.length > 100)
+          throw new Error("not a member's announcement");
         const changes = this.#registry.open(session, announced, lastEpoch, now);
         if ("refused" in changes) throw new Error(changes.refused);
         this.#links.set(session, link);

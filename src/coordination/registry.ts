@@ -30,6 +30,7 @@ export interface RegistryTimes {
 
 export const registryTimes: RegistryTimes = { sessionMs: 4000, disconnectedMs: 2000 };
 
+/** Who is in session, who leads, which view stands. Times in ms, monotonic. */
 export class Registry {
   readonly #times: RegistryTimes;
   readonly #sessions = new Map<string, RegistrySession>();
@@ -78,7 +79,9 @@ export class Registry {
       if (other.name !== member.name || other.id === id) continue;
       const same = other.member.startedMs === member.startedMs && other.member.pid === member.pid;
       if (!same && other.deadlineMs > nowMs + this.#times.disconnectedMs) {
-        return { refused: `the name ${member.name} belongs to another member (pid ${other.member.pid} at ${other.member.peer})` };
+        return {
+          refused: `the name ${member.name} belongs to another member (pid ${other.member.pid} at ${other.member.peer})`,
+        };
       }
       merge(changes, this.close(other.id));
     }
@@ -88,7 +91,13 @@ export class Registry {
       known.deadlineMs = nowMs + this.#times.sessionMs;
       return merge(changes, this.announce(id, member));
     }
-    this.#sessions.set(id, { id, name: member.name, member, order: this.#order++, deadlineMs: nowMs + this.#times.sessionMs });
+    this.#sessions.set(id, {
+      id,
+      name: member.name,
+      member,
+      order: this.#order++,
+      deadlineMs: nowMs + this.#times.sessionMs,
+    });
     changes.members = true;
     return merge(changes, this.#elect());
   }
@@ -133,7 +142,8 @@ export class Registry {
 
   publish(id: string, view: PublishedView, term: number): { readonly published: Published; readonly changes: Changes } {
     const changes = nothing();
-    if (this.#leader?.id !== id || term !== this.#term || view.epoch !== this.epochFloor + 1) return { published: "fenced", changes };
+    if (this.#leader?.id !== id || term !== this.#term || view.epoch !== this.epochFloor + 1)
+      return { published: "fenced", changes };
     this.#view = view;
     changes.view = true;
     return { published: "published", changes };

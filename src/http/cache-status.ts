@@ -28,7 +28,8 @@ export function cacheStatus(member: string, outcome: Outcome): string {
   if (outcome.collapsed === true) text += "; collapsed";
   if (outcome.ttlSeconds !== undefined) text += `; ttl=${Math.trunc(outcome.ttlSeconds)}`;
   if (outcome.key !== undefined) text += `; key=${quoted(outcome.key)}`;
-  if (outcome.detail !== undefined) text += `; detail=${isToken(outcome.detail) && /^[A-Za-z*]/.test(outcome.detail) ? outcome.detail : quoted(outcome.detail)}`;
+  if (outcome.detail !== undefined)
+    text += `; detail=${isToken(outcome.detail) && /^[A-Za-z*]/.test(outcome.detail) ? outcome.detail : quoted(outcome.detail)}`;
   return text;
 }
 

@@ -12,7 +12,11 @@ export function mustAskOrigin(requestFields: FieldList): boolean {
  * Whether the stored response is what the client already has: If-None-Match by weak comparison; If-Modified-Since only
  * where there is no If-None-Match. Without Last-Modified, the date of the response stands in (RFC 9111 §4.3.2).
  */
-export function isNotModified(requestFields: FieldList, stored: { readonly fields: FieldList; readonly dateSeconds: number }, now: number): boolean {
+export function isNotModified(
+  requestFields: FieldList,
+  stored: { readonly fields: FieldList; readonly dateSeconds: number },
+  now: number,
+): boolean {
   const noneMatch = fieldValue(requestFields, "if-none-match");
   if (noneMatch !== undefined) {
     const tags = entityTagList(noneMatch);
@@ -30,7 +34,12 @@ export function isNotModified(requestFields: FieldList, stored: { readonly field
 }
 
 /** Whether a Range may be honoured: there is no If-Range, or it names exactly the stored response. RFC 9110 §13.1.5. */
-export function rangeApplies(requestFields: FieldList, storedFields: FieldList, storedDate: number, now: number): boolean {
+export function rangeApplies(
+  requestFields: FieldList,
+  storedFields: FieldList,
+  storedDate: number,
+  now: number,
+): boolean {
   const condition = fieldValue(requestFields, "if-range");
   if (condition === undefined) return true;
   const tag = entityTag(condition);

@@ -3,14 +3,36 @@ import { fieldValue, withoutFields, type FieldList } from "./fields.ts";
 import { listElements } from "./grammar.ts";
 
 const hopByHop: ReadonlySet<string> = new Set([
-  "connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "trailer",
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "transfer-encoding",
+  "upgrade",
+  "trailer",
   // §11.7: challenges and credentials between a client and the proxy that asked for them; Gyre asks for none.
-  "proxy-authenticate", "proxy-authentication-info", "proxy-authorization",
+  "proxy-authenticate",
+  "proxy-authentication-info",
+  "proxy-authorization",
 ]);
 
 /** What Connection may not nominate: hiding these would change what the message means to the next recipient. */
 const neverNominated: ReadonlySet<string> = new Set([
-  "host", "content-length", "content-range", "authorization", "cache-control", "age", "date", "etag", "vary", "via", "cdn-loop", "range", "expires", "set-cookie", "cookie",
+  "host",
+  "content-length",
+  "content-range",
+  "authorization",
+  "cache-control",
+  "age",
+  "date",
+  "etag",
+  "vary",
+  "via",
+  "cdn-loop",
+  "range",
+  "expires",
+  "set-cookie",
+  "cookie",
 ]);
 
 /** The fields that may be forwarded or stored: without the hop-by-hop ones and without those that Connection names. */

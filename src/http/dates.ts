@@ -44,7 +44,14 @@ export function dateText(seconds: number): string {
   );
 }
 
-function seconds(year: number, monthName: string, day: string, hour: string, minute: string, second: string): number | null {
+function seconds(
+  year: number,
+  monthName: string,
+  day: string,
+  hour: string,
+  minute: string,
+  second: string,
+): number | null {
   const month = months.findIndex((name) => name.toLowerCase() === monthName.toLowerCase());
   if (month === -1) return null;
   const [d, h, m, s] = [Number(day), Number(hour), Number(minute), Number(second)];

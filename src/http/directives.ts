@@ -49,7 +49,12 @@ export function responseDirectives(fields: FieldList): ResponseDirectives {
   return { directives: directivesOf(fieldValue(fields, "cache-control")), source: "cache-control" };
 }
 
-const secondsDirectives: ReadonlySet<string> = new Set(["max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"]);
+const secondsDirectives: ReadonlySet<string> = new Set([
+  "max-age",
+  "s-maxage",
+  "stale-while-revalidate",
+  "stale-if-error",
+]);
 
 /**
  * A targeted field as a structured dictionary; null where it is empty or malformed, and so has no say. A lifetime of the

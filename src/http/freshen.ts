@@ -4,7 +4,13 @@ import { fieldNames, fieldValue, withoutFields, type FieldList } from "./fields.
 import { etagOf, stronglyEqual, weaklyEqual } from "./validators.ts";
 
 /** What describes the stored bytes themselves and so cannot change without them. RFC 9111 §3.2. */
-const fixed: ReadonlySet<string> = new Set(["content-length", "content-encoding", "content-range", "transfer-encoding", "age"]);
+const fixed: ReadonlySet<string> = new Set([
+  "content-length",
+  "content-encoding",
+  "content-range",
+  "transfer-encoding",
+  "age",
+]);
 
 /** The stored fields with those of the newer response in their place. Age is not kept: the freshened response is as young as its validation. */
 export function freshenedFields(stored: FieldList, update: FieldList): string[] {
@@ -18,7 +24,10 @@ export function freshenedFields(stored: FieldList, update: FieldList): string[] 
  * goes beyond its letter (which wants that one to lack a validator too): servers that leave ETag out of a 304 are common, and
  * our question named just one.
  */
-export function selectedByNotModified<T extends { readonly fields: FieldList }>(asked: readonly T[], notModified: FieldList): T[] {
+export function selectedByNotModified<T extends { readonly fields: FieldList }>(
+  asked: readonly T[],
+  notModified: FieldList,
+): T[] {
   const etag = etagOf(notModified);
   if (etag !== null) {
     const matching = asked.filter((stored) => {
@@ -28,12 +37,16 @@ export function selectedByNotModified<T extends { readonly fields: FieldList }>(
     return etag.weak ? matching.slice(0, 1) : matching;
   }
   const modified = fieldValue(notModified, "last-modified");
-  if (modified !== undefined) return asked.filter((stored) => fieldValue(stored.fields, "last-modified") === modified).slice(0, 1);
+  if (modified !== undefined)
+    return asked.filter((stored) => fieldValue(stored.fields, "last-modified") === modified).slice(0, 1);
   return asked.length === 1 ? [...asked] : [];
 }
 
 /** Whether a 200 to HEAD describes the stored response, and so freshens it; if not, the stored one is out of date. RFC 9111 §4.3.5. */
-export function headDescribes(stored: { readonly fields: FieldList; readonly bodyBytes: number }, head: FieldList): boolean {
+export function headDescribes(
+  stored: { readonly fields: FieldList; readonly bodyBytes: number },
+  head: FieldList,
+): boolean {
   for (const name of ["etag", "last-modified"]) {
     const value = fieldValue(head, name);
     if (value !== undefined && value !== fieldValue(stored.fields, name)) return false;

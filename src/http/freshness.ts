@@ -36,7 +36,10 @@ export function currentAge(stored: { readonly born: number }, now: number): numb
 }
 
 /** Whole seconds of freshness left, so that Age and this add up to the lifetime; negative where stale. */
-export function freshSecondsLeft(stored: { readonly born: number; readonly lifetime: FreshnessLifetime }, now: number): number {
+export function freshSecondsLeft(
+  stored: { readonly born: number; readonly lifetime: FreshnessLifetime },
+  now: number,
+): number {
   return stored.lifetime.seconds - Math.floor(currentAge(stored, now));
 }
 
@@ -54,7 +57,10 @@ export function dateOf(fields: FieldList, times: ResponseTimes): number {
 
 /** Explicit lifetime by the order of RFC 9111 §4.2.1, else a heuristic one where the status or `public` allows it (§4.2.2). */
 export function freshnessLifetime(
-  status: number, fields: FieldList, { directives, source }: ResponseDirectives, times: ResponseTimes,
+  status: number,
+  fields: FieldList,
+  { directives, source }: ResponseDirectives,
+  times: ResponseTimes,
 ): FreshnessLifetime {
   for (const name of ["s-maxage", "max-age"] as const) {
     const seconds = directiveSeconds(directives, name);
@@ -77,7 +83,10 @@ function heuristicLifetime(fields: FieldList, times: ResponseTimes): FreshnessLi
   const modified = fieldValue(fields, "last-modified");
   const since = modified === undefined ? null : dateSeconds(modified, times.responseSeconds);
   if (since === null) return { seconds: 0, source: "none" };
-  return { seconds: Math.min(86_400, Math.max(0, Math.floor((dateOf(fields, times) - since) / 10))), source: "heuristic" };
+  return {
+    seconds: Math.min(86_400, Math.max(0, Math.floor((dateOf(fields, times) - since) / 10))),
+    source: "heuristic",
+  };
 }
 
 const heuristicStatuses: ReadonlySet<number> = new Set([200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501]);

@@ -63,7 +63,11 @@ export function unquoted(text: string): string | null {
 }
 
 /** `name=value` taken apart, the name in lower case and the value unquoted; a missing value is null. RFC 9110 §5.6.6. */
-export function parameter(text: string): { readonly name: string; readonly value: string | null; readonly quoted: boolean } {
+export function parameter(text: string): {
+  readonly name: string;
+  readonly value: string | null;
+  readonly quoted: boolean;
+} {
   const equals = text.indexOf("=");
   if (equals === -1) return { name: text.toLowerCase(), value: null, quoted: false };
   const raw = trimmed(text.slice(equals + 1));

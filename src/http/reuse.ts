@@ -7,7 +7,8 @@ import type { StoredHead } from "./stored-head.ts";
 export const reuseReasons = {
   fresh: "RFC 9111 §4.2: current age is below the freshness lifetime",
   "max-stale": "RFC 9111 §5.2.1.2: stale, but the request accepts it (max-stale)",
-  "stale-while-revalidate": "RFC 5861 §3: stale, within stale-while-revalidate: answered now, validated in the background",
+  "stale-while-revalidate":
+    "RFC 5861 §3: stale, within stale-while-revalidate: answered now, validated in the background",
   "request-no-cache": "RFC 9111 §5.2.1.4: the request wants it validated (no-cache)",
   "request-max-age": "RFC 9111 §5.2.1.1: older than the request accepts (max-age)",
   "request-min-fresh": "RFC 9111 §5.2.1.3: not fresh for as long as the request wants (min-fresh)",
@@ -39,10 +40,12 @@ export function reuse(stored: StoredHead, request: Directives, now: number, poli
     if (request.has("no-cache")) return { kind: "validate", reason: "request-no-cache" };
     const maxAge = directiveSeconds(request, "max-age");
     const acceptsStale = request.has("max-stale");
-    if (maxAge !== undefined && age > (maxAge ?? 0) && !acceptsStale) return { kind: "validate", reason: "request-max-age" };
+    if (maxAge !== undefined && age > (maxAge ?? 0) && !acceptsStale)
+      return { kind: "validate", reason: "request-max-age" };
     if (maxAge === 0 && !acceptsStale) return { kind: "validate", reason: "request-max-age" };
     const minFresh = directiveSeconds(request, "min-fresh");
-    if (minFresh !== undefined && minFresh !== null && left < minFresh) return { kind: "validate", reason: "request-min-fresh" };
+    if (minFresh !== undefined && minFresh !== null && left < minFresh)
+      return { kind: "validate", reason: "request-min-fresh" };
   }
   if (isUnqualified(response, "no-cache")) return { kind: "validate", reason: "no-cache" };
   if (left > 0) return { kind: "hit", reason: "fresh" };
@@ -61,7 +64,10 @@ export function reuse(stored: StoredHead, request: Directives, now: number, poli
 export function forbidsStale(stored: StoredHead): boolean {
   const { directives } = stored.directives;
   return (
-    directives.has("must-revalidate") || directives.has("proxy-revalidate") || directives.has("s-maxage") || isUnqualified(directives, "no-cache")
+    directives.has("must-revalidate") ||
+    directives.has("proxy-revalidate") ||
+    directives.has("s-maxage") ||
+    isUnqualified(directives, "no-cache")
   );
 }
 
@@ -69,10 +75,16 @@ export function forbidsStale(stored: StoredHead): boolean {
  * Whether a stale response may answer because the origin failed: unreachable, unless forbidden (RFC 9111 §4.2.4); answering
  * 500, 502, 503 or 504, only within stale-if-error (RFC 5861 §4).
  */
-export function staleOnError(stored: StoredHead, request: Directives, now: number, failure: "unreachable" | "server-error"): boolean {
+export function staleOnError(
+  stored: StoredHead,
+  request: Directives,
+  now: number,
+  failure: "unreachable" | "server-error",
+): boolean {
   if (forbidsStale(stored) || request.has("no-cache")) return false;
   const staleness = currentAge(stored, now) - stored.lifetime.seconds;
-  const allowed = directiveSeconds(stored.directives.directives, "stale-if-error") ?? directiveSeconds(request, "stale-if-error");
+  const allowed =
+    directiveSeconds(stored.directives.directives, "stale-if-error") ?? directiveSeconds(request, "stale-if-error");
   if (allowed !== undefined && allowed !== null) return staleness <= allowed;
   return failure === "unreachable";
 }

@@ -60,13 +60,21 @@ export function storable(
   if (isUnqualified(directives, "private")) return no("private");
   if (status === 206 && !hasField(fields, "content-range")) return no("partial-content");
   if (hasField(request.fields, "authorization") && !allowsSharing(directives)) return no("authorization");
-  if (policy.cookies === "safe" && hasField(fields, "set-cookie") && source === "cache-control" && !namesSharedCaches(directives)) {
+  if (
+    policy.cookies === "safe" &&
+    hasField(fields, "set-cookie") &&
+    source === "cache-control" &&
+    !namesSharedCaches(directives)
+  ) {
     return no("set-cookie");
   }
   if (varyNames(fields) === "*") return no("vary-star");
   if (policy.configuredLifetime === true) return { store: true };
-  const explicit = directives.has("public") || directives.has("max-age") || directives.has("s-maxage")
-    || (source === "cache-control" && hasField(fields, "expires"));
+  const explicit =
+    directives.has("public") ||
+    directives.has("max-age") ||
+    directives.has("s-maxage") ||
+    (source === "cache-control" && hasField(fields, "expires"));
   if (!explicit && !isHeuristicallyCacheable(status)) return no("no-freshness");
   if (isUnqualified(directives, "no-cache") && !hasValidator(fields)) return no("no-use");
   if (!explicit && !hasValidator(fields)) return no("no-use");
@@ -89,7 +97,9 @@ function no(reason: NotStorable): Storable {
 }
 
 /** The total and the place of a part, or null where Content-Range cannot be read. RFC 9110 §14.4. */
-export function contentRange(fields: FieldList): { readonly first: number; readonly last: number; readonly total: number | null } | null {
+export function contentRange(
+  fields: FieldList,
+): { readonly first: number; readonly last: number; readonly total: number | null } | null {
   const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i.exec(fieldValue(fields, "content-range") ?? "");
   if (match === null) return null;
   const [first, last, total] = [Number(match[1]), Number(match[2]), match[3] === "*" ? null : Number(match[3])];

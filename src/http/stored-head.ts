@@ -33,7 +33,11 @@ const notKept: ReadonlySet<string> = new Set(["age", "content-length", "transfer
 
 /** The head to store for a response to a request. */
 export function storedHead(
-  requestFields: FieldList, status: number, responseFields: FieldList, times: ResponseTimes, override: FreshnessOverride = {},
+  requestFields: FieldList,
+  status: number,
+  responseFields: FieldList,
+  times: ResponseTimes,
+  override: FreshnessOverride = {},
 ): StoredHead {
   const directives = responseDirectives(responseFields);
   const dropped = new Set(notKept);
@@ -56,7 +60,11 @@ export function storedHead(
 }
 
 function lifetimeOf(
-  status: number, fields: FieldList, directives: ResponseDirectives, times: ResponseTimes, override: FreshnessOverride,
+  status: number,
+  fields: FieldList,
+  directives: ResponseDirectives,
+  times: ResponseTimes,
+  override: FreshnessOverride,
 ): FreshnessLifetime {
   if (override.lifetimeSeconds !== undefined) return { seconds: override.lifetimeSeconds, source: "configured" };
   const lifetime = freshnessLifetime(status, fields, directives, times);

@@ -15,14 +15,18 @@ const hostPattern = /^[a-z0-9._~!$&'()*+,;=-]+$/;
 const numericPattern = /(?:^|\.)(?:\d+|0x[0-9a-f]*)\.?$/;
 
 /** `host[:port]` read strictly, or null: user information, empty hosts and odd ports are errors, never repaired. RFC 9110 §4.2.1, §4.2.4. */
-export function authority(text: string, scheme: "http" | "https"): { readonly host: string; readonly port: number } | null {
+export function authority(
+  text: string,
+  scheme: "http" | "https",
+): { readonly host: string; readonly port: number } | null {
   const lower = text.toLowerCase();
   const bracket = lower.startsWith("[") ? lower.indexOf("]") : -1;
   if (lower.startsWith("[") && bracket === -1) return null;
   const colon = lower.indexOf(":", bracket + 1);
   const host = colon === -1 ? lower : lower.slice(0, colon);
   const portText = colon === -1 ? "" : lower.slice(colon + 1);
-  if (bracket === -1 ? !hostPattern.test(host) || (numericPattern.test(host) && !isIpv4(host)) : !isIpv6Literal(host)) return null;
+  if (bracket === -1 ? !hostPattern.test(host) || (numericPattern.test(host) && !isIpv4(host)) : !isIpv6Literal(host))
+    return null;
   if (portText === "") return { host, port: scheme === "http" ? 80 : 443 };
   if (!/^\d{1,5}$/.test(portText)) return null;
   const port = Number(portText);

@@ -48,6 +48,7 @@ export interface Addresses {
 
 export type MemberState = "starting" | "ready" | "draining" | "stopped";
 
+/** A member of a cluster, from its configuration to its end. */
 export class RunningMember {
   state: MemberState = "starting";
   readonly startedMs: number = Date.now();
@@ -93,8 +94,14 @@ export class RunningMember {
       routing: this.#built.routing,
       store: new MemoryStore(config.memory),
       peers: new Peers({
-        cluster: config.cluster, secret, self: name,
-        changed: (member, reachable, reason) => log.info({ kind: "peer", peer: member, reachable, reason }, reachable ? `${member} is reachable` : `${member} is not reachable: ${reason}`),
+        cluster: config.cluster,
+        secret,
+        self: name,
+        changed: (member, reachable, reason) =>
+          log.info(
+            { kind: "peer", peer: member, reachable, reason },
+            reachable ? `${member} is reachable` : `${member} is not reachable: ${reason}`,
+          ),
       }),
       flights: new Map(),
       uncacheable: new Uncacheable(),
@@ -119,12 +126,23 @@ export class RunningMember {
       bug: failed,
     });
     this.#acceptor = new PeerAcceptor({
-      listen: hostPortOf(config.peer)!, cluster: config.cluster, secret, self: name,
+      listen: hostPortOf(config.peer)!,
+      cluster: config.cluster,
+      secret,
+      self: name,
       handle: (exchange) => serve(this.#plane, exchange, exchange instanceof PeerExchange && exchange.forward),
       answer: (link, method, value) => this.#answer(link, method, value),
-      refused: (address, reason) => log.warn({ kind: "peer", address, reason }, `a link from ${address} was refused: ${reason}`),
+      refused: (address, reason) =>
+        log.warn({ kind: "peer", address, reason }, `a link from ${address} was refused: ${reason}`),
     });
-    this.#admin = new AdminServer({ listen: hostPortOf(config.admin)!, secret, member: this, plane: this.#plane, version: options.version, failed });
+    this.#admin = new AdminServer({
+      listen: hostPortOf(config.admin)!,
+      secret,
+      member: this,
+      plane: this.#plane,
+      version: options.version,
+      failed,
+    });
   }
 
   get addresses(): Addresses {
@@ -158,13 +176,18 @@ export class RunningMember {
     const member = this.#announcement(this.#addresses, "active");
     this.#control = new Control(this.#config.cluster, member, coordinator, {
       view: (view) => this.#follow(view),
-      session: (state, reason) => this.#log.info({ kind: "session", state, reason }, `session ${state}${reason === "" ? "" : `: ${reason}`}`),
-      leading: (term) => this.#log.info({ kind: "leader", term }, term === null ? "leads no longer" : `leads (term ${term})`),
+      session: (state, reason) =>
+        this.#log.info({ kind: "session", state, reason }, `session ${state}${reason === "" ? "" : `: ${reason}`}`),
+      leading: (term) =>
+        this.#log.info({ kind: "leader", term }, term === null ? "leads no longer" : `leads (term ${term})`),
       failed: (error) => this.#log.warn({ kind: "coordination", err: error }, error.message),
     });
     await this.#control.join();
     this.state = "ready";
-    this.#log.info({ kind: "start", ...this.#addresses }, `ready: proxy ${this.#addresses.listen}, peer ${this.#addresses.peer}, admin ${this.#addresses.admin}`);
+    this.#log.info(
+      { kind: "start", ...this.#addresses },
+      `ready: proxy ${this.#addresses.listen}, peer ${this.#addresses.peer}, admin ${this.#addresses.admin}`,
+    );
     return this.#addresses;
   }
 
@@ -214,12 +237,24 @@ export class RunningMember {
     this.#plane.ownership.follow(view);
     this.#plane.view = view;
     this.#plane.peers.follow(view.members);
-    this.#log.info({ kind: "view", epoch: view.epoch, leader: view.leader, members: view.members.map(({ name }) => name) }, `epoch ${view.epoch}: ${view.members.length} members, ${view.leader} leads`);
+    this.#log.info(
+      { kind: "view", epoch: view.epoch, leader: view.leader, members: view.members.map(({ name }) => name) },
+      `epoch ${view.epoch}: ${view.members.length} members, ${view.leader} leads`,
+    );
   }
 
   #announcement(addresses: Addresses, state: Member["state"]): Member {
     const { weight, zone } = this.#config;
-    return { name: this.name, ...addresses, pid: process.pid, weight, zone, state, tls: this.#tls !== null, startedMs: this.startedMs };
+    return {
+      name: this.name,
+      ...addresses,
+      pid: process.pid,
+      weight,
+      zone,
+      state,
+      tls: this.#tls !== null,
+      startedMs: this.startedMs,
+    };
   }
 
   #openCoordinator(peer: HostPort): Coordinator {
@@ -232,7 +267,10 @@ export class RunningMember {
       return this.#host;
     }
     const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
-    if (address === null) throw new StartError(`--coordinator ${coordinator}: write http://host:port of the coordinating member's peer port`);
+    if (address === null)
+      throw new StartError(
+        `--coordinator ${coordinator}: write http://host:port of the coordinating member's peer port`,
+      );
     return new EmbeddedClient({
       address: coordinator,
       dial: (listener) => new Link({ cluster, secret, self: this.name, expected: null, address }, listener),
@@ -245,7 +283,8 @@ export class RunningMember {
     switch (method) {
       case "invalidate": {
         const { keys } = (value ?? {}) as { keys?: unknown };
-        if (!Array.isArray(keys) || !keys.every((key) => typeof key === "string")) throw new Error("invalidate needs keys");
+        if (!Array.isArray(keys) || !keys.every((key) => typeof key === "string"))
+          throw new Error("invalidate needs keys");
         invalidateHere(this.#plane, keys);
         return { dropped: true };
       }
@@ -277,7 +316,10 @@ function isThisMachine(address: string): boolean {
 function setAccessLog(recorder: Recorder, config: Config, log: Logger): void {
   const mode = config["access-log"];
   recorder.sample = mode.startsWith("1/") ? Number(mode.slice(2)) : 1;
-  recorder.log = mode === "off" ? null : (record) => log.info(accessLine(record), `${record.method} ${record.uri} ${record.status} ${record.outcome}`);
+  recorder.log =
+    mode === "off"
+      ? null
+      : (record) => log.info(accessLine(record), `${record.method} ${record.uri} ${record.status} ${record.outcome}`);
 }
 
 async function listening(listen: () => Promise<HostPort>, what: string, address: string): Promise<HostPort> {

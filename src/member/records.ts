@@ -40,6 +40,7 @@ export function runFolder(environment: Readonly<Record<string, string | undefine
   return folder;
 }
 
+/** Leaves a member's record, at once or not at all. */
 export function writeRecord(folder: string, record: MemberRecord): void {
   const file = join(folder, `member-${record.pid}.json`);
   writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });

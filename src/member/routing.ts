@@ -19,7 +19,9 @@ export function buildRouting(config: Config): BuiltRouting {
   const base = settingsOf(config, {});
   const allowed = config["allow-destination"].length > 0 ? new Networks(config["allow-destination"]) : null;
   const common = cachingOf(config.caching, cachingRules);
-  const given: readonly RouteConfig[] = config.routes ?? (config.origin === undefined ? [] : [{ origin: config.origin, "host-field": config["host-field"] }]);
+  const given: readonly RouteConfig[] =
+    config.routes ??
+    (config.origin === undefined ? [] : [{ origin: config.origin, "host-field": config["host-field"] }]);
   const routes = given.map((route, index): Route => {
     const client = new OriginClient({ inner: true, allowed: null, configured: true }, settingsOf(config, route));
     clients.push(client);
@@ -28,7 +30,10 @@ export function buildRouting(config: Config): BuiltRouting {
       name: `${route.host ?? "*"}${route.path ?? "/"}#${index}`,
       host: route.host ?? null,
       path: route.path ?? "/",
-      origins: new OriginChoice(origins, { failuresMax: route["rest-after"] ?? healthRules.failuresMax, restMs: route["rest-for"] ?? healthRules.restMs }),
+      origins: new OriginChoice(origins, {
+        failuresMax: route["rest-after"] ?? healthRules.failuresMax,
+        restMs: route["rest-for"] ?? healthRules.restMs,
+      }),
       hostField: hostFieldOf(route["host-field"], origins[0]!),
       client,
       caching: cachingOf(route.caching, common),
@@ -49,7 +54,12 @@ export function buildRouting(config: Config): BuiltRouting {
       routes,
       forward,
       trusts: (address) => trusted.has(address),
-      tunnels: { settings: base, ports: ports === "any" ? "any" : new Set(ports.split(",").map(Number)), idleMs: config["tunnel-idle"], allowed },
+      tunnels: {
+        settings: base,
+        ports: ports === "any" ? "any" : new Set(ports.split(",").map(Number)),
+        idleMs: config["tunnel-idle"],
+        allowed,
+      },
     },
     close: async () => {
       await Promise.all(clients.map((client) => client.close()));
@@ -59,8 +69,13 @@ export function buildRouting(config: Config): BuiltRouting {
 
 /** The certificates for clients, or null where they speak plainly. @throws Error where one cannot be read. */
 export function identitiesOf(config: Config): readonly Identity[] | null {
-  const list: Identity[] = (config.tls ?? []).map(({ names = [], cert, key }) => ({ names, cert: readText(cert), key: readText(key) }));
-  if (config["tls-cert"] !== undefined) list.unshift({ names: [], cert: readText(config["tls-cert"]), key: readText(config["tls-key"]!) });
+  const list: Identity[] = (config.tls ?? []).map(({ names = [], cert, key }) => ({
+    names,
+    cert: readText(cert),
+    key: readText(key),
+  }));
+  if (config["tls-cert"] !== undefined)
+    list.unshift({ names: [], cert: readText(config["tls-cert"]), key: readText(config["tls-key"]!) });
   return list.length === 0 ? null : list;
 }
 
@@ -86,9 +101,12 @@ function settingsOf(config: Config, route: Partial<RouteConfig>): OriginSettings
 
 function cachingOf(config: CachingConfig | undefined, base: CachingRules): CachingRules {
   if (config === undefined) return base;
-  const query = config["query-select"] !== undefined
-    ? { select: new Set(config["query-select"]) }
-    : config["query-ignore"] !== undefined ? { ignore: new Set(config["query-ignore"]) } : base.query;
+  const query =
+    config["query-select"] !== undefined
+      ? { select: new Set(config["query-select"]) }
+      : config["query-ignore"] !== undefined
+        ? { ignore: new Set(config["query-ignore"]) }
+        : base.query;
   return {
     freshness: {
       lifetimeSeconds: config.freshness ?? base.freshness.lifetimeSeconds,

@@ -37,7 +37,11 @@ export function refusal(address: string, policy: ConnectPolicy): string | null {
 }
 
 /** The connector for undici, with the policy built in. `connected` learns of each connection to a loopback or private address. */
-export function guardedConnector(policy: ConnectPolicy, options: ConnectOptions, connectedInside: (origin: string) => void): buildConnector.connector {
+export function guardedConnector(
+  policy: ConnectPolicy,
+  options: ConnectOptions,
+  connectedInside: (origin: string) => void,
+): buildConnector.connector {
   const inner = buildConnector({
     timeout: options.connectMs,
     rejectUnauthorized: options.verifyTls,
@@ -58,7 +62,8 @@ export function guardedConnector(policy: ConnectPolicy, options: ConnectOptions,
       if (error !== null) return done(error, null);
       const denied = deniedPeer(socket, policy);
       if (denied === null) {
-        if (destinationClass(socket.remoteAddress ?? "") !== "public") connectedInside(`${target.protocol}//${target.host}`);
+        if (destinationClass(socket.remoteAddress ?? "") !== "public")
+          connectedInside(`${target.protocol}//${target.host}`);
         return done(null, socket);
       }
       socket.destroy();
@@ -69,11 +74,23 @@ export function guardedConnector(policy: ConnectPolicy, options: ConnectOptions,
 
 /** A bare connection for a tunnel, under the same policy. */
 export function tunnelTo(
-  host: string, port: number, policy: ConnectPolicy, options: ConnectOptions, done: (error: Error | null, socket: Socket | null) => void, secure = false,
+  host: string,
+  port: number,
+  policy: ConnectPolicy,
+  options: ConnectOptions,
+  done: (error: Error | null, socket: Socket | null) => void,
+  secure = false,
 ): Socket {
   const name = bare(host);
   const why = isIP(name) === 0 ? null : refusal(name, policy);
-  const target = { host: name, port, lookup: guardedLookup(policy, options.resolver), allowHalfOpen: true, autoSelectFamily: true, noDelay: true };
+  const target = {
+    host: name,
+    port,
+    lookup: guardedLookup(policy, options.resolver),
+    allowHalfOpen: true,
+    autoSelectFamily: true,
+    noDelay: true,
+  };
   const socket = secure
     ? tlsConnect({ ...target, servername: isIP(name) === 0 ? name : "", rejectUnauthorized: options.verifyTls })
     : netConnect(target);
@@ -86,7 +103,9 @@ export function tunnelTo(
     done(error, error === null ? socket : null);
   };
   socket.once("error", settle);
-  socket.setTimeout(options.connectMs, () => settle(new OriginError("connect", "ETIMEDOUT", `${host}:${port} did not accept a connection in time`, 504, true)));
+  socket.setTimeout(options.connectMs, () =>
+    settle(new OriginError("connect", "ETIMEDOUT", `${host}:${port} did not accept a connection in time`, 504, true)),
+  );
   socket.once(secure ? "secureConnect" : "connect", () => settle(deniedPeer(socket, policy)));
   if (why !== null) settle(refusedDestination(host, name, why));
   return socket;
@@ -106,13 +125,26 @@ function guardedLookup(policy: ConnectPolicy, resolver: string | undefined): Loo
       const admitted = found.filter(({ address }) => refusal(address, policy) === null);
       if (admitted.length === 0) {
         const address = found[0]?.address ?? "no address";
-        return callback(refusedDestination(hostname, address, refusal(address, policy) ?? "it has no address") as NodeJS.ErrnoException, "", 0);
+        return callback(
+          refusedDestination(
+            hostname,
+            address,
+            refusal(address, policy) ?? "it has no address",
+          ) as NodeJS.ErrnoException,
+          "",
+          0,
+        );
       }
       if (options.all === true) return callback(null, admitted as LookupAddress[]);
       return callback(null, admitted[0]!.address, admitted[0]!.family);
     };
-    if (resolver === undefined || hostname === "localhost") systemLookup(hostname, { ...options, all: true }, (error, found) => give(error, found));
-    else resolveAt(resolver, hostname).then((found) => give(null, found), (error: NodeJS.ErrnoException) => give(error, []));
+    if (resolver === undefined || hostname === "localhost")
+      systemLookup(hostname, { ...options, all: true }, (error, found) => give(error, found));
+    else
+      resolveAt(resolver, hostname).then(
+        (found) => give(null, found),
+        (error: NodeJS.ErrnoException) => give(error, []),
+      );
   };
 }
 

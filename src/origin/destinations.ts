@@ -8,16 +8,35 @@ import { BlockList, isIP, isIPv4 } from "node:net";
 export type DestinationClass = "public" | "inner" | "forbidden";
 
 const forbidden = blockList([
-  ["0.0.0.0", 8], ["169.254.0.0", 16], ["224.0.0.0", 4], ["240.0.0.0", 4],
+  ["0.0.0.0", 8],
+  ["169.254.0.0", 16],
+  ["224.0.0.0", 4],
+  ["240.0.0.0", 4],
   // Metadata services that are not link-local: Alibaba, Azure, Oracle, AWS over IPv6.
-  ["100.100.100.200", 32], ["168.63.129.16", 32], ["192.0.0.192", 32],
-  ["::", 128], ["fe80::", 10], ["ff00::", 8], ["fd00:ec2::254", 128], ["fd20:ce::254", 128],
+  ["100.100.100.200", 32],
+  ["168.63.129.16", 32],
+  ["192.0.0.192", 32],
+  ["::", 128],
+  ["fe80::", 10],
+  ["ff00::", 8],
+  ["fd00:ec2::254", 128],
+  ["fd20:ce::254", 128],
   // Forms that carry an IPv4 address somewhere else: translated (RFC 2765), local NAT64 (RFC 8215), Teredo (RFC 4380).
-  ["::ffff:0:0:0", 96], ["64:ff9b:1::", 48], ["2001::", 32],
+  ["::ffff:0:0:0", 96],
+  ["64:ff9b:1::", 48],
+  ["2001::", 32],
 ]);
 const inner = blockList([
-  ["127.0.0.0", 8], ["10.0.0.0", 8], ["172.16.0.0", 12], ["192.168.0.0", 16], ["100.64.0.0", 10], ["192.0.0.0", 24], ["198.18.0.0", 15],
-  ["::1", 128], ["fc00::", 7], ["fec0::", 10],
+  ["127.0.0.0", 8],
+  ["10.0.0.0", 8],
+  ["172.16.0.0", 12],
+  ["192.168.0.0", 16],
+  ["100.64.0.0", 10],
+  ["192.0.0.0", 24],
+  ["198.18.0.0", 15],
+  ["::1", 128],
+  ["fc00::", 7],
+  ["fec0::", 10],
 ]);
 
 /** What kind of place an IP address is; an IPv6 address that carries an IPv4 one is judged by it. Anything else is forbidden. */
@@ -41,7 +60,8 @@ export class Networks {
   constructor(networks: readonly string[]) {
     for (const network of networks) {
       const parsed = parseNetwork(network);
-      if (parsed === null) throw new Error(`"${network}" is not a network: write 10.0.0.0/8, 2001:db8::/32 or a single address`);
+      if (parsed === null)
+        throw new Error(`"${network}" is not a network: write 10.0.0.0/8, 2001:db8::/32 or a single address`);
       this.#list.addSubnet(parsed.address, parsed.bits, isIPv4(parsed.address) ? "ipv4" : "ipv6");
     }
   }

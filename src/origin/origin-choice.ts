@@ -18,6 +18,7 @@ export interface OriginState {
   restsUntil: number;
 }
 
+/** A route's origins with what is known of their health. */
 export class OriginChoice {
   readonly origins: readonly OriginState[];
   readonly #rules: HealthRules;

@@ -20,7 +20,12 @@ export interface OriginSettings extends ConnectOptions {
 }
 
 export const originSettings: OriginSettings = {
-  connectMs: 5_000, headMs: 60_000, bodyMs: 60_000, retries: 1, connectionsMax: 256, verifyTls: true,
+  connectMs: 5_000,
+  headMs: 60_000,
+  bodyMs: 60_000,
+  retries: 1,
+  connectionsMax: 256,
+  verifyTls: true,
 };
 
 export interface OriginRequest {
@@ -57,6 +62,7 @@ export interface Fetch {
 /** Largest head of a response, in bytes. */
 const headBytesMax = 64 * 1024;
 
+/** A way to origins under one connect policy. */
 export class OriginClient {
   readonly #settings: OriginSettings;
   readonly #agent: Agent;
@@ -67,7 +73,13 @@ export class OriginClient {
   constructor(policy: ConnectPolicy, settings: OriginSettings) {
     this.#settings = settings;
     const connect = guardedConnector(policy, settings, (origin) => this.#insideOrigins.add(new URL(origin).origin));
-    const options = { connect, connections: settings.connectionsMax, headersTimeout: settings.headMs, bodyTimeout: settings.bodyMs, maxHeaderSize: headBytesMax };
+    const options = {
+      connect,
+      connections: settings.connectionsMax,
+      headersTimeout: settings.headMs,
+      bodyTimeout: settings.bodyMs,
+      maxHeaderSize: headBytesMax,
+    };
     this.#agent = new Agent({ ...options, pipelining: 1, keepAliveTimeout: 10_000 });
     // Retries go out on connections that nobody has used: pipelining 0 means no keep-alive.
     this.#fresh = new Agent({ ...options, pipelining: 0 });
@@ -94,7 +106,14 @@ class Attempts implements Fetch {
   #cancelled = false;
   #paused = false;
 
-  constructor(request: OriginRequest, handler: OriginHandler, settings: OriginSettings, agent: Agent, fresh: Agent, insideOrigins: ReadonlySet<string>) {
+  constructor(
+    request: OriginRequest,
+    handler: OriginHandler,
+    settings: OriginSettings,
+    agent: Agent,
+    fresh: Agent,
+    insideOrigins: ReadonlySet<string>,
+  ) {
     this.#request = request;
     this.#handler = handler;
     this.#fresh = fresh;
@@ -170,7 +189,14 @@ class Attempts implements Fetch {
     };
     try {
       agent.dispatch(
-        { origin, method: method as Dispatcher.HttpMethod, path, headers: [...fields], body, ...(upgrade === undefined ? {} : { upgrade }) },
+        {
+          origin,
+          method: method as Dispatcher.HttpMethod,
+          path,
+          headers: [...fields],
+          body,
+          ...(upgrade === undefined ? {} : { upgrade }),
+        },
         handler,
       );
     } catch (error) {
@@ -189,10 +215,16 @@ function oddResponse(status: number, fields: FieldList): string | null {
 }
 
 /** Fields in the order received and each line by itself, which the parsed object does not keep. */
-function rawFields(controller: Dispatcher.DispatchController, parsed: object, raw: "rawHeaders" | "rawTrailers" = "rawHeaders"): string[] {
+function rawFields(
+  controller: Dispatcher.DispatchController,
+  parsed: object,
+  raw: "rawHeaders" | "rawTrailers" = "rawHeaders",
+): string[] {
   const lines = (controller as unknown as Record<string, readonly (Buffer | string)[] | null>)[raw];
   if (lines != null) return lines.map((line, index) => (index % 2 === 0 ? String(line).toLowerCase() : text(line)));
-  return Object.entries(parsed).flatMap(([name, value]: [string, string | string[]]) => [value].flat().flatMap((line) => [name.toLowerCase(), line]));
+  return Object.entries(parsed).flatMap(([name, value]: [string, string | string[]]) =>
+    [value].flat().flatMap((line) => [name.toLowerCase(), line]),
+  );
 }
 
 function text(line: Buffer | string): string {

@@ -2,6 +2,7 @@
 
 export type OriginPhase = "refused" | "resolve" | "connect" | "tls" | "head" | "content";
 
+/** A fetch that failed. */
 export class OriginError extends Error {
   override readonly name = "OriginError";
   readonly phase: OriginPhase;
@@ -22,7 +23,13 @@ export class OriginError extends Error {
 
 /** A destination that policy forbids. */
 export function refusedDestination(host: string, address: string, why: string): OriginError {
-  return new OriginError("refused", "DESTINATION_REFUSED", `${host} (${address}) may not be reached through this proxy: ${why}`, 403, false);
+  return new OriginError(
+    "refused",
+    "DESTINATION_REFUSED",
+    `${host} (${address}) may not be reached through this proxy: ${why}`,
+    403,
+    false,
+  );
 }
 
 /** Maps whatever the sockets and the client library report. `answering`: the head had arrived already. */
@@ -31,8 +38,22 @@ export function originError(cause: unknown, place: string, answering: boolean): 
   if (error instanceof OriginError) return error;
   const code = error.code ?? error.name ?? "UNKNOWN";
   if (answering) return new OriginError("content", code, `${place} broke off its answer: ${error.message}`, 502, false);
-  if (code === "ENOTFOUND" || code === "EAI_AGAIN" || code === "ENODATA" || code === "ESERVFAIL" || code === "EREFUSED" || code === "EBADNAME" || code === "EDNS") {
-    return new OriginError("resolve", code, `the name of ${place} cannot be resolved (${code})`, code === "EAI_AGAIN" ? 504 : 502, code === "EAI_AGAIN");
+  if (
+    code === "ENOTFOUND" ||
+    code === "EAI_AGAIN" ||
+    code === "ENODATA" ||
+    code === "ESERVFAIL" ||
+    code === "EREFUSED" ||
+    code === "EBADNAME" ||
+    code === "EDNS"
+  ) {
+    return new OriginError(
+      "resolve",
+      code,
+      `the name of ${place} cannot be resolved (${code})`,
+      code === "EAI_AGAIN" ? 504 : 502,
+      code === "EAI_AGAIN",
+    );
   }
   if (code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT") {
     return new OriginError("connect", code, `${place} did not accept a connection in time`, 504, true);

@@ -6,7 +6,15 @@ import { randomBytes } from "node:crypto";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import type { HostPort } from "../base/host-port.ts";
 import type { Exchange } from "../wire/exchange.ts";
-import { flagFailed, FrameReader, FrameType, FrameWriter, PayloadReader, protocolVersion, type Frame } from "./frames.ts";
+import {
+  flagFailed,
+  FrameReader,
+  FrameType,
+  FrameWriter,
+  PayloadReader,
+  protocolVersion,
+  type Frame,
+} from "./frames.ts";
 import { nonceBytes, proof, sameProof, type Handshake } from "./handshake.ts";
 import { jsonOf, writeAll } from "./link.ts";
 import { PeerExchange } from "./peer-exchange.ts";
@@ -28,6 +36,7 @@ const proofMs = 3000;
 /** Requests of one link under way at once. */
 const streamsMax = 20_000;
 
+/** The listening side of the peer link. */
 export class PeerAcceptor {
   readonly #options: AcceptorOptions;
   readonly #server: Server;
@@ -100,7 +109,8 @@ export class AcceptedLink {
     this.#settled = settled;
     this.#timer = setTimeout(() => this.#refuse("no proof in time"), proofMs);
     socket.on("data", (bytes: Buffer) => {
-      if (this.#state !== "gone" && !this.#in.feed(bytes, (frame) => this.#take(frame))) this.#refuse("a frame was too large");
+      if (this.#state !== "gone" && !this.#in.feed(bytes, (frame) => this.#take(frame)))
+        this.#refuse("a frame was too large");
     });
     socket.on("drain", () => {
       for (const exchange of this.#exchanges.values()) exchange.room();
@@ -173,7 +183,8 @@ export class AcceptedLink {
     const dialer = reader.text();
     const dialerNonce = Buffer.from(reader.bytes(nonceBytes));
     if (frame.type !== FrameType.hello || reader.broken || dialer.length > 64) return this.#refuse("not a hello");
-    if (version !== protocolVersion) return this.#refuse(`protocol version ${version}; this member speaks ${protocolVersion}`);
+    if (version !== protocolVersion)
+      return this.#refuse(`protocol version ${version}; this member speaks ${protocolVersion}`);
     if (cluster !== this.#options.cluster) return this.#refuse("it belongs to another cluster");
     const { self } = this.#options;
     this.#handshake = { cluster, dialer, acceptor: self, dialerNonce, acceptorNonce: this.#nonce };

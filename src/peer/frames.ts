@@ -12,9 +12,23 @@ export const protocolVersion = 1;
 export const payloadBytesMax: number = 512 * 1024;
 
 export const FrameType = {
-  hello: 1, challenge: 2, proof: 3, welcome: 4,
-  request: 10, response: 11, data: 12, end: 13, reset: 14, window: 15, interim: 16,
-  ping: 20, pong: 21, call: 22, reply: 23, note: 24, goodbye: 25,
+  hello: 1,
+  challenge: 2,
+  proof: 3,
+  welcome: 4,
+  request: 10,
+  response: 11,
+  data: 12,
+  end: 13,
+  reset: 14,
+  window: 15,
+  interim: 16,
+  ping: 20,
+  pong: 21,
+  call: 22,
+  reply: 23,
+  note: 24,
+  goodbye: 25,
 } as const;
 
 /** The stream ends with this frame: nothing follows. */
@@ -231,7 +245,12 @@ export class FrameReader {
       this.#needed = frameHeadBytes + length;
       if (bytes.length - at < this.#needed) break;
       const start = at + frameHeadBytes;
-      take({ type: bytes[at + 4]!, flags: bytes[at + 5]!, stream: bytes.readUInt32BE(at + 6), payload: bytes.subarray(start, start + length) });
+      take({
+        type: bytes[at + 4]!,
+        flags: bytes[at + 5]!,
+        stream: bytes.readUInt32BE(at + 6),
+        payload: bytes.subarray(start, start + length),
+      });
       at = start + length;
     }
     if (at < bytes.length) {

@@ -9,7 +9,19 @@ import type { HostPort } from "../base/host-port.ts";
 import type { FieldList } from "../http/fields.ts";
 import { fieldsOfText, type PeerRequest, type PeerResponseHandler, type PeerStream } from "./streams.ts";
 import {
-  flagEnd, flagFailed, flagForward, flagLocal, flagPlain, flagSecure, flagUnknownLength, FrameReader, FrameType, FrameWriter, PayloadReader, protocolVersion, type Frame,
+  flagEnd,
+  flagFailed,
+  flagForward,
+  flagLocal,
+  flagPlain,
+  flagSecure,
+  flagUnknownLength,
+  FrameReader,
+  FrameType,
+  FrameWriter,
+  PayloadReader,
+  protocolVersion,
+  type Frame,
 } from "./frames.ts";
 import { nonceBytes, proof, sameProof, type Handshake } from "./handshake.ts";
 
@@ -43,6 +55,7 @@ interface Call {
 /** Bytes consumed before the sender is told: fewer frames, still a moving window. */
 const creditBytes = 64 * 1024;
 
+/** A dialled connection to one member. */
 export class Link {
   state: "dialling" | "proving" | "up" | "gone" = "dialling";
   /** The member at the other end, once it has proved itself. */
@@ -187,7 +200,8 @@ export class Link {
       out.end();
       this.#schedule();
     } else if (frame.type === FrameType.welcome && this.#handshake !== null) {
-      if (!sameProof(reader.rest(), proof(this.#options.secret, "acceptor", this.#handshake))) return this.#go("the member does not know the secret");
+      if (!sameProof(reader.rest(), proof(this.#options.secret, "acceptor", this.#handshake)))
+        return this.#go("the member does not know the secret");
       this.member = this.#handshake.acceptor;
       this.state = "up";
       this.#socket.setTimeout(0);
@@ -297,14 +311,20 @@ class OutgoingStream implements PeerStream {
         if (reader.broken || status < 200 || status > 999) return this.#break("a broken response frame");
         const ended = (frame.flags & flagEnd) !== 0;
         if (ended) this.#finish();
-        this.#handler.head(status, fields, (frame.flags & flagUnknownLength) !== 0 ? null : contentBytes, ended ? content : null);
+        this.#handler.head(
+          status,
+          fields,
+          (frame.flags & flagUnknownLength) !== 0 ? null : contentBytes,
+          ended ? content : null,
+        );
         if (!ended && content.length > 0) this.#data(content);
         break;
       }
       case FrameType.interim: {
         const reader = new PayloadReader(frame.payload);
         const status = reader.u16();
-        if (!reader.broken && status >= 100 && status < 200) this.#handler.interim(status, fieldsOfText(reader.rest().toString("latin1")));
+        if (!reader.broken && status >= 100 && status < 200)
+          this.#handler.interim(status, fieldsOfText(reader.rest().toString("latin1")));
         break;
       }
       case FrameType.data:

@@ -3,7 +3,18 @@ import type { FieldList } from "../http/fields.ts";
 import { fieldBlock } from "../http/fields.ts";
 import { hasNoContent } from "../http/messages.ts";
 import { preparedHead, type Client, type Exchange, type PreparedHead } from "../wire/exchange.ts";
-import { flagEnd, flagForward, flagLocal, flagPlain, flagSecure, flagUnknownLength, FrameType, PayloadReader, type Frame, type FrameWriter } from "./frames.ts";
+import {
+  flagEnd,
+  flagForward,
+  flagLocal,
+  flagPlain,
+  flagSecure,
+  flagUnknownLength,
+  FrameType,
+  PayloadReader,
+  type Frame,
+  type FrameWriter,
+} from "./frames.ts";
 import { fieldsOfText } from "./streams.ts";
 
 /** The link's side of an exchange. */
@@ -20,6 +31,7 @@ export const streamWindowBytes: number = 256 * 1024;
 const joinedBytesMax = 256 * 1024;
 const dataBytesMax = 256 * 1024;
 
+/** The exchange of a forwarded request. */
 export class PeerExchange implements Exchange {
   readonly head: Exchange["head"];
   readonly client: Client;
@@ -40,7 +52,14 @@ export class PeerExchange implements Exchange {
   #finished = false;
   #wantsRoom = false;
 
-  private constructor(stream: number, link: AnswerLink, head: Exchange["head"], client: Client, epoch: number, forward: boolean) {
+  private constructor(
+    stream: number,
+    link: AnswerLink,
+    head: Exchange["head"],
+    client: Client,
+    epoch: number,
+    forward: boolean,
+  ) {
     this.#stream = stream;
     this.#link = link;
     this.head = head;
@@ -63,8 +82,19 @@ export class PeerExchange implements Exchange {
     const start = target.indexOf("//") + 2;
     const host = target.slice(start, target.indexOf("/", start));
     const plain = (frame.flags & flagPlain) !== 0;
-    const client: Client = { address, local: (frame.flags & flagLocal) !== 0, scheme: (frame.flags & flagSecure) !== 0 ? "https" : "http" };
-    return new PeerExchange(frame.stream, link, { method, target, form: "absolute", minor: 1, fields, host, plain }, client, epoch, (frame.flags & flagForward) !== 0);
+    const client: Client = {
+      address,
+      local: (frame.flags & flagLocal) !== 0,
+      scheme: (frame.flags & flagSecure) !== 0 ? "https" : "http",
+    };
+    return new PeerExchange(
+      frame.stream,
+      link,
+      { method, target, form: "absolute", minor: 1, fields, host, plain },
+      client,
+      epoch,
+      (frame.flags & flagForward) !== 0,
+    );
   }
 
   inform(status: number, fields: FieldList): void {

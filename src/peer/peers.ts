@@ -18,6 +18,7 @@ export interface PeersOptions {
 const linksEach = 2;
 const redialMsMax = 1000;
 
+/** The other members, as far as they can be reached. */
 export class Peers {
   readonly #options: PeersOptions;
   readonly #peers = new Map<string, Peer>();
@@ -28,7 +29,9 @@ export class Peers {
 
   /** Dials newcomers, drops those that left, follows changed addresses and restarted processes. */
   follow(members: readonly Member[]): void {
-    const others = new Map(members.filter(({ name }) => name !== this.#options.self).map((member) => [member.name, member]));
+    const others = new Map(
+      members.filter(({ name }) => name !== this.#options.self).map((member) => [member.name, member]),
+    );
     for (const [name, peer] of this.#peers) {
       const member = others.get(name);
       if (member !== undefined && member.peer === peer.address && member.startedMs === peer.startedMs) continue;
@@ -100,18 +103,21 @@ class Peer {
     const address = hostPortOf(this.address);
     if (this.#closed || address === null) return;
     const { cluster, secret, self } = this.#options;
-    this.#links[slot] = new Link({ cluster, secret, self, expected: this.#name, address }, {
-      up: () => {
-        this.#failures = 0;
-        this.#options.changed?.(this.#name, true, "");
+    this.#links[slot] = new Link(
+      { cluster, secret, self, expected: this.#name, address },
+      {
+        up: () => {
+          this.#failures = 0;
+          this.#options.changed?.(this.#name, true, "");
+        },
+        gone: (reason) => {
+          this.#links[slot] = null;
+          if (this.link === null && !this.#closed) this.#options.changed?.(this.#name, false, reason);
+          this.#redial(slot);
+        },
+        note: () => {},
       },
-      gone: (reason) => {
-        this.#links[slot] = null;
-        if (this.link === null && !this.#closed) this.#options.changed?.(this.#name, false, reason);
-        this.#redial(slot);
-      },
-      note: () => {},
-    });
+    );
   }
 
   #redial(slot: number): void {

@@ -52,7 +52,14 @@ export function deliver(ticket: Ticket, what: Deliverable, now: number, left: ()
 }
 
 /** @returns false where the whole is to be sent instead. */
-function deliverRange(ticket: Ticket, what: Deliverable, range: string, lines: string, now: number, left: () => void): boolean {
+function deliverRange(
+  ticket: Ticket,
+  what: Deliverable,
+  range: string,
+  lines: string,
+  now: number,
+  left: () => void,
+): boolean {
   const { exchange } = ticket;
   const { head, prepared, body, part } = what;
   const whole = part?.total ?? prepared.contentBytes;
@@ -83,16 +90,30 @@ function deliverRange(ticket: Ticket, what: Deliverable, range: string, lines: s
 }
 
 /** Several ranges as multipart/byteranges. RFC 9110 §14.6. */
-function sendMultipart(ticket: Ticket, what: Deliverable, fields: FieldList, ranges: readonly ByteRange[], whole: number, lines: string, left: () => void): void {
+function sendMultipart(
+  ticket: Ticket,
+  what: Deliverable,
+  fields: FieldList,
+  ranges: readonly ByteRange[],
+  whole: number,
+  lines: string,
+  left: () => void,
+): void {
   const { exchange } = ticket;
   const boundary = randomBytes(12).toString("hex");
   const type = fieldValue(fields, "content-type");
   const typeLine = type === undefined ? "" : `content-type: ${type}\r\n`;
   const heads = ranges.map((range, index) =>
-    Buffer.from(`${index === 0 ? "" : "\r\n"}--${boundary}\r\n${typeLine}content-range: ${contentRangeText(range, whole)}\r\n\r\n`, "latin1"),
+    Buffer.from(
+      `${index === 0 ? "" : "\r\n"}--${boundary}\r\n${typeLine}content-range: ${contentRangeText(range, whole)}\r\n\r\n`,
+      "latin1",
+    ),
   );
   const tail = Buffer.from(`\r\n--${boundary}--\r\n`, "latin1");
-  const bytes = ranges.reduce((sum, { first, last }, index) => sum + last - first + 1 + heads[index]!.length, tail.length);
+  const bytes = ranges.reduce(
+    (sum, { first, last }, index) => sum + last - first + 1 + heads[index]!.length,
+    tail.length,
+  );
   const head = withField(fields, "content-type", `multipart/byteranges; boundary=${boundary}`);
   exchange.beginPrepared(preparedHead(206, fieldBlock(head), bytes), lines);
   const offset = what.part?.first ?? 0;

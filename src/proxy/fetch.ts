@@ -7,7 +7,11 @@ import type { Ticket } from "./ticket.ts";
 
 /** Starts a fetch for the ticket's request; the handler hears of it later, never within this call unless it fails at once. */
 export function fetchFor(
-  ticket: Ticket, method: string, conditional: "kept" | readonly string[], handler: OriginHandler, upgrade?: string,
+  ticket: Ticket,
+  method: string,
+  conditional: "kept" | readonly string[],
+  handler: OriginHandler,
+  upgrade?: string,
 ): Fetch | null {
   const { plane, exchange, target } = ticket;
   const { route } = target;
@@ -18,14 +22,24 @@ export function fetchFor(
     handler.failed(
       route === null
         ? new OriginError("refused", "NO_FORWARD_PROXY", "this member is not a forward proxy", 403, false)
-        : new OriginError("connect", "ORIGINS_RESTING", "every origin of this route has failed repeatedly and is left alone for a moment", 503, true),
+        : new OriginError(
+            "connect",
+            "ORIGINS_RESTING",
+            "every origin of this route has failed repeatedly and is left alone for a moment",
+            503,
+            true,
+          ),
     );
     return null;
   }
   const origin = state?.origin ?? originText(target.uri);
   return client.fetch(
     {
-      origin, method, path: target.uri.path, fields: originFields(ticket, origin, conditional), body: exchange.body,
+      origin,
+      method,
+      path: target.uri.path,
+      fields: originFields(ticket, origin, conditional),
+      body: exchange.body,
       ...(upgrade === undefined ? {} : { upgrade }),
     },
     {
@@ -35,7 +49,8 @@ export function fetchFor(
         handler.head(status, fields, inner);
       },
       failed: (error) => {
-        if (state !== null && (error.phase === "connect" || error.phase === "resolve" || error.phase === "tls")) route!.origins.failed(state, performance.now());
+        if (state !== null && (error.phase === "connect" || error.phase === "resolve" || error.phase === "tls"))
+          route!.origins.failed(state, performance.now());
         handler.failed(error);
       },
     },

@@ -43,6 +43,7 @@ type Why = NonNullable<Outcome["forward"]>;
 /** Room asked of the store at a time for content of unknown length. */
 const reserveStepBytes = 256 * 1024;
 
+/** A fetch and all who wait for it. */
 export class Flight {
   readonly #plane: Plane;
   readonly #first: Ticket;
@@ -70,7 +71,14 @@ export class Flight {
   /** The key was invalidated after the fetch had begun: what it brings may be old. */
   #invalidated = false;
 
-  private constructor(first: Ticket, hash: number, why: Why, validating: readonly StoredResponse[], flightKey: string | null, background = false) {
+  private constructor(
+    first: Ticket,
+    hash: number,
+    why: Why,
+    validating: readonly StoredResponse[],
+    flightKey: string | null,
+    background = false,
+  ) {
     this.#plane = first.plane;
     this.#first = first;
     this.#hash = hash;
@@ -80,7 +88,10 @@ export class Flight {
     this.#background = background;
     this.#requestSeconds = this.#plane.nowSeconds();
     // A HEAD whose stored response must be validated asks with GET: a 200 then brings the new content, not just its head.
-    this.#method = background || (validating.length > 0 && first.exchange.head.method === "HEAD") ? "GET" : first.exchange.head.method;
+    this.#method =
+      background || (validating.length > 0 && first.exchange.head.method === "HEAD")
+        ? "GET"
+        : first.exchange.head.method;
     if (flightKey !== null) this.#plane.flights.set(flightKey, this);
   }
 
@@ -91,10 +102,20 @@ export class Flight {
     const flightKey = flightKeyOf(ticket, known);
     const flying = plane.flights.get(flightKey);
     if (flying !== undefined && flying.#takes(ticket, again)) return;
-    const joinable = flying === undefined && exchange.head.method === "GET" && !isSelective(fields)
-      && !requestDirectives(fields).has("no-store") && !plane.uncacheable.has(target.key, plane.nowSeconds());
+    const joinable =
+      flying === undefined &&
+      exchange.head.method === "GET" &&
+      !isSelective(fields) &&
+      !requestDirectives(fields).has("no-store") &&
+      !plane.uncacheable.has(target.key, plane.nowSeconds());
     // Without a match, the variants' validators can still spare the content. RFC 9111 §4.3.1.
-    const validating = why === "vary-miss" && joinable ? known.filter(({ head, part, inner }) => part === null && (!inner || exchange.client.local) && fieldValue(head.fields, "etag") !== undefined) : [];
+    const validating =
+      why === "vary-miss" && joinable
+        ? known.filter(
+            ({ head, part, inner }) =>
+              part === null && (!inner || exchange.client.local) && fieldValue(head.fields, "etag") !== undefined,
+          )
+        : [];
     new Flight(ticket, hash, why, validating, joinable ? flightKey : null).#begin(ticket, again);
   }
 
@@ -104,12 +125,23 @@ export class Flight {
   }
 
   /** Asks the origin whether a stored response is still right, and answers with it or with what came instead. */
-  static validate(ticket: Ticket, hash: number, stored: StoredResponse, why: Why, company: "joining" | "alone", again: Again): void {
+  static validate(
+    ticket: Ticket,
+    hash: number,
+    stored: StoredResponse,
+    why: Why,
+    company: "joining" | "alone",
+    again: Again,
+  ): void {
     const { plane, target, exchange } = ticket;
     const flightKey = flightKeyOf(ticket, plane.store.variants(target.key));
     const flying = plane.flights.get(flightKey);
     if (company === "joining" && flying !== undefined && flying.#takes(ticket, again)) return;
-    const joinable = company === "joining" && flying === undefined && exchange.head.method === "GET" && !plane.uncacheable.has(target.key, plane.nowSeconds());
+    const joinable =
+      company === "joining" &&
+      flying === undefined &&
+      exchange.head.method === "GET" &&
+      !plane.uncacheable.has(target.key, plane.nowSeconds());
     new Flight(ticket, hash, why, [stored], joinable ? flightKey : null).#begin(ticket, again);
   }
 
@@ -139,8 +171,12 @@ export class Flight {
     const now = this.#plane.nowSeconds();
     const body = this.#body;
     if (body === null || !body.whole || !this.#storing) return false;
-    const decision = reuse(this.#head, requestDirectives(exchange.head.fields), now, { honourReload: true, graceSeconds: 0 });
-    if (decision.kind !== "hit" || this.#head.variant !== variantOf(this.#head.varyNames, exchange.head.fields)) return false;
+    const decision = reuse(this.#head, requestDirectives(exchange.head.fields), now, {
+      honourReload: true,
+      graceSeconds: 0,
+    });
+    if (decision.kind !== "hit" || this.#head.variant !== variantOf(this.#head.varyNames, exchange.head.fields))
+      return false;
     this.#serve({ ticket, again, collapsed: true }, now);
     return true;
   }
@@ -166,7 +202,8 @@ export class Flight {
     // A background validation is waited for by nobody, until it turns out to bring nothing to store.
     if (this.#background && (this.#head === null || this.#storing)) return;
     // What is nearly there is worth having: the next client may want it.
-    if (this.#storing && this.#prepared?.contentBytes != null && this.#body!.bytes * 2 > this.#prepared.contentBytes) return;
+    if (this.#storing && this.#prepared?.contentBytes != null && this.#body!.bytes * 2 > this.#prepared.contentBytes)
+      return;
     this.#finish();
     this.#fetch?.cancel();
     this.#body?.fail();
@@ -182,7 +219,8 @@ export class Flight {
     this.#fetch = fetchFor(this.#first, this.#method, conditions, {
       interim: (status, fields) => {
         // To the one whose request it answers: others might be told of what is not theirs.
-        for (const { ticket, collapsed } of this.#waiters) if (!collapsed) ticket.exchange.inform(status, passedFields(fields));
+        for (const { ticket, collapsed } of this.#waiters)
+          if (!collapsed) ticket.exchange.inform(status, passedFields(fields));
       },
       head: (status, fields, inner) => this.#answered(status, fields, inner, how),
       data: (chunk) => this.#received(chunk),
@@ -221,7 +259,9 @@ export class Flight {
     this.#body ??= this.#newBody(judgement);
     this.#judgement = judgement;
     this.#prepared = preparedHead(status, fieldBlock(judgement.passed), judgement.contentBytes);
-    this.#shared = this.#storing ? preparedHead(status, fieldBlock(judgement.head.fields), judgement.contentBytes) : this.#prepared;
+    this.#shared = this.#storing
+      ? preparedHead(status, fieldBlock(judgement.head.fields), judgement.contentBytes)
+      : this.#prepared;
     if (judgement.store) {
       plane.uncacheable.delete(this.#first.target.key);
     } else if (this.#flightKey !== null) {
@@ -232,12 +272,14 @@ export class Flight {
     if (status < 500 && this.#why !== "vary-miss") for (const stored of this.#validating) plane.store.discard(stored);
     const waiters = this.#waiters;
     this.#waiters = [];
-    const shareable = this.#storing && reuse(judgement.head, new Map(), now, { honourReload: false, graceSeconds: 0 }).kind === "hit";
+    const shareable =
+      this.#storing && reuse(judgement.head, new Map(), now, { honourReload: false, graceSeconds: 0 }).kind === "hit";
     for (const waiter of waiters) {
       const { ticket, again, collapsed } = waiter;
       // Who began the flight may have left: it is having joined, not the place in the queue, that makes the answer another's.
       if (collapsed && !shareable) again!(ticket, "alone");
-      else if (collapsed && judgement.head.variant !== variantOf(judgement.head.varyNames, ticket.exchange.head.fields)) again!(ticket, "anew");
+      else if (collapsed && judgement.head.variant !== variantOf(judgement.head.varyNames, ticket.exchange.head.fields))
+        again!(ticket, "anew");
       else {
         ticket.reason = judgement.store ? ticket.reason : judgement.reason;
         this.#serve(waiter, now);
@@ -263,7 +305,11 @@ export class Flight {
       return refuse(ticket, 403, "loopback and private addresses are open only to clients on this machine");
     }
     ticket.outcome = {
-      hit: false, forward: this.#why, forwardStatus: head.status, stored: this.#storing, collapsed,
+      hit: false,
+      forward: this.#why,
+      forwardStatus: head.status,
+      stored: this.#storing,
+      collapsed,
       ttlSeconds: this.#storing ? freshSecondsLeft(head, now) : undefined,
       detail: this.#storing || ticket.reason === this.#why ? undefined : (ticket.reason ?? undefined),
     };
@@ -274,7 +320,8 @@ export class Flight {
     };
     const prepared = collapsed ? this.#shared! : this.#prepared!;
     const { contentBytes } = prepared;
-    const selective = this.#storing && (isSelective(exchange.head.fields) || exchange.head.method === "HEAD") && contentBytes !== null;
+    const selective =
+      this.#storing && (isSelective(exchange.head.fields) || exchange.head.method === "HEAD") && contentBytes !== null;
     if (selective && head.status === 200) {
       return deliver(ticket, { head, prepared, body: this.#body!, part: null }, now, left);
     }
@@ -289,7 +336,8 @@ export class Flight {
     this.#plane.recorder.counts.originBytes += chunk.length;
     if (this.#storing) {
       const after = body.bytes + chunk.length;
-      if (after > this.#plane.objectBytesMax || (after > this.#reserved && !this.#reserve(reserveStepBytes))) this.#giveUpStoring();
+      if (after > this.#plane.objectBytesMax || (after > this.#reserved && !this.#reserve(reserveStepBytes)))
+        this.#giveUpStoring();
     }
     body.append(chunk);
   }
@@ -303,7 +351,13 @@ export class Flight {
     if (!stored) return;
     const { plane, target } = this.#first;
     const response = new StoredResponse({
-      key: target.key, hash: this.#hash, head: this.#head!, body, inner: this.#inner, ...plane.ownership.standing(this.#hash, plane.nowSeconds()), part: this.#judgement!.part,
+      key: target.key,
+      hash: this.#hash,
+      head: this.#head!,
+      body,
+      inner: this.#inner,
+      ...plane.ownership.standing(this.#hash, plane.nowSeconds()),
+      part: this.#judgement!.part,
     });
     plane.store.put(response);
   }
@@ -355,7 +409,13 @@ export class Flight {
         again!(ticket, "anew");
         continue;
       }
-      ticket.outcome = { hit: false, forward: this.#why, forwardStatus: 304, collapsed, ttlSeconds: freshSecondsLeft(freshened.head, now) };
+      ticket.outcome = {
+        hit: false,
+        forward: this.#why,
+        forwardStatus: 304,
+        collapsed,
+        ttlSeconds: freshSecondsLeft(freshened.head, now),
+      };
       deliver(ticket, collapsed ? freshened : first, now);
     }
   }
@@ -363,15 +423,25 @@ export class Flight {
   /** Answers everybody with what is stored although it is stale, where that is allowed. RFC 9111 §4.2.4, RFC 5861 §4. */
   #serveStale(failure: "unreachable" | "server-error", status: number | undefined): boolean {
     const [stored] = this.#validating;
-    if (stored === undefined || this.#why === "vary-miss" || (failure === "server-error" && this.#background)) return false;
+    if (stored === undefined || this.#why === "vary-miss" || (failure === "server-error" && this.#background))
+      return false;
     const now = this.#plane.nowSeconds();
-    const served = this.#waiters.filter(({ ticket }) => staleOnError(stored.head, requestDirectives(ticket.exchange.head.fields), now, failure));
+    const served = this.#waiters.filter(({ ticket }) =>
+      staleOnError(stored.head, requestDirectives(ticket.exchange.head.fields), now, failure),
+    );
     if (served.length === 0 && !this.#background) return false;
     this.#waiters = this.#waiters.filter((waiter) => !served.includes(waiter));
     for (const { ticket, collapsed } of served) {
       ticket.exchange.onClose = null;
       ticket.reason = failure;
-      ticket.outcome = { hit: false, forward: "stale", forwardStatus: status, collapsed, ttlSeconds: freshSecondsLeft(stored.head, now), detail: failure };
+      ticket.outcome = {
+        hit: false,
+        forward: "stale",
+        forwardStatus: status,
+        collapsed,
+        ttlSeconds: freshSecondsLeft(stored.head, now),
+        detail: failure,
+      };
       deliver(ticket, stored, now);
     }
     return this.#waiters.length === 0;
@@ -395,7 +465,8 @@ export class Flight {
   }
 
   #unlist(): void {
-    if (this.#flightKey !== null && this.#plane.flights.get(this.#flightKey) === this) this.#plane.flights.delete(this.#flightKey);
+    if (this.#flightKey !== null && this.#plane.flights.get(this.#flightKey) === this)
+      this.#plane.flights.delete(this.#flightKey);
   }
 
   #finish(): void {
@@ -417,7 +488,9 @@ function flightKeyOf({ target, exchange }: Ticket, known: readonly StoredRespons
   const [newest] = known;
   // Clients elsewhere may not go where local ones may: neither must get the other's refusal, or its answer.
   const key = target.route === null && !exchange.client.local ? `${target.key}\nelsewhere` : target.key;
-  return newest === undefined || newest.head.varyNames.length === 0 ? key : `${key}\n${variantOf(newest.head.varyNames, exchange.head.fields)}`;
+  return newest === undefined || newest.head.varyNames.length === 0
+    ? key
+    : `${key}\n${variantOf(newest.head.varyNames, exchange.head.fields)}`;
 }
 
 /** One condition that covers all of them. RFC 9111 §4.3.1. */

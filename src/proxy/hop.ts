@@ -42,8 +42,15 @@ function ask(ticket: Ticket, member: string, failed: () => void): boolean {
   const stream: PeerStream | null = plane.peers.request(
     member,
     {
-      epoch: plane.view.epoch, method: head.method, uri: target.text, client: client.address, local: client.local, secure: client.scheme === "https",
-      plain: head.plain, forward: target.route === null, fields: fieldsForPeer(head.fields, ticket),
+      epoch: plane.view.epoch,
+      method: head.method,
+      uri: target.text,
+      client: client.address,
+      local: client.local,
+      secure: client.scheme === "https",
+      plain: head.plain,
+      forward: target.route === null,
+      fields: fieldsForPeer(head.fields, ticket),
     },
     {
       interim: (status, fields) => exchange.inform(status, fields),

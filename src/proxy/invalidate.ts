@@ -18,7 +18,9 @@ export async function invalidateEverywhere(plane: Plane, uris: readonly string[]
     invalidateHere(plane, [key]);
   }
   byOwner.delete(plane.self);
-  await Promise.allSettled([...byOwner].map(([name, keys]) => plane.peers.call(name, "invalidate", { keys }, acknowledgeMs)));
+  await Promise.allSettled(
+    [...byOwner].map(([name, keys]) => plane.peers.call(name, "invalidate", { keys }, acknowledgeMs)),
+  );
 }
 
 /** Drops the keys from this member's store, and lets no fetch already under way bring them back. */

@@ -6,7 +6,14 @@ import { hostText, httpUri } from "../http/uri.ts";
 import type { Ticket } from "./ticket.ts";
 
 const madeAnew: ReadonlySet<string> = new Set(["host", "expect", "max-forwards"]);
-const conditions: ReadonlySet<string> = new Set(["if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range"]);
+const conditions: ReadonlySet<string> = new Set([
+  "if-none-match",
+  "if-modified-since",
+  "if-match",
+  "if-unmodified-since",
+  "if-range",
+  "range",
+]);
 
 /**
  * @param conditional the client's conditions and Range go along, or `replaced` by those of a validation (or by none).
@@ -19,13 +26,23 @@ export function originFields(ticket: Ticket, origin: string, conditional: "kept"
   if (exchange.body === null) fields = withoutFields(fields, new Set(["content-length"]));
   if (target.route !== null) {
     // At an owner, for the client that the entry member named.
-    fields = withForwarded(fields, { client: client.address, host: head.host, scheme: client.scheme, trustsClient: plane.routing.trusts(client.address) });
+    fields = withForwarded(fields, {
+      client: client.address,
+      host: head.host,
+      scheme: client.scheme,
+      trustsClient: plane.routing.trusts(client.address),
+    });
   }
   const loop = fieldValue(fields, "cdn-loop");
   const via = fieldValue(fields, "via");
   fields = withoutFields(fields, new Set(["cdn-loop", "via"]));
   const own = `${head.minor === 1 ? "1.1" : "1.0"} ${plane.self}`;
-  fields.push("via", via === undefined ? own : `${via}, ${own}`, "cdn-loop", loop === undefined ? plane.cdnId : `${loop}, ${plane.cdnId}`);
+  fields.push(
+    "via",
+    via === undefined ? own : `${via}, ${own}`,
+    "cdn-loop",
+    loop === undefined ? plane.cdnId : `${loop}, ${plane.cdnId}`,
+  );
   const maxForwards = fieldValue(head.fields, "max-forwards");
   if (hasField(head.fields, "max-forwards") && /^\d{1,6}$/.test(maxForwards!) && Number(maxForwards) > 0) {
     fields.push("max-forwards", String(Number(maxForwards) - 1));

@@ -12,6 +12,7 @@ const viewsMax = 16;
 /** An invalidation may go to the owner while a stand-in answers: so long, at most, the stand-in answers without asking. */
 const standInSeconds = 5;
 
+/** Remembers the last views. */
 export class Ownership {
   readonly #self: string;
   #views: View[] = [];
@@ -31,7 +32,8 @@ export class Ownership {
    */
   standing(hash: number, now: number): { readonly ownedEpoch: number; readonly standInUntil: number } {
     const current = this.#views.at(-1);
-    if (current === undefined || owner(current.ring, hash).name === this.#self) return { ownedEpoch: current?.epoch ?? 0, standInUntil: 0 };
+    if (current === undefined || owner(current.ring, hash).name === this.#self)
+      return { ownedEpoch: current?.epoch ?? 0, standInUntil: 0 };
     return { ownedEpoch: -1, standInUntil: now + standInSeconds };
   }
 

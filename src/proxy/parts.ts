@@ -6,7 +6,11 @@ import type { StoredResponse } from "../store/stored-response.ts";
 import type { Exchange } from "../wire/exchange.ts";
 
 /** The stored part that holds the one range asked for, or undefined. */
-export function partFor(selected: readonly StoredResponse[], exchange: Exchange, now: number): StoredResponse | undefined {
+export function partFor(
+  selected: readonly StoredResponse[],
+  exchange: Exchange,
+  now: number,
+): StoredResponse | undefined {
   const { head } = exchange;
   const range = head.method === "GET" ? fieldValue(head.fields, "range") : undefined;
   if (range === undefined) return undefined;

@@ -37,12 +37,28 @@ export interface Counts {
   durationSumMs: number;
 }
 
-export const durationBoundsMs: readonly number[] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000];
+export const durationBoundsMs: readonly number[] = [
+  1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000,
+];
 
+/** Counts what happened, and writes log lines where they are wanted. */
 export class Recorder {
   readonly counts: Counts = {
-    hits: 0, hitBytes: 0, byOutcome: new Map(), byStatus: new Map(), bytesSent: 0, originFetches: 0, originErrors: 0, originBytes: 0,
-    forwarded: 0, forwardFailures: 0, collapsed: 0, refused: 0, tunnels: 0, durations: new Array<number>(durationBoundsMs.length + 1).fill(0), durationSumMs: 0,
+    hits: 0,
+    hitBytes: 0,
+    byOutcome: new Map(),
+    byStatus: new Map(),
+    bytesSent: 0,
+    originFetches: 0,
+    originErrors: 0,
+    originBytes: 0,
+    forwarded: 0,
+    forwardFailures: 0,
+    collapsed: 0,
+    refused: 0,
+    tunnels: 0,
+    durations: new Array<number>(durationBoundsMs.length + 1).fill(0),
+    durationSumMs: 0,
   };
   /** Writes a log line; null where the access log is off. */
   log: ((record: AccessRecord) => void) | null = null;

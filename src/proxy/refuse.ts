@@ -14,8 +14,16 @@ export function refuseEarly(plane: Plane, exchange: Exchange, status: number, re
   answer(exchange, status, reason, [], plane, cacheStatus(plane.self, { hit: false, detail: "refused" }));
   plane.recorder.finished(
     {
-      client: exchange.client.address, method: exchange.head.method, uri: exchange.head.target.slice(0, 2000), status, reason, owner: plane.self,
-      hop: exchange.hop, bytes: exchange.sentBytes, durationMs: performance.now() - startedMs, complete: true,
+      client: exchange.client.address,
+      method: exchange.head.method,
+      uri: exchange.head.target.slice(0, 2000),
+      status,
+      reason,
+      owner: plane.self,
+      hop: exchange.hop,
+      bytes: exchange.sentBytes,
+      durationMs: performance.now() - startedMs,
+      complete: true,
     },
     { hit: false },
   );
@@ -31,13 +39,31 @@ export function refuse(ticket: Ticket, status: number, reason: string, fields: F
   ticket.end(!exchange.closed);
 }
 
-function answer(exchange: Exchange, status: number, reason: string, fields: FieldList, plane: Plane, cache: string): void {
+function answer(
+  exchange: Exchange,
+  status: number,
+  reason: string,
+  fields: FieldList,
+  plane: Plane,
+  cache: string,
+): void {
   const text = Buffer.from(`${status} ${reasonPhrase(status)}: ${reason}\n`, "utf8");
   exchange.answer(
     status,
     [
-      "date", dateText(Math.floor(plane.nowSeconds())), "content-type", "text/plain; charset=utf-8", "cache-control", "no-store", ...fields,
-      "age", "0", "cache-status", cache, "via", plane.viaLine.slice(5, -2),
+      "date",
+      dateText(Math.floor(plane.nowSeconds())),
+      "content-type",
+      "text/plain; charset=utf-8",
+      "cache-control",
+      "no-store",
+      ...fields,
+      "age",
+      "0",
+      "cache-status",
+      cache,
+      "via",
+      plane.viaLine.slice(5, -2),
     ],
     text.length,
   );

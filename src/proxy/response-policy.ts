@@ -27,23 +27,37 @@ export interface Judgement {
 const remade: ReadonlySet<string> = new Set(["content-length", "age"]);
 
 /** Judges a response to the ticket's request (sent with `method`). */
-export function judge(ticket: Ticket, method: string, status: number, fields: FieldList, times: ResponseTimes): Judgement {
+export function judge(
+  ticket: Ticket,
+  method: string,
+  status: number,
+  fields: FieldList,
+  times: ResponseTimes,
+): Judgement {
   const { caching } = ticket.target;
   const request = { method, fields: ticket.exchange.head.fields };
   const head = headFor(caching, request.fields, status, fields, times);
   const length = fieldLines(fields, "content-length")[0];
   // RFC 9110 §8.6: a 304 made from nothing stored must not claim a length.
   const contentBytes = status === 304 ? null : status === 204 ? 0 : length === undefined ? null : Number(length);
-  const decision = storable(request, { status, fields }, {
-    cookies: caching.cookies, forbidden: !caching.store, configuredLifetime: head.lifetime.source === "configured",
-  });
+  const decision = storable(
+    request,
+    { status, fields },
+    {
+      cookies: caching.cookies,
+      forbidden: !caching.store,
+      configuredLifetime: head.lifetime.source === "configured",
+    },
+  );
   const range = status === 206 ? contentRange(fields) : null;
-  const part = range === null || range.total === null ? null : { first: range.first, last: range.last, total: range.total };
+  const part =
+    range === null || range.total === null ? null : { first: range.first, last: range.last, total: range.total };
   const passed = passedFields(fields);
   if (!hasField(passed, "date")) passed.push("date", dateText(times.responseSeconds));
   const judgement = { head, passed, contentBytes, part };
   if (!decision.store) return { ...judgement, store: false, reason: decision.reason };
-  if (status === 206 && (part === null || contentBytes !== part.last - part.first + 1)) return { ...judgement, store: false, reason: "partial-content" };
+  if (status === 206 && (part === null || contentBytes !== part.last - part.first + 1))
+    return { ...judgement, store: false, reason: "partial-content" };
   return { ...judgement, store: true, reason: null };
 }
 
@@ -68,17 +82,29 @@ export interface Freshened {
  * client never gets into what others are given.
  */
 export function freshenStored(
-  ticket: Ticket, validating: readonly StoredResponse[], fields: FieldList, times: ResponseTimes, hash: number,
+  ticket: Ticket,
+  validating: readonly StoredResponse[],
+  fields: FieldList,
+  times: ResponseTimes,
+  hash: number,
 ): Freshened | null {
   const { plane, target, exchange } = ticket;
-  const selected = selectedByNotModified(validating.map((stored) => ({ stored, fields: stored.head.fields })), fields);
+  const selected = selectedByNotModified(
+    validating.map((stored) => ({ stored, fields: stored.head.fields })),
+    fields,
+  );
   const [chosen] = selected;
   if (chosen === undefined) return null;
   const requestFields = exchange.head.fields;
   const { stored } = chosen;
   const merged = freshenedWith(stored.head, fields);
   const whole = headFor(target.caching, requestFields, stored.head.status, merged, times);
-  const first = { head: whole, prepared: preparedHead(whole.status, fieldBlock(passedFields(merged)), stored.body.bytes), body: stored.body, part: null };
+  const first = {
+    head: whole,
+    prepared: preparedHead(whole.status, fieldBlock(passedFields(merged)), stored.body.bytes),
+    body: stored.body,
+    part: null,
+  };
   const shareable = keepable(ticket, stored.head.status, merged);
   if (shareable === null) {
     for (const one of selected) plane.store.discard(one.stored);
@@ -86,7 +112,13 @@ export function freshenStored(
   }
   for (const one of selected) {
     plane.store.freshen(one.stored, () => {
-      const head = headFor(target.caching, requestFields, one.stored.head.status, keepable(ticket, one.stored.head.status, freshenedWith(one.stored.head, fields)) ?? one.stored.head.fields, times);
+      const head = headFor(
+        target.caching,
+        requestFields,
+        one.stored.head.status,
+        keepable(ticket, one.stored.head.status, freshenedWith(one.stored.head, fields)) ?? one.stored.head.fields,
+        times,
+      );
       const sameVary = head.varyNames.join() === one.stored.head.varyNames.join();
       one.stored.freshen(sameVary ? { ...head, variant: one.stored.head.variant } : head);
     });
@@ -96,7 +128,12 @@ export function freshenStored(
   if (wanted.variant === stored.head.variant) return { shared: stored, first, shareable: true };
   // The origin says that another variant's content is right for this request too: it gets that content as its own.
   const variant = new StoredResponse({
-    key: target.key, hash, head: wanted, body: stored.body, inner: stored.inner, ...plane.ownership.standing(hash, times.responseSeconds),
+    key: target.key,
+    hash,
+    head: wanted,
+    body: stored.body,
+    inner: stored.inner,
+    ...plane.ownership.standing(hash, times.responseSeconds),
   });
   plane.store.put(variant);
   return { shared: variant, first, shareable: true };
@@ -138,7 +175,13 @@ function freshenedWith(stored: StoredHead, update: FieldList): string[] {
   return [...freshenedFields(base, update), ...(age === undefined ? [] : ["age", age])];
 }
 
-function headFor(caching: CachingRules, requestFields: FieldList, status: number, fields: FieldList, times: ResponseTimes): StoredHead {
+function headFor(
+  caching: CachingRules,
+  requestFields: FieldList,
+  status: number,
+  fields: FieldList,
+  times: ResponseTimes,
+): StoredHead {
   const { freshness, negativeSeconds } = caching;
   const override = status >= 400 && negativeSeconds > 0 ? { ...freshness, defaultSeconds: negativeSeconds } : freshness;
   return storedHead(requestFields, status, fields, times, override);

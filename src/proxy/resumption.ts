@@ -14,6 +14,7 @@ export interface Begun {
   readonly contentRange: string | undefined;
 }
 
+/** Stands between a client and the members that answer it one after the other. */
 export class Resumption implements Exchange {
   readonly #inner: Exchange;
   readonly #begun: Begun;
@@ -96,7 +97,11 @@ export class Resumption implements Exchange {
   beginPrepared(head: PreparedHead, _changing: string): void {
     this.#answered = true;
     const now = headOfBlock(head.status, head.bytes.subarray(head.fieldsAt, head.lengthAt), head.contentBytes);
-    const same = now.status === this.#begun.status && now.etag === this.#begun.etag && now.contentBytes === this.#begun.contentBytes && now.contentRange === this.#begun.contentRange;
+    const same =
+      now.status === this.#begun.status &&
+      now.etag === this.#begun.etag &&
+      now.contentBytes === this.#begun.contentBytes &&
+      now.contentRange === this.#begun.contentRange;
     if (!same) this.#inner.abort();
   }
 
@@ -123,10 +128,18 @@ export class Resumption implements Exchange {
 
 /** What identifies an answer, read from its field lines. */
 export function headOfBlock(status: number, block: Buffer, contentBytes: number | null): Begun {
-  const fields = block.toString("latin1").split("\r\n").flatMap((line) => {
-    const colon = line.indexOf(": ");
-    return colon === -1 ? [] : [line.slice(0, colon), line.slice(colon + 2)];
-  });
+  const fields = block
+    .toString("latin1")
+    .split("\r\n")
+    .flatMap((line) => {
+      const colon = line.indexOf(": ");
+      return colon === -1 ? [] : [line.slice(0, colon), line.slice(colon + 2)];
+    });
   const etag = etagOf(fields);
-  return { status, etag: etag === null || etag.weak ? null : etag.opaque, contentBytes, contentRange: fieldValue(fields, "content-range") };
+  return {
+    status,
+    etag: etag === null || etag.weak ? null : etag.opaque,
+    contentBytes,
+    contentRange: fieldValue(fields, "content-range"),
+  };
 }

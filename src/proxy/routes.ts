@@ -22,7 +22,14 @@ export interface CachingRules {
 }
 
 export const cachingRules: CachingRules = {
-  freshness: {}, negativeSeconds: 0, graceSeconds: 0, cookies: "safe", store: true, honourReload: true, query: null, keyFields: [],
+  freshness: {},
+  negativeSeconds: 0,
+  graceSeconds: 0,
+  cookies: "safe",
+  store: true,
+  honourReload: true,
+  query: null,
+  keyFields: [],
 };
 
 export interface Route {
@@ -56,7 +63,9 @@ export function routeOf(routes: readonly Route[], uri: HttpUri): Route | null {
 }
 
 function hostMatches(pattern: string, host: string): boolean {
-  return pattern.startsWith("*.") ? host.endsWith(pattern.slice(1)) && host.length > pattern.length - 1 : pattern === host;
+  return pattern.startsWith("*.")
+    ? host.endsWith(pattern.slice(1)) && host.length > pattern.length - 1
+    : pattern === host;
 }
 
 /** A prefix matches at segment borders only: /api is not a prefix of /apis. */

@@ -38,8 +38,15 @@ export function serve(plane: Plane, exchange: Exchange, forward: boolean | null 
   if (exchange.head.plain && serveFresh(plane, exchange)) return;
   const { head } = exchange;
   if (head.form === "authority") return connectTunnel(plane, exchange);
-  if (head.form === "asterisk") return refuseEarly(plane, exchange, 405, "OPTIONS * asks the proxy itself; ask for a URL");
-  if (hasLooped(head.fields, plane.cdnId)) return refuseEarly(plane, exchange, 508, "this cluster has handled this request before: it would go round for ever");
+  if (head.form === "asterisk")
+    return refuseEarly(plane, exchange, 405, "OPTIONS * asks the proxy itself; ask for a URL");
+  if (hasLooped(head.fields, plane.cdnId))
+    return refuseEarly(
+      plane,
+      exchange,
+      508,
+      "this cluster has handled this request before: it would go round for ever",
+    );
   const target = targetOf(exchange, plane.routing, forward);
   if ("refused" in target) return refuseEarly(plane, exchange, target.refused, target.reason);
   const ticket = new Ticket(plane, exchange, target);
@@ -125,8 +132,16 @@ function answerHere(ticket: Ticket, hash: number, alone = false): void {
       if (decision.kind === "stale-while-revalidate") Flight.validateInBackground(ticket, hash, stored);
       return;
     }
-    if (directives.has("only-if-cached")) return refuse(ticket, 504, "only-if-cached, and what is stored must be validated first");
-    return Flight.validate(ticket, hash, stored, decision.reason.startsWith("request") ? "request" : "stale", alone ? "alone" : "joining", again);
+    if (directives.has("only-if-cached"))
+      return refuse(ticket, 504, "only-if-cached, and what is stored must be validated first");
+    return Flight.validate(
+      ticket,
+      hash,
+      stored,
+      decision.reason.startsWith("request") ? "request" : "stale",
+      alone ? "alone" : "joining",
+      again,
+    );
   }
   if (directives.has("only-if-cached")) {
     ticket.outcome = { hit: false };
@@ -148,11 +163,20 @@ function passOn(ticket: Ticket, why: "method"): void {
   const { exchange } = ticket;
   if (exchange.head.method === "CONNECT") return refuse(ticket, 400, "CONNECT needs host:port");
   const hops = exchange.head.fields[exchange.head.fields.indexOf("max-forwards") + 1];
-  if (hasField(exchange.head.fields, "max-forwards") && hops === "0" && (exchange.head.method === "OPTIONS" || exchange.head.method === "TRACE")) {
+  if (
+    hasField(exchange.head.fields, "max-forwards") &&
+    hops === "0" &&
+    (exchange.head.method === "OPTIONS" || exchange.head.method === "TRACE")
+  ) {
     return refuse(ticket, exchange.head.method === "OPTIONS" ? 200 : 405, "Max-Forwards ends here");
   }
   ticket.reason = why;
-  return Flight.alone(ticket, keyHash(ticket.target.key), mustAskOrigin(exchange.head.fields) ? "request" : "method", null);
+  return Flight.alone(
+    ticket,
+    keyHash(ticket.target.key),
+    mustAskOrigin(exchange.head.fields) ? "request" : "method",
+    null,
+  );
 }
 
 function mayReachInside({ target }: Ticket): boolean {

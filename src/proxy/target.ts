@@ -27,11 +27,13 @@ export function targetOf(exchange: Exchange, routing: Routing, forward: boolean 
   if (uri === null) return { refused: 400, reason: "the target is not an http or https URI" };
   const route = forward === true ? null : routeOf(routing.routes, uri);
   if (route !== null) return target(uri, route, route.caching, exchange);
-  if (routing.forward !== null && (forward ?? head.form === "absolute")) return target(uri, null, routing.forward.caching, exchange);
+  if (routing.forward !== null && (forward ?? head.form === "absolute"))
+    return target(uri, null, routing.forward.caching, exchange);
   if (routing.routes.length > 0) return { refused: 404, reason: `no route leads to ${uri.host}${uri.path}` };
   return {
     refused: 400,
-    reason: "this is a forward proxy: ask it for a whole URL, as in `curl -x http://proxy:port http://example.com/`; `--origin URL` makes it a reverse proxy",
+    reason:
+      "this is a forward proxy: ask it for a whole URL, as in `curl -x http://proxy:port http://example.com/`; `--origin URL` makes it a reverse proxy",
   };
 }
 
@@ -41,14 +43,22 @@ function target(uri: HttpUri, route: Route | null, caching: CachingRules, exchan
 }
 
 /** The primary key: the URI, as the route's configuration narrows or widens it. RFC 9111 §2. */
-export function cacheKey(text: string, uri: HttpUri, { query, keyFields }: CachingRules, requestFields: FieldList): string {
+export function cacheKey(
+  text: string,
+  uri: HttpUri,
+  { query, keyFields }: CachingRules,
+  requestFields: FieldList,
+): string {
   let key = text;
   const question = uri.path.indexOf("?");
   if (query !== null && question !== -1) {
-    const kept = uri.path.slice(question + 1).split("&").filter((pair) => {
-      const name = pair.split("=", 1)[0]!;
-      return "ignore" in query ? !query.ignore.has(name) : query.select.has(name);
-    });
+    const kept = uri.path
+      .slice(question + 1)
+      .split("&")
+      .filter((pair) => {
+        const name = pair.split("=", 1)[0]!;
+        return "ignore" in query ? !query.ignore.has(name) : query.select.has(name);
+      });
     const base = text.slice(0, text.indexOf("?"));
     key = kept.length === 0 ? base : `${base}?${kept.join("&")}`;
   }

@@ -5,6 +5,7 @@ import type { Exchange } from "../wire/exchange.ts";
 import type { Plane } from "./plane.ts";
 import type { Target } from "./target.ts";
 
+/** One request under way. */
 export class Ticket {
   readonly plane: Plane;
   /** Replaced where the answer of a member that died is resumed. */
@@ -37,8 +38,16 @@ export class Ticket {
     const { exchange, target, plane } = this;
     plane.recorder.finished(
       {
-        client: exchange.client.address, method: exchange.head.method, uri: target.text, status: this.status, reason: this.reason, owner: this.owner,
-        hop: exchange.hop, bytes: exchange.sentBytes, durationMs: performance.now() - this.startedMs, complete,
+        client: exchange.client.address,
+        method: exchange.head.method,
+        uri: target.text,
+        status: this.status,
+        reason: this.reason,
+        owner: this.owner,
+        hop: exchange.hop,
+        bytes: exchange.sentBytes,
+        durationMs: performance.now() - this.startedMs,
+        complete,
       },
       this.outcome,
     );

@@ -23,7 +23,8 @@ export function connectTunnel(plane: Plane, exchange: Exchange): void {
   const { forward, tunnels } = plane.routing;
   const { target } = exchange.head;
   const place = authority(target, "https");
-  if (exchange.hop !== 0 || forward === null) return refuseEarly(plane, exchange, 405, "this member is not a forward proxy: CONNECT is not for it");
+  if (exchange.hop !== 0 || forward === null)
+    return refuseEarly(plane, exchange, 405, "this member is not a forward proxy: CONNECT is not for it");
   if (place === null || (tunnels.ports !== "any" && !tunnels.ports.has(place.port))) {
     return refuseEarly(plane, exchange, 403, `CONNECT to this port is not allowed (--connect-ports opens more)`);
   }
@@ -46,8 +47,16 @@ export function connectTunnel(plane: Plane, exchange: Exchange): void {
     join(taken.socket, connected, taken.early, tunnels.idleMs, (bytes) => {
       plane.recorder.finished(
         {
-          client: exchange.client.address, method: "CONNECT", uri: target, status: 200, reason: "tunnel", owner: plane.self, hop: 0, bytes,
-          durationMs: performance.now() - startedMs, complete: true,
+          client: exchange.client.address,
+          method: "CONNECT",
+          uri: target,
+          status: 200,
+          reason: "tunnel",
+          owner: plane.self,
+          hop: 0,
+          bytes,
+          durationMs: performance.now() - startedMs,
+          complete: true,
         },
         { hit: false, forward: "method" },
       );
@@ -63,45 +72,60 @@ export function upgrade(ticket: Ticket): void {
   ticket.outcome = { hit: false, forward: "request" };
   ticket.reason = "upgrade";
   let body: Body | null = null;
-  const fetch: Fetch | null = fetchFor(ticket, "GET", "kept", {
-    interim: (status, fields) => exchange.inform(status, passedFields(fields)),
-    head: (status, fields) => {
-      ticket.status = status;
-      const length = fieldValue(fields, "content-length");
-      body = new Body("passing", null);
-      body.source = fetch;
-      exchange.beginPrepared(preparedHead(status, fieldBlock(passedFields(fields)), length === undefined ? null : Number(length)), ticket.lines(null));
-      send(ticket, body, 0, null, () => fetch?.cancel());
+  const fetch: Fetch | null = fetchFor(
+    ticket,
+    "GET",
+    "kept",
+    {
+      interim: (status, fields) => exchange.inform(status, passedFields(fields)),
+      head: (status, fields) => {
+        ticket.status = status;
+        const length = fieldValue(fields, "content-length");
+        body = new Body("passing", null);
+        body.source = fetch;
+        exchange.beginPrepared(
+          preparedHead(status, fieldBlock(passedFields(fields)), length === undefined ? null : Number(length)),
+          ticket.lines(null),
+        );
+        send(ticket, body, 0, null, () => fetch?.cancel());
+      },
+      data: (chunk) => body?.append(chunk),
+      end: () => body?.finish(),
+      failed: (error) => {
+        if (body !== null) body.fail();
+        else if (!exchange.closed) refuse(ticket, error.status, error.message);
+      },
+      switched: (fields, socket) => {
+        const taken = exchange.takeOver();
+        if (taken === null) {
+          socket.destroy();
+          return;
+        }
+        ticket.status = 101;
+        plane.recorder.counts.tunnels++;
+        const line = cacheStatus(plane.self, ticket.outcome);
+        const kept = passedFields(fields);
+        taken.socket.write(
+          `HTTP/1.1 101 ${reasonPhrase(101)}\r\ndate: ${dateText(Math.floor(plane.nowSeconds()))}\r\n${fieldBlock(kept.filter((_, i) => kept[i - (i % 2)] !== "date"))}` +
+            `connection: upgrade\r\nupgrade: ${fieldValue(fields, "upgrade") ?? protocol}\r\ncache-status: ${line}\r\n${plane.viaLine}\r\n`,
+          "latin1",
+        );
+        join(taken.socket, socket, taken.early, plane.routing.tunnels.idleMs, () => ticket.end(true));
+      },
     },
-    data: (chunk) => body?.append(chunk),
-    end: () => body?.finish(),
-    failed: (error) => {
-      if (body !== null) body.fail();
-      else if (!exchange.closed) refuse(ticket, error.status, error.message);
-    },
-    switched: (fields, socket) => {
-      const taken = exchange.takeOver();
-      if (taken === null) {
-        socket.destroy();
-        return;
-      }
-      ticket.status = 101;
-      plane.recorder.counts.tunnels++;
-      const line = cacheStatus(plane.self, ticket.outcome);
-      const kept = passedFields(fields);
-      taken.socket.write(
-        `HTTP/1.1 101 ${reasonPhrase(101)}\r\ndate: ${dateText(Math.floor(plane.nowSeconds()))}\r\n${fieldBlock(kept.filter((_, i) => kept[i - (i % 2)] !== "date"))}` +
-          `connection: upgrade\r\nupgrade: ${fieldValue(fields, "upgrade") ?? protocol}\r\ncache-status: ${line}\r\n${plane.viaLine}\r\n`,
-        "latin1",
-      );
-      join(taken.socket, socket, taken.early, plane.routing.tunnels.idleMs, () => ticket.end(true));
-    },
-  }, protocol);
+    protocol,
+  );
   exchange.onClose = () => fetch?.cancel();
 }
 
 /** Carries bytes both ways until both sides have ended, one has broken, or nothing moved for `idleMs`. */
-function join(client: Duplex, origin: Duplex, early: Buffer, idleMs: number, done: (bytesToClient: number) => void): void {
+function join(
+  client: Duplex,
+  origin: Duplex,
+  early: Buffer,
+  idleMs: number,
+  done: (bytesToClient: number) => void,
+): void {
   let bytes = 0;
   let over = false;
   const finish = (): void => {
@@ -113,9 +137,12 @@ function join(client: Duplex, origin: Duplex, early: Buffer, idleMs: number, don
     done(bytes);
   };
   let movedAt = performance.now();
-  const timer = setInterval(() => {
-    if (performance.now() - movedAt > idleMs) finish();
-  }, Math.min(idleMs, 5000));
+  const timer = setInterval(
+    () => {
+      if (performance.now() - movedAt > idleMs) finish();
+    },
+    Math.min(idleMs, 5000),
+  );
   timer.unref();
   let open = 2;
   const carry = (from: Duplex, to: Duplex, count: boolean): void => {

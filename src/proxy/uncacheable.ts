@@ -5,6 +5,7 @@
 const keysMax = 20_000;
 const rememberSeconds = 60;
 
+/** The keys remembered. */
 export class Uncacheable {
   readonly #until = new Map<string, number>();
 

@@ -42,7 +42,8 @@ export function ringOf(given: readonly RingMember[], tokensEach: number = tokens
   for (const [index, { name }] of members.entries()) {
     const seed = murmur3(name);
     const step = murmur3(name, 0x9747b28c) | 1;
-    for (let i = 0; i < counts[index]!; i++) sorted[at++] = mixed((seed + Math.imul(i, step)) ^ mixed(i)) * 65_536 + index;
+    for (let i = 0; i < counts[index]!; i++)
+      sorted[at++] = mixed((seed + Math.imul(i, step)) ^ mixed(i)) * 65_536 + index;
   }
   sorted.sort();
   const tokens = new Uint32Array(total);

@@ -35,7 +35,11 @@ export function moves(before: Ring, after: Ring): readonly Move[] {
     const end = Math.min(old.end, current.end);
     if (old.owner !== current.owner && end > position) {
       const id = `${old.owner}\n${current.owner}`;
-      moved.set(id, { from: old.owner, to: current.owner, fraction: (moved.get(id)?.fraction ?? 0) + (end - position) / circle });
+      moved.set(id, {
+        from: old.owner,
+        to: current.owner,
+        fraction: (moved.get(id)?.fraction ?? 0) + (end - position) / circle,
+      });
     }
     position = end;
     if (old.end === end) i++;

@@ -64,7 +64,8 @@ export function memberOf(value: unknown): Member | null {
   if (typeof value !== "object" || value === null) return null;
   const { name, listen, peer, admin, pid, weight, zone, state, tls, startedMs } = value as Record<string, unknown>;
   if (typeof name !== "string" || !isMemberName(name)) return null;
-  if (typeof listen !== "string" || typeof peer !== "string" || typeof admin !== "string" || typeof zone !== "string") return null;
+  if (typeof listen !== "string" || typeof peer !== "string" || typeof admin !== "string" || typeof zone !== "string")
+    return null;
   if (typeof pid !== "number" || typeof startedMs !== "number") return null;
   if (typeof weight !== "number" || !(weight > 0 && weight <= weightMax)) return null;
   if (state !== "active" && state !== "draining") return null;
@@ -75,7 +76,8 @@ export function memberOf(value: unknown): Member | null {
 export function publishedViewOf(value: unknown): PublishedView | null {
   if (typeof value !== "object" || value === null) return null;
   const { cluster, epoch, leader, placement, members } = value as Record<string, unknown>;
-  if (typeof cluster !== "string" || typeof epoch !== "number" || !Number.isSafeInteger(epoch) || epoch < 0) return null;
+  if (typeof cluster !== "string" || typeof epoch !== "number" || !Number.isSafeInteger(epoch) || epoch < 0)
+    return null;
   if (leader !== null && typeof leader !== "string") return null;
   if (typeof placement !== "number" || !Array.isArray(members)) return null;
   const read = members.map(memberOf);

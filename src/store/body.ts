@@ -26,6 +26,7 @@ const lagBytesMax = 16 * windowBytes;
 const segmentBytesMax = 256 * 1024;
 const segmentBytesMin = 4 * 1024;
 
+/** Content, arriving or complete. */
 export class Body {
   /** Those dropped in passing mode are null. */
   readonly segments: (Buffer | null)[] = [];
@@ -126,7 +127,10 @@ export class Body {
       if (this.#open === null) {
         const left = this.#expected === null ? null : this.#expected - this.bytes - at;
         const grown = Math.max(segmentBytesMin, Math.min(segmentBytesMax, this.bytes));
-        const bytes = left !== null && left > 0 ? Math.min(left, segmentBytesMax) : Math.max(grown, Math.min(chunk.length - at, segmentBytesMax));
+        const bytes =
+          left !== null && left > 0
+            ? Math.min(left, segmentBytesMax)
+            : Math.max(grown, Math.min(chunk.length - at, segmentBytesMax));
         this.#open = Buffer.allocUnsafeSlow(bytes);
         this.#openUsed = 0;
         this.segments.push(this.#open.subarray(0, 0));

@@ -18,6 +18,7 @@ export interface EvictionPolicy<T> {
   victim(): T | null;
 }
 
+/** The SIEVE policy. */
 export class Sieve<T extends Evictable> implements EvictionPolicy<T> {
   #newest: T | null = null;
   #oldest: T | null = null;

@@ -18,6 +18,7 @@ export interface StoreCounts {
   refused: number;
 }
 
+/** Stored responses under a budget. */
 export class MemoryStore {
   readonly bytesMax: number;
   readonly counts: StoreCounts = { evicted: 0, invalidated: 0, purged: 0, stored: 0, refused: 0 };

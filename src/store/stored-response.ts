@@ -8,6 +8,7 @@ import type { Evictable } from "./eviction.ts";
 /** Bytes that objects, maps and strings cost beside head and content, as measured on a heap of 100,000 stored responses. */
 const overheadBytes = 1600;
 
+/** One stored response. */
 export class StoredResponse implements Evictable {
   readonly key: string;
   /** The key's position on the ring. */
@@ -37,8 +38,14 @@ export class StoredResponse implements Evictable {
   changing = "";
 
   constructor(init: {
-    readonly key: string; readonly hash: number; readonly head: StoredHead; readonly body: Body; readonly inner: boolean;
-    readonly ownedEpoch: number; readonly standInUntil: number; readonly part?: StoredResponse["part"];
+    readonly key: string;
+    readonly hash: number;
+    readonly head: StoredHead;
+    readonly body: Body;
+    readonly inner: boolean;
+    readonly ownedEpoch: number;
+    readonly standInUntil: number;
+    readonly part?: StoredResponse["part"];
   }) {
     this.key = init.key;
     this.hash = init.hash;

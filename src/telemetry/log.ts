@@ -5,11 +5,25 @@ import pretty from "pino-pretty";
 export type { Logger };
 
 /** @param format `auto` is pretty on a terminal and JSON elsewhere. */
-export function createLog(options: { readonly member: string; readonly level: string; readonly format: "auto" | "json" | "pretty"; readonly terminal: boolean }): Logger {
+export function createLog(options: {
+  readonly member: string;
+  readonly level: string;
+  readonly format: "auto" | "json" | "pretty";
+  readonly terminal: boolean;
+}): Logger {
   const readable = options.format === "pretty" || (options.format === "auto" && options.terminal);
   const base = { level: options.level, base: { member: options.member }, timestamp: pino.stdTimeFunctions.isoTime };
   if (readable) {
-    return pino(base, pretty({ colorize: options.terminal, translateTime: "SYS:HH:MM:ss.l", ignore: "pid,hostname,member,kind", messageFormat: "{msg}", sync: true }));
+    return pino(
+      base,
+      pretty({
+        colorize: options.terminal,
+        translateTime: "SYS:HH:MM:ss.l",
+        ignore: "pid,hostname,member,kind",
+        messageFormat: "{msg}",
+        sync: true,
+      }),
+    );
   }
   return pino(base, pino.destination({ fd: 1, sync: false, minLength: 4096, periodicFlush: 200 }));
 }

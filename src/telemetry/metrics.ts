@@ -16,6 +16,7 @@ export interface HistogramReading {
   readonly counts: () => { readonly buckets: readonly number[]; readonly sum: number };
 }
 
+/** A registry that reads values when it is scraped. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly #histograms: readonly HistogramReading[];
@@ -70,7 +71,12 @@ function histogramText({ name, help, bounds, counts }: HistogramReading, member:
   });
   total += buckets[bounds.length]!;
   return [
-    `# HELP ${name} ${help}`, `# TYPE ${name} histogram`, ...lines, `${name}_bucket{le="+Inf",member="${member}"} ${total}`,
-    `${name}_sum{member="${member}"} ${sum / 1000}`, `${name}_count{member="${member}"} ${total}`, "",
+    `# HELP ${name} ${help}`,
+    `# TYPE ${name} histogram`,
+    ...lines,
+    `${name}_bucket{le="+Inf",member="${member}"} ${total}`,
+    `${name}_sum{member="${member}"} ${sum / 1000}`,
+    `${name}_count{member="${member}"} ${total}`,
+    "",
   ].join("\n");
 }

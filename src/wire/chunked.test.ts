@@ -3,7 +3,10 @@ import { describe, expect, it } from "vitest";
 import { ChunkedDecoder } from "./chunked.ts";
 
 /** Decodes bytes cut at the given places; null where the coding is broken, else content, trailers and what is left over. */
-function decode(text: string, cuts: readonly number[] = []): { content: string; trailers: readonly string[]; rest: string; done: boolean } | null {
+function decode(
+  text: string,
+  cuts: readonly number[] = [],
+): { content: string; trailers: readonly string[]; rest: string; done: boolean } | null {
   const decoder = new ChunkedDecoder();
   let content = "";
   let rest = "";
@@ -23,7 +26,12 @@ function decode(text: string, cuts: readonly number[] = []): { content: string; 
 
 describe("ChunkedDecoder", () => {
   it("reads chunks, extensions and trailers, and leaves what follows alone (§7.1)", () => {
-    expect(decode('4;name="value"\r\nWiki\r\nA\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\nGET /')).toEqual({ content: "Wiki0123456789", trailers: ["x-sum", "1"], rest: "GET /", done: true });
+    expect(decode('4;name="value"\r\nWiki\r\nA\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\nGET /')).toEqual({
+      content: "Wiki0123456789",
+      trailers: ["x-sum", "1"],
+      rest: "GET /",
+      done: true,
+    });
   });
 
   it("drops trailers that frame, route or authenticate (RFC 9110 §6.5.1)", () => {
@@ -53,11 +61,20 @@ describe("ChunkedDecoder", () => {
   });
 
   it("gives the same result however the bytes are split, and never throws", () => {
-    const chunk = fc.tuple(fc.string({ unit: "binary-ascii", maxLength: 40 }), fc.constantFrom("", ";x", ";x=y")).map(([data, extension]) => `${data.length.toString(16)}${extension}\r\n${data}\r\n`);
-    const coded = fc.tuple(fc.array(chunk, { maxLength: 5 }), fc.constantFrom("0\r\n\r\n", "0\r\nA: b\r\n\r\n", "0\r\n", "zz\r\n")).map(([chunks, end]) => chunks.join("") + end);
+    const chunk = fc
+      .tuple(fc.string({ unit: "binary-ascii", maxLength: 40 }), fc.constantFrom("", ";x", ";x=y"))
+      .map(([data, extension]) => `${data.length.toString(16)}${extension}\r\n${data}\r\n`);
+    const coded = fc
+      .tuple(fc.array(chunk, { maxLength: 5 }), fc.constantFrom("0\r\n\r\n", "0\r\nA: b\r\n\r\n", "0\r\n", "zz\r\n"))
+      .map(([chunks, end]) => chunks.join("") + end);
     fc.assert(
       fc.property(coded, fc.array(fc.nat(300), { maxLength: 8 }), (text, cuts) => {
-        expect(decode(text, cuts.map((cut) => cut % (text.length + 1)))).toEqual(decode(text));
+        expect(
+          decode(
+            text,
+            cuts.map((cut) => cut % (text.length + 1)),
+          ),
+        ).toEqual(decode(text));
       }),
       { numRuns: 1000 },
     );

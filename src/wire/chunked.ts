@@ -13,10 +13,31 @@ type State = "size" | "extension" | "size-lf" | "data" | "data-cr" | "data-lf" |
 
 /** Fields that must not come in trailers, since they frame, route or authenticate. RFC 9110 §6.5.1. */
 const forbiddenTrailers: ReadonlySet<string> = new Set([
-  "transfer-encoding", "content-length", "host", "connection", "trailer", "te", "upgrade", "content-encoding", "content-type", "content-range",
-  "authorization", "cache-control", "set-cookie", "cookie", "expect", "range", "max-forwards", "keep-alive", "proxy-connection", "via", "age", "vary",
+  "transfer-encoding",
+  "content-length",
+  "host",
+  "connection",
+  "trailer",
+  "te",
+  "upgrade",
+  "content-encoding",
+  "content-type",
+  "content-range",
+  "authorization",
+  "cache-control",
+  "set-cookie",
+  "cookie",
+  "expect",
+  "range",
+  "max-forwards",
+  "keep-alive",
+  "proxy-connection",
+  "via",
+  "age",
+  "vary",
 ]);
 
+/** Decodes one content. */
 export class ChunkedDecoder {
   #state: State = "size";
   #left = 0;
@@ -59,7 +80,8 @@ export class ChunkedDecoder {
         }
         case "extension":
           if (code === 0x0d) this.#state = "size-lf";
-          else if (code !== 0x09 && (code < 0x20 || code === 0x7f)) return this.#fail("a control character in a chunk extension");
+          else if (code !== 0x09 && (code < 0x20 || code === 0x7f))
+            return this.#fail("a control character in a chunk extension");
           else if (++this.#overhead > overheadBytesMax) return this.#fail("chunk extensions without end");
           at++;
           break;

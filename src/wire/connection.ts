@@ -35,6 +35,7 @@ const lingerBytesMax = 8 * 1024 * 1024;
 /** Content nobody wants is read and dropped up to here to keep the connection; beyond it, closing is cheaper. */
 const discardBytesMax = 256 * 1024;
 
+/** One client connection. */
 export class Connection {
   readonly client: Client;
   readonly socket: Socket;
@@ -83,7 +84,15 @@ export class Connection {
     const { rateWindowMs, rateBytesMin } = this.#host.limits;
     const body = this.#body !== null && !this.#body.complete && !this.#body.waiting && this.#state === "answering";
     const queue = (socket as { _handle?: { writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0;
-    const stalled = tooSlow(this.#sending, socket.writableLength > 0, socket.bytesWritten - socket.writableLength, queue, now, rateWindowMs, rateBytesMin);
+    const stalled = tooSlow(
+      this.#sending,
+      socket.writableLength > 0,
+      socket.bytesWritten - socket.writableLength,
+      queue,
+      now,
+      rateWindowMs,
+      rateBytesMin,
+    );
     const starved = tooSlow(this.#receiving, body, socket.bytesRead, 0, now, rateWindowMs, rateBytesMin);
     if (stalled || starved) {
       this.#reset();
@@ -211,7 +220,11 @@ export class Connection {
       this.#body = null;
       this.#deadline = Infinity;
     }
-    const keepAlive = head.keepAlive && !this.#host.draining && !(this.#ended && this.#rest.length === 0) && this.#requests < this.#host.limits.requestsPerConnectionMax;
+    const keepAlive =
+      head.keepAlive &&
+      !this.#host.draining &&
+      !(this.#ended && this.#rest.length === 0) &&
+      this.#requests < this.#host.limits.requestsPerConnectionMax;
     const more = this.#rest.length > 0;
     // Answers to pipelined requests leave together.
     if (more) this.socket.cork();
@@ -377,7 +390,8 @@ export class Connection {
 
   #closed(): void {
     this.#state = "over";
-    if (this.#body !== null && !this.#body.complete) this.#body.destroy(new Error("the client left before its content ended"));
+    if (this.#body !== null && !this.#body.complete)
+      this.#body.destroy(new Error("the client left before its content ended"));
     this.#exchange?.askerLeft();
     this.#exchange = null;
     this.#host.closed(this);
@@ -397,7 +411,15 @@ interface Progress {
  * Whether less than the least rate has moved for a whole window. `done` counts finished bytes, `queue` those of a write that
  * the kernel has taken in part: a large write moves long before it is finished.
  */
-function tooSlow(progress: Progress, waiting: boolean, done: number, queue: number, now: number, windowMs: number, rateMin: number): boolean {
+function tooSlow(
+  progress: Progress,
+  waiting: boolean,
+  done: number,
+  queue: number,
+  now: number,
+  windowMs: number,
+  rateMin: number,
+): boolean {
   if (!waiting || progress.sinceMs === 0) {
     progress.sinceMs = waiting ? now : 0;
     progress.bytes = 0;

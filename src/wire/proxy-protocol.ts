@@ -14,7 +14,8 @@ export type ProxyHeader =
 /** Reads the header at the start of the bytes. Pure. */
 export function proxyHeader(bytes: Buffer): ProxyHeader {
   const compared = Math.min(bytes.length, signature.length);
-  if (bytes.subarray(0, compared).equals(signature.subarray(0, compared))) return compared < signature.length ? { kind: "more" } : version2(bytes);
+  if (bytes.subarray(0, compared).equals(signature.subarray(0, compared)))
+    return compared < signature.length ? { kind: "more" } : version2(bytes);
   return version1(bytes);
 }
 
@@ -26,7 +27,8 @@ function version2(bytes: Buffer): ProxyHeader {
   if (bytes.length < 16 + length) return { kind: "more" };
   const family = bytes[13]! >> 4;
   if ((version & 15) === 0 || family === 0 || family === 3) return { kind: "header", source: "", bytes: 16 + length };
-  if (family === 1 && length >= 12) return { kind: "header", source: [...bytes.subarray(16, 20)].join("."), bytes: 16 + length };
+  if (family === 1 && length >= 12)
+    return { kind: "header", source: [...bytes.subarray(16, 20)].join("."), bytes: 16 + length };
   if (family === 2 && length >= 36) {
     const groups: string[] = [];
     for (let i = 16; i < 32; i += 2) groups.push(bytes.readUInt16BE(i).toString(16));
@@ -40,11 +42,20 @@ function version1(bytes: Buffer): ProxyHeader {
   const start = bytes.toString("latin1", 0, 6);
   if (!"PROXY ".startsWith(start)) return { kind: "broken" };
   if (end === -1) return bytes.length > 107 ? { kind: "broken" } : { kind: "more" };
-  const [, family, source, destination, sourcePort, destinationPort, ...rest] = bytes.toString("latin1", 0, end).split(" ");
+  const [, family, source, destination, sourcePort, destinationPort, ...rest] = bytes
+    .toString("latin1", 0, end)
+    .split(" ");
   if (family === "UNKNOWN") return { kind: "header", source: "", bytes: end + 2 };
   const version = family === "TCP4" ? 4 : family === "TCP6" ? 6 : 0;
   const ports = /^\d{1,5}$/.test(sourcePort ?? "") && /^\d{1,5}$/.test(destinationPort ?? "");
-  if (version === 0 || isIP(source ?? "") !== version || isIP(destination ?? "") !== version || !ports || rest.length > 0) return { kind: "broken" };
+  if (
+    version === 0 ||
+    isIP(source ?? "") !== version ||
+    isIP(destination ?? "") !== version ||
+    !ports ||
+    rest.length > 0
+  )
+    return { kind: "broken" };
   return { kind: "header", source: canonical(source!), bytes: end + 2 };
 }
 

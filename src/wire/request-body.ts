@@ -2,6 +2,7 @@
 import { Readable } from "node:stream";
 import type { FieldList } from "../http/fields.ts";
 
+/** The content of one request. */
 export class RequestBody extends Readable {
   /** Every byte of it has been received. */
   complete = false;

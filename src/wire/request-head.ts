@@ -28,14 +28,32 @@ export interface Refusal {
   readonly reason: string;
 }
 
+/** Whether the parse ended in a refusal. */
 export function isRefusal(result: ParsedHead | Refusal): result is Refusal {
   return "reason" in result;
 }
 
 /** Fields whose presence takes a request off the fast way. */
 const decisive: ReadonlySet<string> = new Set([
-  "authorization", "cache-control", "cdn-loop", "content-length", "expect", "if-match", "if-modified-since", "if-none-match", "if-range",
-  "if-unmodified-since", "pragma", "range", "te", "trailer", "transfer-encoding", "upgrade", "via", "proxy-connection", "max-forwards",
+  "authorization",
+  "cache-control",
+  "cdn-loop",
+  "content-length",
+  "expect",
+  "if-match",
+  "if-modified-since",
+  "if-none-match",
+  "if-range",
+  "if-unmodified-since",
+  "pragma",
+  "range",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "via",
+  "proxy-connection",
+  "max-forwards",
 ]);
 
 /**
@@ -50,7 +68,8 @@ export function requestHead(text: string, limits: WireLimits): ParsedHead | Refu
   if (method.length > 64 || lowerName(method) === null) return refuse(400, "the method is not a token");
   const targetEnd = text.indexOf(" ", methodEnd + 1);
   if (targetEnd === -1 || targetEnd > lineEnd) return refuse(400, "the request line is not METHOD TARGET VERSION");
-  if (targetEnd - methodEnd - 1 > limits.uriBytesMax) return refuse(414, `the target is longer than ${limits.uriBytesMax} bytes`);
+  if (targetEnd - methodEnd - 1 > limits.uriBytesMax)
+    return refuse(414, `the target is longer than ${limits.uriBytesMax} bytes`);
   const minor = versionMinor(text, targetEnd + 1, lineEnd);
   if (typeof minor !== "number") return minor;
   const target = text.slice(methodEnd + 1, targetEnd);
@@ -129,11 +148,14 @@ function isBlank(code: number): boolean {
 }
 
 function versionMinor(text: string, start: number, end: number): 0 | 1 | Refusal {
-  if (end - start !== 8 || !text.startsWith("HTTP/", start)) return refuse(400, "the request line is not METHOD TARGET VERSION");
+  if (end - start !== 8 || !text.startsWith("HTTP/", start))
+    return refuse(400, "the request line is not METHOD TARGET VERSION");
   const version = text.slice(start + 5, end);
   if (version === "1.1") return 1;
   if (version === "1.0") return 0;
-  return /^\d\.\d$/.test(version) ? refuse(505, `HTTP/${version} is not spoken here`) : refuse(400, "the version is not HTTP/digit.digit");
+  return /^\d\.\d$/.test(version)
+    ? refuse(505, `HTTP/${version} is not spoken here`)
+    : refuse(400, "the version is not HTTP/digit.digit");
 }
 
 const targetCharacters = /^[\x21\x22\x24-\x7e]+$/;
@@ -163,7 +185,8 @@ function framing(minor: 0 | 1, length: string | null, coding: string | null, lim
   if (length === null) return 0;
   if (!/^\d{1,15}$/.test(length)) return refuse(400, "Content-Length is not one plain number");
   const bytes = Number(length);
-  if (limits.bodyBytesMax > 0 && bytes > limits.bodyBytesMax) return refuse(413, `content above ${limits.bodyBytesMax} bytes`);
+  if (limits.bodyBytesMax > 0 && bytes > limits.bodyBytesMax)
+    return refuse(413, `content above ${limits.bodyBytesMax} bytes`);
   return bytes;
 }
 
@@ -172,13 +195,15 @@ function hostOf(form: RequestHead["form"], target: string, host: string | null, 
   if (host === null && minor === 1) return refuse(400, "no Host");
   if (host !== null && host !== "" && authority(host, "http") === null) return refuse(400, "Host is not host[:port]");
   if (form === "authority") return target.toLowerCase();
-  if (form !== "absolute") return host === "" && form === "origin" && minor === 1 ? refuse(400, "Host is empty") : (host ?? "");
+  if (form !== "absolute")
+    return host === "" && form === "origin" && minor === 1 ? refuse(400, "Host is empty") : (host ?? "");
   const start = target.indexOf("//") + 2;
   const rest = target.slice(start);
   const end = rest.search(/[/?]/);
   const place = end === -1 ? rest : rest.slice(0, end);
   const secure = target.slice(0, 6).toLowerCase() === "https:";
-  if (authority(place, secure ? "https" : "http") === null) return refuse(400, "the target's authority is not host[:port]");
+  if (authority(place, secure ? "https" : "http") === null)
+    return refuse(400, "the target's authority is not host[:port]");
   if (host !== null && !sameAuthority(place, host, secure ? "https" : "http")) {
     return refuse(400, "Host differs from the target's authority");
   }
@@ -194,4 +219,3 @@ function sameAuthority(one: string, other: string, scheme: "http" | "https"): bo
 function refuse(status: Refusal["status"], reason: string): Refusal {
   return { status, reason };
 }
-

@@ -29,6 +29,7 @@ export interface WireOptions {
 
 const sweepMs = 500;
 
+/** A listening port for clients. */
 export class WireServer {
   readonly #options: WireOptions;
   readonly #server: Server;
@@ -115,7 +116,11 @@ export class WireServer {
     const address = addressOf(socket);
     const { limits } = this.#host;
     const fromClient = this.#perClient.get(address) ?? 0;
-    if (!this.#options.admits(address) || this.#raw.size >= limits.connectionsMax || fromClient >= limits.connectionsPerClientMax) {
+    if (
+      !this.#options.admits(address) ||
+      this.#raw.size >= limits.connectionsMax ||
+      fromClient >= limits.connectionsPerClientMax
+    ) {
       socket.destroy();
       return;
     }
@@ -128,11 +133,12 @@ export class WireServer {
       else this.#perClient.set(address, left);
     });
     if (this.#options.proxyProtocol !== true) this.#dispatch(socket, address);
-    else readProxyHeader(socket, limits.headMs, (source) => {
-      // "" is the balancer speaking for itself; a client that it names must be admitted like any other.
-      if (source === null || (source !== "" && !this.#options.admits(source))) socket.destroy();
-      else this.#dispatch(socket, source === "" ? address : source);
-    });
+    else
+      readProxyHeader(socket, limits.headMs, (source) => {
+        // "" is the balancer speaking for itself; a client that it names must be admitted like any other.
+        if (source === null || (source !== "" && !this.#options.admits(source))) socket.destroy();
+        else this.#dispatch(socket, source === "" ? address : source);
+      });
   }
 
   #dispatch(socket: Socket, address: string): void {
@@ -150,7 +156,8 @@ export class WireServer {
     const inner = (socket as { _parent?: Socket })._parent;
     const source = (inner === undefined ? undefined : this.#addresses.get(inner)) ?? address;
     // Behind a balancer on this machine, only what it says of a client counts: its own address tells nothing.
-    const local = this.#options.isLocal(source) && (this.#options.proxyProtocol !== true || source !== addressOf(socket));
+    const local =
+      this.#options.isLocal(source) && (this.#options.proxyProtocol !== true || source !== addressOf(socket));
     const client: Client = { address: source, local, scheme: this.#tlsServer === null ? "http" : "https" };
     this.#connections.add(new Connection(socket, client, this.#host));
   }
@@ -176,8 +183,11 @@ function addressOf(socket: Socket): string {
 /** What to say of a port that could not be taken. */
 export function listenFailure(error: NodeJS.ErrnoException, what: string, address: HostPort): string {
   const place = hostPortText(address);
-  if (error.code === "EADDRINUSE") return `${what} cannot listen on ${place}: the port is in use. Choose another, or 0 for a free one.`;
-  if (error.code === "EACCES") return `${what} cannot listen on ${place}: the port needs privileges that this user does not have.`;
-  if (error.code === "EADDRNOTAVAIL" || error.code === "ENOTFOUND") return `${what} cannot listen on ${place}: this machine has no such address.`;
+  if (error.code === "EADDRINUSE")
+    return `${what} cannot listen on ${place}: the port is in use. Choose another, or 0 for a free one.`;
+  if (error.code === "EACCES")
+    return `${what} cannot listen on ${place}: the port needs privileges that this user does not have.`;
+  if (error.code === "EADDRNOTAVAIL" || error.code === "ENOTFOUND")
+    return `${what} cannot listen on ${place}: this machine has no such address.`;
   return `${what} cannot listen on ${place}: ${error.message}`;
 }

@@ -8,6 +8,7 @@ export interface Identity {
   readonly key: string;
 }
 
+/** The certificates of a listening port. */
 export class TlsIdentities {
   #byName = new Map<string, SecureContext>();
   #default: { readonly options: SecureContextOptions; readonly context: SecureContext };

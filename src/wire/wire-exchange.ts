@@ -20,6 +20,7 @@ export interface AnswerSink {
  */
 const joinedBytesMax = 3500;
 
+/** The exchange of a client's request. */
 export class WireExchange implements Exchange {
   readonly head: ParsedHead;
   readonly client: Client;
@@ -39,7 +40,14 @@ export class WireExchange implements Exchange {
   #delimitedByEnd = false;
   #left = Infinity;
 
-  constructor(head: ParsedHead, client: Client, socket: Socket, body: RequestBody | null, keepAlive: boolean, connection: AnswerSink) {
+  constructor(
+    head: ParsedHead,
+    client: Client,
+    socket: Socket,
+    body: RequestBody | null,
+    keepAlive: boolean,
+    connection: AnswerSink,
+  ) {
     this.head = head;
     this.client = client;
     this.body = body;

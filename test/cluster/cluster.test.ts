@@ -1,7 +1,16 @@
 /** Several members as one cache: who owns what, one fetch for all, deaths that no client sees. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask, RawClient, through } from "../support/client.ts";
-import { endAll, secret, settled, startCluster, startMember, statusOf, until, type TestMember } from "../support/member.ts";
+import {
+  endAll,
+  secret,
+  settled,
+  startCluster,
+  startMember,
+  statusOf,
+  until,
+  type TestMember,
+} from "../support/member.ts";
 import { openLoop } from "../support/open-loop.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
@@ -22,7 +31,9 @@ afterAll(() => origin.close());
 async function ownedBy(members: readonly TestMember[], name: string, prefix: string): Promise<string> {
   const urls = Array.from({ length: 60 }, (_, index) => `${origin.url}${prefix}${index}`);
   const query = urls.map((url) => `url=${encodeURIComponent(url)}`).join("&");
-  const located = (await (await fetch(`http://${members[0]!.admin}/api/locate?${query}`)).json()) as { urls: { url: string; owner: string }[] };
+  const located = (await (await fetch(`http://${members[0]!.admin}/api/locate?${query}`)).json()) as {
+    urls: { url: string; owner: string }[];
+  };
   return located.urls.find(({ owner }) => owner === name)!.url;
 }
 
@@ -30,7 +41,9 @@ describe("three members", () => {
   it("fetch a cold URL once for 1,000 concurrent requests that enter at all three", async () => {
     const members = await startCluster(3);
     const url = `${origin.url}/thousand`;
-    const answers = await Promise.all(Array.from({ length: 1000 }, (_, index) => through(members[index % 3]!.port, url)));
+    const answers = await Promise.all(
+      Array.from({ length: 1000 }, (_, index) => through(members[index % 3]!.port, url)),
+    );
     expect(answers.every(({ status, text }) => status === 200 && text === "content of /thousand")).toBe(true);
     expect(origin.count("/thousand")).toBe(1);
   });
@@ -40,7 +53,9 @@ describe("three members", () => {
     const url = await ownedBy(members, "m2", "/owned");
     const miss = await through(members[0]!.port, url);
     const hit = await through(members[2]!.port, url);
-    expect(miss.cacheStatus).toMatch(/^m2; fwd=uri-miss; fwd-status=200; stored; ttl=\d+, m1; fwd=bypass; fwd-status=200; detail=owner-m2$/);
+    expect(miss.cacheStatus).toMatch(
+      /^m2; fwd=uri-miss; fwd-status=200; stored; ttl=\d+, m1; fwd=bypass; fwd-status=200; detail=owner-m2$/,
+    );
     expect(hit.cacheStatus).toMatch(/^m2; hit; ttl=\d+, m3; fwd=bypass; fwd-status=200; detail=owner-m2$/);
     const atOwner = await through(members[1]!.port, url);
     expect(atOwner.cacheStatus).toMatch(/^m2; hit; ttl=\d+$/);
@@ -74,7 +89,10 @@ describe("three members", () => {
     const third = members[2]!;
     const drained = third.stop();
     const seen = members.slice(0, 2).map(async (member) => {
-      await until(async () => (await statusOf(member)).members.every(({ name, state }) => name !== "m3" || state === "draining"), "the drain is seen");
+      await until(
+        async () => (await statusOf(member)).members.every(({ name, state }) => name !== "m3" || state === "draining"),
+        "the drain is seen",
+      );
       return performance.now();
     });
     const [first, second] = await Promise.all(seen);
@@ -116,7 +134,16 @@ describe("deaths under steady load", () => {
     const before = (await statusOf(rest[0]!)).epoch;
     await host.kill();
     await until(async () => (await statusOf(rest[0]!)).session === "suspended", "the session is suspended");
-    const returned = await startMember(["--name", "m1", "--listen", host.listen, "--peer", host.peer, "--admin", host.admin]);
+    const returned = await startMember([
+      "--name",
+      "m1",
+      "--listen",
+      host.listen,
+      "--peer",
+      host.peer,
+      "--admin",
+      host.admin,
+    ]);
     await settled([returned, ...rest]);
     for (const member of [returned, ...rest]) expect((await statusOf(member)).epoch).toBeGreaterThan(before);
     expect((await statusOf(rest[1]!)).session).toBe("connected");
@@ -135,7 +162,10 @@ describe("deaths under steady load", () => {
     await members[2]!.kill();
     client.socket.resume();
     const end = whole.body.length;
-    const received = await client.until((text) => text.length - text.indexOf("\r\n\r\n") - 4 >= end, "the whole answer");
+    const received = await client.until(
+      (text) => text.length - text.indexOf("\r\n\r\n") - 4 >= end,
+      "the whole answer",
+    );
     client.close();
     expect(Buffer.from(received.slice(received.indexOf("\r\n\r\n") + 4), "latin1").equals(whole.body)).toBe(true);
   });
@@ -156,21 +186,38 @@ describe("deaths under steady load", () => {
 describe("strangers", () => {
   it("are not let into a cluster without its secret, nor under a name that is taken", async () => {
     const first = await startMember(["--name", "m1"]);
-    const intruder = startMember(["--name", "m2", "--coordinator", `http://${first.peer}`], { GYRE_SECRET: "another secret altogether" });
-    expect(await intruder.then(() => "joined", (error: Error) => error.message)).toContain("does not know the secret");
+    const intruder = startMember(["--name", "m2", "--coordinator", `http://${first.peer}`], {
+      GYRE_SECRET: "another secret altogether",
+    });
+    expect(
+      await intruder.then(
+        () => "joined",
+        (error: Error) => error.message,
+      ),
+    ).toContain("does not know the secret");
     await until(() => first.output().includes("does not know the secret"), "the refusal is logged");
     expect((await statusOf(first)).members.length).toBe(1);
-    const taken = await startMember(["--name", "m1", "--coordinator", `http://${first.peer}`]).catch((error: Error) => error.message);
+    const taken = await startMember(["--name", "m1", "--coordinator", `http://${first.peer}`]).catch(
+      (error: Error) => error.message,
+    );
     expect(taken).toContain("the name m1 belongs to another member");
   });
 
   it("get nothing from the admin port that changes anything or comes from elsewhere", async () => {
     const member = await startMember();
     expect((await fetch(`http://${member.admin}/api/status`, { method: "POST" })).status).toBe(401);
-    expect((await fetch(`http://${member.admin}/api/status`, { headers: { authorization: "Bearer wrong secret" } })).status).toBe(401);
-    expect((await fetch(`http://${member.admin}/api/status`, { headers: { authorization: `Bearer ${secret}` } })).status).toBe(200);
+    expect(
+      (await fetch(`http://${member.admin}/api/status`, { headers: { authorization: "Bearer wrong secret" } })).status,
+    ).toBe(401);
+    expect(
+      (await fetch(`http://${member.admin}/api/status`, { headers: { authorization: `Bearer ${secret}` } })).status,
+    ).toBe(200);
     // A page whose name was rebound to this machine sends its own name.
-    expect((await ask(Number(member.admin.split(":")[1]), "/api/status", { headers: { host: "attacker.example" } })).status).toBe(401);
-    expect((await ask(Number(member.admin.split(":")[1]), "/healthz", { headers: { host: "attacker.example" } })).status).toBe(200);
+    expect(
+      (await ask(Number(member.admin.split(":")[1]), "/api/status", { headers: { host: "attacker.example" } })).status,
+    ).toBe(401);
+    expect(
+      (await ask(Number(member.admin.split(":")[1]), "/healthz", { headers: { host: "attacker.example" } })).status,
+    ).toBe(200);
   });
 });

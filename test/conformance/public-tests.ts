@@ -31,23 +31,36 @@ export async function startOrigin(port: number): Promise<ChildProcess> {
   const child = spawn(process.execPath, [join(home, "server/server.mjs")], {
     cwd: home,
     stdio: "ignore",
-    env: { ...process.env, npm_config_protocol: "http", npm_config_port: String(port), npm_config_pidfile: join(temporaryFolder(), "pid") },
+    env: {
+      ...process.env,
+      npm_config_protocol: "http",
+      npm_config_port: String(port),
+      npm_config_pidfile: join(temporaryFolder(), "pid"),
+    },
   });
   await until(async () => (await fetch(`http://127.0.0.1:${port}/`)).status > 0, "the suite's origin answers");
   return child;
 }
 
 /** Runs the listed tests in this process. The suite keeps its results in a module: one run a process. */
-export async function runListed(base: string, proxy: { host: string; port: number } | null): Promise<Readonly<Record<string, Result>>> {
+export async function runListed(
+  base: string,
+  proxy: { host: string; port: number } | null,
+): Promise<Readonly<Record<string, Result>>> {
   const { default: suites } = (await import(join(home, "tests/index.mjs"))) as { default: Suite[] };
   const { runTests, getResults } = (await import(join(home, "client/runner.mjs"))) as {
     runTests: (suites: unknown, fetch: unknown, browser: boolean, base: string, chunk: number) => Promise<void>;
     getResults: () => Record<string, Result>;
   };
-  const nodeFetch = createRequire(join(home, "package.json"))("node-fetch") as (url: string, init: object) => Promise<unknown>;
+  const nodeFetch = createRequire(join(home, "package.json"))("node-fetch") as (
+    url: string,
+    init: object,
+  ) => Promise<unknown>;
   const agent = proxy === null ? undefined : new ForwardAgent(proxy);
   const wanted = new Set([...ids.required, ...ids.optimal, ...ids.check]);
-  const chosen = suites.map((suite) => ({ ...suite, tests: suite.tests.filter(({ id }) => wanted.has(id)) })).filter(({ tests }) => tests.length > 0);
+  const chosen = suites
+    .map((suite) => ({ ...suite, tests: suite.tests.filter(({ id }) => wanted.has(id)) }))
+    .filter(({ tests }) => tests.length > 0);
   await runTests(chosen, (url: string, init: object) => nodeFetch(url, { ...init, agent }), false, base, 25);
   return getResults();
 }
@@ -64,6 +77,10 @@ class ForwardAgent extends Agent {
   addRequest(request: ClientRequest, options: object): void {
     request.path = `http://${String(request.getHeader("host"))}${request.path}`;
     // Node's own method, which its types leave out.
-    (Agent.prototype as unknown as { addRequest: (request: ClientRequest, options: object) => void }).addRequest.call(this, request, { ...options, ...this.#proxy });
+    (Agent.prototype as unknown as { addRequest: (request: ClientRequest, options: object) => void }).addRequest.call(
+      this,
+      request,
+      { ...options, ...this.#proxy },
+    );
   }
 }

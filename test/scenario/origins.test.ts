@@ -191,7 +191,10 @@ describe("one fetch for many", () => {
     first.send(`GET ${target.href} HTTP/1.1\r\nHost: ${target.host}\r\n\r\n`);
     await until(() => asked.length === 1, "the origin is asked");
     const second = through(member.port, target.href);
-    await until(async () => /gyre_requests_total/.test(await (await fetch(`http://${member.admin}/metrics`)).text()), "metrics");
+    await until(
+      async () => /gyre_requests_total/.test(await (await fetch(`http://${member.admin}/metrics`)).text()),
+      "metrics",
+    );
     first.close();
     answer();
     expect((await second).text).toBe("for the others");
@@ -239,14 +242,20 @@ describe("origins that fail", () => {
 
   it.each([
     ["two different lengths", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nbody"],
-    ["a length and chunks", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"],
+    [
+      "a length and chunks",
+      "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+    ],
     ["a broken chunk size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nbody\r\n0\r\n\r\n"],
     ["white space before a colon", "HTTP/1.1 200 OK\r\nContent-Length : 4\r\n\r\nbody"],
     ["no HTTP at all", "SSH-2.0-OpenSSH_9.2\r\n"],
     ["nothing", ""],
   ])("answers 502 and stores nothing when the origin sends %s", async (_, bytes) => {
     const url = await rawOrigin((socket) => socket.end(bytes, "latin1"));
-    const answer = await through(member.port, `${url}/`).then(({ status }) => status, () => "broken off");
+    const answer = await through(member.port, `${url}/`).then(
+      ({ status }) => status,
+      () => "broken off",
+    );
     expect([502, "broken off"]).toContain(answer);
     const { self } = await statusOf(member);
     expect(self).toBeDefined();
@@ -257,10 +266,18 @@ describe("origins that fail", () => {
     const url = await rawOrigin((socket, request) => {
       connections++;
       const path = /^GET (\S+)/.exec(request)?.[1] ?? "";
-      socket.write(`HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: ${path.length}\r\n\r\n${path}HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 6\r\n\r\npoison`);
+      socket.write(
+        `HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: ${path.length}\r\n\r\n${path}HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 6\r\n\r\npoison`,
+      );
     });
-    const first = await through(member.port, `${url}/one`).then(({ text }) => text, () => "broken off");
-    const second = await through(member.port, `${url}/two`).then(({ text }) => text, () => "broken off");
+    const first = await through(member.port, `${url}/one`).then(
+      ({ text }) => text,
+      () => "broken off",
+    );
+    const second = await through(member.port, `${url}/two`).then(
+      ({ text }) => text,
+      () => "broken off",
+    );
     expect(["/one", "broken off"]).toContain(first);
     expect(["/two", "broken off"]).toContain(second);
     expect(connections).toBeGreaterThan(0);
@@ -300,7 +317,9 @@ describe("origins that fail", () => {
     expect(refused.status).toBe(502);
     expect(refused.text).toContain("cannot be reached (ECONNREFUSED)");
     // RFC 6761: names under .invalid never resolve, and no resolver is asked for them here.
-    const unknown = await ask(member.port, "http://nowhere.localhost.:1/", { headers: { host: "nowhere.localhost.:1" } });
+    const unknown = await ask(member.port, "http://nowhere.localhost.:1/", {
+      headers: { host: "nowhere.localhost.:1" },
+    });
     expect([502, 504]).toContain(unknown.status);
   });
 });

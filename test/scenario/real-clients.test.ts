@@ -56,7 +56,10 @@ interface Run {
 }
 
 function run(command: string, parameters: readonly string[], environment: Record<string, string> = {}): Promise<Run> {
-  const child = spawn(command, parameters, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...environment } });
+  const child = spawn(command, parameters, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...environment },
+  });
   const output: Buffer[] = [];
   let errors = "";
   child.stdout.on("data", (chunk: Buffer) => output.push(chunk));
@@ -64,7 +67,10 @@ function run(command: string, parameters: readonly string[], environment: Record
   return new Promise((done) => child.once("close", (code) => done({ code, output: Buffer.concat(output), errors })));
 }
 
-describe.each([["one member", 1], ["three members", 3]] as const)("%s", (_, count) => {
+describe.each([
+  ["one member", 1],
+  ["three members", 3],
+] as const)("%s", (_, count) => {
   let forward: TestMember[];
   let reverse: TestMember[];
 
@@ -95,13 +101,17 @@ describe.each([["one member", 1], ["three members", 3]] as const)("%s", (_, coun
   });
 
   it("serves wget through http_proxy", async () => {
-    const got = await run("wget", ["-q", "-O", "-", `${nginx.url}/files/middle.bin`], { http_proxy: `http://${forward.at(-1)!.listen}`, no_proxy: "" });
+    const got = await run("wget", ["-q", "-O", "-", `${nginx.url}/files/middle.bin`], {
+      http_proxy: `http://${forward.at(-1)!.listen}`,
+      no_proxy: "",
+    });
     expect(got.code).toBe(0);
     expect(got.output.equals(middle)).toBe(true);
   });
 
   it("serves Python's urllib through a proxy handler", async () => {
-    const script = "import sys, urllib.request as u; o = u.build_opener(u.ProxyHandler({'http': sys.argv[1]})); sys.stdout.buffer.write(o.open(sys.argv[2]).read())";
+    const script =
+      "import sys, urllib.request as u; o = u.build_opener(u.ProxyHandler({'http': sys.argv[1]})); sys.stdout.buffer.write(o.open(sys.argv[2]).read())";
     const got = await run("python3", ["-c", script, `http://${forward[0]!.listen}`, `${nginx.url}/files/middle.bin`]);
     expect(got.errors).toBe("");
     expect(got.output.equals(middle)).toBe(true);
@@ -164,7 +174,10 @@ describe("a file larger than the budget allows", () => {
     const members = await startCluster(2, ["--memory", String(budget), "--object-max", "32MB"]);
     const base = rssBytes(members);
     let peak = 0;
-    const sampler = setInterval(() => (peak = Math.max(peak, ...members.map(({ pid }, index) => rss(pid) - base[index]!))), 50);
+    const sampler = setInterval(
+      () => (peak = Math.max(peak, ...members.map(({ pid }, index) => rss(pid) - base[index]!))),
+      50,
+    );
     const url = `${nginx.url}/files/large.bin`;
     const [fast, slow] = await Promise.all([
       run("sh", ["-c", `curl -sS -f -x http://${members[0]!.listen} ${url} | sha256sum`]),
@@ -187,7 +200,9 @@ describe("a file larger than the budget allows", () => {
       const { self } = await statusOf(member);
       expect(self.store.bytes).toBeLessThanOrEqual(budget);
     }
-    expect((await ask(member.port, `${nginx.url}/files/none`, { headers: { host: `127.0.0.1:${nginx.port}` } })).status).toBe(404);
+    expect(
+      (await ask(member.port, `${nginx.url}/files/none`, { headers: { host: `127.0.0.1:${nginx.port}` } })).status,
+    ).toBe(404);
   });
 });
 

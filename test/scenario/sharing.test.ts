@@ -32,8 +32,8 @@ describe("a private answer", () => {
     const { url, asked } = await origin((request, response) => {
       held.push(() => {
         response.setHeader("cache-control", "private");
-        response.setHeader("set-cookie", `session=${request.headers["x-user"]}`);
-        response.end(`secret of ${request.headers["x-user"]}`);
+        response.setHeader("set-cookie", `session=${String(request.headers["x-user"])}`);
+        response.end(`secret of ${String(request.headers["x-user"])}`);
       });
       if (held.length > 1) held.at(-1)!();
     });
@@ -54,7 +54,7 @@ describe("a private answer", () => {
       response.setHeader("etag", '"v"');
       response.setHeader("cache-control", private_ ? "private" : "max-age=0");
       if (request.headers["if-none-match"] === undefined) return response.end("shared");
-      response.setHeader("set-cookie", `session=${request.headers["x-user"]}`);
+      response.setHeader("set-cookie", `session=${String(request.headers["x-user"])}`);
       return response.writeHead(304).end();
     });
     await through(member.port, `${url}/`);
@@ -156,7 +156,9 @@ describe("a shared fetch", () => {
     const stalled = await raw(`${url}/`);
     stalled.socket.pause();
     await until(() => asked.length === 1, "the origin is asked");
-    const reader = ask(member.port, `${url}/`, { headers: { host: new URL(url).host }, method: "GET" }).catch((error: Error) => error);
+    const reader = ask(member.port, `${url}/`, { headers: { host: new URL(url).host }, method: "GET" }).catch(
+      (error: Error) => error,
+    );
     void reader;
     const other = through(member.port, `${url}/`);
     await until(async () => (await statusOf(member)).self.requests >= 0, "the other has been read");
@@ -186,7 +188,11 @@ describe("a shared fetch", () => {
       response.setHeader("cache-control", "max-age=60");
       response.end("one");
     });
-    const headers = { connection: "Upgrade, HTTP2-Settings", upgrade: "h2c", "http2-settings": "AAMAAABkAARAAAAAAAIAAAAA" };
+    const headers = {
+      connection: "Upgrade, HTTP2-Settings",
+      upgrade: "h2c",
+      "http2-settings": "AAMAAABkAARAAAAAAAIAAAAA",
+    };
     await through(member.port, `${url}/`, { headers });
     expect((await through(member.port, `${url}/`, { headers })).cacheStatus).toContain("hit");
     expect(asked.length).toBe(1);

@@ -25,21 +25,40 @@ export function through(port: number, url: string, options: Asking = {}): Promis
 }
 
 /** One request to a port of this machine; rejects where the answer is broken off. */
-export function ask(port: number, path: string, { method = "GET", headers = {}, body, agent, signal }: Asking = {}): Promise<Answer> {
+export function ask(
+  port: number,
+  path: string,
+  { method = "GET", headers = {}, body, agent, signal }: Asking = {},
+): Promise<Answer> {
   return new Promise((done, fail) => {
-    const asked = request({ host: "127.0.0.1", port, path, method, headers, agent: agent ?? new Agent({ keepAlive: false }), ...(signal === undefined ? {} : { signal }) }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("error", fail);
-      response.on("end", () => {
-        if (!response.complete) return fail(new Error("the answer was broken off"));
-        const whole = Buffer.concat(chunks);
-        return done({
-          status: response.statusCode!, headers: response.headers, rawHeaders: response.rawHeaders, body: whole, text: whole.toString(),
-          cacheStatus: String(response.headers["cache-status"] ?? ""),
+    const asked = request(
+      {
+        host: "127.0.0.1",
+        port,
+        path,
+        method,
+        headers,
+        agent: agent ?? new Agent({ keepAlive: false }),
+        ...(signal === undefined ? {} : { signal }),
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("error", fail);
+        response.on("end", () => {
+          if (!response.complete) return fail(new Error("the answer was broken off"));
+          const whole = Buffer.concat(chunks);
+          return done({
+            status: response.statusCode!,
+            headers: response.headers,
+            rawHeaders: response.rawHeaders,
+            body: whole,
+            text: whole.toString(),
+            cacheStatus: String(response.headers["cache-status"] ?? ""),
+          });
         });
-      });
-    });
+      },
+    );
     asked.on("error", fail);
     asked.end(body);
   });
@@ -71,7 +90,9 @@ export class RawClient {
 
   static open(port: number): Promise<RawClient> {
     return new Promise((done, fail) => {
-      const socket = connect({ host: "127.0.0.1", port, noDelay: true, allowHalfOpen: true }, () => done(new RawClient(socket)));
+      const socket = connect({ host: "127.0.0.1", port, noDelay: true, allowHalfOpen: true }, () =>
+        done(new RawClient(socket)),
+      );
       socket.once("error", fail);
     });
   }

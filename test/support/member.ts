@@ -32,9 +32,14 @@ const folders: string[] = [];
 const running = new Set<TestMember>();
 
 /** Starts `gyre start` on free ports and resolves when it has joined. Rejects with its output where it ends first. */
-export function startMember(flags: readonly string[] = [], environment: Readonly<Record<string, string>> = {}): Promise<TestMember> {
+export function startMember(
+  flags: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<TestMember> {
   const given = (flag: string): boolean => flags.includes(flag);
-  const ports = ["--listen", "--peer", "--admin"].filter((flag) => !given(flag)).flatMap((flag) => [flag, "127.0.0.1:0"]);
+  const ports = ["--listen", "--peer", "--admin"]
+    .filter((flag) => !given(flag))
+    .flatMap((flag) => [flag, "127.0.0.1:0"]);
   const logging = given("--access-log") ? [] : ["--access-log", "off"];
   const child = spawn(process.execPath, [program, "start", ...ports, ...logging, ...flags], {
     stdio: ["ignore", "pipe", "pipe", "ipc"],
@@ -72,7 +77,11 @@ export function startMember(flags: readonly string[] = [], environment: Readonly
 const runFolder = temporaryFolder();
 
 /** Several members that have all seen each other. */
-export async function startCluster(count: number, flags: readonly string[] = [], each: (index: number) => readonly string[] = () => []): Promise<TestMember[]> {
+export async function startCluster(
+  count: number,
+  flags: readonly string[] = [],
+  each: (index: number) => readonly string[] = () => [],
+): Promise<TestMember[]> {
   const first = await startMember(["--name", "m1", ...flags, ...each(0)]);
   const rest = await Promise.all(
     Array.from({ length: count - 1 }, (_, index) =>
@@ -86,11 +95,21 @@ export async function startCluster(count: number, flags: readonly string[] = [],
 
 /** Resolves when every one of the members sees exactly these, all reachable, in one epoch. */
 export async function settled(members: readonly TestMember[]): Promise<void> {
-  const names = members.map(({ name }) => name).sort().join();
+  const names = members
+    .map(({ name }) => name)
+    .sort()
+    .join();
   await until(async () => {
     const views = await Promise.all(members.map((member) => statusOf(member)));
-    return views.every((view) => view.epoch === views[0]!.epoch && view.members.map(({ name }) => name).sort().join() === names
-      && view.members.every(({ state }) => state === "active"));
+    return views.every(
+      (view) =>
+        view.epoch === views[0]!.epoch &&
+        view.members
+          .map(({ name }) => name)
+          .sort()
+          .join() === names &&
+        view.members.every(({ state }) => state === "active"),
+    );
   }, `the members ${names} see each other`);
 }
 
@@ -98,8 +117,20 @@ export interface StatusAnswer {
   readonly epoch: number;
   readonly leader: string | null;
   readonly session: string;
-  readonly members: readonly { name: string; state: string; share: number; listen: string; pid: number; leader: boolean }[];
-  readonly self: { requests: number; hits: number; originFetches: number; store: { bytes: number; bytesMax: number; responses: number } };
+  readonly members: readonly {
+    name: string;
+    state: string;
+    share: number;
+    listen: string;
+    pid: number;
+    leader: boolean;
+  }[];
+  readonly self: {
+    requests: number;
+    hits: number;
+    originFetches: number;
+    store: { bytes: number; bytesMax: number; responses: number };
+  };
 }
 
 export async function statusOf(member: Pick<TestMember, "admin">): Promise<StatusAnswer> {
@@ -107,7 +138,11 @@ export async function statusOf(member: Pick<TestMember, "admin">): Promise<Statu
 }
 
 /** Waits for a condition, asking again and again; rejects with its meaning after `limitMs`. */
-export async function until(condition: () => Promise<boolean> | boolean, meaning: string, limitMs = 15_000): Promise<void> {
+export async function until(
+  condition: () => Promise<boolean> | boolean,
+  meaning: string,
+  limitMs = 15_000,
+): Promise<void> {
   const deadline = performance.now() + limitMs;
   for (;;) {
     if (await Promise.resolve(condition()).catch(() => false)) return;

@@ -15,12 +15,14 @@ export interface TestOrigin {
   readonly asked: Asked[];
   readonly server: Server;
   /** Requests for a path. */
-  count(path: string): number;
-  close(): Promise<void>;
+  readonly count: (path: string) => number;
+  readonly close: () => Promise<void>;
 }
 
 /** `answer` is called with the request's content already read. */
-export async function startOrigin(answer: (request: IncomingMessage, response: ServerResponse, asked: Asked) => void): Promise<TestOrigin> {
+export async function startOrigin(
+  answer: (request: IncomingMessage, response: ServerResponse, asked: Asked) => void,
+): Promise<TestOrigin> {
   const asked: Asked[] = [];
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];

@@ -1,0 +1,249 @@
+/** What every coordinator promises, as one suite that each implementation runs. */
+import { afterEach, describe, expect, it } from "vitest";
+import { EmbeddedClient, type LinkListener } from "../../src/coordination/embedded-client.ts";
+import { EmbeddedHost, type SessionLink } from "../../src/coordination/embedded-host.ts";
+import type { Coordinator, SessionState } from "../../src/coordination/port.ts";
+import type { Member, PublishedView } from "../../src/ring/view.ts";
+import { until } from "../support/member.ts";
+
+/** A coordination service under test, and the faults that a suite may ask of it. */
+interface Service {
+  /** A session for a further member; the first one made is of the member that hosts, where there is one. */
+  session(): Coordinator;
+  /** Cuts a session's connection, and lets it come back. */
+  cut(session: Coordinator): void;
+  heal(session: Coordinator): void;
+  close(): Promise<void>;
+}
+
+interface Seen {
+  readonly coordinator: Coordinator;
+  states: SessionState[];
+  members: readonly Member[];
+  floor: number;
+  term: number | null;
+  views: PublishedView[];
+}
+
+const closing: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+function member(name: string): Member {
+  return {
+    name,
+    listen: "127.0.0.1:1",
+    peer: "127.0.0.1:2",
+    admin: "127.0.0.1:3",
+    pid: 1,
+    weight: 1,
+    zone: "",
+    state: "active",
+    tls: false,
+    startedMs: 1,
+  };
+}
+
+async function join(service: Service, name: string): Promise<Seen> {
+  const coordinator = service.session();
+  const seen: Seen = { coordinator, states: [], members: [], floor: 0, term: null, views: [] };
+  await coordinator.join(member(name), {
+    session: (state) => seen.states.push(state),
+    members: (members, floor) => {
+      seen.members = members;
+      seen.floor = floor;
+    },
+    leading: (term) => (seen.term = term),
+    view: (view) => seen.views.push(view),
+  });
+  closing.push(() => coordinator.leave());
+  return seen;
+}
+
+const view = (epoch: number, members: readonly Member[]): PublishedView => ({
+  cluster: "c",
+  epoch,
+  leader: "m1",
+  placement: 1,
+  members,
+});
+
+function contract(name: string, start: () => Service): void {
+  describe(`the coordination contract: ${name}`, () => {
+    const service = (): Service => {
+      const started = start();
+      closing.push(() => started.close());
+      return started;
+    };
+
+    it("elects exactly one leader, the first", async () => {
+      const under = service();
+      const first = await join(under, "m1");
+      const second = await join(under, "m2");
+      await until(() => first.term !== null, "the first leads");
+      expect(first.coordinator.acting()).toBe(first.term);
+      expect(second.coordinator.acting()).toBeNull();
+    });
+
+    it("tells the leader who is announced, and of joins, changes and leaves", async () => {
+      const under = service();
+      const first = await join(under, "m1");
+      const second = await join(under, "m2");
+      await until(
+        () =>
+          first.members
+            .map(({ name: one }) => one)
+            .sort()
+            .join() === "m1,m2",
+        "both are known",
+      );
+      await second.coordinator.announce({ ...member("m2"), state: "draining" });
+      await until(() => first.members.some(({ state }) => state === "draining"), "the drain is known");
+      await second.coordinator.leave();
+      await until(() => first.members.length === 1, "the leave is known");
+    });
+
+    it("publishes views in order to everybody, and to those who come later", async () => {
+      const under = service();
+      const first = await join(under, "m1");
+      const second = await join(under, "m2");
+      await until(() => first.term !== null, "the first leads");
+      expect(await first.coordinator.publish(view(first.floor + 1, [member("m1")]), first.term!)).toBe("published");
+      await until(() => second.views.length === 1, "the view arrives");
+      const third = await join(under, "m3");
+      await until(() => third.views.at(-1)?.epoch === second.views[0]!.epoch, "the newcomer has the view");
+    });
+
+    it("fences: a wrong term, an epoch that is taken, one that skips", async () => {
+      const under = service();
+      const first = await join(under, "m1");
+      await until(() => first.term !== null, "the first leads");
+      const epoch = first.floor + 1;
+      expect(await first.coordinator.publish(view(epoch, []), first.term! + 1)).toBe("fenced");
+      expect(await first.coordinator.publish(view(epoch, []), first.term!)).toBe("published");
+      expect(await first.coordinator.publish(view(epoch, []), first.term!)).toBe("fenced");
+      expect(await first.coordinator.publish(view(epoch + 2, []), first.term!)).toBe("fenced");
+    });
+
+    it("suspends a session whose connection is cut, and takes it up again", async () => {
+      const under = service();
+      const first = await join(under, "m1");
+      const second = await join(under, "m2");
+      under.cut(second.coordinator);
+      await until(() => second.coordinator.state === "suspended", "the session is suspended");
+      expect(second.coordinator.acting()).toBeNull();
+      under.heal(second.coordinator);
+      await until(() => second.coordinator.state === "connected", "the session is connected again");
+      expect(second.states).not.toContain("expired");
+      expect(first.members.length).toBe(2);
+    });
+
+    it("expires a session that stays away, tells the leader, and lets it join again as new", async () => {
+      const under = service();
+      const first = await join(under, "m1");
+      const second = await join(under, "m2");
+      await until(() => first.members.length === 2, "both are known");
+      under.cut(second.coordinator);
+      await until(() => first.members.length === 1, "it is gone");
+      under.heal(second.coordinator);
+      await until(
+        () => second.states.includes("expired") && second.coordinator.state === "connected",
+        "it has joined again",
+      );
+      await until(() => first.members.length === 2, "it is back");
+    });
+
+    it("learns from those who remain where the epoch stands", async () => {
+      const under = service();
+      const first = await join(under, "m1");
+      const second = await join(under, "m2");
+      await until(() => first.term !== null, "the first leads");
+      for (let round = 0; round < 3; round++)
+        await first.coordinator.publish(view(first.floor + round + 1, [member("m1")]), first.term!);
+      await until(() => second.views.length === 3, "three views");
+      expect(second.views.map(({ epoch }) => epoch)).toEqual(
+        second.views.map(({ epoch }) => epoch).sort((a, b) => a - b),
+      );
+    });
+
+    it("keeps a name for the process that has it", async () => {
+      const under = service();
+      await join(under, "m1");
+      await join(under, "m2");
+      const other = under.session();
+      const refused = other.join(
+        { ...member("m2"), pid: 99, startedMs: 99 },
+        { session() {}, members() {}, leading() {}, view() {} },
+      );
+      await expect(refused).rejects.toThrow("belongs to another member");
+      await other.leave();
+    });
+  });
+}
+
+/** The embedded coordinator with links in this process that can be cut. */
+function embedded(): Service {
+  const host = new EmbeddedHost("http://127.0.0.1:0", { times: { sessionMs: 800, disconnectedMs: 300 } });
+  const wires = new Map<Coordinator, { open: boolean; gone: () => void; redial: () => void }>();
+  let hosted = false;
+  return {
+    session: () => {
+      if (!hosted) {
+        hosted = true;
+        return host;
+      }
+      const wire = { open: true, gone: () => {}, redial: () => {} };
+      const client: EmbeddedClient = new EmbeddedClient({
+        address: "http://127.0.0.1:0",
+        heartbeatMs: 100,
+        redialMs: 20,
+        dial: (listener) => dial(host, wire, listener),
+      });
+      wires.set(client, wire);
+      return client;
+    },
+    cut: (session) => {
+      const wire = wires.get(session)!;
+      wire.open = false;
+      wire.gone();
+    },
+    heal: (session) => {
+      wires.get(session)!.open = true;
+    },
+    close: () => host.leave(),
+  };
+}
+
+function dial(
+  host: EmbeddedHost,
+  wire: { open: boolean; gone: () => void },
+  listener: LinkListener,
+): { call: (method: string, value: unknown) => Promise<unknown>; close: () => void } {
+  let alive = true;
+  const goneListeners: (() => void)[] = [];
+  const end = (): void => {
+    if (!alive) return;
+    alive = false;
+    for (const gone of goneListeners) gone();
+    listener.gone("cut by the test");
+  };
+  const link: SessionLink = {
+    note: (topic, value) => void (alive && listener.note(topic, JSON.parse(JSON.stringify(value)))),
+    whenGone: (gone) => goneListeners.push(gone),
+  };
+  queueMicrotask(() => {
+    if (!wire.open) return end();
+    wire.gone = end;
+    return listener.up();
+  });
+  return {
+    call: (method, value) =>
+      alive
+        ? host.answer(link, method, JSON.parse(JSON.stringify(value)))
+        : Promise.reject(new Error("cut by the test")),
+    close: end,
+  };
+}
+
+contract("embedded", embedded);
