@@ -27,7 +27,12 @@ const pureFiles: readonly string[] = [
   "wire/request-head.ts",
   "wire/chunked.ts",
 ];
-const linesMax = 430;
+const linesMax = 400;
+/** Longer rooms, each with why it is still one room. */
+const longRooms: Readonly<Record<string, number>> = {
+  // One state machine of a fetch: a cut through it would only move its states apart.
+  "proxy/flight.ts": 480,
+};
 
 interface Source {
   readonly name: string;
@@ -95,7 +100,7 @@ describe("the house", () => {
   it("has rooms of one idea: none of a drawer's names, none much too long", () => {
     expect(program.map(({ name }) => name).filter((name) => /util|helper|common|misc|manager/i.test(name))).toEqual([]);
     expect(
-      program.filter(({ lines }) => lines.length > linesMax).map(({ name, lines }) => `${name}: ${lines.length} lines`),
+      program.filter(({ name, lines }) => lines.length - 1 > (longRooms[name] ?? linesMax)).map(({ name, lines }) => `${name}: ${lines.length} lines`),
     ).toEqual([]);
   });
 

@@ -7,9 +7,8 @@
  * began it as long as anybody waits.
  */
 import type { Outcome } from "../http/cache-status.ts";
-import { validationFields } from "../http/conditional.ts";
 import { requestDirectives } from "../http/directives.ts";
-import { fieldBlock, fieldValue, hasField, type FieldList } from "../http/fields.ts";
+import { fieldBlock, fieldValue, type FieldList } from "../http/fields.ts";
 import { currentAge, freshSecondsLeft } from "../http/freshness.ts";
 import { invalidatedUris } from "../http/invalidation.ts";
 import { isServerError, reuse, staleOnError } from "../http/reuse.ts";
@@ -26,6 +25,8 @@ import { invalidateEverywhere } from "./invalidate.ts";
 import type { Plane } from "./plane.ts";
 import { refuse } from "./refuse.ts";
 import { freshenByHead, freshenStored, judge, passedFields, type Judgement } from "./response-policy.ts";
+import { flightKeyOf, isSelective, validationsOf } from "./flight-request.ts";
+import { Reservation } from "../store/reservation.ts";
 import type { Ticket } from "./ticket.ts";
 
 /** Serves a ticket that a flight could not: `alone` without waiting for anybody, `anew` from the start. */
@@ -42,6 +43,26 @@ type Why = NonNullable<Outcome["forward"]>;
 
 /** Room asked of the store at a time for content of unknown length. */
 const reserveStepBytes = 256 * 1024;
+
+/**
+ * Answers a waiter with what is stored although it is stale, where that is allowed. RFC 9111 §4.2.4, RFC 5861 §4.
+ * @returns whether it was.
+ */
+function servedStale(
+  { ticket, collapsed }: Waiter,
+  stored: StoredResponse,
+  failure: "unreachable" | "server-error",
+  status: number | undefined,
+): boolean {
+  const now = ticket.plane.nowSeconds();
+  if (!staleOnError(stored.head, requestDirectives(ticket.exchange.head.fields), now, failure)) return false;
+  ticket.exchange.onClose = null;
+  ticket.reason = failure;
+  const ttlSeconds = freshSecondsLeft(stored.head, now);
+  ticket.outcome = { hit: false, forward: "stale", forwardStatus: status, collapsed, ttlSeconds, detail: failure };
+  deliver(ticket, stored, now);
+  return true;
+}
 
 /** A fetch and all who wait for it. */
 export class Flight {
@@ -65,7 +86,7 @@ export class Flight {
   #method: string;
   #body: Body | null = null;
   #inner = false;
-  #reserved = 0;
+  readonly #room: Reservation;
   #storing = false;
   #over = false;
   /** The key was invalidated after the fetch had begun: what it brings may be old. */
@@ -87,6 +108,7 @@ export class Flight {
     this.#flightKey = flightKey;
     this.#background = background;
     this.#requestSeconds = this.#plane.nowSeconds();
+    this.#room = new Reservation(this.#plane.store);
     // A HEAD whose stored response must be validated asks with GET: a 200 then brings the new content, not just its head.
     this.#method =
       background || (validating.length > 0 && first.exchange.head.method === "HEAD")
@@ -291,7 +313,7 @@ export class Flight {
   #newBody(judgement: Judgement): Body {
     const { contentBytes } = judgement;
     const fits = contentBytes === null || contentBytes <= this.#plane.objectBytesMax;
-    this.#storing = judgement.store && !this.#invalidated && fits && this.#reserve(contentBytes ?? reserveStepBytes);
+    this.#storing = judgement.store && !this.#invalidated && fits && this.#room.take(contentBytes ?? reserveStepBytes);
     const body = new Body(this.#storing ? "keeping" : "passing", contentBytes);
     body.source = this.#fetch;
     return body;
@@ -336,7 +358,7 @@ export class Flight {
     this.#plane.recorder.counts.originBytes += chunk.length;
     if (this.#storing) {
       const after = body.bytes + chunk.length;
-      if (after > this.#plane.objectBytesMax || (after > this.#reserved && !this.#reserve(reserveStepBytes)))
+      if (after > this.#plane.objectBytesMax || (after > this.#room.bytes && !this.#room.take(reserveStepBytes)))
         this.#giveUpStoring();
     }
     body.append(chunk);
@@ -420,45 +442,21 @@ export class Flight {
     }
   }
 
-  /** Answers everybody with what is stored although it is stale, where that is allowed. RFC 9111 §4.2.4, RFC 5861 §4. */
+  /** Answers those with the stale stored response who may have it. @returns whether nobody is left. */
   #serveStale(failure: "unreachable" | "server-error", status: number | undefined): boolean {
     const [stored] = this.#validating;
     if (stored === undefined || this.#why === "vary-miss" || (failure === "server-error" && this.#background))
       return false;
-    const now = this.#plane.nowSeconds();
-    const served = this.#waiters.filter(({ ticket }) =>
-      staleOnError(stored.head, requestDirectives(ticket.exchange.head.fields), now, failure),
-    );
-    if (served.length === 0 && !this.#background) return false;
-    this.#waiters = this.#waiters.filter((waiter) => !served.includes(waiter));
-    for (const { ticket, collapsed } of served) {
-      ticket.exchange.onClose = null;
-      ticket.reason = failure;
-      ticket.outcome = {
-        hit: false,
-        forward: "stale",
-        forwardStatus: status,
-        collapsed,
-        ttlSeconds: freshSecondsLeft(stored.head, now),
-        detail: failure,
-      };
-      deliver(ticket, stored, now);
-    }
-    return this.#waiters.length === 0;
+    const before = this.#waiters.length;
+    this.#waiters = this.#waiters.filter((waiter) => !servedStale(waiter, stored, failure, status));
+    return this.#waiters.length === 0 && (before > 0 || this.#background);
   }
 
   // ---- the end ----------------------------------------------------------------------------------------------------
 
-  #reserve(bytes: number): boolean {
-    if (!this.#plane.store.reserve(bytes)) return false;
-    this.#reserved += bytes;
-    return true;
-  }
-
   #giveUpStoring(): void {
     this.#storing = false;
-    this.#plane.store.release(this.#reserved);
-    this.#reserved = 0;
+    this.#room.release();
     this.#unlist();
     this.#body!.pass();
     this.#cancelIfUnwanted();
@@ -472,30 +470,7 @@ export class Flight {
   #finish(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#plane.store.release(this.#reserved);
-    this.#reserved = 0;
+    this.#room.release();
     this.#unlist();
   }
-}
-
-/** Requests that ask for less than the whole: nobody else can be served with what they bring. */
-function isSelective(fields: FieldList): boolean {
-  return hasField(fields, "range") || hasField(fields, "if-none-match") || hasField(fields, "if-modified-since");
-}
-
-/** Requests that select different variants, as far as is known, do not wait for each other. */
-function flightKeyOf({ target, exchange }: Ticket, known: readonly StoredResponse[]): string {
-  const [newest] = known;
-  // Clients elsewhere may not go where local ones may: neither must get the other's refusal, or its answer.
-  const key = target.route === null && !exchange.client.local ? `${target.key}\nelsewhere` : target.key;
-  return newest === undefined || newest.head.varyNames.length === 0
-    ? key
-    : `${key}\n${variantOf(newest.head.varyNames, exchange.head.fields)}`;
-}
-
-/** One condition that covers all of them. RFC 9111 §4.3.1. */
-function validationsOf(validating: readonly StoredResponse[]): string[] {
-  const [only] = validating;
-  if (validating.length === 1) return validationFields(only!.head.fields);
-  return ["if-none-match", validating.map(({ head }) => fieldValue(head.fields, "etag")!).join(", ")];
 }

@@ -10,6 +10,7 @@ import { reasonPhrase } from "../http/messages.ts";
 import { ChunkedDecoder } from "./chunked.ts";
 import type { Client, Exchange } from "./exchange.ts";
 import type { WireLimits } from "./limits.ts";
+import { tooSlow, type Progress } from "./progress.ts";
 import { RequestBody } from "./request-body.ts";
 import { chunked, isRefusal, requestHead, type ParsedHead, type Refusal } from "./request-head.ts";
 import { WireExchange } from "./wire-exchange.ts";
@@ -396,41 +397,4 @@ export class Connection {
     this.#exchange = null;
     this.#host.closed(this);
   }
-}
-
-/** What moved in one direction while something was waiting to move. */
-interface Progress {
-  /** Since when something has been waiting; 0 while nothing is. */
-  sinceMs: number;
-  bytes: number;
-  mark: number;
-  queue: number;
-}
-
-/**
- * Whether less than the least rate has moved for a whole window. `done` counts finished bytes, `queue` those of a write that
- * the kernel has taken in part: a large write moves long before it is finished.
- */
-function tooSlow(
-  progress: Progress,
-  waiting: boolean,
-  done: number,
-  queue: number,
-  now: number,
-  windowMs: number,
-  rateMin: number,
-): boolean {
-  if (!waiting || progress.sinceMs === 0) {
-    progress.sinceMs = waiting ? now : 0;
-    progress.bytes = 0;
-  } else {
-    progress.bytes += done > progress.mark ? done - progress.mark : Math.max(0, progress.queue - queue);
-  }
-  progress.mark = done;
-  progress.queue = queue;
-  if (!waiting || now - progress.sinceMs < windowMs) return false;
-  const slow = progress.bytes < (rateMin * (now - progress.sinceMs)) / 1000;
-  progress.sinceMs = now;
-  progress.bytes = 0;
-  return slow;
 }
