@@ -133,5 +133,5 @@ export async function rawExchange(port: number, bytes: string): Promise<string> 
 
 /** The status codes of all responses in a stream of bytes, in order. */
 export function statuses(received: string): number[] {
-  return [...received.matchAll(/^HTTP\/1\.[01] (\d{3})/gm)].map((match) => Number(match[1]));
+  return [...received.matchAll(/HTTP\/1\.[01] (\d{3}) /g)].map((match) => Number(match[1]));
 }
