@@ -2,5 +2,9 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 
-const result = spawnSync(process.execPath, [join(import.meta.dirname, "run.mjs"), "--scenario", "hit-1k", "--peer", "nginx", ...process.argv.slice(2)], { stdio: "inherit" });
+const result = spawnSync(
+  process.execPath,
+  [join(import.meta.dirname, "run.mjs"), "--scenario", "hit-1k", "--peer", "nginx", ...process.argv.slice(2)],
+  { stdio: "inherit" },
+);
 process.exit(result.status ?? 1);

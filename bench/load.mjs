@@ -43,7 +43,25 @@ export async function load(url, pids, { seconds, connections = 64, script = "", 
   writeFileSync(file, script + report);
   const before = pids.reduce((sum, pid) => sum + cpuMs(pid), 0);
   const output = await new Promise((done) => {
-    const child = spawn("taskset", ["-c", loadCore, "wrk", "-t", "1", "-c", String(connections), "-d", `${seconds}s`, "-s", file, ...headers.flatMap((line) => ["-H", line]), url], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(
+      "taskset",
+      [
+        "-c",
+        loadCore,
+        "wrk",
+        "-t",
+        "1",
+        "-c",
+        String(connections),
+        "-d",
+        `${seconds}s`,
+        "-s",
+        file,
+        ...headers.flatMap((line) => ["-H", line]),
+        url,
+      ],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
     let text = "";
     child.stdout.on("data", (chunk) => (text += chunk));
     child.once("close", () => done(text));
@@ -53,7 +71,13 @@ export async function load(url, pids, { seconds, connections = 64, script = "", 
   if (match === null) throw new Error(`wrk said: ${output}`);
   const [requests, durationUs, p50, p99, p999, bad] = match.slice(1).map(Number);
   if (bad > 0) throw new Error(`${bad} requests failed at ${url}`);
-  return { requestsPerSecond: (requests * 1e6) / durationUs, cpuUs: ((after - before) * 1000) / requests, p50Ms: p50 / 1000, p99Ms: p99 / 1000, p999Ms: p999 / 1000 };
+  return {
+    requestsPerSecond: (requests * 1e6) / durationUs,
+    cpuUs: ((after - before) * 1000) / requests,
+    p50Ms: p50 / 1000,
+    p99Ms: p99 / 1000,
+    p999Ms: p999 / 1000,
+  };
 }
 
 export function median(values) {

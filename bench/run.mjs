@@ -10,7 +10,13 @@ import { load, median, unique, zipf } from "./load.mjs";
 import { answers, certificate, endAll, installed, servers, startOrigin, startPair, stop } from "./servers.mjs";
 
 const { values } = parseArgs({
-  options: { scenario: { type: "string", multiple: true }, peer: { type: "string", multiple: true }, rounds: { type: "string", default: "3" }, seconds: { type: "string", default: "4" }, json: { type: "string" } },
+  options: {
+    scenario: { type: "string", multiple: true },
+    peer: { type: "string", multiple: true },
+    rounds: { type: "string", default: "3" },
+    seconds: { type: "string", default: "4" },
+    json: { type: "string" },
+  },
 });
 const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);
@@ -34,7 +40,8 @@ for (const need of ["taskset", "wrk"]) {
 }
 const names = ["gyre", ...(values.peer ?? Object.keys(servers).filter((name) => name !== "gyre"))];
 const absent = names.filter((name) => !installed(servers[name].command));
-if (absent.length > 0) console.log(`not installed, left out: ${absent.join(", ")} (Debian: apt-get install ${absent.join(" ")})`);
+if (absent.length > 0)
+  console.log(`not installed, left out: ${absent.join(", ")} (Debian: apt-get install ${absent.join(" ")})`);
 const present = names.filter((name) => !absent.includes(name));
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
 process.removeAllListeners("warning");
@@ -51,7 +58,14 @@ try {
 } finally {
   await endAll();
 }
-const machine = { cpu: cpus()[0].model, cores: cpus().length, node: process.version, date: new Date().toISOString(), rounds, seconds };
+const machine = {
+  cpu: cpus()[0].model,
+  cores: cpus().length,
+  node: process.version,
+  date: new Date().toISOString(),
+  rounds,
+  seconds,
+};
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ machine, results }, null, 2)}\n`);
 
 async function compare(name, scenario, origin, tls) {
@@ -65,13 +79,21 @@ async function compare(name, scenario, origin, tls) {
     const base = `${scenario.tls === true ? "https" : "http"}://127.0.0.1:${port}`;
     await answers(`${base}${scenario.path}`);
     // Warm: code compiled, objects stored.
-    await load(`${base}${scenario.path}`, [child.pid], { seconds: scenario.warm === true ? 4 : 2, ...options(scenario, `warm-${server}`) });
+    await load(`${base}${scenario.path}`, [child.pid], {
+      seconds: scenario.warm === true ? 4 : 2,
+      ...options(scenario, `warm-${server}`),
+    });
     samples[server] = [];
   }
   for (let round = 0; round < rounds; round++) {
     for (const [server, { port, child }] of started) {
       const base = `${scenario.tls === true ? "https" : "http"}://127.0.0.1:${port}`;
-      samples[server].push(await load(`${base}${scenario.path}`, [child.pid], { seconds, ...options(scenario, `${name}-${round}-${server}`) }));
+      samples[server].push(
+        await load(`${base}${scenario.path}`, [child.pid], {
+          seconds,
+          ...options(scenario, `${name}-${round}-${server}`),
+        }),
+      );
     }
   }
   for (const [, { child }] of started) await stop(child);
@@ -102,7 +124,13 @@ function options({ connections, script, headers }, salt) {
 function summary(samples) {
   return Object.fromEntries(
     Object.entries(samples).map(([server, list]) => [
-      server, Object.fromEntries(["requestsPerSecond", "cpuUs", "p50Ms", "p99Ms", "p999Ms"].map((figure) => [figure, median(list.map((sample) => sample[figure]))])),
+      server,
+      Object.fromEntries(
+        ["requestsPerSecond", "cpuUs", "p50Ms", "p99Ms", "p999Ms"].map((figure) => [
+          figure,
+          median(list.map((sample) => sample[figure])),
+        ]),
+      ),
     ]),
   );
 }

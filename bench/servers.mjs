@@ -85,7 +85,8 @@ export function descendants(pid) {
     }
   }
   const found = [pid];
-  for (let i = 0; i < found.length; i++) for (const [child, parent] of parents) if (parent === found[i]) found.push(child);
+  for (let i = 0; i < found.length; i++)
+    for (const [child, parent] of parents) if (parent === found[i]) found.push(child);
   return found;
 }
 
@@ -106,7 +107,23 @@ export function cpuMs(pid) {
 
 export function certificate() {
   const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
-  spawnSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", key, "-out", cert]);
+  spawnSync("openssl", [
+    "req",
+    "-x509",
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:prime256v1",
+    "-nodes",
+    "-days",
+    "2",
+    "-subj",
+    "/CN=localhost",
+    "-keyout",
+    key,
+    "-out",
+    cert,
+  ]);
   writeFileSync(join(folder, "both.pem"), readFileSync(cert, "utf8") + readFileSync(key, "utf8"));
   return { cert, key, both: join(folder, "both.pem") };
 }
@@ -132,7 +149,19 @@ createServer((request, response) => {
   return { port, child };
 }
 
-const gyreBase = (name) => ["start", "--name", name, "--peer", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--access-log", "off", "--memory", "1GB"];
+const gyreBase = (name) => [
+  "start",
+  "--name",
+  name,
+  "--peer",
+  "127.0.0.1:0",
+  "--admin",
+  "127.0.0.1:0",
+  "--access-log",
+  "off",
+  "--memory",
+  "1GB",
+];
 const environment = { ...process.env, GYRE_SECRET: "a secret for the benchmark", GYRE_RUN_DIR: join(folder, "run") };
 
 export const servers = {
@@ -142,7 +171,20 @@ export const servers = {
       mkdirSync(join(folder, "run"), { recursive: true });
       const port = await freePort();
       const secure = tls === null ? [] : ["--tls-cert", tls.cert, "--tls-key", tls.key];
-      const child = pinned(serverCore, process.execPath, [join(root, "bin/gyre"), ...gyreBase("m1"), "--origin", `http://127.0.0.1:${origin}`, "--listen", `127.0.0.1:${port}`, ...secure], { env: environment });
+      const child = pinned(
+        serverCore,
+        process.execPath,
+        [
+          join(root, "bin/gyre"),
+          ...gyreBase("m1"),
+          "--origin",
+          `http://127.0.0.1:${origin}`,
+          "--listen",
+          `127.0.0.1:${port}`,
+          ...secure,
+        ],
+        { env: environment },
+      );
       return { port, child };
     },
   },
@@ -201,7 +243,22 @@ backend o
       if (tls !== null) return null;
       const port = await freePort();
       const home = mkdtempSync(join(folder, "varnish-"));
-      return { port, child: pinned(serverCore, "varnishd", ["-F", "-n", home, "-a", `127.0.0.1:${port}`, "-b", `127.0.0.1:${origin}`, "-s", "malloc,1G", "-p", "thread_pools=1"]) };
+      return {
+        port,
+        child: pinned(serverCore, "varnishd", [
+          "-F",
+          "-n",
+          home,
+          "-a",
+          `127.0.0.1:${port}`,
+          "-b",
+          `127.0.0.1:${origin}`,
+          "-s",
+          "malloc,1G",
+          "-p",
+          "thread_pools=1",
+        ]),
+      };
     },
   },
   squid: {
@@ -236,12 +293,46 @@ export async function startPair(origin) {
   mkdirSync(join(folder, "run"), { recursive: true });
   const [listen, peer, admin] = await Promise.all([freePort(), freePort(), freePort()]);
   const common = ["--origin", `http://127.0.0.1:${origin}`, "--access-log", "off", "--memory", "1GB"];
-  const first = pinned(serverCore, process.execPath, [join(root, "bin/gyre"), "start", "--name", "m1", "--listen", "127.0.0.1:0", "--peer", `127.0.0.1:${peer}`, "--admin", `127.0.0.1:${admin}`, ...common], { env: environment });
+  const first = pinned(
+    serverCore,
+    process.execPath,
+    [
+      join(root, "bin/gyre"),
+      "start",
+      "--name",
+      "m1",
+      "--listen",
+      "127.0.0.1:0",
+      "--peer",
+      `127.0.0.1:${peer}`,
+      "--admin",
+      `127.0.0.1:${admin}`,
+      ...common,
+    ],
+    { env: environment },
+  );
   await answers(`http://127.0.0.1:${admin}/readyz`);
-  const second = pinned(serverCore, process.execPath, [join(root, "bin/gyre"), ...gyreBase("m2"), "--coordinator", `http://127.0.0.1:${peer}`, "--listen", `127.0.0.1:${listen}`, ...common.slice(0, 2)], { env: environment });
+  const second = pinned(
+    serverCore,
+    process.execPath,
+    [
+      join(root, "bin/gyre"),
+      ...gyreBase("m2"),
+      "--coordinator",
+      `http://127.0.0.1:${peer}`,
+      "--listen",
+      `127.0.0.1:${listen}`,
+      ...common.slice(0, 2),
+    ],
+    { env: environment },
+  );
   await answers(`http://127.0.0.1:${listen}/1024`);
   for (let index = 0; ; index++) {
-    const located = await (await fetch(`http://127.0.0.1:${admin}/api/locate?url=${encodeURIComponent(`http://127.0.0.1:${listen}/1024-${index}`)}`)).json();
+    const located = await (
+      await fetch(
+        `http://127.0.0.1:${admin}/api/locate?url=${encodeURIComponent(`http://127.0.0.1:${listen}/1024-${index}`)}`,
+      )
+    ).json();
     if (located.urls[0].owner === "m1") return { port: listen, path: `/1024-${index}`, children: [first, second] };
   }
 }

@@ -100,7 +100,9 @@ describe("the house", () => {
   it("has rooms of one idea: none of a drawer's names, none much too long", () => {
     expect(program.map(({ name }) => name).filter((name) => /util|helper|common|misc|manager/i.test(name))).toEqual([]);
     expect(
-      program.filter(({ name, lines }) => lines.length - 1 > (longRooms[name] ?? linesMax)).map(({ name, lines }) => `${name}: ${lines.length} lines`),
+      program
+        .filter(({ name, lines }) => lines.length - 1 > (longRooms[name] ?? linesMax))
+        .map(({ name, lines }) => `${name}: ${lines.length} lines`),
     ).toEqual([]);
   });
 

@@ -1,6 +1,7 @@
 /** `gyre check`: whether a configuration would be accepted, without starting anything. */
 import { ConfigError, loadConfig } from "../config/load.ts";
-import { buildRouting, identitiesOf } from "../member/routing.ts";
+import { refuseOpenProxy, refuseWildcardPeer } from "../member/member.ts";
+import { buildRouting, tlsOf } from "../member/routing.ts";
 import { Failure } from "./failure.ts";
 import { say, sayJson } from "./terminal.ts";
 
@@ -17,7 +18,9 @@ export async function check(file: string | undefined, { json }: { readonly json?
 async function problemsOf(file: string | undefined): Promise<readonly { where: string; what: string }[]> {
   try {
     const config = loadConfig({ file, flags: {}, environment: process.env });
-    identitiesOf(config);
+    tlsOf(config);
+    refuseOpenProxy(config);
+    refuseWildcardPeer(config);
     await buildRouting(config).close();
     return [];
   } catch (error) {

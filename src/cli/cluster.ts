@@ -3,7 +3,7 @@
  * `--detach` they go on, and `gyre stop` ends them.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdirSync, openSync } from "node:fs";
+import { mkdirSync, openSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { totalmem } from "node:os";
 import { join } from "node:path";
@@ -46,18 +46,23 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   if (!Number.isInteger(count) || count < 1 || count > membersMax)
     throw new Failure(`--members ${options.members}: write a number from 1 to ${membersMax}`, 2);
   const config = configOf(options);
-  if (recordsOf(undefined).some((record) => record.cluster === config.cluster)) {
+  if (recordsOf(config.cluster).length > 0) {
     throw new Failure(
       `a cluster named ${config.cluster} runs on this machine already: end it with \`gyre stop\`, or choose another --cluster NAME`,
     );
   }
   const embedded = config.coordinator === "embedded";
   const { secret, from } = clusterSecret(config["secret-file"], config.cluster, embedded ? null : config.coordinator);
-  const memory = options["memory"] === undefined ? Math.floor(totalmem() / 4 / count) : config.memory;
+  const detach = options.detach === true;
+  // Without a word on memory the members of one machine share what one alone would take.
+  const memory = config.memory === Math.floor(totalmem() / 4) ? Math.floor(config.memory / count) : config.memory;
+  if (detach && options.demoOrigin === true)
+    throw new Failure("--demo-origin lives in this command, so it does not go with --detach", 2);
   const folder = join(runFolder(process.env), "logs");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const detach = options.detach === true;
   const members: Started[] = [];
+  /** All that were started, those that have not joined yet among them. */
+  const children: ChildProcess[] = [];
   let ending = false;
 
   const end = async (exitCode: number): Promise<void> => {
@@ -65,22 +70,20 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     ending = true;
     note("\nending: members drain and leave");
     // The coordinator's host goes last: until then every other departure is published.
-    for (const member of members.slice(1).reverse()) await endMember(member.child);
-    if (members[0] !== undefined) await endMember(members[0].child);
+    for (const child of children.slice(1).reverse()) await endMember(child);
+    if (children[0] !== undefined) await endMember(children[0]);
     process.exit(exitCode);
   };
   let interrupts = 0;
   const interrupted = (): void => {
     if (++interrupts > 1) {
-      for (const { child } of members) child.kill("SIGKILL");
+      for (const child of children) child.kill("SIGKILL");
       process.exit(1);
     }
     void end(0);
   };
-  if (!detach) {
-    process.on("SIGINT", interrupted);
-    process.on("SIGTERM", interrupted);
-  }
+  process.on("SIGINT", interrupted);
+  process.on("SIGTERM", interrupted);
 
   const taken = new Set<string>();
   try {
@@ -110,23 +113,28 @@ export async function cluster(options: ClusterOptions): Promise<void> {
         String(memory),
         ...configArguments(options, own),
       ];
-      members.push(await startMember(name, flags, secret, log, detach));
+      members.push(await startMember(name, flags, secret, log, detach, (child) => children.push(child)));
       progress(members.length, count, `${name} has joined`);
     }
   } catch (error) {
-    for (const { child } of members) child.kill("SIGTERM");
+    // While it is being ended, a member that ends is no failure.
+    if (ending) return new Promise(() => {});
+    ending = true;
+    for (const child of children.reverse()) await endMember(child);
     throw error;
   }
+  let alive = members.length;
   for (const member of members) {
     member.child.on("exit", (code, signal) => {
-      if (!ending)
-        note(
-          `${member.name} (pid ${member.child.pid}) has ended: ${signal ?? `exit code ${code}`}; its log is ${member.log}`,
-        );
+      if (ending) return;
+      note(
+        `${member.name} (pid ${member.child.pid}) has ended: ${signal ?? `exit code ${code}`}; its log is ${member.log}`,
+      );
+      if (--alive === 0) process.exit(code === 0 ? 0 : 1);
     });
   }
   const demo = options.demoOrigin === true ? await startDemoOrigin() : null;
-  const { status } = await contact({ admin: members[0]!.admin });
+  const { status } = await contact({ admin: members[0]!.admin, secret });
   say(`\n${statusText(status, [])}\n`);
   if (from === "generated") note(`secret   ${secret}   (members on other machines need it, as GYRE_SECRET)`);
   note(`logs     ${folder}`);
@@ -147,6 +155,7 @@ function startMember(
   secret: string,
   log: string,
   detach: boolean,
+  spawned: (child: ChildProcess) => void,
 ): Promise<Started> {
   const output = openSync(log, "a", 0o600);
   const program = fileURLToPath(new URL("./main.js", import.meta.url));
@@ -156,6 +165,7 @@ function startMember(
     stdio: ["ignore", output, output, "ipc"],
     env: { ...process.env, GYRE_SECRET: secret, ...(detach ? { GYRE_DETACHED: "1" } : {}) },
   });
+  spawned(child);
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       child.kill("SIGKILL");
@@ -163,7 +173,11 @@ function startMember(
     }, startMs);
     child.once("exit", (code, signal) => {
       clearTimeout(timer);
-      reject(new Failure(`${name} ended while starting (${signal ?? `exit code ${code}`}); its log is ${log}`));
+      reject(
+        new Failure(
+          `${name} ended while starting (${signal ?? `exit code ${code}`}): ${lastLine(log)}\nIts log is ${log}`,
+        ),
+      );
     });
     child.once("message", (message: { listen: string; peer: string; admin: string }) => {
       clearTimeout(timer);
@@ -171,6 +185,14 @@ function startMember(
       resolve({ name, listen: message.listen, peer: message.peer, admin: message.admin, child, log });
     });
   });
+}
+
+function lastLine(file: string): string {
+  return readFileSync(file, "utf8")
+    .trim()
+    .split("\n")
+    .at(-1)!
+    .replace(/^gyre: /, "");
 }
 
 function endMember(child: ChildProcess): Promise<void> {

@@ -1,5 +1,5 @@
 /** Finding a cluster: by an admin address, by its coordinator, or by the members that run on this machine. */
-import { hostPortOf } from "../base/host-port.ts";
+import { hostPortOf, hostPortText } from "../base/host-port.ts";
 import type { Status } from "../admin/status.ts";
 import { livingMembers, runFolder, type MemberRecord } from "../member/records.ts";
 import { Link } from "../peer/link.ts";
@@ -11,11 +11,14 @@ export interface WhereOptions {
   readonly coordinator?: string | undefined;
   readonly cluster?: string | undefined;
   readonly secretFile?: string | undefined;
+  /** The cluster's secret, where it is known already. */
+  readonly secret?: string | null | undefined;
 }
 
 /** A member that answers, and how to ask it. */
 export interface Contact {
   readonly status: Status;
+  readonly secret: string | null;
   /** GET from its admin port. */
   readonly get: (path: string) => Promise<unknown>;
 }
@@ -25,10 +28,11 @@ export async function contact(where: WhereOptions): Promise<Contact> {
   if (where.admin !== undefined) {
     const address = hostPortOf(where.admin.replace(/^http:\/\//, "").replace(/\/$/, ""));
     if (address === null) throw new Failure(`--admin ${where.admin}: write host:port`, 2);
-    return atAdmin(where.admin.replace(/^http:\/\//, "").replace(/\/$/, ""), null);
+    const given = where.secretFile === undefined ? null : clusterSecret(where.secretFile, "", null).secret;
+    return atAdmin(hostPortText(address), where.secret ?? given);
   }
   if (where.coordinator !== undefined) return atCoordinator(where.coordinator, where);
-  const records = recordsOf(where.cluster);
+  const records = recordsOf(where.cluster ?? process.env["GYRE_CLUSTER"]);
   if (records.length === 0) {
     throw new Failure(
       "no member of a cluster runs on this machine. Start one with `gyre start` or `gyre cluster`, or name one elsewhere with --admin HOST:PORT or --coordinator http://HOST:PORT",
@@ -68,11 +72,14 @@ async function atAdmin(admin: string, secret: string | null): Promise<Contact> {
       const { cause } = error as { cause?: { code?: string } };
       throw new Failure(`no member answers at ${admin}: ${cause?.code ?? (error as Error).message}`);
     }
-    const value = (await response.json()) as { error?: string };
+    const value = (await response.json().catch(() => null)) as { error?: string } | null;
+    if (value === null) throw new Failure(`${admin} is no admin port of a Gyre member: it does not answer in JSON`);
     if (!response.ok) throw new Failure(`${admin} says: ${value.error ?? response.status}`);
     return value;
   };
-  return { status: (await get("/api/status")) as Status, get };
+  const status = (await get("/api/status")) as Status;
+  if (!Array.isArray(status.members)) throw new Failure(`${admin} is no admin port of a Gyre member`);
+  return { status, secret: token, get };
 }
 
 /** Over the peer link, with the secret; then on to an admin port. */
@@ -84,7 +91,7 @@ async function atCoordinator(coordinator: string, where: WhereOptions): Promise<
   const { secret } = clusterSecret(where.secretFile, cluster, coordinator);
   const status = await new Promise<Status>((resolve, reject) => {
     const link = new Link(
-      { cluster, secret, self: "?", expected: null, address, connectMs: 3000 },
+      { cluster, secret, self: "?", purpose: "tool", expected: null, address, connectMs: 3000 },
       {
         up: () => {
           link
@@ -99,5 +106,5 @@ async function atCoordinator(coordinator: string, where: WhereOptions): Promise<
   });
   const leading = status.members.find(({ leader }) => leader) ?? status.members[0];
   const admin = leading?.admin ?? "";
-  return { status, get: async (path) => (await atAdmin(admin, secret)).get(path) };
+  return { status, secret, get: async (path) => (await atAdmin(admin, secret)).get(path) };
 }

@@ -14,7 +14,7 @@ export async function explain(url: string, options: WhereOptions & { readonly js
   if (owner === undefined) throw new Failure(`the owner ${explained.owner} is not in the view`);
   if (explained.member !== explained.owner)
     explained = (await (
-      await contact({ ...options, coordinator: undefined, admin: owner.admin })
+      await contact({ ...options, coordinator: undefined, admin: owner.admin, secret: first.secret })
     ).get(path)) as Explanation;
   if (options.json === true) return sayJson(explained);
   say(`${styled("bold", explained.url)}`);

@@ -2,6 +2,8 @@
 import { request, type IncomingMessage } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { hostPortOf } from "../base/host-port.ts";
+import { isToken } from "../http/grammar.ts";
+import { isIdempotent } from "../http/messages.ts";
 import { httpUri, uriText } from "../http/uri.ts";
 import { contact, type WhereOptions } from "./discover.ts";
 import { Failure } from "./failure.ts";
@@ -23,32 +25,43 @@ export async function fetchUrl(url: string, options: FetchOptions): Promise<void
     options.via === undefined
       ? await waysThrough(options)
       : [{ name: options.via, listen: options.via.replace(/^http:\/\//, "").replace(/\/$/, "") }];
+  const { method = "GET" } = options;
+  const headers = headersOf(uriText(uri), options.header ?? []);
+  if (!isToken(method)) throw new Failure(`-X "${method}": a method is a token, such as GET`, 2);
   let failure: Error | null = null;
   for (const { name, listen } of ways) {
+    let answer: IncomingMessage;
     try {
-      const answer = await ask(listen, uriText(uri), options);
-      if (options.verbose === true)
-        note(
-          `through ${name} at ${listen}: ${String(answer.headers["cache-status"] ?? "no Cache-Status")}; age ${answer.headers.age ?? "-"}; via ${answer.headers.via ?? "-"}`,
-        );
-      if (options.include === true) {
-        say(`HTTP/${answer.httpVersion} ${answer.statusCode} ${answer.statusMessage}`);
-        for (let i = 0; i < answer.rawHeaders.length; i += 2)
-          say(`${answer.rawHeaders[i]}: ${answer.rawHeaders[i + 1]}`);
-        answer.resume();
-        return;
-      }
-      await pipeline(answer, process.stdout, { end: false });
-      return;
+      answer = await ask(listen, uriText(uri), method, headers);
     } catch (error) {
-      // Nothing has been printed where there was no answer: the next member may have one.
-      if ((error as NodeJS.ErrnoException).code === "ERR_STREAM_PREMATURE_CLOSE")
-        throw new Failure(`${name} broke off its answer`);
       failure = error as Error;
       if (options.verbose === true) note(`${name} at ${listen}: ${failure.message}`);
+      // What may have been carried out must not be asked for again, unless doing it twice is doing it once.
+      if (!isIdempotent(method) && (error as NodeJS.ErrnoException).code !== "ECONNREFUSED") break;
+      continue;
     }
+    await print(answer, name, listen, options);
+    return;
   }
   throw new Failure(`no member answered: ${failure?.message ?? "the cluster has none"}`);
+}
+
+/** From the first byte on there is no other try: what has been printed cannot be taken back. */
+async function print(answer: IncomingMessage, name: string, listen: string, options: FetchOptions): Promise<void> {
+  const { "cache-status": status = "no Cache-Status", age = "-", via = "-" } = answer.headers;
+  if (options.verbose === true) note(`through ${name} at ${listen}: ${String(status)}; age ${age}; via ${via}`);
+  if (options.include === true) {
+    say(`HTTP/${answer.httpVersion} ${answer.statusCode} ${answer.statusMessage}`);
+    for (let i = 0; i < answer.rawHeaders.length; i += 2) say(`${answer.rawHeaders[i]}: ${answer.rawHeaders[i + 1]}`);
+    answer.resume();
+    return;
+  }
+  try {
+    await pipeline(answer, process.stdout, { end: false });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EPIPE") return;
+    throw new Failure(`${name} broke off its answer`);
+  }
 }
 
 /** The leader first, then the others. */
@@ -60,18 +73,20 @@ async function waysThrough(options: WhereOptions): Promise<readonly { name: stri
   );
 }
 
-function ask(listen: string, url: string, { method = "GET", header = [] }: FetchOptions): Promise<IncomingMessage> {
+function headersOf(url: string, lines: readonly string[]): Record<string, string> {
+  const headers: Record<string, string> = { host: new URL(url).host, "user-agent": "gyre-fetch" };
+  for (const line of lines) {
+    const colon = line.indexOf(":");
+    const name = line.slice(0, Math.max(0, colon)).trim().toLowerCase();
+    if (!isToken(name) || /[\r\n\0]/.test(line)) throw new Failure(`-H "${line}": write "Name: value"`, 2);
+    headers[name] = line.slice(colon + 1).trim();
+  }
+  return headers;
+}
+
+function ask(listen: string, url: string, method: string, headers: Record<string, string>): Promise<IncomingMessage> {
   const address = hostPortOf(listen);
   if (address === null) throw new Failure(`"${listen}" is not host:port`, 2);
-  const headers: Record<string, string> = {
-    host: url.slice(url.indexOf("//") + 2).split("/", 1)[0]!,
-    "user-agent": "gyre-fetch",
-  };
-  for (const line of header) {
-    const colon = line.indexOf(":");
-    if (colon <= 0) throw new Failure(`-H "${line}": write "Name: value"`, 2);
-    headers[line.slice(0, colon).trim().toLowerCase()] = line.slice(colon + 1).trim();
-  }
   return new Promise((resolve, reject) => {
     const asked = request(
       { host: address.host, port: address.port, path: url, method, headers, timeout: 60_000 },

@@ -85,6 +85,12 @@ program
 
 for (const command of program.commands) command.exitOverride().showHelpAfterError("(see --help)");
 
+// `gyre status --watch | head -1`: whoever reads may stop reading.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

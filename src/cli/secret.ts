@@ -29,6 +29,11 @@ export function clusterSecret(
       );
     return { secret, from: "given" };
   }
+  const living = livingMembers(runFolder(process.env)).find(
+    (record) => record.cluster === cluster && record.coordinator !== "",
+  );
+  // A coordinator that returns on this machine: those who wait for it know the secret.
+  if (coordinator === null && living !== undefined) return { secret: living.secret, from: "found" };
   if (coordinator === null) return { secret: randomBytes(24).toString("base64url"), from: "generated" };
   const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
   const found = livingMembers(runFolder(process.env)).find((record) => {

@@ -1,5 +1,6 @@
 /** `gyre start`: one member, until it is told to stop. */
 import { randomBytes } from "node:crypto";
+import { isatty } from "node:tty";
 import { asError, background } from "../base/background.ts";
 import type { Config } from "../config/schema.ts";
 import { RunningMember } from "../member/member.ts";
@@ -25,30 +26,37 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     terminal: process.stdout.isTTY === true,
   });
   const folder = runFolder(process.env);
-  const member = makeMember({ config, name, secret, log, version });
+  const member = makeMember({ config, name, secret, log, version, ousted: (reason) => stopSoon(reason, 1) });
   let stopping = false;
 
-  const stop = async (reason: string): Promise<void> => {
+  const stop = async (reason: string, exitCode: 0 | 1): Promise<void> => {
     if (stopping) {
       log.warn({ kind: "stop" }, "stopped without waiting");
       process.exit(1);
     }
     stopping = true;
     log.info({ kind: "stop", reason }, reason);
-    const { cut } = await member.stop(config["drain-limit"]);
+    const { cut } = await member.stop(member.drainLimitMs);
     writeFarewell(folder, { name, pid: process.pid, drained: cut === 0, cut });
-    process.exit(0);
+    process.exit(exitCode);
   };
-  const stopSoon = (reason: string): void =>
-    background(stop(reason), (error) => {
+  const stopSoon = (reason: string, exitCode: 0 | 1 = 0): void =>
+    background(stop(reason, exitCode), (error) => {
       log.fatal({ kind: "stop", err: error }, error.message);
       process.exit(1);
     });
   process.on("SIGTERM", () => stopSoon("SIGTERM"));
   process.on("SIGINT", () => stopSoon("SIGINT"));
-  process.on("SIGHUP", () => reload(member, options, log));
+  const onTerminal = isatty(0);
+  process.on("SIGHUP", () => {
+    // The same signal says that the terminal has gone.
+    if (onTerminal && !isatty(0)) stopSoon("the terminal is gone");
+    else reload(member, options, log);
+  });
   if (process.send !== undefined && process.env["GYRE_DETACHED"] === undefined)
-    process.on("disconnect", () => stopSoon("whoever started this member is gone"));
+    process.on("disconnect", () => {
+      if (!stopping) stopSoon("whoever started this member is gone");
+    });
   process.on("uncaughtException", (error) => {
     log.fatal({ kind: "bug", err: error }, `bug: ${error.message}`);
     log.flush(() => process.exit(70));
@@ -70,6 +78,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     ...addresses,
     coordinator: member.coordinatorAddress,
     hostsCoordinator: member.hostsCoordinator,
+    drainLimitMs: member.drainLimitMs,
     secret,
     startedMs: member.startedMs,
   });

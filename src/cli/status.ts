@@ -27,15 +27,15 @@ async function show(options: StatusOptions): Promise<void> {
 }
 
 async function rendered(options: WhereOptions): Promise<string> {
-  const { status: found } = await contact(options);
-  const selves = await Promise.all(found.members.map((member) => selfOf(member)));
+  const { status: found, secret } = await contact(options);
+  const selves = await Promise.all(found.members.map((member) => selfOf(member, secret)));
   return statusText(found, selves);
 }
 
 /** What the member says of itself, or null where it does not answer. */
-async function selfOf({ admin }: MemberStatus): Promise<SelfStatus | null> {
+async function selfOf({ admin }: MemberStatus, secret: string | null): Promise<SelfStatus | null> {
   try {
-    return (await contact({ admin })).status.self;
+    return (await contact({ admin, secret })).status.self;
   } catch {
     return null; // It is being shown as unreachable: that is the answer.
   }

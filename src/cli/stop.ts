@@ -1,18 +1,25 @@
 /** `gyre stop`: ends the members of this machine in order, and says which of them drained. */
-import { runFolder, takeFarewell, isAlive, type MemberRecord } from "../member/records.ts";
+import {
+  isAlive,
+  markStopping,
+  runFolder,
+  takeFarewell,
+  unmarkStopping,
+  type MemberRecord,
+} from "../member/records.ts";
 import { recordsOf } from "./discover.ts";
 import { Failure } from "./failure.ts";
 import { say, sayJson, table } from "./terminal.ts";
 
 /** How long a member may take beyond its own drain limit before it is killed. */
-const patienceMs = 30_000;
+const patienceMs = 10_000;
 
 /** Ends members and prints how each ended. @throws Failure where one had to be killed. */
 export async function stop(
   names: readonly string[],
   options: { readonly cluster?: string; readonly json?: boolean },
 ): Promise<void> {
-  const all = recordsOf(options.cluster);
+  const all = recordsOf(options.cluster ?? process.env["GYRE_CLUSTER"]);
   const unknown = names.filter((name) => !all.some((record) => record.name === name));
   if (unknown.length > 0) throw new Failure(`no member named ${unknown.join(", ")} runs on this machine`);
   const meant = names.length === 0 ? all : all.filter(({ name }) => names.includes(name));
@@ -34,8 +41,16 @@ export async function stop(
 }
 
 async function end(record: MemberRecord, folder: string): Promise<string> {
-  process.kill(record.pid, "SIGTERM");
-  const deadline = performance.now() + patienceMs;
+  // A second SIGTERM would force the member: where another stop is at work, this one only waits.
+  const others = markStopping(folder, record.pid);
+  if (!others && isAlive(record)) process.kill(record.pid, "SIGTERM");
+  const result = await ended(record, folder);
+  unmarkStopping(folder, record.pid);
+  return others && result === "ended without a word" ? "ended by another stop" : result;
+}
+
+async function ended(record: MemberRecord, folder: string): Promise<string> {
+  const deadline = performance.now() + record.drainLimitMs + patienceMs;
   while (isAlive(record)) {
     if (performance.now() > deadline) {
       process.kill(record.pid, "SIGKILL");

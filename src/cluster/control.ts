@@ -13,6 +13,7 @@ export interface ControlEvents {
   session(state: SessionState, reason: string): void;
   leading(term: number | null): void;
   failed(error: Error): void;
+  ousted(reason: string): void;
 }
 
 /** Drives one member's part in the cluster. */
@@ -66,6 +67,7 @@ export class Control {
         this.#lead();
       },
       view: (view) => this.#follow(view),
+      ousted: (reason) => this.#events.ousted(reason),
     });
     await inView;
   }
@@ -126,6 +128,7 @@ export class Control {
       }),
       (error) => {
         this.#publishing = false;
+        this.#again = false;
         this.#events.failed(error);
       },
     );

@@ -64,6 +64,10 @@ export function loadConfig({ file, flags, environment }: ConfigSources): Config 
     merged[key] = value;
     places.set(key, `--${key}`);
   }
+  // A small budget needs a small bound on one response: only a bound that somebody wrote can be wrong.
+  const memory = configSchema.shape.memory.safeParse(merged["memory"]).data;
+  if (merged["object-max"] === undefined && memory !== undefined)
+    merged["object-max"] = Math.min(64 * 2 ** 20, Math.floor(memory / 4));
   const parsed = configSchema.safeParse(merged);
   if (!parsed.success) {
     for (const issue of parsed.error.issues) problems.push(...problemsOf(issue, places, document));
@@ -112,7 +116,14 @@ function readFile(file: string, problems: ConfigProblem[]): ReadDocument | null 
     problems.push({ where: `${file}:1`, what: "must be a map of settings, as in `listen: 127.0.0.1:8080`" });
     return null;
   }
-  return { file, values: document.toJS() as Record<string, unknown>, document, lines };
+  try {
+    // A plain map would take a key named __proto__ for its own.
+    const values = document.toJS({ maxAliasCount: 20, mapAsMap: false }) as Record<string, unknown>;
+    return { file, values, document, lines };
+  } catch (error) {
+    problems.push({ where: file, what: (error as Error).message });
+    return null;
+  }
 }
 
 function problemsOf(

@@ -24,6 +24,8 @@ const bytes = z
       });
     return size ?? 0;
   });
+/** The longest that a timer can wait: 2^31 − 1 ms. */
+const durationMsMax = 2 ** 31 - 1;
 const duration = z
   .string()
   .describe("a time such as 30s or 250ms")
@@ -34,10 +36,24 @@ const duration = z
         code: "custom",
         message: `"${value}" is not a time: write a number with ms, s, m or h, as in 30s`,
       });
+    if (ms !== null && ms > durationMsMax)
+      context.addIssue({ code: "custom", message: `"${value}" is too long: 24 days at most` });
     return ms ?? 0;
   });
 const seconds = duration.transform((ms) => ms / 1000);
-const count = z.coerce.number().int().nonnegative();
+/** Numbers as numbers or as text, and nothing else: YAML's null and true are no numbers. */
+const number = z.union(
+  [
+    z.number(),
+    z
+      .string()
+      .regex(/^\d+(?:\.\d+)?$/)
+      .transform(Number),
+  ],
+  { error: "write a number" },
+);
+const count = number.pipe(z.number().int().nonnegative());
+const positive = number.pipe(z.number().int().min(1));
 const network = z
   .string()
   .describe("10.0.0.0/8 or a single address")
@@ -85,8 +101,11 @@ const originTimes = {
   "connect-timeout": duration.optional(),
   "head-timeout": duration.optional().describe("until the response head has come"),
   "body-timeout": duration.optional().describe("longest silence inside content"),
-  retries: count.max(5).optional().describe("of idempotent requests, on fresh connections"),
-  connections: count.min(1).optional().describe("to each origin"),
+  retries: number
+    .pipe(z.number().int().min(0).max(5))
+    .optional()
+    .describe("of idempotent requests, on fresh connections"),
+  connections: positive.optional().describe("to each origin"),
   "verify-tls": flag.optional(),
   ca: z.string().optional().describe("file of further trusted certificates"),
 };
@@ -103,7 +122,7 @@ const route = z
     origins: z.array(originUrl).min(1).optional(),
     "host-field": z.string().optional().describe("preserve, origin, or a fixed name"),
     ...originTimes,
-    "rest-after": count.min(1).optional().describe("failures running after which an origin is left alone"),
+    "rest-after": positive.optional().describe("failures running after which an origin is left alone"),
     "rest-for": duration.optional(),
     caching: caching.optional(),
   })
@@ -144,12 +163,15 @@ export const configSchema = z.strictObject({
   admin: address.default("127.0.0.1:8082").describe("API and metrics"),
   coordinator: coordinator.default("embedded").describe("embedded, http://host:port, or zookeeper://host:port,…/path"),
   "secret-file": z.string().optional().describe("file with the cluster's secret"),
-  weight: z.coerce
-    .number()
-    .positive()
-    .max(weightMax)
+  weight: number
+    .pipe(z.number().positive().max(weightMax))
     .default(1)
     .describe("share of the key space relative to other members"),
+  advertise: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("host that other members dial, where this one listens on all addresses"),
   zone: z.string().max(64).default("").describe("where this member stands"),
   memory: bytes
     .default(Math.floor(totalmem() / 4))
@@ -169,7 +191,7 @@ export const configSchema = z.strictObject({
     .refine((text) => text === "any" || /^\d+(,\d+)*$/.test(text), "ports with commas, or any")
     .describe("ports that CONNECT may reach"),
   "tunnel-idle": duration.default(600_000).describe("a tunnel where nothing moves for so long is closed"),
-  resolver: z.string().optional().describe("DNS server, address:port, instead of the system's"),
+  resolver: address.optional().describe("DNS server, address:port, instead of the system's"),
   "trust-forwarded": z.array(network).default([]).describe("clients whose X-Forwarded-For is believed"),
   "proxy-protocol": flag.default(false).describe("expect a PROXY header (v1 or v2) on client connections"),
   "tls-cert": z.string().optional().describe("certificate file: clients speak TLS"),
@@ -217,6 +239,8 @@ export const restartKeys: readonly (keyof Config)[] = [
   "admin",
   "coordinator",
   "secret-file",
+  "advertise",
+  "log-format",
   "weight",
   "zone",
   "memory",

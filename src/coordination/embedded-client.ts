@@ -30,7 +30,8 @@ export interface EmbeddedClientOptions {
 }
 
 /** What will not be otherwise at the next try. */
-const hopeless = /does not know the secret|belongs to another cluster|protocol version/;
+const hopeless =
+  /does not know the secret|belongs to another cluster|protocol version|does not host the coordinator|a frame was too large/;
 
 /** A session with an embedded coordinator elsewhere. */
 export class EmbeddedClient implements Coordinator {
@@ -126,6 +127,10 @@ export class EmbeddedClient implements Coordinator {
     if (this.#joined !== null && error.message.startsWith("the name ")) {
       this.#joined.reject(error);
       this.#joined = null;
+      return;
+    }
+    if (error.message.startsWith("the name ")) {
+      this.#events?.ousted(error.message);
       return;
     }
     this.#options.failed?.(error);

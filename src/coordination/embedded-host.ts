@@ -30,6 +30,8 @@ export const methods = {
 } as const;
 
 const ownSession = "host";
+/** A longer pause between two ticks means that this process itself stood still. */
+const stallMs = 1000;
 
 /** The embedded coordinator, and the session of the member that hosts it. */
 export class EmbeddedHost implements Coordinator {
@@ -40,6 +42,7 @@ export class EmbeddedHost implements Coordinator {
   readonly #ticker: NodeJS.Timeout;
   #events: CoordinatorEvents | null = null;
   #state: SessionState = "connecting";
+  #tickedAt: number = performance.now();
 
   constructor(
     address: string,
@@ -158,6 +161,9 @@ export class EmbeddedHost implements Coordinator {
 
   #tick(): void {
     const now = performance.now();
+    const gap = now - this.#tickedAt;
+    this.#tickedAt = now;
+    if (gap > stallMs) this.#registry.excuse(gap);
     this.#registry.heartbeat(ownSession, now);
     const { expired, changes } = this.#registry.expire(now);
     for (const { id, name } of expired) {

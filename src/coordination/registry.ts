@@ -132,6 +132,11 @@ export class Registry {
     return merge(changes, this.#elect());
   }
 
+  /** Time passed in which nobody could be heard, this process having stood still: it counts against no session. */
+  excuse(ms: number): void {
+    for (const session of this.#sessions.values()) session.deadlineMs += ms;
+  }
+
   /** Ends the sessions whose time is up. */
   expire(nowMs: number): { readonly expired: readonly RegistrySession[]; readonly changes: Changes } {
     const expired = [...this.#sessions.values()].filter(({ deadlineMs }) => deadlineMs <= nowMs);

@@ -31,7 +31,10 @@ import { accessLine } from "./access-line.ts";
 import { buildRouting, identitiesOf, tlsOf, type BuiltRouting } from "./routing.ts";
 import { wireLimitsOf } from "./wire-limits.ts";
 
+/** What a member tells whoever runs it. */
 export interface MemberOptions {
+  /** Its name has been taken by another process: it cannot go on. */
+  readonly ousted: (reason: string) => void;
   readonly config: Config;
   readonly name: string;
   readonly secret: string;
@@ -59,6 +62,7 @@ export class RunningMember {
   readonly #plane: Plane;
   #built: BuiltRouting;
   readonly #tls: ReturnType<typeof tlsOf>;
+  #allowed: Networks;
   readonly #wire: WireServer;
   readonly #acceptor: PeerAcceptor;
   readonly #admin: AdminServer;
@@ -76,6 +80,7 @@ export class RunningMember {
     this.#log = log;
     this.name = name;
     refuseOpenProxy(config);
+    refuseWildcardPeer(config);
     try {
       this.#built = buildRouting(config);
       this.#tls = tlsOf(config);
@@ -110,13 +115,13 @@ export class RunningMember {
       nowSeconds: () => Date.now() / 1000,
       failed,
     };
-    const allowed = new Networks(config.allow);
+    this.#allowed = new Networks(config.allow);
     this.#wire = new WireServer({
       listen: hostPortOf(config.listen)!,
       limits: wireLimitsOf(config),
       tls: this.#tls,
       proxyProtocol: config["proxy-protocol"],
-      admits: (address) => isThisMachine(address) || allowed.has(address),
+      admits: (address) => isThisMachine(address) || this.#allowed.has(address),
       isLocal: isThisMachine,
       handle: (exchange) => serve(this.#plane, exchange),
       refused: ({ status, reason }, client) => {
@@ -132,6 +137,10 @@ export class RunningMember {
       self: name,
       handle: (exchange) => serve(this.#plane, exchange, exchange instanceof PeerExchange && exchange.forward),
       answer: (link, method, value) => this.#answer(link, method, value),
+      serves: (purpose) =>
+        purpose === "member" ||
+        purpose === "tool" ||
+        (purpose === "coordinator" && this.#config.coordinator === "embedded"),
       refused: (address, reason) =>
         log.warn({ kind: "peer", address, reason }, `a link from ${address} was refused: ${reason}`),
     });
@@ -181,6 +190,7 @@ export class RunningMember {
       leading: (term) =>
         this.#log.info({ kind: "leader", term }, term === null ? "leads no longer" : `leads (term ${term})`),
       failed: (error) => this.#log.warn({ kind: "coordination", err: error }, error.message),
+      ousted: (reason) => this.#options.ousted(reason),
     });
     await this.#control.join();
     this.state = "ready";
@@ -203,13 +213,22 @@ export class RunningMember {
     const old = this.#built;
     this.#built = built;
     this.#plane.routing = built.routing;
+    this.#allowed = new Networks(config.allow);
     setAccessLog(this.#plane.recorder, config, this.#log);
     this.#log.level = config["log-level"];
     // Fetches under way end on the old clients; nobody begins another there.
     setTimeout(() => background(old.close(), this.#plane.failed), 60_000).unref();
-    const kept = restartKeys.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(this.#config[key]));
+    const kept: (keyof Config)[] = restartKeys.filter(
+      (key) => JSON.stringify(config[key]) !== JSON.stringify(this.#config[key]),
+    );
+    if ((this.#tls === null) !== (identities === null)) kept.push("tls");
     this.#config = { ...config, ...Object.fromEntries(kept.map((key) => [key, this.#config[key]])) } as Config;
     return kept;
+  }
+
+  /** How long a stop waits for answers in progress, as configured now. */
+  get drainLimitMs(): number {
+    return this.#config["drain-limit"];
   }
 
   /** Leaves in order: no longer ready, no longer an owner, answers in progress ended, session closed. */
@@ -244,10 +263,16 @@ export class RunningMember {
   }
 
   #announcement(addresses: Addresses, state: Member["state"]): Member {
-    const { weight, zone } = this.#config;
+    const { weight, zone, advertise } = this.#config;
+    const announced = Object.fromEntries(
+      Object.entries(addresses).map(([what, address]) => [
+        what,
+        isWildcard(address) ? address.replace(/^.*:/, `${advertise ?? "127.0.0.1"}:`) : address,
+      ]),
+    ) as unknown as Addresses;
     return {
       name: this.name,
-      ...addresses,
+      ...announced,
       pid: process.pid,
       weight,
       zone,
@@ -273,7 +298,8 @@ export class RunningMember {
       );
     return new EmbeddedClient({
       address: coordinator,
-      dial: (listener) => new Link({ cluster, secret, self: this.name, expected: null, address }, listener),
+      dial: (listener) =>
+        new Link({ cluster, secret, self: this.name, purpose: "coordinator", expected: null, address }, listener),
       failed: (error) => this.#log.warn({ kind: "coordination", err: error }, error.message),
     });
   }
@@ -297,7 +323,7 @@ export class RunningMember {
 }
 
 /** Listening beyond loopback without saying for whom makes an open proxy, which strangers find within hours. */
-function refuseOpenProxy(config: Config): void {
+export function refuseOpenProxy(config: Config): void {
   const { host } = hostPortOf(config.listen)!;
   const reverseOnly = !(config.forward ?? (config.origin === undefined && (config.routes ?? []).length === 0));
   if (isLoopbackHost(host) || config.allow.length > 0) return;
@@ -307,6 +333,18 @@ function refuseOpenProxy(config: Config): void {
         ? "Name the clients with --allow, for instance --allow 0.0.0.0/0 for a public reverse proxy."
         : "An open forward proxy is found and misused within hours. Name its clients with --allow CIDR, for instance --allow 10.0.0.0/8."),
   );
+}
+
+/** Other machines cannot dial 0.0.0.0: who listens on all addresses must say by which one it is reached. */
+export function refuseWildcardPeer({ peer, advertise }: Config): void {
+  if (!isWildcard(peer) || advertise !== undefined) return;
+  throw new StartError(
+    `--peer ${peer} listens on every address, but others need one to dial: name it with --advertise HOST, or listen on it alone`,
+  );
+}
+
+function isWildcard(address: string): boolean {
+  return address.startsWith("0.0.0.0:") || address.startsWith("[::]:");
 }
 
 function isThisMachine(address: string): boolean {

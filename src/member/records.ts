@@ -17,6 +17,7 @@ export interface MemberRecord {
   readonly admin: string;
   readonly coordinator: string;
   readonly hostsCoordinator: boolean;
+  readonly drainLimitMs: number;
   readonly secret: string;
   readonly startedMs: number;
 }
@@ -59,6 +60,20 @@ export function takeFarewell(folder: string, pid: number): Farewell | null {
   const farewell = readJson(file) as Farewell | null;
   rmSync(file, { force: true });
   return farewell;
+}
+
+/** Marks a member as being stopped. @returns whether somebody else has marked it already. */
+export function markStopping(folder: string, pid: number): boolean {
+  try {
+    writeFileSync(join(folder, `stopping-${pid}`), "", { flag: "wx", mode: 0o600 });
+    return false;
+  } catch {
+    return true; // The mark exists: another `gyre stop` is at work.
+  }
+}
+
+export function unmarkStopping(folder: string, pid: number): void {
+  rmSync(join(folder, `stopping-${pid}`), { force: true });
 }
 
 /** Records of members that live; those of processes that died without a word are cleared away. */

@@ -82,7 +82,17 @@ export function identitiesOf(config: Config): readonly Identity[] | null {
 /** Certificates ready for use, or null. */
 export function tlsOf(config: Config): TlsIdentities | null {
   const identities = identitiesOf(config);
-  return identities === null ? null : new TlsIdentities(identities);
+  if (identities === null) return null;
+  try {
+    return new TlsIdentities(identities);
+  } catch (error) {
+    const files = [config["tls-cert"], ...(config.tls ?? []).map(({ cert }) => cert)].filter(
+      (file) => file !== undefined,
+    );
+    throw new Error(`the certificate or key cannot be used (${files.join(", ")}): ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
 }
 
 function settingsOf(config: Config, route: Partial<RouteConfig>): OriginSettings {
@@ -94,7 +104,7 @@ function settingsOf(config: Config, route: Partial<RouteConfig>): OriginSettings
     retries: route.retries ?? originSettings.retries,
     connectionsMax: route.connections ?? originSettings.connectionsMax,
     verifyTls: route["verify-tls"] ?? config["verify-tls"],
-    ca: ca === undefined ? undefined : readText(ca),
+    ca: ca === undefined ? undefined : certificatesIn(ca),
     resolver: config.resolver,
   };
 }
@@ -126,6 +136,12 @@ function cachingOf(config: CachingConfig | undefined, base: CachingRules): Cachi
 function hostFieldOf(given: string | undefined, origin: string): Route["hostField"] {
   if (given === undefined) return origin.startsWith("https:") ? "origin" : "preserve";
   return given === "preserve" || given === "origin" ? given : { name: given };
+}
+
+function certificatesIn(file: string): string {
+  const text = readText(file);
+  if (!text.includes("-----BEGIN CERTIFICATE-----")) throw new Error(`${file} holds no PEM certificate`);
+  return text;
 }
 
 function readText(file: string): string {

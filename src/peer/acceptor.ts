@@ -8,6 +8,8 @@ import type { HostPort } from "../base/host-port.ts";
 import type { Exchange } from "../wire/exchange.ts";
 import {
   flagFailed,
+  handshakeBytesMax,
+  payloadBytesMax,
   FrameReader,
   FrameType,
   FrameWriter,
@@ -15,7 +17,7 @@ import {
   protocolVersion,
   type Frame,
 } from "./frames.ts";
-import { nonceBytes, proof, sameProof, type Handshake } from "./handshake.ts";
+import { nonceBytes, proof, sameProof, type Handshake, type Purpose } from "./handshake.ts";
 import { jsonOf, writeAll } from "./link.ts";
 import { PeerExchange } from "./peer-exchange.ts";
 
@@ -28,11 +30,15 @@ export interface AcceptorOptions {
   /** Answers a call, or rejects with a message for the caller. */
   readonly answer: (link: AcceptedLink, method: string, value: unknown) => Promise<unknown>;
   readonly refused?: (address: string, reason: string) => void;
+  /** Whether links for this purpose are taken. */
+  readonly serves: (purpose: Purpose) => boolean;
 }
 
-/** Links waiting for their proof: a stranger cannot hold more than this. */
+/** Links waiting for their proof. Beyond it the oldest goes: strangers who only wait must not keep a member out. */
 const unprovenMax = 256;
 const proofMs = 3000;
+/** How long a refused link may take to close. */
+const farewellMs = 1000;
 /** Requests of one link under way at once. */
 const streamsMax = 20_000;
 
@@ -41,7 +47,8 @@ export class PeerAcceptor {
   readonly #options: AcceptorOptions;
   readonly #server: Server;
   readonly #links = new Set<AcceptedLink>();
-  #unproven = 0;
+  readonly #unproven = new Set<AcceptedLink>();
+  readonly #sockets = new Set<Socket>();
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
@@ -69,19 +76,24 @@ export class PeerAcceptor {
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const link of this.#links) link.goodbye("the member is leaving");
+    for (const link of this.#unproven) link.goodbye("the member is leaving");
+    const timer = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, farewellMs);
     await closed;
+    clearTimeout(timer);
   }
 
   #accepted(socket: Socket): void {
-    if (this.#unproven >= unprovenMax) {
-      socket.destroy();
-      return;
-    }
-    this.#unproven++;
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
     const link = new AcceptedLink(socket, this.#options, (proven) => {
-      this.#unproven--;
+      this.#unproven.delete(link);
       if (proven) this.#links.add(link);
     });
+    this.#unproven.add(link);
+    if (this.#unproven.size > unprovenMax)
+      this.#unproven.values().next().value!.goodbye("too many links wait for their proof");
     link.whenGone(() => this.#links.delete(link));
   }
 }
@@ -93,7 +105,7 @@ export class AcceptedLink {
   readonly #socket: Socket;
   readonly #options: AcceptorOptions;
   readonly #out = new FrameWriter();
-  readonly #in = new FrameReader();
+  readonly #in = new FrameReader(handshakeBytesMax);
   readonly #exchanges = new Map<number, PeerExchange>();
   readonly #nonce = randomBytes(nonceBytes);
   readonly #gone: (() => void)[] = [];
@@ -181,13 +193,18 @@ export class AcceptedLink {
     const version = reader.u8();
     const cluster = reader.text();
     const dialer = reader.text();
+    const purpose = reader.text() as Purpose;
     const dialerNonce = Buffer.from(reader.bytes(nonceBytes));
     if (frame.type !== FrameType.hello || reader.broken || dialer.length > 64) return this.#refuse("not a hello");
     if (version !== protocolVersion)
       return this.#refuse(`protocol version ${version}; this member speaks ${protocolVersion}`);
     if (cluster !== this.#options.cluster) return this.#refuse("it belongs to another cluster");
-    const { self } = this.#options;
-    this.#handshake = { cluster, dialer, acceptor: self, dialerNonce, acceptorNonce: this.#nonce };
+    const { self, serves } = this.#options;
+    if (!serves(purpose))
+      return this.#refuse(
+        purpose === "coordinator" ? `${self} does not host the coordinator` : "a link for an unknown purpose",
+      );
+    this.#handshake = { purpose, cluster, dialer, acceptor: self, dialerNonce, acceptorNonce: this.#nonce };
     this.#state = "proof";
     this.#out.begin(FrameType.challenge, 0, 0);
     this.#out.text(self);
@@ -204,6 +221,7 @@ export class AcceptedLink {
     clearTimeout(this.#timer);
     this.name = this.#handshake!.dialer;
     this.#state = "up";
+    this.#in.payloadBytesMax = payloadBytesMax;
     this.#settled?.(true);
     this.#settled = null;
     this.#out.begin(FrameType.welcome, 0, 0);
@@ -270,7 +288,7 @@ export class AcceptedLink {
     this.#settled?.(false);
     this.#settled = null;
     if (!this.#socket.writableEnded) this.#socket.destroy();
-    else this.#socket.setTimeout(1000, () => this.#socket.destroy());
+    else setTimeout(() => this.#socket.destroy(), farewellMs).unref();
     for (const exchange of this.#exchanges.values()) exchange.askerLeft();
     this.#exchanges.clear();
     for (const listener of this.#gone) listener();

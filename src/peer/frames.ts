@@ -31,6 +31,9 @@ export const FrameType = {
   goodbye: 25,
 } as const;
 
+/** The largest frame of the handshake. */
+export const handshakeBytesMax = 1024;
+
 /** The stream ends with this frame: nothing follows. */
 export const flagEnd = 1;
 /** REQUEST: the client is on the entry member's machine. REPLY: the call failed. */
@@ -221,9 +224,15 @@ export interface Frame {
 
 /** Cuts a stream of bytes into frames. */
 export class FrameReader {
+  /** Largest payload accepted; a link that has not proved itself gets a small one. */
+  payloadBytesMax: number;
   #parts: Buffer[] = [];
   #bytes = 0;
   #needed = frameHeadBytes;
+
+  constructor(largest: number = payloadBytesMax) {
+    this.payloadBytesMax = largest;
+  }
 
   /** Takes bytes and gives every frame that is complete. @returns false where a frame is too large: the link is to be cut. */
   feed(chunk: Buffer, take: (frame: Frame) => void): boolean {
@@ -241,7 +250,7 @@ export class FrameReader {
       this.#needed = frameHeadBytes;
       if (bytes.length - at < frameHeadBytes) break;
       const length = bytes.readUInt32BE(at);
-      if (length > payloadBytesMax) return false;
+      if (length > this.payloadBytesMax) return false;
       this.#needed = frameHeadBytes + length;
       if (bytes.length - at < this.#needed) break;
       const start = at + frameHeadBytes;

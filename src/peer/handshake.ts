@@ -6,7 +6,11 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 
 export const nonceBytes = 24;
 
+/** What a link is for: a proof made for one purpose is no good for another, so that it cannot be relayed elsewhere. */
+export type Purpose = "member" | "coordinator" | "tool";
+
 export interface Handshake {
+  readonly purpose: Purpose;
   readonly cluster: string;
   readonly dialer: string;
   readonly acceptor: string;
@@ -17,7 +21,14 @@ export interface Handshake {
 /** HMAC-SHA-256 by one side over everything that both have said. */
 export function proof(secret: string, side: "dialer" | "acceptor", handshake: Handshake): Buffer {
   const hmac = createHmac("sha256", secret);
-  for (const part of ["gyre peer link 1", side, handshake.cluster, handshake.dialer, handshake.acceptor]) {
+  for (const part of [
+    "gyre peer link 1",
+    side,
+    handshake.purpose,
+    handshake.cluster,
+    handshake.dialer,
+    handshake.acceptor,
+  ]) {
     hmac.update(`${part.length}:${part}`);
   }
   return hmac.update(handshake.dialerNonce).update(handshake.acceptorNonce).digest();

@@ -23,13 +23,14 @@ import {
   protocolVersion,
   type Frame,
 } from "./frames.ts";
-import { nonceBytes, proof, sameProof, type Handshake } from "./handshake.ts";
+import { nonceBytes, proof, sameProof, type Handshake, type Purpose } from "./handshake.ts";
 
 export interface LinkOptions {
   readonly cluster: string;
   readonly secret: string;
   /** This side's name; a client that is no member calls itself `?`. */
   readonly self: string;
+  readonly purpose: Purpose;
   /** The member expected at the address, or null where any of the cluster will do. */
   readonly expected: string | null;
   readonly address: HostPort;
@@ -163,6 +164,7 @@ export class Link {
     out.u8(protocolVersion);
     out.text(this.#options.cluster);
     out.text(this.#options.self);
+    out.text(this.#options.purpose);
     out.bytes(this.#nonce);
     out.end();
     this.state = "proving";
@@ -190,10 +192,10 @@ export class Link {
     if (frame.type === FrameType.challenge) {
       const acceptor = reader.text();
       const acceptorNonce = Buffer.from(reader.bytes(nonceBytes));
-      const { cluster, self, secret, expected } = this.#options;
+      const { cluster, self, secret, expected, purpose } = this.#options;
       if (reader.broken) return this.#go("a broken challenge");
       if (expected !== null && acceptor !== expected) return this.#go(`expected member ${expected}, found ${acceptor}`);
-      this.#handshake = { cluster, dialer: self, acceptor, dialerNonce: this.#nonce, acceptorNonce };
+      this.#handshake = { purpose, cluster, dialer: self, acceptor, dialerNonce: this.#nonce, acceptorNonce };
       const out = this.#out;
       out.begin(FrameType.proof, 0, 0);
       out.bytes(proof(secret, "dialer", this.#handshake));

@@ -104,7 +104,7 @@ class Peer {
     if (this.#closed || address === null) return;
     const { cluster, secret, self } = this.#options;
     this.#links[slot] = new Link(
-      { cluster, secret, self, expected: this.#name, address },
+      { cluster, secret, self, purpose: "member", expected: this.#name, address },
       {
         up: () => {
           this.#failures = 0;

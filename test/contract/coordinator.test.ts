@@ -56,6 +56,7 @@ async function join(service: Service, name: string): Promise<Seen> {
     },
     leading: (term) => (seen.term = term),
     view: (view) => seen.views.push(view),
+    ousted: (reason) => seen.states.push(reason as SessionState),
   });
   closing.push(() => coordinator.leave());
   return seen;
@@ -174,7 +175,7 @@ function contract(name: string, start: () => Service): void {
       const other = under.session();
       const refused = other.join(
         { ...member("m2"), pid: 99, startedMs: 99 },
-        { session() {}, members() {}, leading() {}, view() {} },
+        { session() {}, members() {}, leading() {}, view() {}, ousted() {} },
       );
       await expect(refused).rejects.toThrow("belongs to another member");
       await other.leave();

@@ -50,7 +50,11 @@ describe("limits", () => {
     [414, "a URI that is too long", get(`/${"a".repeat(1100)}`)],
     [414, "a request line that never ends", `GET /${"a".repeat(5000)}`],
     [413, "declared content that is too large", `POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 20000\r\n\r\n`],
-    [413, "chunked content that grows too large", `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${"1000\r\n".concat("x".repeat(4096), "\r\n").repeat(4)}`],
+    [
+      413,
+      "chunked content that grows too large",
+      `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${"1000\r\n".concat("x".repeat(4096), "\r\n").repeat(4)}`,
+    ],
   ])("%d for %s", async (status, _, bytes) => {
     const answer = await rawExchange(member.port, bytes);
     expect(statuses(answer)).toEqual([status]);
@@ -59,7 +63,9 @@ describe("limits", () => {
 
   it("408 for a head, and for content, that does not come", async () => {
     expect(statuses(await rawExchange(member.port, "GET / HTTP/1.1\r\nHo"))).toEqual([408]);
-    expect(statuses(await rawExchange(member.port, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab"))).toEqual([408]);
+    expect(
+      statuses(await rawExchange(member.port, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab")),
+    ).toEqual([408]);
   });
 
   it("closes a connection that stays idle, and one that has had its requests", async () => {
@@ -75,7 +81,10 @@ describe("limits", () => {
     const ninth = await RawClient.open(member.port);
     expect(await ninth.send(get("/")).end()).toBe("");
     for (const client of clients) client.close();
-    await until(async () => statuses(await rawExchange(member.port, get("/", "Connection: close\r\n")))[0] === 200, "it is admitted again");
+    await until(
+      async () => statuses(await rawExchange(member.port, get("/", "Connection: close\r\n")))[0] === 200,
+      "it is admitted again",
+    );
   });
 
   it("cuts a reader that takes too little, and holds no more than its due meanwhile", async () => {
@@ -92,7 +101,9 @@ describe("limits", () => {
   });
 
   it("answers 417 to expectations it does not know, and 100 only when the content is wanted", async () => {
-    expect(statuses(await rawExchange(member.port, "POST / HTTP/1.1\r\nHost: h\r\nExpect: x\r\nContent-Length: 1\r\n\r\n"))).toEqual([417]);
+    expect(
+      statuses(await rawExchange(member.port, "POST / HTTP/1.1\r\nHost: h\r\nExpect: x\r\nContent-Length: 1\r\n\r\n")),
+    ).toEqual([417]);
     const client = await RawClient.open(member.port);
     client.send("POST /expect HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     await client.until((text) => text.includes("100 Continue"), "the member asks for the content");
@@ -105,5 +116,7 @@ describe("limits", () => {
 /** Connections of clients that the kernel knows of at the member's port, from its own table. */
 function connectionsOf({ port }: TestMember): number {
   const hex = port.toString(16).toUpperCase().padStart(4, "0");
-  return readFileSync("/proc/net/tcp", "utf8").split("\n").filter((line) => new RegExp(`^ *\\d+: 0100007F:${hex} [0-9A-F]{8}:[0-9A-F]{4} 01 `).test(line)).length;
+  return readFileSync("/proc/net/tcp", "utf8")
+    .split("\n")
+    .filter((line) => new RegExp(`^ *\\d+: 0100007F:${hex} [0-9A-F]{8}:[0-9A-F]{4} 01 `).test(line)).length;
 }

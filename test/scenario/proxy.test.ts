@@ -19,8 +19,23 @@ let origin: TestOrigin;
 function certificate(name: string): { cert: string; key: string } {
   const [cert, key] = [join(folder, `${name}.pem`), join(folder, `${name}.key`)];
   const made = spawnSync("openssl", [
-    "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", `/CN=${name}`,
-    "-addext", `subjectAltName=DNS:${name},IP:127.0.0.1`, "-keyout", key, "-out", cert,
+    "req",
+    "-x509",
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:prime256v1",
+    "-nodes",
+    "-days",
+    "2",
+    "-subj",
+    `/CN=${name}`,
+    "-addext",
+    `subjectAltName=DNS:${name},IP:127.0.0.1`,
+    "-keyout",
+    key,
+    "-out",
+    cert,
   ]);
   if (made.status !== 0) throw new Error(made.stderr.toString());
   return { cert, key };
@@ -28,9 +43,12 @@ function certificate(name: string): { cert: string; key: string } {
 
 beforeAll(async () => {
   origin = await startOrigin((request, response, asked) => {
-    if (request.url!.startsWith("/fields")) return response.setHeader("cache-control", "no-store").end(JSON.stringify(request.headers));
+    if (request.url!.startsWith("/fields"))
+      return response.setHeader("cache-control", "no-store").end(JSON.stringify(request.headers));
     response.setHeader("cache-control", "max-age=60");
-    return response.end(asked.body.length > 0 ? createHash("sha256").update(asked.body).digest("hex") : `origin ${request.url}`);
+    return response.end(
+      asked.body.length > 0 ? createHash("sha256").update(asked.body).digest("hex") : `origin ${request.url}`,
+    );
   });
 });
 afterEach(async () => {
@@ -100,15 +118,19 @@ describe("the forward proxy", () => {
     const server = createServer((socket) => {
       socket.on("error", () => socket.destroy());
       socket.once("data", (bytes: Buffer) => {
-        if (!bytes.includes("GET /ws")) return void socket.end("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 4\r\n\r\nnope");
-        socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\nhello");
+        if (!bytes.includes("GET /ws"))
+          return void socket.end("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 4\r\n\r\nnope");
+        socket.write(
+          "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\nhello",
+        );
         return void socket.on("data", (more: Buffer) => socket.write(more));
       });
     });
     const port = await listening(server);
     const member = await startMember();
     const client = await RawClient.open(member.port);
-    const request = (path: string): string => `GET http://127.0.0.1:${port}${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n`;
+    const request = (path: string): string =>
+      `GET http://127.0.0.1:${port}${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n`;
     client.send(request("/ws"));
     await client.until((text) => text.includes("hello"), "the switch, and the first bytes");
     expect(client.received).toMatch(/^HTTP\/1\.1 101 /);
@@ -117,7 +139,10 @@ describe("the forward proxy", () => {
     client.close();
     const declined = await RawClient.open(member.port);
     declined.send(request("/other"));
-    await declined.until((text) => text.includes("426 Upgrade Required") && text.endsWith("nope"), "the declining answer");
+    await declined.until(
+      (text) => text.includes("426 Upgrade Required") && text.endsWith("nope"),
+      "the declining answer",
+    );
     declined.close();
   });
 
@@ -149,7 +174,13 @@ describe("the forward proxy", () => {
 describe("the reverse proxy", () => {
   it("gives the origin the Host and the Forwarded fields that it expects, and believes no client's", async () => {
     const member = await startMember(["--origin", origin.url]);
-    const seen = JSON.parse((await ask(member.port, "/fields", { headers: { host: "shop.example", "x-forwarded-for": "6.6.6.6", forwarded: "for=6.6.6.6" } })).text) as Record<string, string>;
+    const seen = JSON.parse(
+      (
+        await ask(member.port, "/fields", {
+          headers: { host: "shop.example", "x-forwarded-for": "6.6.6.6", forwarded: "for=6.6.6.6" },
+        })
+      ).text,
+    ) as Record<string, string>;
     expect(seen["host"]).toBe("shop.example");
     expect(seen["x-forwarded-for"]).toBe("127.0.0.1");
     expect(seen["x-forwarded-host"]).toBe("shop.example");
@@ -157,8 +188,17 @@ describe("the reverse proxy", () => {
     expect(seen["forwarded"]).toBe("for=127.0.0.1;host=shop.example;proto=http");
     expect(seen["via"]).toMatch(/^1\.1 m1/);
     expect(seen["cdn-loop"]).toMatch(/^gyre-/);
-    const trusting = await startMember(["--origin", origin.url, "--trust-forwarded", "127.0.0.1", "--host-field", "origin"]);
-    const trusted = JSON.parse((await ask(trusting.port, "/fields", { headers: { host: "shop.example", "x-forwarded-for": "6.6.6.6" } })).text) as Record<string, string>;
+    const trusting = await startMember([
+      "--origin",
+      origin.url,
+      "--trust-forwarded",
+      "127.0.0.1",
+      "--host-field",
+      "origin",
+    ]);
+    const trusted = JSON.parse(
+      (await ask(trusting.port, "/fields", { headers: { host: "shop.example", "x-forwarded-for": "6.6.6.6" } })).text,
+    ) as Record<string, string>;
     expect(trusted["x-forwarded-for"]).toBe("6.6.6.6, 127.0.0.1");
     expect(trusted["host"]).toBe(new URL(origin.url).host);
   });
@@ -185,7 +225,10 @@ describe("the reverse proxy", () => {
     expect((await get("a.example", "/other")).status).toBe(404);
     expect((await get("unknown.example", "/")).status).toBe(404);
     expect((await get("a.example", "/apis")).status).toBe(404);
-    await until(async () => (await get("a.example", `/api/${Math.floor(performance.now())}`)).status === 200, "the living origin answers");
+    await until(
+      async () => (await get("a.example", `/api/${Math.floor(performance.now())}`)).status === 200,
+      "the living origin answers",
+    );
     expect((await get("a.example", "/api/after")).status).toBe(200);
     await get("x.b.example", "/page?utm=1");
     const ignored = await get("x.b.example", "/page?utm=2");
@@ -197,11 +240,19 @@ describe("the reverse proxy", () => {
   it("terminates TLS, chooses the certificate by name, and takes up new ones on SIGHUP", async () => {
     const [one, two] = [certificate("one.example"), certificate("two.example")];
     const file = join(folder, "tls.yaml");
-    writeFileSync(file, `origin: ${origin.url}\ntls:\n  - { cert: ${one.cert}, key: ${one.key} }\n  - { names: [two.example], cert: ${two.cert}, key: ${two.key} }\n`);
+    writeFileSync(
+      file,
+      `origin: ${origin.url}\ntls:\n  - { cert: ${one.cert}, key: ${one.key} }\n  - { names: [two.example], cert: ${two.cert}, key: ${two.key} }\n`,
+    );
     const member = await startMember(["--config", file]);
     expect(await subjectFor(member, "one.example")).toBe("one.example");
     expect(await subjectFor(member, "two.example")).toBe("two.example");
-    const socket = tlsConnect({ host: "127.0.0.1", port: member.port, rejectUnauthorized: false, ALPNProtocols: ["h2", "http/1.1"] });
+    const socket = tlsConnect({
+      host: "127.0.0.1",
+      port: member.port,
+      rejectUnauthorized: false,
+      ALPNProtocols: ["h2", "http/1.1"],
+    });
     let received = "";
     socket.on("data", (bytes: Buffer) => (received += bytes.toString()));
     socket.write("GET /tls HTTP/1.1\r\nHost: one.example\r\nConnection: close\r\n\r\n");
@@ -211,7 +262,10 @@ describe("the reverse proxy", () => {
     const three = certificate("three.example");
     writeFileSync(file, `origin: ${origin.url}\ntls:\n  - { cert: ${three.cert}, key: ${three.key} }\n`);
     member.child.kill("SIGHUP");
-    await until(async () => (await subjectFor(member, "one.example")) === "three.example", "the new certificate is used");
+    await until(
+      async () => (await subjectFor(member, "one.example")) === "three.example",
+      "the new certificate is used",
+    );
     writeFileSync(file, "origin: not a URL\nnonsense: 1\n");
     member.child.kill("SIGHUP");
     await until(() => member.output().includes("was not reloaded"), "the refusal is logged");
@@ -221,21 +275,28 @@ describe("the reverse proxy", () => {
   it("takes the client's address from a PROXY header, and nobody without one", async () => {
     const member = await startMember(["--origin", origin.url, "--proxy-protocol", "true", "--allow", "192.0.2.0/24"]);
     const client = await RawClient.open(member.port);
-    client.send("PROXY TCP4 192.0.2.7 192.0.2.1 5000 80\r\nGET /fields HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    client.send(
+      "PROXY TCP4 192.0.2.7 192.0.2.1 5000 80\r\nGET /fields HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    );
     expect(await client.end()).toContain('"x-forwarded-for":"192.0.2.7"');
     const bare = await RawClient.open(member.port);
     expect(await bare.send("GET /fields HTTP/1.1\r\nHost: h\r\n\r\n").end()).toBe("");
     const stranger = await RawClient.open(member.port);
-    expect(await stranger.send("PROXY TCP4 198.51.100.7 192.0.2.1 5000 80\r\nGET /fields HTTP/1.1\r\nHost: h\r\n\r\n").end()).toBe("");
+    expect(
+      await stranger.send("PROXY TCP4 198.51.100.7 192.0.2.1 5000 80\r\nGET /fields HTTP/1.1\r\nHost: h\r\n\r\n").end(),
+    ).toBe("");
   });
 });
 
 function subjectFor(member: TestMember, name: string): Promise<string> {
   return new Promise((done, fail) => {
-    const socket = tlsConnect({ host: "127.0.0.1", port: member.port, servername: name, rejectUnauthorized: false }, () => {
-      done(socket.getPeerCertificate().subject.CN as string);
-      socket.destroy();
-    });
+    const socket = tlsConnect(
+      { host: "127.0.0.1", port: member.port, servername: name, rejectUnauthorized: false },
+      () => {
+        done(socket.getPeerCertificate().subject.CN as string);
+        socket.destroy();
+      },
+    );
     socket.on("error", fail);
   });
 }

@@ -23,7 +23,9 @@ beforeAll(async () => {
       for (let end = seen.indexOf("\r\n\r\n"); end !== -1; end = seen.indexOf("\r\n\r\n")) {
         const head = seen.slice(0, end);
         const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
-        const chunkedEnd = /^transfer-encoding: chunked$/im.test(head) ? seen.indexOf("0\r\n\r\n", end + 4) + 5 : end + 4 + length;
+        const chunkedEnd = /^transfer-encoding: chunked$/im.test(head)
+          ? seen.indexOf("0\r\n\r\n", end + 4) + 5
+          : end + 4 + length;
         if (chunkedEnd < end + 4 || seen.length < chunkedEnd) return;
         received.push(seen.slice(0, chunkedEnd));
         seen = seen.slice(chunkedEnd);
@@ -47,19 +49,49 @@ const smuggled = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n";
 
 describe("what is ambiguous reaches no origin, and closes the connection", () => {
   it.each([
-    ["CL.TE", `POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${5 + smuggled.length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`],
-    ["TE.CL", `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`],
-    ["TE.TE with a second coding", `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n${smuggled}`],
-    ["TE.TE with an unknown coding", `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n${smuggled}`],
-    ["TE with a blank before the colon", `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n${smuggled}`],
+    [
+      "CL.TE",
+      `POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${5 + smuggled.length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
+    ],
+    [
+      "TE.CL",
+      `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`,
+    ],
+    [
+      "TE.TE with a second coding",
+      `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n${smuggled}`,
+    ],
+    [
+      "TE.TE with an unknown coding",
+      `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n${smuggled}`,
+    ],
+    [
+      "TE with a blank before the colon",
+      `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n${smuggled}`,
+    ],
     ["TE behind a tab", `POST / HTTP/1.1\r\nHost: h\r\n\tTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`],
-    ["TE with a vertical tab", `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n${smuggled}`],
+    [
+      "TE with a vertical tab",
+      `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n${smuggled}`,
+    ],
     ["TE folded", `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n${smuggled}`],
-    ["TE hidden behind a bare LF", `POST / HTTP/1.1\r\nHost: h\r\nX: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`],
-    ["TE hidden behind a bare CR", `POST / HTTP/1.1\r\nHost: h\r\nX: y\rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`],
+    [
+      "TE hidden behind a bare LF",
+      `POST / HTTP/1.1\r\nHost: h\r\nX: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
+    ],
+    [
+      "TE hidden behind a bare CR",
+      `POST / HTTP/1.1\r\nHost: h\r\nX: y\rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
+    ],
     ["TE in HTTP/1.0", `POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`],
-    ["two Content-Lengths", `POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`],
-    ["a list of Content-Lengths", `POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0, ${smuggled.length}\r\n\r\n${smuggled}`],
+    [
+      "two Content-Lengths",
+      `POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`,
+    ],
+    [
+      "a list of Content-Lengths",
+      `POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0, ${smuggled.length}\r\n\r\n${smuggled}`,
+    ],
     ["a signed Content-Length", `POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +${smuggled.length}\r\n\r\n${smuggled}`],
     ["a head ended by bare LFs", `GET / HTTP/1.1\nHost: h\n\n${smuggled}`],
     ["a NUL in a field name", `POST / HTTP/1.1\r\nHost: h\r\nContent\0-Length: 5\r\n\r\n${smuggled}`],
@@ -85,12 +117,17 @@ describe("chunk tricks end the request and the connection; nothing behind them i
     ["a trailer ended by LF", `0\r\nX: y\n\r\n${smuggled}`],
     ["a trailer that is a request", `0\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n`],
   ])("%s", async (_, chunks) => {
-    await rawExchange(member.port, `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`).catch(() => "reset");
+    await rawExchange(member.port, `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`).catch(
+      () => "reset",
+    );
     expect(received.filter((request) => request.includes("/smuggled"))).toEqual([]);
   });
 
   it("trailers that frame or route do not become fields of the request", async () => {
-    const answer = await rawExchange(member.port, "POST /t HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nhi\r\n0\r\nContent-Length: 99\r\nHost: evil\r\n\r\n");
+    const answer = await rawExchange(
+      member.port,
+      "POST /t HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nhi\r\n0\r\nContent-Length: 99\r\nHost: evil\r\n\r\n",
+    );
     expect(statuses(answer)).toEqual([200]);
     expect(received).toHaveLength(1);
     expect(received[0]).not.toMatch(/evil|99/);
@@ -99,33 +136,46 @@ describe("chunk tricks end the request and the connection; nothing behind them i
 
 describe("what is not ambiguous is passed on in one meaning", () => {
   it("CL.0: content of a GET is content, not the next request", async () => {
-    const answer = await rawExchange(member.port, `GET /get HTTP/1.1\r\nHost: h\r\nContent-Length: ${smuggled.length}\r\nConnection: close\r\n\r\n${smuggled}`);
+    const answer = await rawExchange(
+      member.port,
+      `GET /get HTTP/1.1\r\nHost: h\r\nContent-Length: ${smuggled.length}\r\nConnection: close\r\n\r\n${smuggled}`,
+    );
     expect(statuses(answer)).toEqual([200]);
     expect(received.every((request) => !request.startsWith("GET /smuggled"))).toBe(true);
   });
 
   it("pipelined requests are answered in order, each by itself", async () => {
-    const requests = ["/1", "/2", "/3"].map((path, index) => `POST ${path} HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n${index === 2 ? "Connection: close\r\n" : ""}\r\n${index}`);
+    const requests = ["/1", "/2", "/3"].map(
+      (path, index) =>
+        `POST ${path} HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n${index === 2 ? "Connection: close\r\n" : ""}\r\n${index}`,
+    );
     const answer = await rawExchange(member.port, requests.join(""));
     expect(statuses(answer)).toEqual([200, 200, 200]);
     expect(received.map((request) => /^POST (\S+)/.exec(request)![1])).toEqual(["/1", "/2", "/3"]);
   });
 
   it("hop-by-hop fields and those that Connection names are taken out, and those it must not name are not", async () => {
-    await rawExchange(member.port, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close, X-Private, Cache-Control, Cookie\r\nX-Private: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: trailers\r\nProxy-Authorization: Basic x\r\nCookie: kept=1\r\nContent-Length: 0\r\n\r\n");
+    await rawExchange(
+      member.port,
+      "POST / HTTP/1.1\r\nHost: h\r\nConnection: close, X-Private, Cache-Control, Cookie\r\nX-Private: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: trailers\r\nProxy-Authorization: Basic x\r\nCookie: kept=1\r\nContent-Length: 0\r\n\r\n",
+    );
     expect(received[0]).not.toMatch(/x-private|keep-alive: 5|proxy-connection|^te:|proxy-authorization/im);
     expect(received[0]).toMatch(/^cookie: kept=1/im);
   });
 
   it("what reaches the origin is written anew: Host, framing, spelling", async () => {
-    await rawExchange(member.port, "PUT /a/../%7euser HTTP/1.1\r\nHOST:   h\r\nX-Odd:\t v \r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1;ext=1\r\nx\r\n0\r\n\r\n");
+    await rawExchange(
+      member.port,
+      "PUT /a/../%7euser HTTP/1.1\r\nHOST:   h\r\nX-Odd:\t v \r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1;ext=1\r\nx\r\n0\r\n\r\n",
+    );
     expect(received[0]).toMatch(/^PUT \/~user HTTP\/1\.1\r\nhost: h\r\n/i);
     expect(received[0]).toContain("x-odd: v\r\n");
     expect(received[0]).not.toContain("ext=1");
   });
 
   it("gives the same answer however a request is split into packets", async () => {
-    const bytes = "POST /split HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n";
+    const bytes =
+      "POST /split HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n";
     for (let cut = 1; cut < bytes.length; cut += 3) {
       const client = await RawClient.open(member.port);
       client.send(bytes.slice(0, cut));

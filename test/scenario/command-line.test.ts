@@ -1,0 +1,276 @@
+/** The program as users type it: what it prints, how it ends, what it says of mistakes. */
+import { spawn } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { RawClient } from "../support/client.ts";
+import { startOrigin } from "../support/origin.ts";
+import {
+  endAll,
+  program,
+  secret,
+  startMember,
+  statusOf,
+  temporaryFolder,
+  until,
+  type TestMember,
+} from "../support/member.ts";
+
+const folder = temporaryFolder();
+
+interface Run {
+  readonly code: number | null;
+  readonly output: string;
+  readonly errors: string;
+}
+
+function gyre(parameters: readonly string[], environment: Record<string, string> = {}): Promise<Run> {
+  const child = spawn(process.execPath, [program, ...parameters], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, GYRE_RUN_DIR: folder, GYRE_SECRET: secret, ...environment },
+  });
+  let output = "";
+  let errors = "";
+  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
+  return new Promise((done) => child.once("close", (code) => done({ code, output, errors })));
+}
+
+afterEach(endAll);
+afterAll(async () => {
+  await gyre(["stop"]);
+});
+
+const free = ["--listen", "127.0.0.1:0", "--peer", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+
+describe("mistakes", () => {
+  it.each([
+    [["start", "--lisen", "x"], 2, "Did you mean --listen?"],
+    [["strat"], 2, "Did you mean start?"],
+    [["start", "--listen", "nowhere"], 2, "--listen: write host:port"],
+    [["start", "--listen", "127.0.0.1:99999"], 2, "--listen: write host:port"],
+    [["start", "--memory", "lots"], 2, "is not a size: write a number with B, KB, MB or GB"],
+    [["start", "--weight", "heavy"], 2, "--weight: write a number"],
+    [["start", "--origin", "localhost:3000"], 2, "is not an origin: write scheme, host and port only"],
+    [["start", "--origin", "http://h/path"], 2, "is not an origin"],
+    [["start", "--allow", "10.0.0.0/64"], 2, "write a network as in 10.0.0.0/8"],
+    [["start", "--listen", "0.0.0.0:0"], 2, "Name its clients with --allow"],
+    [["start", "--peer", "0.0.0.0:0"], 2, "name it with --advertise"],
+    [["start", "--drain-limit", "600h0"], 2, "is not a time"],
+    [["start", "--tls-cert", "/nowhere"], 2, "tls-cert and tls-key go together"],
+    [["start", "--tls-cert", "/nowhere", "--tls-key", "/nowhere"], 2, "/nowhere cannot be read"],
+    [["start", "--name", "a b"], 2, "letters, digits, dot, dash and underscore"],
+    [["start", "--config", "/nowhere.yaml"], 2, "cannot be read"],
+    [["start", ...free, "--listen", "203.0.113.7:0", "--allow", "127.0.0.1"], 1, "this machine has no such address"],
+    [["cluster", "--members", "many"], 2, "write a number from 1 to 64"],
+    [["fetch", "example.com"], 2, "is not an http or https URL"],
+    [["fetch", "http://h/", "-H", "nonsense", "--via", "127.0.0.1:1"], 2, 'write "Name: value"'],
+    [["fetch", "http://h/", "--via", "127.0.0.1:1"], 1, "no member answered"],
+    [["status"], 1, "no member of a cluster runs on this machine"],
+    [["status", "--admin", "127.0.0.1:1"], 1, "no member answers at 127.0.0.1:1"],
+    [["stop"], 1, "no member of a cluster runs on this machine"],
+  ])("%j", async (parameters, code, sentence) => {
+    const run = await gyre(parameters);
+    expect(run.errors).toContain(sentence);
+    expect(run.code).toBe(code);
+    expect(run.errors).not.toMatch(/^\s+at /m);
+  });
+
+  it("in variables are named by them", async () => {
+    const run = await gyre(["check"], { GYRE_LISEN: "x", GYRE_MEMORY: "lots" });
+    expect(run.errors).toContain("GYRE_LISEN: is not a setting (did you mean GYRE_LISTEN?)");
+    expect(run.errors).toContain('GYRE_MEMORY: "lots" is not a size');
+    expect(run.code).toBe(1);
+  });
+
+  it("in a file are named by file and line, all at once", async () => {
+    const file = join(folder, "wrong.yaml");
+    writeFileSync(
+      file,
+      "listen: 127.0.0.1:8080\nmemroy: 1GB\nroutes:\n  - origin: http://a\n    caching:\n      grase: 5s\n  - path: /x\nweight: true\n",
+    );
+    const run = await gyre(["check", file]);
+    expect(run.errors).toContain(`${file}:2: unknown setting "memroy" (did you mean memory?)`);
+    expect(run.errors).toContain(`${file}:6: unknown setting "routes.0.caching.grase" (did you mean grace?)`);
+    expect(run.errors).toContain(`${file}:7: routes.1: a route needs either origin or origins`);
+    expect(run.errors).toContain(`${file}:8: weight: write a number`);
+    expect(run.code).toBe(1);
+    writeFileSync(file, "a: [1\n");
+    expect((await gyre(["check", file])).errors).toMatch(/wrong\.yaml:\d: /);
+    writeFileSync(file, "listen: 127.0.0.1:0\nweight: 2\n");
+    expect(await gyre(["check", file])).toMatchObject({ code: 0, output: `${file}: valid\n` });
+  });
+
+  it("of an explicit port in use are named", async () => {
+    const server = createServer();
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    const { port } = server.address() as AddressInfo;
+    const run = await gyre(["start", ...free, "--listen", `127.0.0.1:${port}`]);
+    expect(run.errors).toContain(`the proxy cannot listen on 127.0.0.1:${port}: the port is in use`);
+    expect(run.code).toBe(1);
+    const cluster = await gyre([
+      "cluster",
+      "--members",
+      "2",
+      "--detach",
+      "--cluster",
+      "taken",
+      "--listen",
+      `127.0.0.1:${port}`,
+      "--peer",
+      "127.0.0.1:0",
+      "--admin",
+      "127.0.0.1:0",
+    ]);
+    expect(cluster.errors).toContain(`127.0.0.1:${port}: the port is in use`);
+    expect(cluster.code).toBe(1);
+    server.close();
+  });
+});
+
+describe("precedence", () => {
+  it("is flag, variable, file, default", async () => {
+    const file = join(folder, "precedence.yaml");
+    writeFileSync(file, "weight: 2\nzone: file\ncluster: from-file\n");
+    const member = await startMember(["--config", file, "--zone", "flag"], { GYRE_ZONE: "variable", GYRE_WEIGHT: "3" });
+    const [self] = (
+      (await (await fetch(`http://${member.admin}/api/status`)).json()) as {
+        cluster: string;
+        members: { weight: number; zone: string }[];
+      }
+    ).members;
+    expect(self).toMatchObject({ weight: 3, zone: "flag" });
+    expect((await statusOf(member)).epoch).toBe(1);
+  });
+});
+
+describe("a cluster in the background", () => {
+  it("is started, shown, used and ended by what it recorded, and by nothing else", async () => {
+    const bystander = await startMember();
+    const origin = await startOrigin((request, response) => {
+      response.setHeader("cache-control", "max-age=60");
+      response.end(`you asked for ${request.url}\n`);
+    });
+    const started = await gyre(["cluster", "--members", "3", "--detach", ...free]);
+    expect(started.errors).toContain("[###] m3 has joined");
+    expect(started.code).toBe(0);
+    const status = JSON.parse((await gyre(["status", "--json"])).output) as {
+      cluster: string;
+      epoch: number;
+      leader: string;
+      coordinator: string;
+      members: {
+        name: string;
+        state: string;
+        listen: string;
+        peer: string;
+        admin: string;
+        pid: number;
+        share: number;
+      }[];
+    };
+    expect(status).toMatchObject({ cluster: "gyre", leader: "m1" });
+    expect(status.epoch).toBeGreaterThan(0);
+    expect(status.coordinator).toBe(`http://${status.members[0]!.peer}`);
+    for (const member of status.members) {
+      expect(member.state).toBe("active");
+      for (const address of [member.listen, member.peer, member.admin]) expect(address).toMatch(/^127\.0\.0\.1:\d+$/);
+      expect(member.share).toBeGreaterThan(0.25);
+      expect(readFileSync(`/proc/${member.pid}/cmdline`, "utf8")).toContain(member.name);
+    }
+    expect((await gyre(["status"])).output).toMatch(/MEMBER +STATE +ROLE +SHARE/);
+    const url = `${origin.url}/page`;
+    const first = await gyre(["fetch", url, "-v"]);
+    expect(first).toMatchObject({ code: 0, output: "you asked for /page\n" });
+    expect(first.errors).toContain("through m1");
+    expect((await gyre(["fetch", url, "-v"])).errors).toContain("; hit; ");
+    expect((await gyre(["fetch", url, "-i"])).output).toMatch(/^HTTP\/1\.1 200 OK\n[^]*cache-status: /);
+    expect((await gyre(["fetch", url, "--coordinator", status.coordinator])).output).toBe("you asked for /page\n");
+    const located = JSON.parse((await gyre(["ring", url, "--json"])).output) as { urls: { owner: string }[] };
+    const explained = JSON.parse((await gyre(["explain", url, "--json"])).output) as {
+      owner: string;
+      member: string;
+      variants: { status: number; decision: string; clause: string }[];
+    };
+    expect(explained.owner).toBe(located.urls[0]!.owner);
+    expect(explained.member).toBe(explained.owner);
+    expect(explained.variants[0]).toMatchObject({ status: 200, decision: "hit" });
+    expect(explained.variants[0]!.clause).toContain("RFC 9111 §4.2");
+    const again = await gyre(["cluster", "--members", "2", "--detach", ...free]);
+    expect(again).toMatchObject({ code: 1 });
+    expect(again.errors).toContain("runs on this machine already");
+    const stopped = JSON.parse((await gyre(["stop", "--json"])).output) as { name: string; result: string }[];
+    expect(stopped.map(({ result }) => result)).toEqual(["drained", "drained", "drained"]);
+    expect(stopped.at(-1)!.name).toBe("m1");
+    for (const { pid } of status.members) expect(hasEnded(pid), `pid ${pid}`).toBe(true);
+    expect((await statusOf(bystander)).members.length).toBe(1);
+    await origin.close();
+  }, 60_000);
+});
+
+/** Gone, or a zombie that nobody has collected: its parent has left, and not every machine has an init that collects. */
+function hasEnded(pid: number): boolean {
+  try {
+    return / Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return true; // There is no such process any more.
+  }
+}
+
+describe("signals", () => {
+  it("SIGTERM lets an answer in progress end and then exits 0", async () => {
+    let finish = (): void => {};
+    const origin = await startOrigin((_request, response) => {
+      response.setHeader("cache-control", "no-store");
+      response.write("first ");
+      finish = () => response.end("last");
+    });
+    const member = await startMember();
+    const client = await RawClient.open(member.port);
+    client.send(`GET ${origin.url}/ HTTP/1.1\r\nHost: ${new URL(origin.url).host}\r\n\r\n`);
+    await client.until((text) => text.includes("first"), "the answer has begun");
+    const stopped = member.stop();
+    await until(async () => (await fetch(`http://${member.admin}/readyz`)).status === 503, "it drains");
+    expect((await fetch(`http://${member.admin}/healthz`)).status).toBe(200);
+    finish();
+    await client.until((text) => text.includes("last"), "the answer ends");
+    expect(await stopped).toBe(0);
+    client.close();
+    await origin.close();
+  });
+
+  it("a second signal does not wait", async () => {
+    const origin = await startOrigin((_request, response) => void response.write("never ends"));
+    const member = await startMember();
+    const asked = fetch(`http://${member.listen}/`).catch(() => null);
+    const client = await RawClient.open(member.port);
+    client.send(`GET ${origin.url}/ HTTP/1.1\r\nHost: ${new URL(origin.url).host}\r\n\r\n`);
+    await client.until((text) => text.includes("never"), "the answer has begun");
+    const stopped = member.stop();
+    await until(async () => (await fetch(`http://${member.admin}/readyz`)).status === 503, "it drains");
+    member.child.kill("SIGTERM");
+    expect(await stopped).toBe(1);
+    await asked;
+    client.close();
+    await origin.close();
+  });
+
+  it("SIGHUP takes up a changed list of clients, and a wrong file changes nothing", async () => {
+    const file = join(folder, "reload.yaml");
+    writeFileSync(file, "access-log: off\n");
+    const member: TestMember = await startMember(["--config", file]);
+    writeFileSync(file, "access-log: off\nallow: [192.0.2.0/24]\nmemory: 100MB\n");
+    member.child.kill("SIGHUP");
+    await until(
+      () =>
+        member.output().includes("memory change only with a restart") ||
+        member.output().includes("memory, object-max change only"),
+      "what needs a restart is said",
+    );
+    writeFileSync(file, "nonsense: 1\n");
+    member.child.kill("SIGHUP");
+    await until(() => member.output().includes('unknown setting \\"nonsense\\"'), "the mistake is said");
+    expect((await fetch(`http://${member.admin}/readyz`)).status).toBe(200);
+  });
+});
