@@ -126,7 +126,7 @@ function summary(samples) {
     Object.entries(samples).map(([server, list]) => [
       server,
       Object.fromEntries(
-        ["requestsPerSecond", "cpuUs", "p50Ms", "p99Ms", "p999Ms"].map((figure) => [
+        ["requestsPerSecond", "cpuUs", "p50Ms", "p99Ms", "p999Ms", "failed"].map((figure) => [
           figure,
           median(list.map((sample) => sample[figure])),
         ]),
@@ -141,7 +141,7 @@ function print(name, rows) {
   console.log("  server          requests/s  CPU µs/request   p50 ms   p99 ms  p99.9 ms  CPU of the first ÷ this");
   for (const [server, row] of Object.entries(rows)) {
     console.log(
-      `  ${server.padEnd(14)}${String(Math.round(row.requestsPerSecond)).padStart(12)}${row.cpuUs.toFixed(1).padStart(16)}${row.p50Ms.toFixed(2).padStart(9)}${row.p99Ms.toFixed(2).padStart(9)}${row.p999Ms.toFixed(2).padStart(10)}${(first.cpuUs / row.cpuUs).toFixed(2).padStart(25)}`,
+      `  ${server.padEnd(14)}${String(Math.round(row.requestsPerSecond)).padStart(12)}${row.cpuUs.toFixed(1).padStart(16)}${row.p50Ms.toFixed(2).padStart(9)}${row.p99Ms.toFixed(2).padStart(9)}${row.p999Ms.toFixed(2).padStart(10)}${(first.cpuUs / row.cpuUs).toFixed(2).padStart(25)}${row.failed > 0 ? `  (${row.failed} failed)` : ""}`,
     );
   }
 }

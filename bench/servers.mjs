@@ -243,6 +243,7 @@ backend o
       if (tls !== null) return null;
       const port = await freePort();
       const home = mkdtempSync(join(folder, "varnish-"));
+      chmodSync(home, 0o755);
       return {
         port,
         child: pinned(serverCore, "varnishd", [

@@ -4,7 +4,7 @@ import { currentAge } from "../http/freshness.ts";
 import { reuse, reuseReasons } from "../http/reuse.ts";
 import { httpUri, uriText } from "../http/uri.ts";
 import type { Plane } from "../proxy/plane.ts";
-import { routeOf } from "../proxy/routes.ts";
+import { cachingRules, routeOf, type CachingRules } from "../proxy/routes.ts";
 import { cacheKey } from "../proxy/target.ts";
 import { keyHash, owner } from "../ring/ring.ts";
 
@@ -29,6 +29,8 @@ export interface Explanation {
   readonly url: string;
   readonly key: string;
   readonly route: string | null;
+  /** The caching rules in effect, as configured. */
+  readonly rules: Readonly<Record<string, unknown>>;
   readonly owner: string;
   readonly member: string;
   readonly variants: readonly ExplainedVariant[];
@@ -72,6 +74,7 @@ export function explain(plane: Plane, url: string): Explanation | { readonly err
     url,
     key,
     route: route?.name ?? null,
+    rules: rulesOf(caching),
     owner: owning,
     member: plane.self,
     variants,
@@ -82,4 +85,22 @@ export function explain(plane: Plane, url: string): Explanation | { readonly err
           ? "miss: the last response could not be stored, so requests go to the origin side by side"
           : "miss: nothing is stored",
   };
+}
+
+/** The rules that differ from the defaults, as people write them. */
+function rulesOf(caching: CachingRules): Record<string, unknown> {
+  const { freshness, negativeSeconds, graceSeconds, cookies, store, honourReload, query, keyFields } = caching;
+  const rules: Record<string, unknown> = {
+    freshness: freshness.lifetimeSeconds,
+    "default-freshness": freshness.defaultSeconds,
+    "negative-freshness": negativeSeconds || undefined,
+    grace: graceSeconds || undefined,
+    cookies: cookies === cachingRules.cookies ? undefined : cookies,
+    store: store ? undefined : false,
+    "honour-reload": honourReload ? undefined : false,
+    "key-fields": keyFields.length > 0 ? keyFields : undefined,
+    "query-ignore": query !== null && "ignore" in query ? [...query.ignore] : undefined,
+    "query-select": query !== null && "select" in query ? [...query.select] : undefined,
+  };
+  return Object.fromEntries(Object.entries(rules).filter(([, value]) => value !== undefined));
 }

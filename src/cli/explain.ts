@@ -21,6 +21,8 @@ export async function explain(url: string, options: WhereOptions & { readonly js
   say(`  owner    ${explained.owner} (asked ${explained.member})`);
   say(`  key      ${explained.key.replaceAll("\n", " + ")}`);
   if (explained.route !== null) say(`  route    ${explained.route}`);
+  const rules = Object.entries(explained.rules).map(([name, value]) => `${name}: ${JSON.stringify(value)}`);
+  if (rules.length > 0) say(`  rules    ${rules.join(", ")} (configured)`);
   say(`  next GET ${explained.next}`);
   for (const [index, variant] of explained.variants.entries()) {
     say(`  stored ${index + 1}: status ${variant.status}, ${bytesText(variant.bodyBytes)}, used ${variant.hits} times`);

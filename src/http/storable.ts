@@ -45,7 +45,8 @@ export function storable(
   policy: StoringPolicy = safe,
 ): Storable {
   if (policy.forbidden === true) return no("configured");
-  if (request.method !== "GET") return no("method");
+  // QUERY comes here only with its content in the key (RFC 10008 §2.7).
+  if (request.method !== "GET" && request.method !== "QUERY") return no("method");
   const { status, fields } = response;
   if (status < 200 || status === 304) return no("status");
   // These answer one request's conditions, range or expectation, none of which is in the key: kept, they would poison it.

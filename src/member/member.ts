@@ -135,7 +135,7 @@ export class RunningMember {
       cluster: config.cluster,
       secret,
       self: name,
-      handle: (exchange) => serve(this.#plane, exchange, exchange instanceof PeerExchange && exchange.forward),
+      handle: (exchange) => serve(this.#plane, exchange, exchange instanceof PeerExchange ? exchange : null),
       answer: (link, method, value) => this.#answer(link, method, value),
       serves: (purpose) =>
         purpose === "member" ||
@@ -313,6 +313,17 @@ export class RunningMember {
           throw new Error("invalidate needs keys");
         invalidateHere(this.#plane, keys);
         return { dropped: true };
+      }
+      case "invalidate-groups": {
+        const { origin, groups } = (value ?? {}) as { origin?: unknown; groups?: unknown };
+        if (typeof origin !== "string" || !Array.isArray(groups))
+          throw new Error("invalidate-groups needs an origin and groups");
+        return {
+          dropped: this.#plane.store.removeGroups(
+            origin,
+            groups.filter((group) => typeof group === "string"),
+          ),
+        };
       }
       case "status":
         return this.#admin.status();

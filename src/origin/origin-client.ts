@@ -36,7 +36,7 @@ export interface OriginRequest {
   readonly path: string;
   /** With Host, without framing and connection fields. */
   readonly fields: FieldList;
-  readonly body: Readable | null;
+  readonly body: Readable | Buffer | null;
   /** Ask for a protocol switch, by name. */
   readonly upgrade?: string;
 }
@@ -118,8 +118,9 @@ class Attempts implements Fetch {
     this.#handler = handler;
     this.#fresh = fresh;
     this.#insideOrigins = insideOrigins;
-    // What has a body cannot be sent twice: it is streamed.
-    this.#retries = request.body === null && isIdempotent(request.method) ? settings.retries : 0;
+    // What is streamed cannot be sent twice.
+    this.#retries =
+      (request.body === null || Buffer.isBuffer(request.body)) && isIdempotent(request.method) ? settings.retries : 0;
     this.#send(agent);
   }
 
@@ -137,7 +138,8 @@ class Attempts implements Fetch {
     if (this.#cancelled) return;
     this.#cancelled = true;
     this.#controller?.abort(new Error("nobody waits for it any more"));
-    this.#request.body?.destroy();
+    const { body } = this.#request;
+    if (body !== null && !Buffer.isBuffer(body)) body.destroy();
   }
 
   #send(agent: Agent): void {

@@ -116,6 +116,8 @@ export class Link {
     out.text(request.method);
     out.text(request.uri);
     out.text(request.client);
+    out.u32(request.content?.length ?? 0);
+    if (request.content !== null) out.bytes(request.content);
     out.tail(request.fields.join("\n"));
     out.end();
     const outgoing = new OutgoingStream(stream, handler, this);

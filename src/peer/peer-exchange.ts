@@ -40,6 +40,8 @@ export class PeerExchange implements Exchange {
   readonly epoch: number;
   /** For the forward proxy, not for a route. */
   readonly forward: boolean;
+  /** The request's content, where it belongs to the key. */
+  readonly content: Buffer | null;
   answered = false;
   closed = false;
   sentBytes = 0;
@@ -59,6 +61,7 @@ export class PeerExchange implements Exchange {
     client: Client,
     epoch: number,
     forward: boolean,
+    content: Buffer | null,
   ) {
     this.#stream = stream;
     this.#link = link;
@@ -66,6 +69,7 @@ export class PeerExchange implements Exchange {
     this.client = client;
     this.epoch = epoch;
     this.forward = forward;
+    this.content = content;
   }
 
   /** The exchange of a request frame, or null where it cannot be read. */
@@ -76,6 +80,7 @@ export class PeerExchange implements Exchange {
     const method = reader.text();
     const target = reader.text();
     const address = reader.text();
+    const content = reader.bytes(reader.u32());
     const fields = fieldsOfText(reader.rest().toString("latin1"));
     // A second hop would be a loop: members forward once (design: no loops, no deadlock).
     if (reader.broken || hops !== 1 || !target.startsWith("http")) return null;
@@ -94,6 +99,7 @@ export class PeerExchange implements Exchange {
       client,
       epoch,
       (frame.flags & flagForward) !== 0,
+      content.length === 0 ? null : Buffer.from(content),
     );
   }
 

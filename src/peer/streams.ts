@@ -14,6 +14,8 @@ export interface PeerRequest {
   /** The client used a forward proxy, not a route. */
   readonly forward: boolean;
   readonly fields: FieldList;
+  /** Small content that belongs to the cache key (QUERY), or null. */
+  readonly content: Buffer | null;
 }
 
 export interface PeerResponseHandler {

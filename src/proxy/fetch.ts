@@ -39,7 +39,7 @@ export function fetchFor(
       method,
       path: target.uri.path,
       fields: originFields(ticket, origin, conditional),
-      body: exchange.body,
+      body: ticket.content ?? exchange.body,
       ...(upgrade === undefined ? {} : { upgrade }),
     },
     {

@@ -10,6 +10,8 @@ import type { Outcome } from "../http/cache-status.ts";
 import { requestDirectives } from "../http/directives.ts";
 import { fieldBlock, fieldValue, type FieldList } from "../http/fields.ts";
 import { currentAge, freshSecondsLeft } from "../http/freshness.ts";
+import { invalidatedGroups } from "../http/groups.ts";
+import { originText } from "../http/uri.ts";
 import { invalidatedUris } from "../http/invalidation.ts";
 import { isServerError, reuse, staleOnError } from "../http/reuse.ts";
 import type { StoredHead } from "../http/stored-head.ts";
@@ -21,7 +23,8 @@ import { StoredResponse } from "../store/stored-response.ts";
 import { preparedHead, type PreparedHead } from "../wire/exchange.ts";
 import { deliver, send } from "./deliver.ts";
 import { fetchFor } from "./fetch.ts";
-import { invalidateEverywhere } from "./invalidate.ts";
+import { invalidateEverywhere, invalidateGroupsEverywhere } from "./invalidate.ts";
+import { combined } from "./parts.ts";
 import type { Plane } from "./plane.ts";
 import { refuse } from "./refuse.ts";
 import { freshenByHead, freshenStored, judge, passedFields, type Judgement } from "./response-policy.ts";
@@ -126,7 +129,7 @@ export class Flight {
     if (flying !== undefined && flying.#takes(ticket, again)) return;
     const joinable =
       flying === undefined &&
-      exchange.head.method === "GET" &&
+      exchange.head.method !== "HEAD" &&
       !isSelective(fields) &&
       !requestDirectives(fields).has("no-store") &&
       !plane.uncacheable.has(target.key, plane.nowSeconds());
@@ -266,9 +269,14 @@ export class Flight {
     const { head } = this.#first.exchange;
     if (this.#method === "HEAD" && status === 200) freshenByHead(this.#first, fields, times);
     const invalid = invalidatedUris(head.method, this.#first.target.uri, status, fields);
+    const groups = invalidatedGroups(head.method, status, fields);
     if (invalid.length === 0) return this.#streamed(judgement, status);
     // The answer waits until every owner has heard: whoever sees it must not then see the old response.
-    invalidateEverywhere(plane, invalid, this.#first).then(() => this.#streamed(judgement, status), plane.failed);
+    const origin = originText(this.#first.target.uri);
+    Promise.all([
+      invalidateEverywhere(plane, invalid, this.#first),
+      groups.length === 0 ? null : invalidateGroupsEverywhere(plane, origin, groups),
+    ]).then(() => this.#streamed(judgement, status), plane.failed);
     this.#body = this.#newBody(judgement);
   }
 
@@ -381,7 +389,11 @@ export class Flight {
       ...plane.ownership.standing(this.#hash, plane.nowSeconds()),
       part: this.#judgement!.part,
     });
-    plane.store.put(response);
+    const earlier =
+      response.part === null
+        ? undefined
+        : plane.store.selected(target.key, this.#first.exchange.head.fields).find(({ part }) => part !== null);
+    plane.store.put((earlier === undefined ? null : combined(response, earlier, plane.objectBytesMax)) ?? response);
   }
 
   #failed(error: OriginError): void {

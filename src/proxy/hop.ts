@@ -51,6 +51,7 @@ function ask(ticket: Ticket, member: string, failed: () => void): boolean {
       plain: head.plain,
       forward: target.route === null,
       fields: fieldsForPeer(head.fields, ticket),
+      content: ticket.content,
     },
     {
       interim: (status, fields) => exchange.inform(status, fields),

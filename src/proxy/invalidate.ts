@@ -23,6 +23,19 @@ export async function invalidateEverywhere(plane: Plane, uris: readonly string[]
   );
 }
 
+/** Drops grouped responses at every member: their keys lie anywhere on the ring. RFC 9875 §3. */
+export async function invalidateGroupsEverywhere(
+  plane: Plane,
+  origin: string,
+  groups: readonly string[],
+): Promise<void> {
+  plane.store.removeGroups(origin, groups);
+  const others = plane.view.members.filter(({ name }) => name !== plane.self && plane.peers.isUp(name));
+  await Promise.allSettled(
+    others.map(({ name }) => plane.peers.call(name, "invalidate-groups", { origin, groups }, acknowledgeMs)),
+  );
+}
+
 /** Drops the keys from this member's store, and lets no fetch already under way bring them back. */
 export function invalidateHere(plane: Plane, keys: readonly string[]): void {
   for (const key of keys) {

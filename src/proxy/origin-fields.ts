@@ -23,7 +23,7 @@ export function originFields(ticket: Ticket, origin: string, conditional: "kept"
   const { head, client } = exchange;
   let fields = withoutFields(endToEndFields(head.fields), madeAnew);
   if (conditional !== "kept") fields = [...withoutFields(fields, conditions), ...conditional];
-  if (exchange.body === null) fields = withoutFields(fields, new Set(["content-length"]));
+  if (exchange.body === null || ticket.content !== null) fields = withoutFields(fields, new Set(["content-length"]));
   if (target.route !== null) {
     // At an owner, for the client that the entry member named.
     fields = withForwarded(fields, {

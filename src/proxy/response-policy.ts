@@ -45,7 +45,7 @@ export function judge(
     { status, fields },
     {
       cookies: caching.cookies,
-      forbidden: !caching.store,
+      forbidden: !caching.store || (method === "QUERY" && ticket.content === null),
       configuredLifetime: head.lifetime.source === "configured",
     },
   );

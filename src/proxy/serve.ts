@@ -30,12 +30,34 @@ import { partFor } from "./parts.ts";
 import type { Plane } from "./plane.ts";
 import { refuse, refuseEarly } from "./refuse.ts";
 import { targetOf } from "./target.ts";
+import { withContent } from "./query.ts";
 import { Ticket } from "./ticket.ts";
 import { connectTunnel, upgrade } from "./tunnel.ts";
 
-/** Answers a client's request, or another member's (`forward` says for which of the proxy's two roles). */
-export function serve(plane: Plane, exchange: Exchange, forward: boolean | null = null): void {
+/** What another member adds to a request that it forwards. */
+export interface Forwarded {
+  /** For the forward proxy, not for a route. */
+  readonly forward: boolean;
+  /** The content of a QUERY. */
+  readonly content: Buffer | null;
+}
+
+/** Answers a client's request, or one that another member has forwarded. */
+export function serve(plane: Plane, exchange: Exchange, from: Forwarded | null = null): void {
   if (exchange.head.plain && serveFresh(plane, exchange)) return;
+  const { head } = exchange;
+  if (head.method === "QUERY" && exchange.body !== null) {
+    return withContent(exchange, (content) =>
+      content === null
+        ? refuseEarly(plane, exchange, 413, "the content of a QUERY is part of its cache key: 256 KB at most")
+        : serveWhole(plane, exchange, null, content),
+    );
+  }
+  return serveWhole(plane, exchange, from?.forward ?? null, from?.content ?? null);
+}
+
+/** The way of a request whose head, and content where that matters, is at hand. */
+function serveWhole(plane: Plane, exchange: Exchange, forward: boolean | null, content: Buffer | null): void {
   const { head } = exchange;
   if (head.form === "authority") return connectTunnel(plane, exchange);
   if (head.form === "asterisk")
@@ -47,11 +69,11 @@ export function serve(plane: Plane, exchange: Exchange, forward: boolean | null 
       508,
       "this cluster has handled this request before: it would go round for ever",
     );
-  const target = targetOf(exchange, plane.routing, forward);
+  const target = targetOf(exchange, plane.routing, forward, content);
   if ("refused" in target) return refuseEarly(plane, exchange, target.refused, target.reason);
-  const ticket = new Ticket(plane, exchange, target);
+  const ticket = new Ticket(plane, exchange, target, content);
   if (asksForUpgrade(head.fields) && head.method === "GET" && exchange.hop === 0) return upgrade(ticket);
-  if (!isCached(exchange)) return passOn(ticket, "method");
+  if (!isCached(ticket)) return passOn(ticket, "method");
   const hash = keyHash(target.key);
   ticket.owner = owner(plane.view.ring, hash).name;
   if (ticket.owner !== plane.self && exchange.hop === 0) return hop(ticket, hash, () => answerHere(ticket, hash));
@@ -103,8 +125,10 @@ function asksForUpgrade(fields: FieldList): boolean {
 }
 
 /** Whether a cache has anything to say to the request: everything else passes through. */
-function isCached({ head, body }: Exchange): boolean {
-  return (head.method === "GET" || head.method === "HEAD") && body === null && !mustAskOrigin(head.fields);
+function isCached({ exchange: { head, body }, content }: Ticket): boolean {
+  if (mustAskOrigin(head.fields)) return false;
+  if (head.method === "QUERY") return content !== null;
+  return (head.method === "GET" || head.method === "HEAD") && body === null;
 }
 
 /** Answers at the owner (or at whoever stands in for it): from the store, or by a fetch. */

@@ -1,4 +1,5 @@
 /** From a request head to what it asks for: the URI in normal form, the cache key, the way out. RFC 9110 §7.1, RFC 9111 §2. */
+import { createHash } from "node:crypto";
 import { fieldValue, type FieldList } from "../http/fields.ts";
 import { authority, httpUri, normalPath, uriText, type HttpUri } from "../http/uri.ts";
 import type { Exchange } from "../wire/exchange.ts";
@@ -21,14 +22,19 @@ export interface NoTarget {
 }
 
 /** What the request is for, or why it cannot be answered. `forward` is known for requests from another member. */
-export function targetOf(exchange: Exchange, routing: Routing, forward: boolean | null): Target | NoTarget {
+export function targetOf(
+  exchange: Exchange,
+  routing: Routing,
+  forward: boolean | null,
+  content: Buffer | null = null,
+): Target | NoTarget {
   const { head, client } = exchange;
   const uri = head.form === "absolute" ? httpUri(head.target) : ownUri(head.target, head.host, client.scheme);
   if (uri === null) return { refused: 400, reason: "the target is not an http or https URI" };
   const route = forward === true ? null : routeOf(routing.routes, uri);
-  if (route !== null) return target(uri, route, route.caching, exchange);
+  if (route !== null) return target(uri, route, route.caching, exchange, content);
   if (routing.forward !== null && (forward ?? head.form === "absolute"))
-    return target(uri, null, routing.forward.caching, exchange);
+    return target(uri, null, routing.forward.caching, exchange, content);
   if (routing.routes.length > 0) return { refused: 404, reason: `no route leads to ${uri.host}${uri.path}` };
   return {
     refused: 400,
@@ -37,9 +43,30 @@ export function targetOf(exchange: Exchange, routing: Routing, forward: boolean 
   };
 }
 
-function target(uri: HttpUri, route: Route | null, caching: CachingRules, exchange: Exchange): Target {
+function target(
+  uri: HttpUri,
+  route: Route | null,
+  caching: CachingRules,
+  exchange: Exchange,
+  content: Buffer | null,
+): Target {
   const text = uriText(uri);
-  return { uri, text, key: cacheKey(text, uri, caching, exchange.head.fields), route, caching };
+  const key = cacheKey(text, uri, caching, exchange.head.fields);
+  return {
+    uri,
+    text,
+    key: content === null ? key : `${key}${contentKey(content, exchange.head.fields)}`,
+    route,
+    caching,
+  };
+}
+
+/** What a QUERY's content and the fields that say what it is add to the key. RFC 10008 §2.7. */
+function contentKey(content: Buffer, fields: FieldList): string {
+  const described = ["content-type", "content-encoding", "content-language"]
+    .map((name) => fieldValue(fields, name) ?? "")
+    .join("\n");
+  return `\nquery:${createHash("sha256").update(described).update("\n\n").update(content).digest("base64url")}`;
 }
 
 /** The primary key: the URI, as the route's configuration narrows or widens it. RFC 9111 §2. */

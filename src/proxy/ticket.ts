@@ -11,6 +11,8 @@ export class Ticket {
   /** Replaced where the answer of a member that died is resumed. */
   exchange: Exchange;
   readonly target: Target;
+  /** The request's content where it belongs to the key (QUERY), else null. */
+  readonly content: Buffer | null;
   readonly startedMs: number = performance.now();
   outcome: Outcome = { hit: false };
   reason: string | null = null;
@@ -19,10 +21,11 @@ export class Ticket {
   owner: string;
   #ended = false;
 
-  constructor(plane: Plane, exchange: Exchange, target: Target) {
+  constructor(plane: Plane, exchange: Exchange, target: Target, content: Buffer | null = null) {
     this.plane = plane;
     this.exchange = exchange;
     this.target = target;
+    this.content = content;
     this.owner = plane.self;
   }
 

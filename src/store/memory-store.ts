@@ -5,7 +5,7 @@
 import type { FieldList } from "../http/fields.ts";
 import { variantOf } from "../http/vary.ts";
 import { Sieve, type EvictionPolicy } from "./eviction.ts";
-import type { StoredResponse } from "./stored-response.ts";
+import { groupKey, type StoredResponse } from "./stored-response.ts";
 
 /** Variants kept side by side for one key: a Vary on a field that clients choose freely must not fill the store. */
 export const variantsMax = 32;
@@ -25,6 +25,8 @@ export class MemoryStore {
   /** The newest first. Nearly every key has one variant: it stands alone, without a list around it. */
   readonly #variants = new Map<string, StoredResponse | StoredResponse[]>();
   readonly #policy: EvictionPolicy<StoredResponse>;
+  /** Those that belong to groups, by origin and group. RFC 9875. */
+  readonly #groups = new Map<string, Set<StoredResponse>>();
   #bytes = 0;
   #reserved = 0;
   #count = 0;
@@ -84,6 +86,11 @@ export class MemoryStore {
     this.#bytes += stored.bytes;
     this.#count++;
     this.counts.stored++;
+    for (const group of stored.groups) {
+      const members = this.#groups.get(group);
+      if (members === undefined) this.#groups.set(group, new Set([stored]));
+      else members.add(stored);
+    }
     return true;
   }
 
@@ -118,6 +125,19 @@ export class MemoryStore {
     return gone.length;
   }
 
+  /** Drops everything kept of the given groups of an origin. @returns how many were dropped. RFC 9875 §3. */
+  removeGroups(origin: string, groups: readonly string[]): number {
+    let count = 0;
+    for (const group of groups) {
+      for (const stored of this.#groups.get(groupKey(origin, group)) ?? []) {
+        this.#drop(stored);
+        count++;
+      }
+    }
+    this.counts.invalidated += count;
+    return count;
+  }
+
   /** Drops one stored response that turned out unusable. */
   discard(stored: StoredResponse): void {
     if (this.holds(stored)) this.#drop(stored);
@@ -150,6 +170,11 @@ export class MemoryStore {
       this.#variants.set(stored.key, rest.length === 1 ? rest[0]! : rest);
     } else this.#variants.delete(stored.key);
     this.#policy.removed(stored);
+    for (const group of stored.groups) {
+      const members = this.#groups.get(group);
+      members?.delete(stored);
+      if (members?.size === 0) this.#groups.delete(group);
+    }
     this.#bytes -= stored.bytes;
     this.#count--;
   }

@@ -1,5 +1,6 @@
 /** A stored response: its head worked out for decisions, its head prepared for the wire, its content, its price in bytes. */
 import { fieldBlock } from "../http/fields.ts";
+import { groupsOf } from "../http/groups.ts";
 import type { StoredHead } from "../http/stored-head.ts";
 import { preparedHead, type PreparedHead } from "../wire/exchange.ts";
 import type { Body } from "./body.ts";
@@ -16,6 +17,8 @@ export class StoredResponse implements Evictable {
   head: StoredHead;
   prepared: PreparedHead;
   readonly body: Body;
+  /** The groups it belongs to, each with its origin. RFC 9875 §2.1. */
+  readonly groups: readonly string[];
   /** Fetched from a loopback or private address: not for clients that may not go there. */
   readonly inner: boolean;
   /** The part that it is of a whole, for a stored 206. */
@@ -51,6 +54,7 @@ export class StoredResponse implements Evictable {
     this.hash = init.hash;
     this.body = init.body;
     this.inner = init.inner;
+    this.groups = groupsOf(init.head.fields).map((group) => groupKey(originOf(init.key), group));
     this.part = init.part ?? null;
     this.ownedEpoch = init.ownedEpoch;
     this.standInUntil = init.standInUntil;
@@ -73,6 +77,16 @@ export class StoredResponse implements Evictable {
   #price(): number {
     return this.body.bytes + this.prepared.bytes.length * 2 + this.key.length * 2 + overheadBytes;
   }
+}
+
+/** A group's name with its origin: groups of different origins have nothing to do with each other. */
+export function groupKey(origin: string, group: string): string {
+  return `${origin}\n${group}`;
+}
+
+/** Scheme, host and port at the beginning of a key. */
+function originOf(key: string): string {
+  return key.slice(0, key.indexOf("/", key.indexOf("//") + 2));
 }
 
 function freshUntil(head: StoredHead): number {

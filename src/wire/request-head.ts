@@ -193,7 +193,7 @@ function framing(minor: 0 | 1, length: string | null, coding: string | null, lim
 /** RFC 9112 §3.2: exactly one Host in HTTP/1.1, the same as an absolute target's authority. */
 function hostOf(form: RequestHead["form"], target: string, host: string | null, minor: 0 | 1): string | Refusal {
   if (host === null && minor === 1) return refuse(400, "no Host");
-  if (host !== null && host !== "" && authority(host, "http") === null) return refuse(400, "Host is not host[:port]");
+  if (host !== null && host !== "" && !isHost(host)) return refuse(400, "Host is not host[:port]");
   if (form === "authority") return target.toLowerCase();
   if (form !== "absolute")
     return host === "" && form === "origin" && minor === 1 ? refuse(400, "Host is empty") : (host ?? "");
@@ -208,6 +208,17 @@ function hostOf(form: RequestHead["form"], target: string, host: string | null, 
     return refuse(400, "Host differs from the target's authority");
   }
   return place;
+}
+
+/** Hosts found right before: clients ask for the same few, and the check costs as much as the rest of a small head. Bounded. */
+const rightHosts = new Set<string>();
+const rightHostsMax = 1024;
+
+function isHost(text: string): boolean {
+  if (rightHosts.has(text)) return true;
+  if (authority(text, "http") === null) return false;
+  if (rightHosts.size < rightHostsMax) rightHosts.add(Buffer.from(text, "latin1").toString("latin1"));
+  return true;
 }
 
 function sameAuthority(one: string, other: string, scheme: "http" | "https"): boolean {
