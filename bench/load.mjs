@@ -16,17 +16,17 @@ export const zipf = (count) => `
 local cdf, sum = {}, 0
 for i = 1, ${count} do sum = sum + 1 / i; cdf[i] = sum end
 math.randomseed(42)
-local paths = {}
+local picks = {}
 for n = 1, 50000 do
   local u, low, high = math.random() * sum, 1, ${count}
   while low < high do
     local middle = math.floor((low + high) / 2)
     if cdf[middle] < u then low = middle + 1 else high = middle end
   end
-  paths[n] = wrk.format("GET", "/1024-" .. low)
+  picks[n] = "/1024-" .. low
 end
 local at = 0
-request = function() at = at % 50000 + 1; return paths[at] end
+request = function() at = at % 50000 + 1; return wrk.format("GET", picks[at]) end
 `;
 
 /** A URL that nobody asked for before, every time. */

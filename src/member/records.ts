@@ -72,6 +72,7 @@ export function markStopping(folder: string, pid: number): boolean {
   }
 }
 
+/** Takes the mark away again. */
 export function unmarkStopping(folder: string, pid: number): void {
   rmSync(join(folder, `stopping-${pid}`), { force: true });
 }

@@ -46,7 +46,11 @@ export function combined(newer: StoredResponse, older: StoredResponse, bytesMax:
   const fields = withoutFields(freshenedFields(older.head.fields, newer.head.fields), new Set(["content-range"]));
   if (!whole) fields.push("content-range", contentRangeText({ first, last }, a.total));
   return new StoredResponse({
-    ...newer,
+    key: newer.key,
+    hash: newer.hash,
+    inner: newer.inner || older.inner,
+    ownedEpoch: newer.ownedEpoch,
+    standInUntil: newer.standInUntil,
     head: { ...newer.head, status: whole ? 200 : 206, fields },
     body: Body.of(content),
     part: whole ? null : { first, last, total: a.total },
