@@ -56,9 +56,11 @@ for (const file of files("src")) {
   const text = readFileSync(join(root, file), "utf8");
   if (file.endsWith(".test.ts")) tests(file, text);
   else {
-    for (const match of text.matchAll(
-      /\/\*\*((?:[^*]|\*(?!\/))*)\*\/\s*(?:export )?(?:async )?(?:function\*?|class|const|interface) (\w+)/g,
-    ))
+    const header = /^\/\*\*((?:[^*]|\*(?!\/))*)\*\//.exec(text);
+    note(header?.[1] ?? "", null, "code", `\`${file.slice(4)}\``);
+    for (const match of text
+      .slice(header?.[0].length ?? 0)
+      .matchAll(/\/\*\*((?:[^*]|\*(?!\/))*)\*\/\s*(?:export )?(?:async )?(?:function\*?|class|const|interface) (\w+)/g))
       note(match[1], null, "code", `\`${file.slice(4)}\` ${match[2]}`);
     for (const match of text.matchAll(/^\s*(?:"?([\w-]+)"?): "([^"]*RFC \d[^"]*)"/gm))
       note(match[2], null, "code", `\`${file.slice(4)}\` ${match[1]}`);

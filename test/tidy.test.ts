@@ -1,4 +1,5 @@
 /** The house rules, held by a test that says `file:line: what`. */
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -131,6 +132,11 @@ describe("the house", () => {
         return null;
       }),
     ).toEqual([]);
+  });
+
+  it("has a table of clauses that is up to date", () => {
+    const check = spawnSync(process.execPath, [join(root, "scripts/conformance.mjs"), "--check"]);
+    expect(check.stderr.toString()).toBe("");
   });
 
   it("parses, trims and reads the time in one place each", () => {
