@@ -30,13 +30,7 @@ export interface ConfigSources {
 }
 
 /** Variables of Gyre that are no configuration keys. */
-const otherVariables: ReadonlySet<string> = new Set([
-  "GYRE_CONFIG",
-  "GYRE_SECRET",
-  "GYRE_RUN_DIR",
-  "GYRE_DETACHED",
-  "GYRE_TEST_NO_INSTALL",
-]);
+const otherVariables: ReadonlySet<string> = new Set(["GYRE_CONFIG", "GYRE_SECRET", "GYRE_RUN_DIR", "GYRE_DETACHED"]);
 const listKeys: ReadonlySet<string> = new Set(["allow", "allow-destination", "trust-forwarded"]);
 
 /** @throws ConfigError with every problem found. */
@@ -47,7 +41,13 @@ export function loadConfig({ file, flags, environment }: ConfigSources): Config 
   const document = file === undefined ? null : readFile(file, problems);
   for (const [key, value] of Object.entries(document?.values ?? {})) merged[key] = value;
   for (const [variable, value] of Object.entries(environment)) {
-    if (!variable.startsWith("GYRE_") || otherVariables.has(variable) || value === undefined) continue;
+    if (
+      !variable.startsWith("GYRE_") ||
+      variable.startsWith("GYRE_TEST_") ||
+      otherVariables.has(variable) ||
+      value === undefined
+    )
+      continue;
     const key = variable.slice(5).toLowerCase().replaceAll("_", "-");
     if (!(flagKeys as readonly string[]).includes(key)) {
       problems.push({

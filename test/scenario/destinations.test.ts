@@ -30,6 +30,7 @@ it("denies link-local and metadata addresses to all, inner ones to clients elsew
     "local to [::ffff:a9fe:a9fe]": "403, 0 reached",
     "local to 100.100.100.200": "403, 0 reached",
     "local to metadata.test": "403, 0 reached",
+    "local to unknown.test": "502, 0 reached",
     "local to 127.0.0.1": "200, 1 reached",
     "local to 10.0.0.9": "200, 1 reached",
     "elsewhere to 127.0.0.1": "403, 0 reached",

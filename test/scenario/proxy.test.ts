@@ -7,6 +7,7 @@ import { createServer, type AddressInfo, type Server } from "node:net";
 import { join } from "node:path";
 import { connect as tlsConnect } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { WireServer } from "../../src/wire/server.ts";
 import { ask, RawClient, through } from "../support/client.ts";
 import { endAll, startMember, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
@@ -273,18 +274,37 @@ describe("the reverse proxy", () => {
   });
 
   it("takes the client's address from a PROXY header, and nobody without one", async () => {
-    const member = await startMember(["--origin", origin.url, "--proxy-protocol", "true", "--allow", "192.0.2.0/24"]);
+    const member = await startMember(["--origin", origin.url, "--proxy-protocol", "true"]);
     const client = await RawClient.open(member.port);
     client.send(
-      "PROXY TCP4 192.0.2.7 192.0.2.1 5000 80\r\nGET /fields HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+      "PROXY TCP4 127.0.0.7 127.0.0.1 5000 80\r\nGET /fields HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
     );
-    expect(await client.end()).toContain('"x-forwarded-for":"192.0.2.7"');
+    expect(await client.end()).toContain('"x-forwarded-for":"127.0.0.7"');
     const bare = await RawClient.open(member.port);
     expect(await bare.send("GET /fields HTTP/1.1\r\nHost: h\r\n\r\n").end()).toBe("");
-    const stranger = await RawClient.open(member.port);
-    expect(
-      await stranger.send("PROXY TCP4 198.51.100.7 192.0.2.1 5000 80\r\nGET /fields HTTP/1.1\r\nHost: h\r\n\r\n").end(),
-    ).toBe("");
+  });
+
+  it("asks of a client in a PROXY header, too, whether it is admitted", async () => {
+    const server = new WireServer({
+      listen: { host: "127.0.0.1", port: 0 },
+      proxyProtocol: true,
+      admits: (address) => address !== "127.0.0.9",
+      isLocal: () => true,
+      handle: (exchange) => {
+        exchange.answer(200, [], 0);
+        exchange.end();
+      },
+    });
+    const { port } = await server.listen();
+    const from = async (address: string): Promise<string> => {
+      const client = await RawClient.open(port);
+      return client
+        .send(`PROXY TCP4 ${address} 127.0.0.1 5000 80\r\nGET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`)
+        .end();
+    };
+    expect(await from("127.0.0.8")).toContain("200 OK");
+    expect(await from("127.0.0.9")).toBe("");
+    await server.close(1000);
   });
 });
 

@@ -102,6 +102,7 @@ for (const place of [
   "[::ffff:a9fe:a9fe]",
   "100.100.100.200",
   "metadata.test",
+  "unknown.test",
   "127.0.0.1",
   "10.0.0.9",
 ]) {
