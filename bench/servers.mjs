@@ -1,6 +1,6 @@
 /** The servers under load: Gyre and its peers, each as its makers would set it up for one core and a cache in memory. */
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -286,6 +286,55 @@ shutdown_lifetime 1 seconds
       );
       return { port, child: pinned(serverCore, "squid", ["-N", "-f", join(home, "squid.conf")]) };
     },
+  },
+};
+
+servers.trafficserver = {
+  command: "traffic_server",
+  start: async (origin, tls) => {
+    if (tls !== null) return null;
+    const port = await freePort();
+    const home = mkdtempSync(join(folder, "ats-"));
+    for (const name of ["etc", "var", "run", "log", "cache"]) mkdirSync(join(home, name));
+    cpSync("/etc/trafficserver", join(home, "etc"), { recursive: true });
+    const places = {
+      sysconfdir: "etc",
+      datadir: "cache",
+      localstatedir: "var",
+      runtimedir: "run",
+      logdir: "log",
+      cachedir: "cache",
+    };
+    const system = {
+      prefix: "/usr",
+      exec_prefix: "/usr",
+      bindir: "/usr/bin",
+      sbindir: "/usr/sbin",
+      includedir: "/usr/include",
+      libdir: "/usr/lib/trafficserver",
+      libexecdir: "/usr/lib/trafficserver/modules",
+    };
+    writeFileSync(
+      join(home, "runroot.yaml"),
+      [...Object.entries(system), ...Object.entries(places).map(([key, name]) => [key, join(home, name)])]
+        .map(([key, value]) => `${key}: ${value}\n`)
+        .join(""),
+    );
+    writeFileSync(join(home, "etc/remap.config"), `map / http://127.0.0.1:${origin}/\n`);
+    writeFileSync(join(home, "etc/storage.config"), `${join(home, "cache")} 256M\n`);
+    writeFileSync(
+      join(home, "etc/records.config"),
+      `CONFIG proxy.config.http.server_ports STRING ${port}:ip-in=127.0.0.1
+CONFIG proxy.config.exec_thread.autoconfig INT 0
+CONFIG proxy.config.exec_thread.limit INT 1
+CONFIG proxy.config.cache.ram_cache.size INT 1073741824
+CONFIG proxy.config.log.logging_enabled INT 0
+CONFIG proxy.config.admin.user_id STRING nobody
+CONFIG proxy.config.http.keep_alive_no_activity_timeout_in INT 600
+`,
+    );
+    spawnSync("chown", ["-R", "nobody", home]);
+    return { port, child: pinned(serverCore, "traffic_server", [`--run-root=${home}`]) };
   },
 };
 

@@ -163,7 +163,7 @@ while (performance.now() - startedMs < durationMs) {
 running = false;
 await Promise.all(workers);
 agent.destroy();
-await new Promise((done) => setTimeout(done, 5000));
+await new Promise((done) => setTimeout(done, 15_000)); // Longer than idle connections to origins are kept.
 const after = members.map(({ child }) => handles(child.pid));
 const failures = [];
 for (const [index, { problems, name }] of members.entries()) {

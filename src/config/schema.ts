@@ -77,8 +77,8 @@ const originUrl = z
 const coordinator = z
   .string()
   .refine(
-    (text) => text === "embedded" || /^http:\/\/[^/?#]+\/?$/.test(text) || /^zookeeper(\+tls)?:\/\//.test(text),
-    "write embedded, http://host:port of the member that coordinates, or zookeeper://…",
+    (text) => text === "embedded" || /^http:\/\/[^/?#]+\/?$/.test(text),
+    "write embedded, or http://host:port, the peer port of the member that coordinates (ZooKeeper is not supported yet)",
   );
 
 const caching = z.strictObject({
@@ -161,7 +161,7 @@ export const configSchema = z.strictObject({
   listen: address.default("127.0.0.1:8080").describe("client traffic"),
   peer: address.default("127.0.0.1:8081").describe("other members, and the embedded coordinator"),
   admin: address.default("127.0.0.1:8082").describe("API and metrics"),
-  coordinator: coordinator.default("embedded").describe("embedded, http://host:port, or zookeeper://host:port,…/path"),
+  coordinator: coordinator.default("embedded").describe("embedded, or http://host:port of the member that coordinates"),
   "secret-file": z.string().optional().describe("file with the cluster's secret"),
   weight: number
     .pipe(z.number().positive().max(weightMax))

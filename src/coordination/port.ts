@@ -1,6 +1,6 @@
 /**
- * The coordination port: what a cluster needs from whoever keeps its members together. Two implementations pass one
- * contract suite: the embedded coordinator in this folder, and ZooKeeper's.
+ * The coordination port: what a cluster needs from whoever keeps its members together. Whatever implements it passes
+ * one contract suite: so far the embedded coordinator in this folder; the port is cut so that ZooKeeper can be another.
  *
  * A session is what a member holds: connected (what it says counts), suspended (nothing is known: go on with the last
  * view, lead nothing), expired (its announcement is gone: it joins again as new), closed.
@@ -25,7 +25,7 @@ export interface CoordinatorEvents {
 export type Published = "published" | "fenced";
 
 export interface Coordinator {
-  /** For people: `http://127.0.0.1:8081` or `zookeeper://…`. */
+  /** For people, as in `http://127.0.0.1:8081`. */
   readonly address: string;
   readonly state: SessionState;
   /** Opens a session, announces the member, and stands for election. Resolves once announced; keeps trying until then. */

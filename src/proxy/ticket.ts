@@ -32,7 +32,10 @@ export class Ticket {
   /** The lines that this member adds to an answer: Age where it is known, Cache-Status, Via. */
   lines(ageSeconds: number | null): string {
     const age = ageSeconds === null ? "" : `age: ${Math.max(0, Math.floor(ageSeconds))}\r\n`;
-    return `${age}cache-status: ${cacheStatus(this.plane.self, this.outcome)}\r\n${this.plane.viaLine}`;
+    // A key that is just the URI says nothing new.
+    const { key, text } = this.target;
+    const outcome = key === text ? this.outcome : { ...this.outcome, key: key.replaceAll("\n", " ") };
+    return `${age}cache-status: ${cacheStatus(this.plane.self, outcome)}\r\n${this.plane.viaLine}`;
   }
 
   end(complete: boolean): void {

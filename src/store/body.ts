@@ -80,6 +80,8 @@ export class Body {
   finish(trailers: readonly string[] = []): void {
     this.complete = true;
     this.trailers = trailers;
+    // The flow has ended: a stored body must not keep its fetch, and with it a whole request, alive.
+    this.source = null;
     this.#closeSegment();
     for (const reader of this.#readers) reader.pump();
   }
@@ -87,6 +89,7 @@ export class Body {
   fail(): void {
     if (this.complete) return;
     this.failed = true;
+    this.source = null;
     for (const reader of this.#readers) reader.pump();
   }
 

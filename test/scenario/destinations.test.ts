@@ -13,9 +13,13 @@ interface Tried {
 }
 
 it("denies link-local and metadata addresses to all, inner ones to clients elsewhere, by address, by name and from the store", async () => {
-  const child = spawn("unshare", ["-n", process.execPath, join(import.meta.dirname, "../support/in-namespace.ts")], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const child = spawn(
+    "unshare",
+    [process.getuid!() === 0 ? "-n" : "-rn", process.execPath, join(import.meta.dirname, "../support/in-namespace.ts")],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
   let output = "";
   let errors = "";
   child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
