@@ -2,6 +2,7 @@
 import { fieldValue } from "../http/fields.ts";
 import { currentAge } from "../http/freshness.ts";
 import { reuse, reuseReasons } from "../http/reuse.ts";
+import { storableReasons } from "../http/storable.ts";
 import { httpUri, uriText } from "../http/uri.ts";
 import type { Plane } from "../proxy/plane.ts";
 import { cachingRules, routeOf, type CachingRules } from "../proxy/routes.ts";
@@ -70,6 +71,7 @@ export function explain(plane: Plane, url: string): Explanation | { readonly err
   });
   const owning = owner(plane.view.ring, keyHash(key)).name;
   const uncacheable = plane.uncacheable.has(key, now);
+  const why = plane.uncacheable.reason(key);
   return {
     url,
     key,
@@ -82,7 +84,7 @@ export function explain(plane: Plane, url: string): Explanation | { readonly err
       variants.length > 0
         ? `${variants[0]!.decision} (${variants[0]!.clause})`
         : uncacheable
-          ? "miss: the last response could not be stored, so requests go to the origin side by side"
+          ? `miss: the last response was not stored${why === null ? "" : ` (${storableReasons[why]})`}, so requests go to the origin side by side`
           : "miss: nothing is stored",
   };
 }

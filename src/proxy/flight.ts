@@ -295,7 +295,7 @@ export class Flight {
     if (judgement.store) {
       plane.uncacheable.delete(this.#first.target.key);
     } else if (this.#flightKey !== null) {
-      plane.uncacheable.add(this.#first.target.key, now);
+      plane.uncacheable.add(this.#first.target.key, now, judgement.reason);
       this.#unlist();
     }
     // What came instead of a 304 supersedes what was asked about, whether it may be stored or not.

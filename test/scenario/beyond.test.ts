@@ -155,5 +155,9 @@ describe("rules", () => {
     for (const path of ["/good", "/bad"]) await through(member.port, url + path);
     expect((await through(member.port, `${url}/good`)).cacheStatus).toContain("hit");
     expect((await through(member.port, `${url}/bad`)).cacheStatus).toContain("fwd=uri-miss");
+    const explained = (await (
+      await fetch(`http://${member.admin}/api/explain?url=${encodeURIComponent(`${url}/bad`)}`)
+    ).json()) as { next: string };
+    expect(explained.next).toContain("RFC 9111 §5.2.2.5: the response said no-store");
   });
 });
