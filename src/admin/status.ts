@@ -42,6 +42,7 @@ export interface SelfStatus {
   readonly requests: number;
   readonly hits: number;
   readonly hitRatio: number | null;
+  readonly inFlight: number;
   readonly forwarded: number;
   readonly originFetches: number;
   readonly store: { readonly bytes: number; readonly bytesMax: number; readonly responses: number };
@@ -104,6 +105,7 @@ function selfOf(member: AdministeredMember, { recorder, store }: Plane): SelfSta
     requests,
     hits,
     hitRatio: requests === 0 ? null : hits / requests,
+    inFlight: counts.inFlight,
     forwarded: counts.forwarded,
     originFetches: counts.originFetches,
     store: { bytes: store.bytes, bytesMax: store.bytesMax, responses: store.count },

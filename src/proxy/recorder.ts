@@ -24,6 +24,8 @@ export interface Counts {
   readonly byOutcome: Map<string, number>;
   readonly byStatus: Map<number, number>;
   bytesSent: number;
+  /** Requests that have left the fast way and are not answered yet. */
+  inFlight: number;
   originFetches: number;
   originErrors: number;
   originBytes: number;
@@ -49,6 +51,7 @@ export class Recorder {
     byOutcome: new Map(),
     byStatus: new Map(),
     bytesSent: 0,
+    inFlight: 0,
     originFetches: 0,
     originErrors: 0,
     originBytes: 0,

@@ -27,6 +27,7 @@ export class Ticket {
     this.target = target;
     this.content = content;
     this.owner = plane.self;
+    plane.recorder.counts.inFlight++;
   }
 
   /** The lines that this member adds to an answer: Age where it is known, Cache-Status, Via. */
@@ -41,6 +42,7 @@ export class Ticket {
   end(complete: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.plane.recorder.counts.inFlight--;
     const { exchange, target, plane } = this;
     plane.recorder.finished(
       {

@@ -127,6 +127,7 @@ export interface StatusAnswer {
   }[];
   readonly self: {
     requests: number;
+    inFlight: number;
     hits: number;
     originFetches: number;
     store: { bytes: number; bytesMax: number; responses: number };
