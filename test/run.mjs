@@ -18,16 +18,23 @@ const needs = [
   { command: "openssl", package: "openssl", why: "certificates for TLS tests" },
   { command: "unshare", package: "util-linux", why: "network namespaces" },
   { command: "ip", package: "iproute2", why: "network namespaces" },
+  { command: "java", package: "default-jre-headless", why: "ZooKeeper" },
+  { file: "/usr/share/java/zookeeper.jar", package: "libzookeeper-java", why: "ZooKeeper" },
+  { file: "/usr/lib/python3/dist-packages/kazoo", package: "python3-kazoo", why: "the other ZooKeeper client" },
+  { command: "chromium", package: "chromium", why: "a real browser" },
 ];
 
 const path = `${process.env.PATH}${delimiter}/usr/sbin${delimiter}/sbin`;
 process.env.PATH = path;
 const missing = () =>
-  needs.filter(({ command }) => !path.split(delimiter).some((folder) => existsSync(join(folder, command))));
+  needs.filter(({ command, file }) =>
+    file !== undefined ? !existsSync(file) : !path.split(delimiter).some((folder) => existsSync(join(folder, command))),
+  );
+const nameOf = ({ command, file }) => command ?? file;
 
 let absent = missing();
 if (absent.length > 0) {
-  console.log(`missing for the tests: ${absent.map(({ command, why }) => `${command} (${why})`).join(", ")}`);
+  console.log(`missing for the tests: ${absent.map((need) => `${nameOf(need)} (${need.why})`).join(", ")}`);
   const packages = absent.map((need) => need.package);
   const debian = existsSync("/etc/debian_version") && process.getuid?.() === 0;
   if (debian && process.env.GYRE_TEST_NO_INSTALL !== "1") {
@@ -56,7 +63,7 @@ const report = join(folder, "vitest.json");
 run(process.execPath, [bin("vitest"), "run", ...process.argv.slice(2)], {
   ...process.env,
   GYRE_TEST_JSON: report,
-  GYRE_TEST_MISSING: absent.map(({ command }) => command).join(","),
+  GYRE_TEST_MISSING: absent.map(nameOf).join(","),
 });
 let passed = results.filter((result) => result.passed).length;
 let failed = results.length - passed;
@@ -74,7 +81,7 @@ rmSync(folder, { recursive: true, force: true });
 
 for (const { name, passed: good } of results) if (!good) console.log(`failed: ${name}`);
 if (absent.length > 0) {
-  console.log(`not everything ran: ${absent.map(({ command }) => command).join(", ")} missing`);
+  console.log(`not everything ran: ${absent.map(nameOf).join(", ")} missing`);
   if (process.env.CI === "true") failed++;
 }
 console.log(`${passed} passed, ${failed} failed`);

@@ -10,7 +10,7 @@ const source = join(root, "src");
 /** Layers from the ground up: an import points to the same folder or further down. Folders of one rung do not know each other. */
 const ladder: readonly (readonly string[])[] = [
   ["base"],
-  ["http", "ring", "telemetry"],
+  ["http", "ring", "telemetry", "zookeeper"],
   ["wire"],
   ["peer", "store", "origin", "coordination"],
   ["proxy", "cluster"],
