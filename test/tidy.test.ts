@@ -13,7 +13,7 @@ const ladder: readonly (readonly string[])[] = [
   ["http", "ring", "telemetry", "zookeeper"],
   ["wire"],
   ["peer", "store", "origin", "coordination"],
-  ["proxy", "cluster"],
+  ["proxy", "cluster", "client"],
   ["config"],
   ["admin"],
   ["member"],

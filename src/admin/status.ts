@@ -33,6 +33,8 @@ export interface MemberStatus {
   readonly zone: string;
   readonly tls: boolean;
   readonly startedMs: number;
+  /** The number that stays with the name; null where the coordinator keeps none. */
+  readonly id: number | null;
 }
 
 export interface SelfStatus {
@@ -70,7 +72,7 @@ export function statusOf(member: AdministeredMember, plane: Plane, version: stri
     coordinator: member.coordinatorAddress,
     session: member.control?.session ?? "connecting",
     version,
-    members: view.members.map(({ name, state, listen, peer, admin, pid, weight, zone, tls, startedMs }) => ({
+    members: view.members.map(({ name, state, listen, peer, admin, pid, weight, zone, tls, startedMs, id }) => ({
       name,
       state: name === plane.self || plane.peers.isUp(name) ? state : "unreachable",
       leader: name === view.leader,
@@ -83,6 +85,7 @@ export function statusOf(member: AdministeredMember, plane: Plane, version: stri
       zone,
       tls,
       startedMs,
+      id: id ?? null,
     })),
     self: selfOf(member, plane),
   };

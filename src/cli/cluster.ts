@@ -52,7 +52,12 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     );
   }
   const embedded = config.coordinator === "embedded";
-  const { secret, from } = clusterSecret(config["secret-file"], config.cluster, embedded ? null : config.coordinator);
+  const { secret, from } = clusterSecret(
+    config["secret-file"],
+    config.cluster,
+    // All its members start here: with ZooKeeper too the secret can be made up here.
+    embedded || config.coordinator.startsWith("zookeeper") ? null : config.coordinator,
+  );
   const detach = options.detach === true;
   // Without a word on memory the members of one machine share what one alone would take.
   const memory = config.memory === Math.floor(totalmem() / 4) ? Math.floor(config.memory / count) : config.memory;
@@ -69,7 +74,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     if (ending) return;
     ending = true;
     note("\nending: members drain and leave");
-    // The coordinator's host goes last: until then every other departure is published.
+    // The embedded coordinator's host goes last: until then every other departure is published.
     for (const child of children.slice(1).reverse()) await endMember(child);
     if (children[0] !== undefined) await endMember(children[0]);
     process.exit(exitCode);

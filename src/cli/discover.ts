@@ -1,5 +1,8 @@
 /** Finding a cluster: by an admin address, by its coordinator, or by the members that run on this machine. */
+import { readFileSync } from "node:fs";
 import { hostPortOf, hostPortText } from "../base/host-port.ts";
+import { directoryOf } from "../client/connect.ts";
+import { leaderFirst, type Directory } from "../client/directory.ts";
 import type { Status } from "../admin/status.ts";
 import { livingMembers, runFolder, type MemberRecord } from "../member/records.ts";
 import { Link } from "../peer/link.ts";
@@ -9,6 +12,8 @@ import { clusterSecret } from "./secret.ts";
 export interface WhereOptions {
   readonly admin?: string | undefined;
   readonly coordinator?: string | undefined;
+  readonly coordinatorCredentials?: string | undefined;
+  readonly coordinatorCa?: string | undefined;
   readonly cluster?: string | undefined;
   readonly secretFile?: string | undefined;
   /** The cluster's secret, where it is known already. */
@@ -31,11 +36,12 @@ export async function contact(where: WhereOptions): Promise<Contact> {
     const given = where.secretFile === undefined ? null : clusterSecret(where.secretFile, "", null).secret;
     return atAdmin(hostPortText(address), where.secret ?? given);
   }
+  if (where.coordinator?.startsWith("zookeeper") === true) return atEnsemble(where);
   if (where.coordinator !== undefined) return atCoordinator(where.coordinator, where);
   const records = recordsOf(where.cluster ?? process.env["GYRE_CLUSTER"]);
   if (records.length === 0) {
     throw new Failure(
-      "no member of a cluster runs on this machine. Start one with `gyre start` or `gyre cluster`, or name one elsewhere with --admin HOST:PORT or --coordinator http://HOST:PORT",
+      "no member of a cluster runs on this machine. Start one with `gyre start` or `gyre cluster`, or name one elsewhere with --admin HOST:PORT or --coordinator WHERE",
     );
   }
   let last: unknown;
@@ -82,11 +88,76 @@ async function atAdmin(admin: string, secret: string | null): Promise<Contact> {
   return { status, secret: token, get };
 }
 
+/** The directory that `--coordinator` names. @throws Failure where it names none, or has nothing to say. */
+export async function directoryAt(where: WhereOptions): Promise<Directory> {
+  const coordinator = where.coordinator!;
+  const cluster = where.cluster ?? "gyre";
+  const secret = coordinator.startsWith("zookeeper")
+    ? undefined
+    : clusterSecret(where.secretFile, cluster, coordinator).secret;
+  let directory: Directory;
+  try {
+    directory = directoryOf({
+      coordinator,
+      cluster,
+      secret,
+      credentials: textIn("--coordinator-credentials", where.coordinatorCredentials)?.trim(),
+      coordinatorCa: textIn("--coordinator-ca", where.coordinatorCa),
+    });
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure(`--${(error as Error).message}`, 2);
+  }
+  try {
+    await directory.ready(10_000);
+  } catch (error) {
+    await directory.close();
+    throw new Failure((error as Error).message);
+  }
+  return directory;
+}
+
+/** By the view in ZooKeeper, on to the admin port of the leader, or of whoever answers. */
+async function atEnsemble(where: WhereOptions): Promise<Contact> {
+  const directory = await directoryAt(where);
+  const members = leaderFirst(directory);
+  await directory.close();
+  const secret = where.secret ?? sharedSecret(where, directory.address);
+  let last: unknown = new Failure(`the view in ${directory.address} has no members`);
+  for (const { admin } of members) {
+    try {
+      return await atAdmin(admin, secret);
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw last;
+}
+
+/** The secret where it can be known: given, or of a member on this machine. */
+function sharedSecret(where: WhereOptions, coordinator: string): string | null {
+  try {
+    return clusterSecret(where.secretFile, where.cluster ?? "gyre", coordinator).secret;
+  } catch (error) {
+    if (where.secretFile !== undefined) throw error;
+    return null;
+  }
+}
+
+function textIn(flag: string, file: string | undefined): string | undefined {
+  if (file === undefined) return undefined;
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new Failure(`${flag} ${file} cannot be read: ${(error as Error).message}`, 2);
+  }
+}
+
 /** Over the peer link, with the secret; then on to an admin port. */
 async function atCoordinator(coordinator: string, where: WhereOptions): Promise<Contact> {
   const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
   if (!coordinator.startsWith("http://") || address === null)
-    throw new Failure(`--coordinator ${coordinator}: write http://host:port`, 2);
+    throw new Failure(`--coordinator ${coordinator}: write http://host:port or zookeeper://host:2181,…/path`, 2);
   const cluster = where.cluster ?? "gyre";
   const { secret } = clusterSecret(where.secretFile, cluster, coordinator);
   const status = await new Promise<Status>((resolve, reject) => {

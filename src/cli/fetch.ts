@@ -1,11 +1,12 @@
-/** `gyre fetch URL`: asks the cluster who leads, and sends the request through it. */
+/** `gyre fetch URL`: asks the cluster who leads, and sends the request through it; where that dies, through another member. */
 import { request, type IncomingMessage } from "node:http";
-import { pipeline } from "node:stream/promises";
+import { request as requestTls } from "node:https";
 import { hostPortOf } from "../base/host-port.ts";
+import { leaderFirst } from "../client/directory.ts";
 import { isToken } from "../http/grammar.ts";
 import { isIdempotent } from "../http/messages.ts";
 import { httpUri, uriText } from "../http/uri.ts";
-import { contact, type WhereOptions } from "./discover.ts";
+import { contact, directoryAt, type WhereOptions } from "./discover.ts";
 import { Failure } from "./failure.ts";
 import { note, say } from "./terminal.ts";
 
@@ -17,60 +18,166 @@ export interface FetchOptions extends WhereOptions {
   readonly header?: readonly string[];
 }
 
+/** A member to ask. */
+interface Way {
+  readonly name: string;
+  readonly listen: string;
+  readonly tls?: boolean;
+}
+
+/** Who to ask, one after the other; news of a leader that came meanwhile goes first. */
+interface Ways {
+  next(): Promise<Way | null>;
+  close(): Promise<void>;
+}
+
+/** How long news of the cluster is waited for when every member known has failed. */
+const patienceMs = 5000;
+const membersMax = 20;
+
 /** Fetches and prints. @throws Failure where no member answers. */
 export async function fetchUrl(url: string, options: FetchOptions): Promise<void> {
   const uri = httpUri(url);
   if (uri === null) throw new Failure(`"${url}" is not an http or https URL`, 2);
-  const ways =
-    options.via === undefined
-      ? await waysThrough(options)
-      : [{ name: options.via, listen: options.via.replace(/^http:\/\//, "").replace(/\/$/, "") }];
   const { method = "GET" } = options;
   const headers = headersOf(uriText(uri), options.header ?? []);
   if (!isToken(method)) throw new Failure(`-X "${method}": a method is a token, such as GET`, 2);
+  const ways = await waysOf(options);
+  try {
+    await fetchThrough(ways, uriText(uri), method, headers, options);
+  } finally {
+    await ways.close();
+  }
+}
+
+async function fetchThrough(
+  ways: Ways,
+  url: string,
+  method: string,
+  headers: Readonly<Record<string, string>>,
+  options: FetchOptions,
+): Promise<void> {
   let failure: Error | null = null;
-  for (const { name, listen } of ways) {
+  let begun: Begun | null = null;
+  for (;;) {
+    const way = await ways.next();
+    if (way === null) break;
     let answer: IncomingMessage;
     try {
-      answer = await ask(listen, uriText(uri), method, headers);
+      answer = await ask(way, url, method, begun === null ? headers : { ...headers, ...begun.continuation });
     } catch (error) {
       failure = error as Error;
-      if (options.verbose === true) note(`${name} at ${listen}: ${failure.message}`);
+      if (options.verbose === true) note(`${way.name} at ${way.listen}: ${failure.message}`);
       // What may have been carried out must not be asked for again, unless doing it twice is doing it once.
       if (!isIdempotent(method) && (error as NodeJS.ErrnoException).code !== "ECONNREFUSED") break;
       continue;
     }
-    await print(answer, name, listen, options);
-    return;
+    if (begun !== null && !begun.continuedBy(answer)) {
+      answer.destroy();
+      throw new Failure("the answer broke off, and what the next member has is not its continuation");
+    }
+    begun ??= new Begun(answer, method, headers);
+    if (await print(answer, way, begun, options)) return;
+    failure = new Error(`${way.name} broke off its answer after ${begun.bytes} bytes`);
+    if (options.verbose === true) note(failure.message);
+    if (!begun.canContinue) throw new Failure(failure.message);
   }
   throw new Failure(`no member answered: ${failure?.message ?? "the cluster has none"}`);
 }
 
-/** From the first byte on there is no other try: what has been printed cannot be taken back. */
-async function print(answer: IncomingMessage, name: string, listen: string, options: FetchOptions): Promise<void> {
-  const { "cache-status": status = "no Cache-Status", age = "-", via = "-" } = answer.headers;
-  if (options.verbose === true) note(`through ${name} at ${listen}: ${String(status)}; age ${age}; via ${via}`);
-  if (options.include === true) {
-    say(`HTTP/${answer.httpVersion} ${answer.statusCode} ${answer.statusMessage}`);
-    for (let i = 0; i < answer.rawHeaders.length; i += 2) say(`${answer.rawHeaders[i]}: ${answer.rawHeaders[i + 1]}`);
-    answer.resume();
-    return;
+/** What has been printed of an answer, and how another member can go on with it. RFC 9110 §13.1.5. */
+class Begun {
+  bytes = 0;
+  readonly #tag: string;
+  readonly #length: number;
+  readonly canContinue: boolean;
+
+  constructor({ statusCode, headers }: IncomingMessage, method: string, asked: Readonly<Record<string, string>>) {
+    this.#tag = headers.etag ?? "";
+    this.#length = Number(headers["content-length"] ?? Number.NaN);
+    this.canContinue =
+      method === "GET" &&
+      statusCode === 200 &&
+      this.#tag.startsWith('"') &&
+      Number.isSafeInteger(this.#length) &&
+      asked["range"] === undefined;
   }
-  try {
-    await pipeline(answer, process.stdout, { end: false });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EPIPE") return;
-    throw new Failure(`${name} broke off its answer`);
+
+  get continuation(): Record<string, string> {
+    return { range: `bytes=${this.bytes}-`, "if-range": this.#tag };
+  }
+
+  continuedBy({ statusCode, headers }: IncomingMessage): boolean {
+    return (
+      statusCode === 206 &&
+      headers.etag === this.#tag &&
+      headers["content-range"] === `bytes ${this.bytes}-${this.#length - 1}/${this.#length}`
+    );
   }
 }
 
-/** The leader first, then the others. */
-async function waysThrough(options: WhereOptions): Promise<readonly { name: string; listen: string }[]> {
+/** @returns false where the answer broke off. */
+async function print(answer: IncomingMessage, way: Way, begun: Begun, options: FetchOptions): Promise<boolean> {
+  const { "cache-status": status = "no Cache-Status", age = "-", via = "-" } = answer.headers;
+  if (options.verbose === true) note(`through ${way.name} at ${way.listen}: ${String(status)}; age ${age}; via ${via}`);
+  if (options.include === true) {
+    say(`HTTP/${answer.httpVersion} ${answer.statusCode} ${answer.statusMessage}`);
+    for (let i = 0; i < answer.rawHeaders.length; i += 2) say(`${answer.rawHeaders[i]}: ${answer.rawHeaders[i + 1]}`);
+    answer.destroy();
+    return true;
+  }
+  try {
+    for await (const chunk of answer as AsyncIterable<Buffer>) {
+      begun.bytes += chunk.length;
+      if (!process.stdout.write(chunk)) await new Promise<void>((drained) => process.stdout.once("drain", drained));
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function waysOf(options: FetchOptions): Promise<Ways> {
+  if (options.via !== undefined) {
+    const listen = options.via.replace(/^http:\/\//, "").replace(/\/$/, "");
+    return inOrder([{ name: options.via, listen }]);
+  }
+  if (options.coordinator !== undefined) return published(options);
   const { status } = await contact(options);
-  return [...status.members].sort(
-    (a, b) =>
-      Number(b.leader) - Number(a.leader) || Number(a.state === "unreachable") - Number(b.state === "unreachable"),
+  return inOrder(
+    [...status.members].sort(
+      (a, b) =>
+        Number(b.leader) - Number(a.leader) || Number(a.state === "unreachable") - Number(b.state === "unreachable"),
+    ),
   );
+}
+
+function inOrder(list: readonly Way[]): Ways {
+  const left = [...list];
+  return { next: () => Promise.resolve(left.shift() ?? null), close: () => Promise.resolve() };
+}
+
+/** As the coordinator publishes them: always the leader of that moment first, never the same process twice. */
+async function published(options: FetchOptions): Promise<Ways> {
+  const directory = await directoryAt(options);
+  const tried = new Set<number | string>();
+  const deadline = performance.now() + patienceMs;
+  return {
+    next: async () => {
+      for (;;) {
+        const way = leaderFirst(directory).find(({ name, startedMs }) => !tried.has(`${name} ${startedMs}`));
+        if (tried.size >= membersMax) return null;
+        if (way !== undefined) {
+          tried.add(`${way.name} ${way.startedMs}`);
+          return way;
+        }
+        const left = deadline - performance.now();
+        if (left <= 0) return null;
+        await directory.changed(left);
+      }
+    },
+    close: () => directory.close(),
+  };
 }
 
 function headersOf(url: string, lines: readonly string[]): Record<string, string> {
@@ -84,14 +191,17 @@ function headersOf(url: string, lines: readonly string[]): Record<string, string
   return headers;
 }
 
-function ask(listen: string, url: string, method: string, headers: Record<string, string>): Promise<IncomingMessage> {
+function ask(
+  { listen, tls = false }: Way,
+  url: string,
+  method: string,
+  headers: Readonly<Record<string, string>>,
+): Promise<IncomingMessage> {
   const address = hostPortOf(listen);
   if (address === null) throw new Failure(`"${listen}" is not host:port`, 2);
+  const { host, port } = address;
   return new Promise((resolve, reject) => {
-    const asked = request(
-      { host: address.host, port: address.port, path: url, method, headers, timeout: 60_000 },
-      resolve,
-    );
+    const asked = (tls ? requestTls : request)({ host, port, path: url, method, headers, timeout: 60_000 }, resolve);
     asked.on("error", reject);
     asked.on("timeout", () => asked.destroy(new Error("no answer in 60 s")));
     asked.end();

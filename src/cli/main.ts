@@ -26,6 +26,7 @@ Examples:
   gyre start                                    one member, forward proxy on 127.0.0.1:8080
   gyre start --origin http://localhost:3000     one member, reverse proxy before that origin
   gyre cluster --members 3                      three members on this machine; Ctrl-C ends them
+  gyre start --coordinator zookeeper://z1:2181,z2:2181,z3:2181/gyre     a member of a cluster kept by ZooKeeper
   gyre fetch http://example.com/ -v             through the leader; says what the cache did
   gyre status --watch                           members, leader, shares, hit ratios
 
@@ -102,7 +103,9 @@ try {
 function where(command: Command): Command {
   return command
     .option("--admin <HOST:PORT>", "ask this member's admin port")
-    .option("--coordinator <WHERE>", "ask the coordinator at http://HOST:PORT")
+    .option("--coordinator <WHERE>", "ask the coordinator: http://HOST:PORT, or zookeeper://HOST:PORT,…/PATH")
+    .option("--coordinator-credentials <FILE>", "user:password for ZooKeeper, where its nodes are not public")
+    .option("--coordinator-ca <FILE>", "certificates that zookeeper+tls:// trusts")
     .option("--cluster <NAME>", "the cluster's name, where several run here")
     .option("--secret-file <FILE>", "the cluster's secret, to ask other machines");
 }

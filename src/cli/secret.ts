@@ -13,7 +13,7 @@ export interface FoundSecret {
   readonly from: "given" | "found" | "generated";
 }
 
-/** `coordinator`: the address of an embedded coordinator elsewhere, or null where the cluster begins here. */
+/** `coordinator`: where the cluster is kept together elsewhere, or null where the cluster begins here. */
 export function clusterSecret(
   secretFile: string | undefined,
   cluster: string,
@@ -35,6 +35,13 @@ export function clusterSecret(
   // A coordinator that returns on this machine: those who wait for it know the secret.
   if (coordinator === null && living !== undefined) return { secret: living.secret, from: "found" };
   if (coordinator === null) return { secret: randomBytes(24).toString("base64url"), from: "generated" };
+  if (coordinator.startsWith("zookeeper")) {
+    if (living !== undefined) return { secret: living.secret, from: "found" };
+    throw new Failure(
+      `members of a cluster in ZooKeeper share a secret: make one with \`openssl rand -hex 32\`, and give it with --secret-file FILE or GYRE_SECRET`,
+      2,
+    );
+  }
   const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
   const found = livingMembers(runFolder(process.env)).find((record) => {
     const peer = hostPortOf(record.peer);

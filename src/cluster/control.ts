@@ -14,7 +14,16 @@ export interface ControlEvents {
   leading(term: number | null): void;
   failed(error: Error): void;
   ousted(reason: string): void;
+  /** Whether another member answers on its peer link at this moment. */
+  reachable(name: string): boolean;
 }
+
+/**
+ * A new leader may have been elected by a coordinator that has forgotten everybody, and members announce themselves one by
+ * one: for so long those that answer are kept in the view, so that the key space does not move there and back.
+ */
+const holdMs = 10_000;
+const holdLookMs = 500;
 
 /** Drives one member's part in the cluster. */
 export class Control {
@@ -28,6 +37,8 @@ export class Control {
   #epochFloor = 0;
   #publishing = false;
   #again = false;
+  #heldUntilMs = 0;
+  #holding: NodeJS.Timeout | null = null;
   #waiting: { readonly until: (view: PublishedView) => boolean; readonly done: () => void }[] = [];
 
   constructor(cluster: string, member: Member, coordinator: Coordinator, events: ControlEvents) {
@@ -62,6 +73,7 @@ export class Control {
         this.#lead();
       },
       leading: (term) => {
+        if (term !== null && this.#term !== term) this.#heldUntilMs = performance.now() + holdMs;
         this.#term = term;
         this.#events.leading(term);
         this.#lead();
@@ -103,6 +115,26 @@ export class Control {
     });
   }
 
+  /** Members of the current view that are not announced, but answer, early in a term. */
+  #held(): Member[] {
+    if (performance.now() >= this.#heldUntilMs) return [];
+    const held = (this.#view?.members ?? []).filter(
+      ({ name, state }) =>
+        state === "active" &&
+        name !== this.#member.name &&
+        !this.#announced.some((member) => member.name === name) &&
+        this.#events.reachable(name),
+    );
+    if (held.length > 0 && this.#holding === null) {
+      this.#holding = setTimeout(() => {
+        this.#holding = null;
+        this.#lead();
+      }, holdLookMs);
+      this.#holding.unref();
+    }
+    return held;
+  }
+
   #until(until: (view: PublishedView) => boolean): Promise<void> {
     return new Promise((done) => this.#waiting.push({ until, done }));
   }
@@ -114,7 +146,14 @@ export class Control {
       this.#again = true;
       return;
     }
-    const next = nextView(this.#cluster, this.#view, this.#announced, this.#member.name, this.#epochFloor);
+    const next = nextView(
+      this.#cluster,
+      this.#view,
+      this.#announced,
+      this.#member.name,
+      this.#epochFloor,
+      this.#held(),
+    );
     if (next === null || next.members.length === 0) return;
     this.#publishing = true;
     background(

@@ -12,8 +12,10 @@ export function nextView(
   announced: readonly Member[],
   leader: string,
   epochFloor: number,
+  /** Members to keep though they are not announced. */
+  held: readonly Member[] = [],
 ): PublishedView | null {
-  const members = [...announced].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const members = [...announced, ...held].sort((a, b) => (a.name < b.name ? -1 : 1));
   const same =
     current !== null &&
     current.epoch === epochFloor &&

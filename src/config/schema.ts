@@ -7,6 +7,7 @@ import { authority, httpUri } from "../http/uri.ts";
 import { parseNetwork } from "../origin/destinations.ts";
 import { weightMax } from "../ring/ring.ts";
 import { isMemberName } from "../ring/view.ts";
+import { ensembleOf } from "../zookeeper/connect-string.ts";
 
 const address = z
   .string()
@@ -74,12 +75,17 @@ const originUrl = z
     const standard = uri.port === (uri.scheme === "http" ? 80 : 443);
     return `${uri.scheme}://${uri.host}${standard ? "" : `:${uri.port}`}`;
   });
-const coordinator = z
-  .string()
-  .refine(
-    (text) => text === "embedded" || /^http:\/\/[^/?#]+\/?$/.test(text),
-    "write embedded, or http://host:port, the peer port of the member that coordinates (ZooKeeper is not supported yet)",
-  );
+const coordinator = z.string().superRefine((text, context) => {
+  if (text === "embedded" || /^http:\/\/[^/?#]+\/?$/.test(text)) return;
+  const ensemble = text.startsWith("zookeeper") ? ensembleOf(text) : null;
+  const wrong =
+    ensemble === null
+      ? "write embedded, http://host:port (the peer port of the member that coordinates), or zookeeper://host:2181,…/path"
+      : "wrong" in ensemble
+        ? ensemble.wrong
+        : null;
+  if (wrong !== null) context.addIssue({ code: "custom", message: wrong });
+});
 
 const caching = z.strictObject({
   freshness: seconds.optional().describe("replaces the freshness lifetime that the origin gives"),
@@ -161,7 +167,14 @@ export const configSchema = z.strictObject({
   listen: address.default("127.0.0.1:8080").describe("client traffic"),
   peer: address.default("127.0.0.1:8081").describe("other members, and the embedded coordinator"),
   admin: address.default("127.0.0.1:8082").describe("API and metrics"),
-  coordinator: coordinator.default("embedded").describe("embedded, or http://host:port of the member that coordinates"),
+  coordinator: coordinator
+    .default("embedded")
+    .describe("embedded, http://host:port of the member that coordinates, or zookeeper://host:2181,…/path"),
+  "coordinator-credentials": z
+    .string()
+    .optional()
+    .describe("file with user:password for ZooKeeper's digest authentication"),
+  "coordinator-ca": z.string().optional().describe("file of certificates that zookeeper+tls:// trusts"),
   "secret-file": z.string().optional().describe("file with the cluster's secret"),
   weight: number
     .pipe(z.number().positive().max(weightMax))
@@ -238,6 +251,8 @@ export const restartKeys: readonly (keyof Config)[] = [
   "peer",
   "admin",
   "coordinator",
+  "coordinator-credentials",
+  "coordinator-ca",
   "secret-file",
   "advertise",
   "log-format",

@@ -8,13 +8,11 @@ import { hostPortOf, hostPortText, isLoopbackHost, type HostPort } from "../base
 import { AdminServer } from "../admin/admin-server.ts";
 import { Control } from "../cluster/control.ts";
 import { restartKeys, type Config } from "../config/schema.ts";
-import { EmbeddedClient } from "../coordination/embedded-client.ts";
 import { EmbeddedHost } from "../coordination/embedded-host.ts";
 import type { Coordinator } from "../coordination/port.ts";
 import { Networks } from "../origin/destinations.ts";
 import { PeerAcceptor } from "../peer/acceptor.ts";
 import { PeerExchange } from "../peer/peer-exchange.ts";
-import { Link } from "../peer/link.ts";
 import { Peers } from "../peer/peers.ts";
 import { invalidateHere } from "../proxy/invalidate.ts";
 import { Ownership } from "../proxy/ownership.ts";
@@ -27,6 +25,7 @@ import { MemoryStore } from "../store/memory-store.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { listenFailure, WireServer } from "../wire/server.ts";
 import { StartError } from "./start-error.ts";
+import { openCoordinator } from "./open-coordinator.ts";
 import { accessLine } from "./access-line.ts";
 import { buildRouting, identitiesOf, tlsOf, type BuiltRouting } from "./routing.ts";
 import { wireLimitsOf } from "./wire-limits.ts";
@@ -180,8 +179,14 @@ export class RunningMember {
     const admin = await listening(() => this.#admin.listen(), "the admin port", this.#config.admin);
     const listen = await listening(() => this.#wire.listen(), "the proxy", this.#config.listen);
     this.#addresses = { listen: hostPortText(listen), peer: hostPortText(peer), admin: hostPortText(admin) };
-    const coordinator = this.#openCoordinator(peer);
+    const coordinator = openCoordinator(this.#config, {
+      peer,
+      self: this.name,
+      secret: this.#options.secret,
+      log: this.#log,
+    });
     this.#coordinator = coordinator;
+    this.#host = coordinator instanceof EmbeddedHost ? coordinator : null;
     const member = this.#announcement(this.#addresses, "active");
     this.#control = new Control(this.#config.cluster, member, coordinator, {
       view: (view) => this.#follow(view),
@@ -191,6 +196,7 @@ export class RunningMember {
         this.#log.info({ kind: "leader", term }, term === null ? "leads no longer" : `leads (term ${term})`),
       failed: (error) => this.#log.warn({ kind: "coordination", err: error }, error.message),
       ousted: (reason) => this.#options.ousted(reason),
+      reachable: (name) => this.#plane.peers.isUp(name),
     });
     await this.#control.join();
     this.state = "ready";
@@ -280,28 +286,6 @@ export class RunningMember {
       tls: this.#tls !== null,
       startedMs: this.startedMs,
     };
-  }
-
-  #openCoordinator(peer: HostPort): Coordinator {
-    const { coordinator, cluster } = this.#config;
-    const { secret } = this.#options;
-    if (coordinator === "embedded") {
-      this.#host = new EmbeddedHost(`http://${hostPortText(peer)}`, {
-        expired: (member) => this.#log.warn({ kind: "expired", member }, `the session of ${member} has expired`),
-      });
-      return this.#host;
-    }
-    const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
-    if (address === null)
-      throw new StartError(
-        `--coordinator ${coordinator}: write http://host:port of the coordinating member's peer port`,
-      );
-    return new EmbeddedClient({
-      address: coordinator,
-      dial: (listener) =>
-        new Link({ cluster, secret, self: this.name, purpose: "coordinator", expected: null, address }, listener),
-      failed: (error) => this.#log.warn({ kind: "coordination", err: error }, error.message),
-    });
   }
 
   async #answer(link: Parameters<EmbeddedHost["answer"]>[0], method: string, value: unknown): Promise<unknown> {

@@ -20,6 +20,8 @@ export interface Member {
   readonly tls: boolean;
   /** Milliseconds since the epoch at which this process started: tells a restarted member from its predecessor. */
   readonly startedMs: number;
+  /** A number that stays with the name, where the coordinator keeps them. */
+  readonly id?: number;
 }
 
 /** A view as it is published and sent. */
@@ -62,14 +64,26 @@ export function isMemberName(text: string): boolean {
 /** A member as received from elsewhere, or null where it is none. */
 export function memberOf(value: unknown): Member | null {
   if (typeof value !== "object" || value === null) return null;
-  const { name, listen, peer, admin, pid, weight, zone, state, tls, startedMs } = value as Record<string, unknown>;
+  const { name, listen, peer, admin, pid, weight, zone, state, tls, startedMs, id } = value as Record<string, unknown>;
   if (typeof name !== "string" || !isMemberName(name)) return null;
   if (typeof listen !== "string" || typeof peer !== "string" || typeof admin !== "string" || typeof zone !== "string")
     return null;
   if (typeof pid !== "number" || typeof startedMs !== "number") return null;
   if (typeof weight !== "number" || !(weight > 0 && weight <= weightMax)) return null;
   if (state !== "active" && state !== "draining") return null;
-  return { name, listen, peer, admin, pid, weight, zone: zone.slice(0, 64), state, tls: tls === true, startedMs };
+  const member: Member = {
+    name,
+    listen,
+    peer,
+    admin,
+    pid,
+    weight,
+    zone: zone.slice(0, 64),
+    state,
+    tls: tls === true,
+    startedMs,
+  };
+  return typeof id === "number" && Number.isSafeInteger(id) ? { ...member, id } : member;
 }
 
 /** A published view as received from elsewhere, or null where it is none. */

@@ -24,7 +24,8 @@ import {
   type OperationResult,
   type Stat,
 } from "./protocol.ts";
-import { Session, type RequestOptions, type SessionOptions, type SessionState } from "./session.ts";
+import type { RequestOptions } from "./requests.ts";
+import { Session, type SessionOptions, type SessionState } from "./session.ts";
 import type { WatchKind, WatchListener } from "./watches.ts";
 
 export interface ClientOptions extends SessionOptions {
@@ -33,7 +34,7 @@ export interface ClientOptions extends SessionOptions {
 }
 
 export interface ReadOptions extends RequestOptions {
-  /** Told once when what was read changes. Only a read that succeeds arms it (of `exists`: any). */
+  /** Told once when what was read changes. Only a read that succeeds arms it; `exists` arms it either way. */
   readonly watch?: WatchListener | undefined;
 }
 
@@ -67,7 +68,7 @@ export class ZooKeeperClient {
     const { data = "", mode = "persistent", acl = openAcl, ttlMs = 0 } = options;
     const full = this.#full(path);
     const { type, body } = createBody({ kind: "create", path: full, data: bytesOf(data), mode, acl, ttlMs });
-    return this.session.request(type, body, path, (reply) => this.#own(reply.text()), options);
+    return this.session.request({ type, body, path, read: (reply) => this.#own(reply.text()) }, options);
   }
 
   /** Creates a persistent node and those above it, as far as they are missing; the chroot's own too. */
@@ -84,11 +85,9 @@ export class ZooKeeperClient {
         acl: options.acl ?? openAcl,
       });
       // Above the chroot one may not be allowed to create, or even to look: only the last step must be there.
-      await this.session
-        .request(type, body, at, () => null, options)
-        .catch((error: unknown) => {
-          if (!hasCode(error, "NODE_EXISTS") && !(hasCode(error, "NO_AUTH") && at !== full)) throw error;
-        });
+      await this.session.request({ type, body, path: at, read: () => null }, options).catch((error: unknown) => {
+        if (!hasCode(error, "NODE_EXISTS") && !(hasCode(error, "NO_AUTH") && at !== full)) throw error;
+      });
     }
   }
 
@@ -102,19 +101,21 @@ export class ZooKeeperClient {
     const full = this.#full(path);
     const { watch } = options;
     return this.session.request(
-      op.exists,
-      pathFlagBody(full, watch !== undefined),
-      path,
-      (reply): Stat | null => {
-        if (watch !== undefined) this.#arm("data", full, watch);
-        return statOf(reply);
+      {
+        type: op.exists,
+        body: pathFlagBody(full, watch !== undefined),
+        path,
+        read: (reply): Stat | null => {
+          if (watch !== undefined) this.#arm("data", full, watch);
+          return statOf(reply);
+        },
+        otherwise: (error) => {
+          if (error !== noNode) return undefined;
+          if (watch !== undefined) this.#arm("exist", full, watch);
+          return null;
+        },
       },
       options,
-      (error) => {
-        if (error !== noNode) return undefined;
-        if (watch !== undefined) this.#arm("exist", full, watch);
-        return null;
-      },
     );
   }
 
@@ -132,27 +133,30 @@ export class ZooKeeperClient {
   /** @param version the one that must still stand; −1 for any. @throws ZooKeeperError BAD_VERSION, NO_NODE */
   async set(path: string, data: Uint8Array | string, version: number, options: RequestOptions = {}): Promise<Stat> {
     const body = setDataBody(this.#full(path), bytesOf(data), version);
-    return this.session.request(op.setData, body, path, statOf, options);
+    return this.session.request({ type: op.setData, body, path, read: statOf }, options);
   }
 
   /** @param version the one that must still stand; −1 for any. @throws ZooKeeperError BAD_VERSION, NO_NODE, NOT_EMPTY */
   async delete(path: string, version: number, options: RequestOptions = {}): Promise<void> {
-    await this.session.request(op.delete, pathNumberBody(this.#full(path), version), path, () => null, options);
+    const body = pathNumberBody(this.#full(path), version);
+    await this.session.request({ type: op.delete, body, path, read: () => null }, options);
   }
 
   /** Resolves when this client's server has seen everything that was written before. */
   async sync(path: string, options: RequestOptions = {}): Promise<void> {
-    await this.session.request(op.sync, pathBody(this.#full(path)), path, () => null, options);
+    await this.session.request({ type: op.sync, body: pathBody(this.#full(path)), path, read: () => null }, options);
   }
 
   /** All of the operations, or none. @throws ZooKeeperError with the code and `index` of the one that failed */
   async multi(operations: readonly Operation[], options: RequestOptions = {}): Promise<OperationResult[]> {
     const full = operations.map((operation) => ({ ...operation, path: this.#full(operation.path) }));
     const results = await this.session.request(
-      op.multi,
-      multiBody(full),
-      operations[0]?.path ?? null,
-      (reply) => multiResults(reply, operations),
+      {
+        type: op.multi,
+        body: multiBody(full),
+        path: operations[0]?.path ?? null,
+        read: (reply) => multiResults(reply, operations),
+      },
       options,
     );
     return results.map((result) => (result.kind === "create" ? { ...result, path: this.#own(result.path) } : result));
@@ -160,17 +164,20 @@ export class ZooKeeperClient {
 
   async getAcl(path: string, options: RequestOptions = {}): Promise<{ readonly acl: Acl[]; readonly stat: Stat }> {
     return this.session.request(
-      op.getAcl,
-      pathBody(this.#full(path)),
-      path,
-      (reply) => ({ acl: aclOf(reply), stat: statOf(reply) }),
+      {
+        type: op.getAcl,
+        body: pathBody(this.#full(path)),
+        path,
+        read: (reply) => ({ acl: aclOf(reply), stat: statOf(reply) }),
+      },
       options,
     );
   }
 
   /** @param version the one of the access list that must still stand; −1 for any. */
   async setAcl(path: string, acl: readonly Acl[], version: number, options: RequestOptions = {}): Promise<Stat> {
-    return this.session.request(op.setAcl, setAclBody(this.#full(path), acl, version), path, statOf, options);
+    const body = setAclBody(this.#full(path), acl, version);
+    return this.session.request({ type: op.setAcl, body, path, read: statOf }, options);
   }
 
   /**
@@ -186,7 +193,7 @@ export class ZooKeeperClient {
   ): Promise<void> {
     const full = this.#full(path);
     const body = pathNumberBody(full, mode === "recursive" ? 1 : 0);
-    await this.session.request(op.addWatch, body, path, () => this.#arm(mode, full, listener), options);
+    await this.session.request({ type: op.addWatch, body, path, read: () => this.#arm(mode, full, listener) }, options);
   }
 
   /** Forgets a listener of any kind of watch on a path; the server's own watch goes with the last of them. */
@@ -194,13 +201,11 @@ export class ZooKeeperClient {
     const full = this.#full(path);
     if (this.session.watches.remove(full, this.#wrapped.get(listener) ?? listener)) return;
     const any = 3;
+    const body = pathNumberBody(full, any);
+    // That the server has no such watch is as good.
     await this.session.request(
-      op.removeWatches,
-      pathNumberBody(full, any),
-      path,
-      () => null,
+      { type: op.removeWatches, body, path, read: () => null, otherwise: () => null },
       options,
-      () => null,
     );
   }
 
@@ -219,12 +224,14 @@ export class ZooKeeperClient {
     const full = this.#full(path);
     const { watch } = options;
     return this.session.request(
-      type,
-      pathFlagBody(full, watch !== undefined),
-      path,
-      (reply) => {
-        if (watch !== undefined) this.#arm(kind, full, watch);
-        return read(reply);
+      {
+        type,
+        body: pathFlagBody(full, watch !== undefined),
+        path,
+        read: (reply) => {
+          if (watch !== undefined) this.#arm(kind, full, watch);
+          return read(reply);
+        },
       },
       options,
     );

@@ -177,34 +177,42 @@ export function createBody({ path, data, mode, acl, ttlMs }: Create): { readonly
   return { type: op.create2, body: writer.bytes };
 }
 
+/** The body of a request that names a path only. */
 export function pathBody(path: string): Buffer {
   return new JuteWriter().text(path).bytes;
 }
 
+/** A path, and whether to watch it. */
 export function pathFlagBody(path: string, flag: boolean): Buffer {
   return new JuteWriter().text(path).bool(flag).bytes;
 }
 
+/** A path with a version, or with the mode of a watch. */
 export function pathNumberBody(path: string, number: number): Buffer {
   return new JuteWriter().text(path).int(number).bytes;
 }
 
+/** New data for a node at a version; −1 stands for any. */
 export function setDataBody(path: string, data: Uint8Array, version: number): Buffer {
   return new JuteWriter().text(path).buffer(data).int(version).bytes;
 }
 
+/** A new access list at a version of the list; −1 stands for any. */
 export function setAclBody(path: string, acl: readonly Acl[], version: number): Buffer {
   return writeAcl(new JuteWriter().text(path), acl).int(version).bytes;
 }
 
+/** Credentials, as in the scheme `digest` with `user:password`. */
 export function authBody(scheme: string, credentials: string): Buffer {
   return new JuteWriter().int(0).text(scheme).buffer(Buffer.from(credentials, "utf8")).bytes;
 }
 
+/** An access list from an answer. */
 export function aclOf(body: JuteReader): Acl[] {
   return body.vector(() => ({ permissions: body.int(), scheme: body.text(), id: body.text() }));
 }
 
+/** A node's stat from an answer. */
 export function statOf(body: JuteReader): Stat {
   return {
     created: body.long(),
@@ -260,6 +268,7 @@ export interface Rearmed {
   readonly recursive: readonly string[];
 }
 
+/** Watches armed again: whatever changed after `zxid` fires at once. */
 export function setWatchesBody(zxid: bigint, watches: Rearmed): { readonly type: number; readonly body: Buffer } {
   const writer = new JuteWriter().long(zxid);
   const paths = (list: readonly string[]): JuteWriter => writer.vector(list, (path) => writer.text(path));

@@ -14,7 +14,7 @@
 import type { ConnectionOptions } from "node:tls";
 import { Connection } from "./connection.ts";
 import { codeName, ZooKeeperError } from "./error.ts";
-import { JuteError, type JuteReader } from "./jute.ts";
+import { JuteError } from "./jute.ts";
 import {
   authBody,
   helloFrame,
@@ -26,6 +26,7 @@ import {
   xid,
   type Hello,
 } from "./protocol.ts";
+import { Requests, type Question, type Request, type RequestOptions } from "./requests.ts";
 import { Watches } from "./watches.ts";
 
 export type SessionState = "connecting" | "connected" | "suspended" | "lost" | "closed";
@@ -43,25 +44,8 @@ export interface SessionOptions {
   readonly operationMs?: number;
   readonly frameBytesMax?: number;
   readonly changed?: (state: SessionState, reason: string) => void;
-}
-
-export interface RequestOptions {
-  /** Ends the wait; where the request had been sent, it may still be carried out. */
-  readonly signal?: AbortSignal | undefined;
-  readonly limitMs?: number | undefined;
-}
-
-interface Request {
-  readonly type: number;
-  readonly body: Buffer;
-  readonly path: string | null;
-  readonly deadlineMs: number;
-  /** Called in the order of answers, before anything else is read. */
-  readonly read: (body: JuteReader, error: number) => unknown;
-  readonly settle: { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void };
-  done: boolean;
-  xid: number;
-  sentMs: number;
+  /** Each try that found no server, and why. */
+  readonly unreachable?: (reason: string) => void;
 }
 
 /** The part of the time-out for which an answer proves that the session lives: the rest is for clocks and scheduling. */
@@ -86,8 +70,7 @@ export class Session {
   #server = 0;
   #tries = 0;
   #nextXid = 1;
-  #waiting: Request[] = [];
-  #sent: Request[] = [];
+  readonly #requests: Requests;
   #helloSentMs = 0;
   #pingSentMs: number | null = null;
   #lastSendMs = 0;
@@ -102,6 +85,7 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#timeoutMs = options.sessionMs;
+    this.#requests = new Requests(options.requestsMax ?? 10_000);
     this.#servers = shuffled(options.servers);
     this.#dial();
   }
@@ -149,56 +133,13 @@ export class Session {
    * Sends a request, or keeps it until there is a connection. `read` turns the answer's body into the value; it runs in the
    * order of answers. @throws ZooKeeperError
    */
-  request<T>(
-    type: number,
-    body: Buffer,
-    path: string | null,
-    read: (body: JuteReader) => T,
-    { signal, limitMs }: RequestOptions = {},
-    /** Answers for certain errors, instead of failing. */
-    otherwise?: (error: number) => T | undefined,
-  ): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      if (this.#state === "closed") return reject(new ZooKeeperError("CLOSED", "the client is closed", { path }));
-      if (signal?.aborted === true) return reject(new ZooKeeperError("ABORTED", "not sent", { path }));
-      if (this.#waiting.length + this.#sent.length >= (this.#options.requestsMax ?? 10_000))
-        return reject(new ZooKeeperError("QUEUE_FULL", "too many requests wait for ZooKeeper", { path }));
-      const onAbort = (): void =>
-        this.#give(
-          request,
-          new ZooKeeperError("ABORTED", "its caller gave up", { path, maybeApplied: request.xid !== 0 }),
-        );
-      const settled = (): void => signal?.removeEventListener("abort", onAbort);
-      const request: Request = {
-        type,
-        body,
-        path,
-        deadlineMs: performance.now() + (limitMs ?? this.#options.operationMs ?? 10_000),
-        read: (answer, error) => {
-          if (error === 0) return read(answer);
-          const other = otherwise?.(error);
-          if (other !== undefined) return other;
-          throw new ZooKeeperError(codeName(error), path ?? "", { path });
-        },
-        settle: {
-          resolve: (value) => {
-            settled();
-            resolve(value as T);
-          },
-          reject: (error) => {
-            settled();
-            reject(error);
-          },
-        },
-        done: false,
-        xid: 0,
-        sentMs: 0,
-      };
-      signal?.addEventListener("abort", onAbort, { once: true });
+  async request<T>(question: Question<T>, { signal, limitMs }: RequestOptions = {}): Promise<T> {
+    if (this.#state === "closed") throw new ZooKeeperError("CLOSED", "the client is closed", { path: question.path });
+    const options = { signal, limitMs: limitMs ?? this.#options.operationMs ?? 10_000 };
+    return this.#requests.ask(question, options, (request) => {
       if (this.#ready) this.#send(request);
-      else this.#waiting.push(request);
+      else this.#requests.waiting.push(request);
       if (this.#timer === null || request.deadlineMs < this.#timerDueMs) this.#schedule();
-      return undefined;
     });
   }
 
@@ -211,7 +152,10 @@ export class Session {
   async #close(): Promise<void> {
     if (this.#state === "closed") return;
     if (this.#ready)
-      await this.request(op.closeSession, Buffer.alloc(0), null, () => null, { limitMs: 1000 }).catch(() => null);
+      await this.request(
+        { type: op.closeSession, body: Buffer.alloc(0), path: null, read: () => null },
+        { limitMs: 1000 },
+      ).catch(() => null);
     const connection = this.#connection;
     this.#end("CLOSED", "the client was closed", "closed");
     await connection?.closed;
@@ -226,13 +170,12 @@ export class Session {
     this.watches.clear();
     this.#leaseUntilMs = 0;
     this.#suspendedMs = null;
-    const unanswered = [...this.#sent.splice(0), ...this.#waiting.splice(0)];
+    const unanswered = [...this.#requests.sent.splice(0), ...this.#requests.waiting.splice(0)];
     const connection = this.#connection;
     this.#connection = null;
     connection?.destroy(why);
     this.#set(state, why);
-    for (const request of unanswered)
-      this.#give(request, new ZooKeeperError(code, why, { path: request.path, maybeApplied: request.xid !== 0 }));
+    this.#requests.failAll(unanswered, code, why);
   }
 
   #lose(why: string): void {
@@ -296,7 +239,7 @@ export class Session {
         connection.send(requestFrame(xid.setWatches, type, body));
       }
       this.#ready = true;
-      for (const request of this.#waiting.splice(0)) if (!request.done) this.#send(request);
+      for (const request of this.#requests.waiting.splice(0)) if (!request.done) this.#send(request);
     });
     this.#set("connected", "");
     this.#schedule();
@@ -306,7 +249,7 @@ export class Session {
     request.xid = this.#nextXid;
     this.#nextXid = this.#nextXid === 0x7fff_ffff ? 1 : this.#nextXid + 1;
     request.sentMs = this.#lastSendMs = performance.now();
-    this.#sent.push(request);
+    this.#requests.sent.push(request);
     this.#connection!.send(requestFrame(request.xid, request.type, request.body));
   }
 
@@ -331,10 +274,10 @@ export class Session {
         return;
       default:
     }
-    const request = this.#sent[0];
+    const request = this.#requests.sent[0];
     if (request === undefined || request.xid !== reply.xid)
       throw new JuteError(`an answer to ${reply.xid} where ${request?.xid ?? "none"} was due`);
-    this.#sent.shift();
+    this.#requests.sent.shift();
     if (reply.zxid > 0n) this.#lastZxid = reply.zxid;
     this.#lease(request.sentMs);
     if (request.done) return;
@@ -359,9 +302,8 @@ export class Session {
     if (this.#state === "connected") {
       this.#suspendedMs = performance.now();
       this.#set("suspended", reason);
-    }
-    for (const request of this.#sent.splice(0))
-      this.#give(request, new ZooKeeperError("CONNECTION_LOSS", reason, { path: request.path, maybeApplied: true }));
+    } else this.#options.unreachable?.(reason);
+    this.#requests.failAll(this.#requests.sent.splice(0), "CONNECTION_LOSS", reason);
     if (this.#state === "closed" || this.#connection !== null) return;
     this.#server = (this.#server + 1) % this.#servers.length;
     const round = Math.floor(this.#tries++ / this.#servers.length);
@@ -370,42 +312,25 @@ export class Session {
     this.#schedule();
   }
 
-  #give(request: Request, error: ZooKeeperError): void {
-    if (request.done) return;
-    request.done = true;
-    request.settle.reject(error);
-  }
-
   /** One timer for everything that time decides: ping, silence, deadlines, the local end of a suspension. */
   #schedule(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     if (this.#state === "closed") return;
-    const due: number[] = [];
-    for (const list of [this.#sent, this.#waiting])
-      for (const request of list) if (!request.done) due.push(request.deadlineMs);
+    const due = [this.#requests.dueMs];
     if (this.#ready) {
       due.push(this.#lastReceiveMs + (2 * this.#timeoutMs) / 3);
       if (this.#pingSentMs === null) due.push(this.#lastSendMs + this.#timeoutMs / 3);
     }
     if (this.#suspendedMs !== null) due.push(this.#suspendedMs + (4 * this.#timeoutMs) / 3 + 500);
-    if (due.length === 0) return;
-    this.#timerDueMs = due.reduce((least, one) => Math.min(least, one));
+    this.#timerDueMs = Math.min(...due);
+    if (this.#timerDueMs === Infinity) return;
     this.#timer = setTimeout(() => this.#tick(), Math.max(1, Math.ceil(this.#timerDueMs - performance.now())));
   }
 
   #tick(): void {
     const now = performance.now();
-    for (const request of [...this.#sent, ...this.#waiting])
-      if (now >= request.deadlineMs)
-        this.#give(
-          request,
-          new ZooKeeperError("OPERATION_TIMEOUT", `no answer in time${this.#ready ? "" : `: ${this.#lossReason}`}`, {
-            path: request.path,
-            maybeApplied: request.xid !== 0,
-          }),
-        );
-    this.#waiting = this.#waiting.filter(({ done }) => !done);
+    this.#requests.expire(now, `no answer in time${this.#ready ? "" : `: ${this.#lossReason}`}`);
     if (this.#suspendedMs !== null && now >= this.#suspendedMs + (4 * this.#timeoutMs) / 3 + 500) {
       this.#lose(`out of reach for longer than a session lives: ${this.#lossReason}`);
       return;

@@ -1,0 +1,360 @@
+/**
+ * ZooKeeper as the coordinator: members as ephemeral service instances, the election, the fenced view.
+ *
+ * Each session is a generation with its own loops, ended together when the session is lost. What survives is the member, the
+ * last view seen, and the wish to take part.
+ */
+import { randomUUID } from "node:crypto";
+import { asError, background } from "../base/background.ts";
+import { publishedViewOf, type Member, type PublishedView } from "../ring/view.ts";
+import { ZooKeeperClient } from "../zookeeper/client.ts";
+import { hasCode } from "../zookeeper/error.ts";
+import { aclAll, aclRead, openAcl, type Acl, type Operation } from "../zookeeper/protocol.ts";
+import type { SessionOptions, SessionState as ZooKeeperState } from "../zookeeper/session.ts";
+import type { Coordinator, CoordinatorEvents, Published, SessionState } from "./port.ts";
+import { Signal } from "./signal.ts";
+import { Election } from "./zookeeper-election.ts";
+import { paths, type Announced } from "./zookeeper-nodes.ts";
+import { NameTaken, numericId, Roster } from "./zookeeper-roster.ts";
+
+export interface ZooKeeperCoordinatorOptions extends Omit<SessionOptions, "changed" | "auth"> {
+  /** For people, as it was configured. */
+  readonly address: string;
+  /** The cluster's name: the service that members are instances of. */
+  readonly cluster: string;
+  readonly chroot: string;
+  /** `user:password` for digest authentication; null for an open ensemble. */
+  readonly credentials: string | null;
+  readonly failed: (error: Error) => void;
+}
+
+/** What one session has of its own. */
+interface Generation {
+  readonly number: number;
+  readonly end: AbortController;
+  readonly election: Election;
+  readonly roster: Roster;
+  readonly viewNews: Signal;
+  /** The version of the `view` node as last read; −1 where there is none. */
+  viewVersion: number;
+  prepared: boolean;
+}
+
+/** The world has no place for this member here: no retry helps. */
+class Hopeless extends Error {
+  override readonly name = "Hopeless";
+}
+
+/** A member's place in a cluster that ZooKeeper keeps together. */
+export class ZooKeeperCoordinator implements Coordinator {
+  readonly address: string;
+  readonly #options: ZooKeeperCoordinatorOptions;
+  readonly #acl: readonly Acl[];
+  #client: ZooKeeperClient | null = null;
+  #events: CoordinatorEvents | null = null;
+  #member: Member | null = null;
+  #state: SessionState = "connecting";
+  #generation: Generation | null = null;
+  #view: PublishedView | null = null;
+  #lastEpoch = 0;
+  #clusterId: string | null = null;
+  #id: number | null = null;
+  #joined: { readonly resolve: () => void; readonly reject: (error: Error) => void } | null = null;
+  #unreachable = "";
+
+  constructor(options: ZooKeeperCoordinatorOptions) {
+    this.#options = options;
+    this.address = options.address;
+    this.#acl =
+      options.credentials === null
+        ? openAcl
+        : [
+            { permissions: aclAll, scheme: "auth", id: "" },
+            { permissions: aclRead, scheme: "world", id: "anyone" },
+          ];
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  join(member: Member, events: CoordinatorEvents): Promise<void> {
+    this.#member = member;
+    this.#events = events;
+    const { credentials } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#joined = { resolve, reject };
+      this.#client = new ZooKeeperClient({
+        ...this.#options,
+        auth: credentials === null ? [] : [{ scheme: "digest", credentials }],
+        changed: (state, reason) => this.#changed(state, reason),
+        unreachable: (reason) => {
+          if (reason === this.#unreachable || this.#joined === null) return;
+          this.#unreachable = reason;
+          this.#options.failed(new Error(`waiting for ZooKeeper at ${this.address}: ${reason}`));
+        },
+      });
+    });
+  }
+
+  async announce(member: Member): Promise<void> {
+    this.#member = member;
+    const generation = this.#generation;
+    if (generation?.prepared === true) await generation.roster.announce(this.#announced());
+  }
+
+  acting(): number | null {
+    return this.#state === "connected" ? (this.#generation?.election.acting() ?? null) : null;
+  }
+
+  async publish(view: PublishedView, term: number): Promise<Published> {
+    const generation = this.#generation;
+    if (generation === null || this.acting() !== term || view.epoch !== this.#epochFloor + 1) return "fenced";
+    const data = Buffer.from(JSON.stringify(view));
+    const { viewVersion } = generation;
+    const write: Operation =
+      viewVersion < 0
+        ? { kind: "create", path: paths.view, data, mode: "persistent", acl: this.#acl }
+        : { kind: "set", path: paths.view, data, version: viewVersion };
+    try {
+      await this.#client!.multi([{ kind: "check", path: paths.epoch, version: term }, write], {
+        signal: generation.end.signal,
+      });
+    } catch (error) {
+      // Refused, or unknown: either way what stands is read again before anything is written again.
+      generation.election.look();
+      generation.viewNews.ring();
+      if (hasCode(error, "BAD_VERSION", "NODE_EXISTS", "NO_NODE")) {
+        generation.roster.follow(this.#tell(generation));
+        return "fenced";
+      }
+      if (hasCode(error, "CONNECTION_LOSS", "SESSION_EXPIRED", "ABORTED", "OPERATION_TIMEOUT")) return "fenced";
+      throw error;
+    }
+    generation.viewVersion = viewVersion + 1;
+    this.#seen(view);
+    return "published";
+  }
+
+  async leave(): Promise<void> {
+    this.#set("closed", "");
+    this.#generation?.end.abort();
+    this.#generation = null;
+    await this.#client?.close();
+  }
+
+  get #epochFloor(): number {
+    return Math.max(this.#lastEpoch, this.#view?.epoch ?? 0);
+  }
+
+  #announced(): Announced {
+    const member = this.#member!;
+    return { member: this.#id === null ? member : { ...member, id: this.#id }, lastEpoch: this.#lastEpoch };
+  }
+
+  #changed(state: ZooKeeperState, reason: string): void {
+    if (this.#state === "closed") return;
+    switch (state) {
+      case "connected":
+        this.#unreachable = "";
+        this.#set("connected", "");
+        this.#connected();
+        return;
+      case "suspended":
+        // In this order: nobody may act on a word of a session that nobody vouches for.
+        this.#state = "suspended";
+        this.#generation?.election.suspend();
+        this.#events?.session("suspended", reason);
+        return;
+      case "lost":
+        this.#generation?.election.suspend();
+        this.#generation?.end.abort();
+        this.#generation = null;
+        this.#set("expired", reason);
+        return;
+      case "closed":
+        this.#set("closed", reason);
+        this.#joined?.reject(new Error(`ZooKeeper at ${this.address}: ${reason}`));
+        return;
+      case "connecting":
+    }
+  }
+
+  #connected(): void {
+    const standing = this.#generation;
+    if (standing !== null) {
+      standing.election.look();
+      standing.viewNews.ring();
+      if (standing.election.acting() !== null) standing.roster.follow(this.#tell(standing));
+      return;
+    }
+    const client = this.#client!;
+    const end = new AbortController();
+    const { failed, cluster } = this.#options;
+    const acl = this.#acl;
+    const generation: Generation = {
+      number: client.session.generation,
+      end,
+      election: new Election(client, {
+        member: () => this.#member!,
+        acl,
+        signal: end.signal,
+        changed: (term) => this.#led(generation, term),
+        failed,
+      }),
+      roster: new Roster(client, { service: cluster, acl, signal: end.signal, failed }),
+      viewNews: new Signal(end.signal),
+      viewVersion: -1,
+      prepared: false,
+    };
+    this.#generation = generation;
+    background(this.#live(generation), failed);
+  }
+
+  /** One session from its beginning: the layout, the announcement, then the loops. */
+  async #live(generation: Generation): Promise<void> {
+    const { signal } = generation.end;
+    while (!signal.aborted && !generation.prepared) {
+      try {
+        await this.#prepare(generation);
+        generation.prepared = true;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof NameTaken || error instanceof Hopeless || hasCode(error, "NO_AUTH")) {
+          const sentence = hasCode(error, "NO_AUTH")
+            ? `ZooKeeper at ${this.address} does not let this member write (${asError(error).message}): give its credentials with --coordinator-credentials FILE`
+            : asError(error).message;
+          if (this.#joined === null) this.#events?.ousted(sentence);
+          this.#joined?.reject(new Error(sentence));
+          return;
+        }
+        if (!hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT", "SESSION_EXPIRED")) throw error;
+      }
+    }
+    this.#joined?.resolve();
+    this.#joined = null;
+    background(this.#followView(generation), this.#options.failed);
+    await generation.election.run();
+  }
+
+  async #prepare(generation: Generation): Promise<void> {
+    const client = this.#client!;
+    const { signal } = generation.end;
+    const { cluster } = this.#options;
+    const options = { acl: this.#acl, signal };
+    for (const path of ["/", paths.election, paths.members, `${paths.members}/${cluster}`, paths.ids, paths.epoch])
+      await client.ensure(path, options);
+    await client.create(paths.cluster, { ...options, data: randomUUID() }).catch((error: unknown) => {
+      if (!hasCode(error, "NODE_EXISTS")) throw error;
+    });
+    const id = (await client.get(paths.cluster, { signal })).data.toString();
+    if (this.#clusterId !== null && this.#clusterId !== id)
+      this.#options.failed(
+        new Error(`ZooKeeper at ${this.address} has lost its data: the cluster goes on from what its members know`),
+      );
+    this.#clusterId = id;
+    await this.#readView(generation);
+    const named = this.#view?.cluster ?? cluster;
+    if (named !== cluster)
+      throw new Hopeless(
+        `ZooKeeper at ${this.address} keeps the cluster ${named} there, not ${cluster}: name another path, or --cluster ${named}`,
+      );
+    this.#id = await numericId(client, this.#member!, this.#acl, signal);
+    await generation.roster.announce(this.#announced());
+  }
+
+  /** Reads the view and follows it, until the session ends. */
+  async #followView(generation: Generation): Promise<void> {
+    const { signal } = generation.end;
+    while (!signal.aborted) {
+      try {
+        await this.#readView(generation);
+        await generation.viewNews.next();
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT", "SESSION_EXPIRED")) {
+          this.#options.failed(asError(error));
+          await generation.viewNews.next(1000);
+        } else if (this.#client!.state !== "connected") await generation.viewNews.next();
+      }
+    }
+  }
+
+  async #readView(generation: Generation): Promise<void> {
+    const { signal } = generation.end;
+    const watch = this.#viewWatch(generation);
+    for (;;) {
+      try {
+        const { data, stat } = await this.#client!.get(paths.view, { signal, watch });
+        generation.viewVersion = Math.max(generation.viewVersion, stat.version);
+        const view = publishedViewOf(JSON.parse(data.toString()));
+        if (view !== null) this.#seen(view);
+        return;
+      } catch (error) {
+        if (error instanceof SyntaxError) throw new Error(`${paths.view} in ZooKeeper is not a view`, { cause: error });
+        if (!hasCode(error, "NO_NODE")) throw error;
+      }
+      generation.viewVersion = -1;
+      if ((await this.#client!.exists(paths.view, { signal, watch })) === null) return;
+    }
+  }
+
+  readonly #watchOfView = new WeakMap<Generation, () => void>();
+
+  /** One function per generation: a view read again is still watched once. */
+  #viewWatch(generation: Generation): () => void {
+    const watch = this.#watchOfView.get(generation) ?? ((): void => generation.viewNews.ring());
+    this.#watchOfView.set(generation, watch);
+    return watch;
+  }
+
+  #seen(view: PublishedView): void {
+    // A wiped ensemble begins again below what this member has seen: its announcement says so, and the leader skips ahead.
+    if (this.#view !== null && view.epoch <= this.#view.epoch) return;
+    this.#view = view;
+    this.#lastEpoch = Math.max(this.#lastEpoch, view.epoch);
+    this.#events?.view(view);
+  }
+
+  #led(generation: Generation, term: number | null): void {
+    if (term === null) {
+      this.#events?.leading(null);
+      return;
+    }
+    background(this.#takeOffice(generation, term), (error) => {
+      if (!generation.end.signal.aborted) this.#options.failed(error);
+    });
+  }
+
+  /** First what stands, then the office: a leader that does not know the members would publish a view without them. */
+  async #takeOffice(generation: Generation, term: number): Promise<void> {
+    while (generation.election.acting() === term) {
+      try {
+        await this.#readView(generation);
+        this.#tell(generation)(await generation.roster.read());
+        if (generation.election.acting() !== term) return;
+        this.#events?.leading(term);
+        generation.roster.follow(this.#tell(generation));
+        return;
+      } catch (error) {
+        if (!hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT")) throw error;
+      }
+    }
+  }
+
+  #tell(generation: Generation): (announced: readonly Announced[]) => void {
+    return (announced) => {
+      if (generation !== this.#generation || generation.election.acting() === null) return;
+      for (const { lastEpoch } of announced) this.#lastEpoch = Math.max(this.#lastEpoch, lastEpoch);
+      this.#events?.members(
+        announced.map(({ member }) => member),
+        this.#epochFloor,
+      );
+    };
+  }
+
+  #set(state: SessionState, reason: string): void {
+    this.#state = state;
+    this.#events?.session(state, reason);
+  }
+}

@@ -1,0 +1,70 @@
+/** From `--coordinator` to what keeps the cluster together: hosted here, hosted by another member, or ZooKeeper. */
+import { readFileSync } from "node:fs";
+import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
+import type { Config } from "../config/schema.ts";
+import { EmbeddedClient } from "../coordination/embedded-client.ts";
+import { EmbeddedHost } from "../coordination/embedded-host.ts";
+import type { Coordinator } from "../coordination/port.ts";
+import { ZooKeeperCoordinator } from "../coordination/zookeeper-coordinator.ts";
+import { Link } from "../peer/link.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { ensembleOf } from "../zookeeper/connect-string.ts";
+import { StartError } from "./start-error.ts";
+
+export interface CoordinatorContext {
+  /** Where this member listens for others. */
+  readonly peer: HostPort;
+  readonly self: string;
+  readonly secret: string;
+  readonly log: Logger;
+}
+
+/** The coordinator that a configuration names. @throws StartError where it names none. */
+export function openCoordinator(config: Config, { peer, self, secret, log }: CoordinatorContext): Coordinator {
+  const { coordinator, cluster } = config;
+  const failed = (error: Error): void => log.warn({ kind: "coordination", err: error }, error.message);
+  if (coordinator === "embedded") {
+    return new EmbeddedHost(`http://${hostPortText(peer)}`, {
+      expired: (member) => log.warn({ kind: "expired", member }, `the session of ${member} has expired`),
+    });
+  }
+  if (coordinator.startsWith("zookeeper")) {
+    const ensemble = ensembleOf(coordinator);
+    if ("wrong" in ensemble) throw new StartError(`--coordinator ${coordinator}: ${ensemble.wrong}`);
+    const ca = config["coordinator-ca"];
+    return new ZooKeeperCoordinator({
+      address: coordinator,
+      servers: ensemble.servers,
+      tls: ensemble.tls ? (ca === undefined ? {} : { ca: readText("--coordinator-ca", ca) }) : null,
+      sessionMs: ensemble.sessionMs,
+      cluster,
+      chroot: ensemble.chroot,
+      credentials: credentialsIn(config["coordinator-credentials"]),
+      failed,
+    });
+  }
+  const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
+  if (address === null)
+    throw new StartError(`--coordinator ${coordinator}: write http://host:port of the coordinating member's peer port`);
+  return new EmbeddedClient({
+    address: coordinator,
+    dial: (listener) => new Link({ cluster, secret, self, purpose: "coordinator", expected: null, address }, listener),
+    failed,
+  });
+}
+
+function credentialsIn(file: string | undefined): string | null {
+  if (file === undefined) return null;
+  const text = readText("--coordinator-credentials", file).trim();
+  if (!/^[^:\s]+:\S+$/.test(text))
+    throw new StartError(`--coordinator-credentials ${file}: the file must hold one line, user:password`);
+  return text;
+}
+
+function readText(flag: string, file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new StartError(`${flag} ${file} cannot be read: ${(error as Error).message}`);
+  }
+}
