@@ -1,4 +1,5 @@
 /** A TCP proxy that does to its connections what networks do: cuts, black holes, single bytes, an end after so many bytes. */
+import { FrameSplitter } from "../../src/zookeeper/frame-splitter.ts";
 import { createServer, connect, type AddressInfo, type Server, type Socket } from "node:net";
 
 export class FaultProxy {
@@ -14,6 +15,8 @@ export class FaultProxy {
   swallowAnswers = false;
   /** Sees each chunk of answers, and may replace it. */
   rewrite: ((chunk: Buffer) => Buffer) | null = null;
+  /** Sees each frame of ZooKeeper's protocol that a client sends, before it is passed on: its type and its bytes. */
+  requested: ((type: number, frame: Buffer) => void) | null = null;
   connections = 0;
   readonly #server: Server;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
@@ -32,6 +35,11 @@ export class FaultProxy {
 
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** The port that new connections go to. */
+  get target(): number {
+    return this.#target.port;
   }
 
   /** Where new connections go. */
@@ -64,7 +72,10 @@ export class FaultProxy {
         server.destroy();
       });
     }
+    const splitter = new FrameSplitter(2 ** 24);
     client.on("data", (chunk: Buffer) => {
+      if (this.requested !== null)
+        for (const frame of splitter.push(chunk)) this.requested(frame.length < 8 ? 0 : frame.readInt32BE(4), frame);
       if (!this.blackHole) server.write(chunk);
     });
     server.on("data", (chunk: Buffer) => {
