@@ -134,11 +134,12 @@ class Attempt implements Dispatcher.DispatchHandler {
     this.#outer.onResponseEnd?.(...end);
   }
 
-  onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+  /** Where no connection came about there is no controller, whatever undici's types say. */
+  onResponseError(controller: Dispatcher.DispatchController | undefined, error: Error): void {
     this.failed(error);
-    const again = !this.#begun && !controller.aborted && (this.#repeatable || isConnectFailure(error));
+    const again = !this.#begun && controller?.aborted !== true && (this.#repeatable || isConnectFailure(error));
     if (again && this.next()) return;
-    this.#outer.onResponseError?.(controller, error);
+    this.#outer.onResponseError?.(controller as Dispatcher.DispatchController, error);
   }
 }
 

@@ -1,41 +1,17 @@
 /** The program as users type it: what it prints, how it ends, what it says of mistakes. */
-import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { RawClient } from "../support/client.ts";
+import { gyre as run, type Run } from "../support/command.ts";
 import { startOrigin } from "../support/origin.ts";
-import {
-  endAll,
-  program,
-  secret,
-  startMember,
-  statusOf,
-  temporaryFolder,
-  until,
-  type TestMember,
-} from "../support/member.ts";
+import { endAll, startMember, statusOf, temporaryFolder, until, type TestMember } from "../support/member.ts";
 
 const folder = temporaryFolder();
 
-interface Run {
-  readonly code: number | null;
-  readonly output: string;
-  readonly errors: string;
-}
-
-function gyre(parameters: readonly string[], environment: Record<string, string> = {}): Promise<Run> {
-  const child = spawn(process.execPath, [program, ...parameters], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, GYRE_RUN_DIR: folder, GYRE_SECRET: secret, ...environment },
-  });
-  let output = "";
-  let errors = "";
-  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
-  return new Promise((done) => child.once("close", (code) => done({ code, output, errors })));
-}
+const gyre = (parameters: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Run> =>
+  run(parameters, folder, environment);
 
 afterEach(endAll);
 afterAll(async () => {

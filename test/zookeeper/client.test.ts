@@ -8,6 +8,7 @@ import { JuteWriter } from "../../src/zookeeper/jute.ts";
 import type { SessionState } from "../../src/zookeeper/session.ts";
 import { FaultProxy } from "../support/fault-proxy.ts";
 import { until } from "../support/member.ts";
+import { expireSession } from "../support/seats.ts";
 import { needsZooKeeper, startZooKeeper, type EnsembleUnderTest } from "../support/zookeeper.ts";
 
 interface Under extends ClientOptions {
@@ -34,21 +35,6 @@ function clientOf(
   } satisfies ClientOptions as Under);
   closing.push(() => client.close());
   return { client, states };
-}
-
-/** Ends a session at the server without a word to its owner: a second connection takes it over and closes it. */
-async function expireSession({ session }: ZooKeeperClient, port: number): Promise<void> {
-  const { connect } = await import("node:net");
-  const { helloFrame, requestFrame } = await import("../../src/zookeeper/protocol.ts");
-  await new Promise<void>((done) => {
-    const socket = connect({ host: "127.0.0.1", port }, () =>
-      socket.write(helloFrame(0n, session.timeoutMs, session.id, session.password)),
-    );
-    socket.once("data", () => socket.write(requestFrame(1, -11, Buffer.alloc(0))));
-    socket.on("data", () => {});
-    socket.on("error", () => {});
-    socket.on("close", () => done());
-  });
 }
 
 describe.skipIf(!needsZooKeeper())("a client and one server", () => {
