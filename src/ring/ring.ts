@@ -38,79 +38,78 @@ export const weightMax = 64;
 /** Told apart from a key's first position by this, then mixed. Part of the placement. */
 const secondProbe = 0x9e3779b9;
 
+/** The circle in so many strata, and a member's tokens dealt to them by turns. Part of the placement. */
+const strataBits = 9;
+const strata: number = 2 ** strataBits;
+
 /** A ring of these members; their order does not matter. Weights are clamped to (0, 64]. */
 export function ringOf(given: readonly RingMember[], tokensEach: number = tokensPerWeight): Ring {
   const members = [...given].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   const counts = members.map(({ weight }) => Math.max(1, Math.round(tokensEach * Math.min(weight, weightMax))));
   const total = counts.reduce((sum, count) => sum + count, 0);
-  const bits = Math.min(22, Math.max(coarseBits, Math.ceil(Math.log2(Math.max(2, total)))));
+  const bits = Math.min(22, Math.max(strataBits, Math.ceil(Math.log2(Math.max(2, total)))));
   const shift = 32 - bits;
-  const raw = new Uint32Array(total);
-  const coarse = new Uint32Array(2 ** coarseBits + 1);
-  let at = 0;
-  for (const [index, { name }] of members.entries()) {
-    const seed = murmur3(name);
-    const step = murmur3(name, 0x9747b28c) | 1;
-    for (let i = 0; i < counts[index]!; i++) {
-      const token = mixed((seed + Math.imul(i, step)) ^ mixed(i));
-      raw[at++] = token;
-      coarse[(token >>> (32 - coarseBits)) + 1]!++;
-    }
-  }
-  return { members, ...sorted(raw, counts, coarse, bits), shift };
-}
-
-/** Sorting goes by the first bits, then by the next: what is handled at a time stays in the processor's nearest cache. */
-const coarseBits = 9;
-
-/** Tokens in order, each with its member. `raw` holds `counts[0]` tokens of member 0, then those of member 1, and so on. */
-function sorted(
-  raw: Uint32Array,
-  counts: readonly number[],
-  coarse: Uint32Array,
-  bits: number,
-): Pick<Ring, "tokens" | "owners" | "starts"> {
-  const total = raw.length;
-  for (let i = 1; i < coarse.length; i++) coarse[i]! += coarse[i - 1]!;
-  const next = coarse.slice();
-  const dealt = new Uint32Array(total);
-  const dealtTo = new Uint16Array(total);
-  let at = 0;
-  for (const [index, count] of counts.entries()) {
-    for (let end = at + count; at < end; at++) {
-      const place = next[raw[at]! >>> (32 - coarseBits)]!++;
-      dealt[place] = raw[at]!;
-      dealtTo[place] = index;
-    }
-  }
-  const tokens = raw;
+  const seeds = members.map(({ name }) => murmur3(name));
+  const steps = members.map(({ name }) => murmur3(name, 0x9747b28c) | 1);
+  const tokens = new Uint32Array(total);
   const owners = new Uint16Array(total);
   const starts = new Uint32Array(2 ** bits);
-  const shift = 32 - bits;
-  const fineCount = 2 ** (bits - coarseBits);
+  // One stratum after the other, each sorted by counting: what is handled at a time stays in the nearest cache.
+  const turns = Uint16Array.from({ length: strata }, (_, stratum) => reversed(stratum));
+  const longest = counts.reduce((sum, count) => sum + Math.ceil(count / strata), 0);
+  const dealt = new Uint32Array(longest);
+  const dealtTo = new Uint16Array(longest);
+  const fineCount = 2 ** (bits - strataBits);
   const places = new Uint32Array(fineCount + 1);
-  for (let bucket = 0; bucket < 2 ** coarseBits; bucket++) {
-    const [first, end, fineOf] = [coarse[bucket]!, coarse[bucket + 1]!, bucket * fineCount];
+  let first = 0;
+  for (let stratum = 0; stratum < strata; stratum++) {
+    const fineOf = stratum * fineCount;
+    let length = 0;
     places.fill(0);
-    for (let i = first; i < end; i++) places[(dealt[i]! >>> shift) - fineOf + 1]!++;
+    for (let index = 0; index < members.length; index++) {
+      const [seed, step, count] = [seeds[index]!, steps[index]!, counts[index]!];
+      // Each member begins elsewhere, and the few tokens of a small weight are spread over the circle.
+      for (let i = turns[stratum]! ^ (seed & (strata - 1)); i < count; i += strata) {
+        const token = ((stratum << (32 - strataBits)) | (mixed(seed + Math.imul(i, step)) >>> strataBits)) >>> 0;
+        dealt[length] = token;
+        dealtTo[length++] = index;
+        places[(token >>> shift) - fineOf + 1]!++;
+      }
+    }
     places[0] = first;
     for (let i = 1; i < places.length; i++) places[i]! += places[i - 1]!;
     starts.set(places.subarray(0, fineCount), fineOf);
-    for (let i = first; i < end; i++) {
-      const token = dealt[i]!;
-      const fine = token >>> shift;
-      const lowest = starts[fine]!;
-      let place = places[fine - fineOf]!++;
-      // Members come in the order of their names: of equal tokens, the lower name's stays first.
-      for (; place > lowest && tokens[place - 1]! > token; place--) {
-        tokens[place] = tokens[place - 1]!;
-        owners[place] = owners[place - 1]!;
-      }
-      tokens[place] = token;
+    for (let i = 0; i < length; i++) {
+      const place = places[(dealt[i]! >>> shift) - fineOf]!++;
+      tokens[place] = dealt[i]!;
       owners[place] = dealtTo[i]!;
     }
+    order(tokens, owners, first, first + length);
+    first += length;
   }
-  return { tokens, owners, starts };
+  return { members, tokens, owners, starts, shift };
+}
+
+/** Sorts what is nearly in order. Members came in the order of their names: of equal tokens, the lower name's stays first. */
+function order(tokens: Uint32Array, owners: Uint16Array, from: number, to: number): void {
+  for (let i = from + 1; i < to; i++) {
+    if (tokens[i - 1]! <= tokens[i]!) continue;
+    const [token, index] = [tokens[i]!, owners[i]!];
+    let place = i;
+    for (; place > from && tokens[place - 1]! > token; place--) {
+      tokens[place] = tokens[place - 1]!;
+      owners[place] = owners[place - 1]!;
+    }
+    tokens[place] = token;
+    owners[place] = index;
+  }
+}
+
+/** The bits of a stratum's number from the other end: 0, 256, 128, 384, … */
+function reversed(stratum: number): number {
+  let bits = 0;
+  for (let i = 0; i < strataBits; i++) bits |= ((stratum >> i) & 1) << (strataBits - 1 - i);
+  return bits;
 }
 
 /** A key's first position on the circle; all else about its place follows from it. */
