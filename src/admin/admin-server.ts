@@ -81,8 +81,9 @@ export class AdminServer {
       response.setHeader("www-authenticate", 'Bearer realm="gyre"');
       return give(response, 401, { error: "send the cluster's secret: Authorization: Bearer SECRET" });
     }
+    if (request.method === "POST" && url.pathname === "/api/drain") return give(response, 200, await member.drain());
     if (request.method !== "GET" && request.method !== "HEAD")
-      return give(response, 405, { error: "only GET is known here" });
+      return give(response, 405, { error: "only GET is known here, and POST /api/drain" });
     switch (url.pathname) {
       case "/metrics":
         response.setHeader("content-type", this.#metrics.contentType);
@@ -101,7 +102,15 @@ export class AdminServer {
       default:
         return give(response, 404, {
           error: `there is no ${url.pathname} here`,
-          paths: ["/healthz", "/readyz", "/metrics", "/api/status", "/api/locate?url=", "/api/explain?url="],
+          paths: [
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/api/status",
+            "/api/locate?url=",
+            "/api/explain?url=",
+            "POST /api/drain",
+          ],
         });
     }
   }

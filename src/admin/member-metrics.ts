@@ -61,6 +61,62 @@ export function memberMetrics(plane: Plane, member: AdministeredMember): Metrics
         values: one(() => counts.forwardFailures),
       },
       {
+        name: "gyre_copy_hits_total",
+        help: "Hits of hot copies of other members' keys",
+        type: "counter",
+        values: one(() => counts.copyHits),
+      },
+      {
+        name: "gyre_copies_made_total",
+        help: "Hot copies fetched from owners",
+        type: "counter",
+        values: one(() => counts.copiesMade),
+      },
+      {
+        name: "gyre_copies",
+        help: "Hot copies kept",
+        type: "gauge",
+        values: one(() => store.copies.size),
+      },
+      {
+        name: "gyre_passed_total",
+        help: "Requests passed to a successor because their owner was busy",
+        type: "counter",
+        values: one(() => counts.passed),
+      },
+      {
+        name: "gyre_stood_in_total",
+        help: "Requests answered for a busy owner",
+        type: "counter",
+        values: one(() => counts.stoodIn),
+      },
+      {
+        name: "gyre_peeks_total",
+        help: "Misses for which a previous owner was asked, by what it had",
+        type: "counter",
+        labelNames: ["found"],
+        values: () => [
+          { labels: { found: "true" }, value: counts.peeksFound },
+          { labels: { found: "false" }, value: counts.peeks - counts.peeksFound },
+        ],
+      },
+      {
+        name: "gyre_handed_over_total",
+        help: "Stored responses that changed hands when a member left, by direction",
+        type: "counter",
+        labelNames: ["direction"],
+        values: () => [
+          { labels: { direction: "given" }, value: counts.handedOver },
+          { labels: { direction: "taken" }, value: counts.takenOver },
+        ],
+      },
+      {
+        name: "gyre_load",
+        help: "Requests that this member is working on itself",
+        type: "gauge",
+        values: one(() => plane.recorder.load),
+      },
+      {
         name: "gyre_tunnels_total",
         help: "Tunnels opened (CONNECT, Upgrade)",
         type: "counter",

@@ -11,6 +11,11 @@ export interface AdministeredMember {
   readonly startedMs: number;
   readonly coordinatorAddress: string;
   readonly cluster: string;
+  /** Hands over and leaves; resolves when nothing but the farewell is left to do. */
+  drain(): Promise<{
+    readonly cut: number;
+    readonly handedOver: { readonly responses: number; readonly bytes: number; readonly left: number };
+  }>;
   readonly control: {
     readonly view: PublishedView | null;
     readonly session: SessionState;
@@ -47,7 +52,23 @@ export interface SelfStatus {
   readonly inFlight: number;
   readonly forwarded: number;
   readonly originFetches: number;
-  readonly store: { readonly bytes: number; readonly bytesMax: number; readonly responses: number };
+  /** Hits of hot copies of others' keys; among the hits. */
+  readonly copyHits: number;
+  /** Requests passed to a successor because their owner was busy, and those taken for a busy owner. */
+  readonly passed: number;
+  readonly stoodIn: number;
+  /** Misses for which a previous owner was asked, and those that it had. */
+  readonly peeks: number;
+  readonly peeksFound: number;
+  readonly handedOver: number;
+  readonly takenOver: number;
+  readonly store: {
+    readonly bytes: number;
+    readonly bytesMax: number;
+    readonly responses: number;
+    readonly copies: number;
+    readonly copyBytes: number;
+  };
 }
 
 export interface Status {
@@ -111,6 +132,19 @@ function selfOf(member: AdministeredMember, { recorder, store }: Plane): SelfSta
     inFlight: counts.inFlight,
     forwarded: counts.forwarded,
     originFetches: counts.originFetches,
-    store: { bytes: store.bytes, bytesMax: store.bytesMax, responses: store.count },
+    copyHits: counts.copyHits,
+    passed: counts.passed,
+    stoodIn: counts.stoodIn,
+    peeks: counts.peeks,
+    peeksFound: counts.peeksFound,
+    handedOver: counts.handedOver,
+    takenOver: counts.takenOver,
+    store: {
+      bytes: store.bytes,
+      bytesMax: store.bytesMax,
+      responses: store.count,
+      copies: store.copies.size,
+      copyBytes: store.copyBytes,
+    },
   };
 }

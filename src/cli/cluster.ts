@@ -9,7 +9,7 @@ import { totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
-import { runFolder } from "../member/records.ts";
+import { markStopping, runFolder, unmarkStopping } from "../member/records.ts";
 import { statusText } from "./status.ts";
 import { configArguments, configOf } from "./config-options.ts";
 import { demoUrl, startDemoOrigin } from "./demo-origin.ts";
@@ -75,8 +75,10 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     ending = true;
     note("\nending: members drain and leave");
     // The embedded coordinator's host goes last: until then every other departure is published.
+    for (const { pid = 0 } of children) markStopping(runFolder(process.env), pid, "all");
     for (const child of children.slice(1).reverse()) await endMember(child);
     if (children[0] !== undefined) await endMember(children[0]);
+    for (const { pid = 0 } of children) unmarkStopping(runFolder(process.env), pid);
     process.exit(exitCode);
   };
   let interrupts = 0;

@@ -18,6 +18,8 @@ const placeholders: Readonly<Record<string, string>> = {
   "trust-forwarded": "CIDR",
   memory: "SIZE",
   "object-max": "SIZE",
+  "hot-copies": "SIZE",
+  "load-bound": "NUMBER|off",
   weight: "NUMBER",
   "tls-cert": "FILE",
   "tls-key": "FILE",

@@ -88,6 +88,20 @@ async function atAdmin(admin: string, secret: string | null): Promise<Contact> {
   return { status, secret: token, get };
 }
 
+/** POST to an admin port, for as long as a drain may take. @throws Failure with what it says. */
+export async function postTo(admin: string, path: string, secret: string): Promise<unknown> {
+  const response = await fetch(`http://${admin}${path}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${secret}` },
+  }).catch((error: unknown) => {
+    const { cause, message } = error as Error & { cause?: { code?: string } };
+    throw new Failure(`no member answers at ${admin}: ${cause?.code ?? message}`);
+  });
+  const value = (await response.json().catch(() => null)) as { error?: string } | null;
+  if (!response.ok || value === null) throw new Failure(`${admin} says: ${value?.error ?? response.status}`);
+  return value;
+}
+
 /** The directory that `--coordinator` names. @throws Failure where it names none, or has nothing to say. */
 export async function directoryAt(where: WhereOptions): Promise<Directory> {
   const coordinator = where.coordinator!;

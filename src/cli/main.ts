@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { check } from "./check.ts";
 import { cluster, type ClusterOptions } from "./cluster.ts";
 import { withConfigOptions } from "./config-options.ts";
+import { drain } from "./drain.ts";
 import { explain } from "./explain.ts";
 import { Failure } from "./failure.ts";
 import { fetchUrl, type FetchOptions } from "./fetch.ts";
@@ -63,6 +64,15 @@ where(program.command("status").description("show members, leader, epoch, shares
   .option("--watch", "again every second")
   .option("--json", "print JSON")
   .action((options: StatusOptions) => status(options));
+
+where(
+  program
+    .command("drain")
+    .description("hand a member's stored responses to the new owners, then let it leave")
+    .argument("<MEMBER>"),
+)
+  .option("--json", "print JSON")
+  .action(drain);
 
 where(program.command("ring").description("show how the key space is shared, or where URLs live").argument("[URL...]"))
   .option("--json", "print JSON")

@@ -4,7 +4,7 @@ import { isatty } from "node:tty";
 import { asError, background } from "../base/background.ts";
 import type { Config } from "../config/schema.ts";
 import { RunningMember } from "../member/member.ts";
-import { processMarkOf, runFolder, writeFarewell, writeRecord } from "../member/records.ts";
+import { isLastOf, processMarkOf, runFolder, writeFarewell, writeRecord } from "../member/records.ts";
 import { StartError } from "../member/start-error.ts";
 import { createLog } from "../telemetry/log.ts";
 import { configOf } from "./config-options.ts";
@@ -26,7 +26,15 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     terminal: process.stdout.isTTY === true,
   });
   const folder = runFolder(process.env);
-  const member = makeMember({ config, name, secret, log, version, ousted: (reason) => stopSoon(reason, 1) });
+  const member = makeMember({
+    config,
+    name,
+    secret,
+    log,
+    version,
+    ousted: (reason) => stopSoon(reason, 1),
+    drain: () => stopSoon("drained by an operator"),
+  });
   let stopping = false;
 
   const stop = async (reason: string, exitCode: 0 | 1): Promise<void> => {
@@ -36,7 +44,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     }
     stopping = true;
     log.info({ kind: "stop", reason }, reason);
-    const { cut } = await member.stop(member.drainLimitMs);
+    const { cut } = await member.stop(member.drainLimitMs, isLastOf(folder, process.pid) ? "none" : "heirs");
     writeFarewell(folder, { name, pid: process.pid, drained: cut === 0, cut });
     process.exit(exitCode);
   };

@@ -28,7 +28,12 @@ export async function stop(
   // Those that coordinate go last, so that every departure before theirs is published.
   const ordered = [...meant].sort((a, b) => Number(a.hostsCoordinator) - Number(b.hostsCoordinator));
   const results: { name: string; pid: number; result: string }[] = [];
-  for (const record of ordered) results.push({ name: record.name, pid: record.pid, result: await end(record, folder) });
+  for (const record of ordered)
+    results.push({
+      name: record.name,
+      pid: record.pid,
+      result: await end(record, folder, names.length === 0 ? "all" : "alone"),
+    });
   if (options.json === true) sayJson(results);
   else
     say(
@@ -40,9 +45,9 @@ export async function stop(
   if (results.some(({ result }) => result.startsWith("killed"))) throw new Failure("not every member ended by itself");
 }
 
-async function end(record: MemberRecord, folder: string): Promise<string> {
+async function end(record: MemberRecord, folder: string, company: "alone" | "all"): Promise<string> {
   // A second SIGTERM would force the member: where another stop is at work, this one only waits.
-  const others = markStopping(folder, record.pid);
+  const others = markStopping(folder, record.pid, company);
   if (!others && isAlive(record)) process.kill(record.pid, "SIGTERM");
   const result = await ended(record, folder);
   unmarkStopping(folder, record.pid);

@@ -24,6 +24,8 @@ export interface ControlEvents {
  */
 const holdMs = 10_000;
 const holdLookMs = 500;
+/** Links to them may still be dialled when the term begins: so long all of them are taken to answer. */
+const holdAllMs = 2000;
 
 /** Drives one member's part in the cluster. */
 export class Control {
@@ -32,6 +34,7 @@ export class Control {
   readonly #events: ControlEvents;
   #member: Member;
   #view: PublishedView | null = null;
+  #ready: View | null = null;
   #term: number | null = null;
   #announced: readonly Member[] = [];
   #epochFloor = 0;
@@ -107,7 +110,8 @@ export class Control {
     if (this.#view !== null && view.epoch <= this.#view.epoch) return;
     this.#view = view;
     this.#epochFloor = Math.max(this.#epochFloor, view.epoch);
-    this.#events.view(viewOf(view));
+    this.#ready = viewOf(view, this.#ready);
+    this.#events.view(this.#ready);
     this.#waiting = this.#waiting.filter(({ until, done }) => {
       if (!until(view)) return true;
       done();
@@ -117,13 +121,15 @@ export class Control {
 
   /** Members of the current view that are not announced, but answer, early in a term. */
   #held(): Member[] {
-    if (performance.now() >= this.#heldUntilMs) return [];
+    const now = performance.now();
+    if (now >= this.#heldUntilMs) return [];
+    const all = now < this.#heldUntilMs - holdMs + holdAllMs;
     const held = (this.#view?.members ?? []).filter(
       ({ name, state }) =>
         state === "active" &&
         name !== this.#member.name &&
         !this.#announced.some((member) => member.name === name) &&
-        this.#events.reachable(name),
+        (all || this.#events.reachable(name)),
     );
     if (held.length > 0 && this.#holding === null) {
       this.#holding = setTimeout(() => {

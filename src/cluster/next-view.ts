@@ -15,12 +15,19 @@ export function nextView(
   /** Members to keep though they are not announced. */
   held: readonly Member[] = [],
 ): PublishedView | null {
-  const members = [...announced, ...held].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const epoch = epochFloor + 1;
+  const standing = new Map(current?.members.map((member) => [member.name, member]));
+  const members = [...announced, ...held]
+    .map((member): Member => {
+      const before = standing.get(member.name);
+      return { ...member, since: before?.startedMs === member.startedMs ? (before.since ?? epoch) : epoch };
+    })
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
   const same =
     current !== null &&
     current.epoch === epochFloor &&
     current.leader === leader &&
     current.cluster === cluster &&
     JSON.stringify(current.members) === JSON.stringify(members);
-  return same ? null : { cluster, epoch: epochFloor + 1, leader, placement: placementVersion, members };
+  return same ? null : { cluster, epoch, leader, placement: placementVersion, members };
 }

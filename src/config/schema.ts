@@ -189,6 +189,13 @@ export const configSchema = z.strictObject({
   memory: bytes
     .default(Math.floor(totalmem() / 4))
     .describe("budget of the store; default a quarter of this machine's"),
+  "hot-copies": bytes
+    .optional()
+    .describe("memory for hot copies of other members' keys, 0 for none; default an eighth of --memory"),
+  "load-bound": z
+    .union([z.literal("off"), number.pipe(z.number().positive().max(10))])
+    .default(0.25)
+    .describe("how far above the mean of requests in flight a member may be before its successor is asked; or off"),
   "object-max": bytes.default(64 * 2 ** 20).describe("larger responses pass through unstored"),
   origin: originUrl.optional().describe("reverse proxy before this origin"),
   "host-field": z.string().optional().describe("Host for --origin: preserve, origin, or a fixed name"),
@@ -259,6 +266,8 @@ export const restartKeys: readonly (keyof Config)[] = [
   "weight",
   "zone",
   "memory",
+  "hot-copies",
+  "load-bound",
   "object-max",
   "proxy-protocol",
   "limits",

@@ -44,7 +44,7 @@ export class EmbeddedClient implements Coordinator {
   #link: CoordinatorLink | null = null;
   #up = false;
   #term: number | null = null;
-  #lastEpoch = 0;
+  #lastView: PublishedView | null = null;
   #failures = 0;
   #lastReason = "";
   #timer: NodeJS.Timeout | null = null;
@@ -114,7 +114,7 @@ export class EmbeddedClient implements Coordinator {
         this.#session = randomUUID();
       }
     }
-    await link.call(methods.open, { session: this.#session, member: this.#member, lastEpoch: this.#lastEpoch });
+    await link.call(methods.open, { session: this.#session, member: this.#member, lastView: this.#lastView });
     this.#up = true;
     this.#failures = 0;
     this.#set("connected", "");
@@ -177,7 +177,7 @@ export class EmbeddedClient implements Coordinator {
     if (topic === topics.view) {
       const view = publishedViewOf(value);
       if (view === null) return;
-      this.#lastEpoch = Math.max(this.#lastEpoch, view.epoch);
+      if (this.#lastView === null || view.epoch > this.#lastView.epoch) this.#lastView = view;
       this.#events?.view(view);
     } else if (topic === topics.leading) {
       this.#term = (value as { term: number }).term;

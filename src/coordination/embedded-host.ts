@@ -69,13 +69,13 @@ export class EmbeddedHost implements Coordinator {
     const {
       session = "",
       member,
-      lastEpoch = 0,
+      lastView,
       view,
       term = 0,
     } = (value ?? {}) as {
       session?: string;
       member?: unknown;
-      lastEpoch?: number;
+      lastView?: unknown;
       view?: unknown;
       term?: number;
     };
@@ -85,7 +85,7 @@ export class EmbeddedHost implements Coordinator {
         const announced = memberOf(member);
         if (announced === null || session.length < 8 || session.length > 100)
           throw new Error("not a member's announcement");
-        const changes = this.#registry.open(session, announced, lastEpoch, now);
+        const changes = this.#registry.open(session, announced, publishedViewOf(lastView), now);
         if ("refused" in changes) throw new Error(changes.refused);
         this.#links.set(session, link);
         link.whenGone(() => {
@@ -125,7 +125,7 @@ export class EmbeddedHost implements Coordinator {
   join(member: Member, events: CoordinatorEvents): Promise<void> {
     this.#events = events;
     this.#state = "connected";
-    const changes = this.#registry.open(ownSession, member, 0, performance.now());
+    const changes = this.#registry.open(ownSession, member, null, performance.now());
     events.session("connected", "");
     if (!("refused" in changes)) this.#tell(changes);
     return Promise.resolve();
@@ -175,6 +175,11 @@ export class EmbeddedHost implements Coordinator {
 
   #tell(changes: Changes): void {
     const { leader, term, members, epochFloor, view } = this.#registry;
+    // First the view: whoever leads goes on from it.
+    if (changes.view && view !== null) {
+      this.#events?.view(view);
+      for (const link of this.#links.values()) link.note(topics.view, view);
+    }
     if (changes.leader && leader !== null) {
       if (leader.id === ownSession) this.#events?.leading(term);
       else this.#links.get(leader.id)?.note(topics.leading, { term });
@@ -182,10 +187,6 @@ export class EmbeddedHost implements Coordinator {
     if (changes.members || changes.leader) {
       if (leader?.id === ownSession) this.#events?.members(members, epochFloor);
       else if (leader !== null) this.#links.get(leader.id)?.note(topics.members, { members, epochFloor });
-    }
-    if (changes.view && view !== null) {
-      this.#events?.view(view);
-      for (const link of this.#links.values()) link.note(topics.view, view);
     }
   }
 }

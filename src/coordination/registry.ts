@@ -38,7 +38,6 @@ export class Registry {
   #term = 0;
   #leader: RegistrySession | null = null;
   #view: PublishedView | null = null;
-  #epochFloor = 0;
 
   constructor(times: RegistryTimes = registryTimes) {
     this.#times = times;
@@ -57,7 +56,7 @@ export class Registry {
   }
 
   get epochFloor(): number {
-    return Math.max(this.#epochFloor, this.#view?.epoch ?? 0);
+    return this.#view?.epoch ?? 0;
   }
 
   get members(): readonly Member[] {
@@ -69,11 +68,16 @@ export class Registry {
   }
 
   /**
-   * Opens a session, or takes one up again under the same id. `lastEpoch` is the newest epoch that the member has seen:
-   * a coordinator that has lost its memory learns from it where to go on.
+   * Opens a session, or takes one up again under the same id. `lastView` is the newest view that the member has seen: a
+   * coordinator that has lost its memory takes it up and goes on from there.
    * @returns why not, where the name belongs to another living process.
    */
-  open(id: string, member: Member, lastEpoch: number, nowMs: number): Changes | { readonly refused: string } {
+  open(
+    id: string,
+    member: Member,
+    lastView: PublishedView | null,
+    nowMs: number,
+  ): Changes | { readonly refused: string } {
     const changes = nothing();
     for (const other of this.#sessions.values()) {
       if (other.name !== member.name || other.id === id) continue;
@@ -85,7 +89,10 @@ export class Registry {
       }
       merge(changes, this.close(other.id));
     }
-    this.#epochFloor = Math.max(this.#epochFloor, lastEpoch);
+    if (lastView !== null && lastView.epoch > this.epochFloor) {
+      this.#view = lastView;
+      changes.view = true;
+    }
     const known = this.#sessions.get(id);
     if (known !== undefined) {
       known.deadlineMs = nowMs + this.#times.sessionMs;

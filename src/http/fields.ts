@@ -49,6 +49,14 @@ export function fieldNames(fields: FieldList): Set<string> {
   return names;
 }
 
+/** The fields of such lines again. */
+export function fieldsOfBlock(block: string): string[] {
+  return block.split("\r\n").flatMap((line) => {
+    const colon = line.indexOf(": ");
+    return colon === -1 ? [] : [line.slice(0, colon), line.slice(colon + 2)];
+  });
+}
+
 /** The fields as they stand on the wire, each line ended by CRLF; the caller adds the empty line. */
 export function fieldBlock(fields: FieldList): string {
   let block = "";

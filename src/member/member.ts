@@ -4,6 +4,7 @@
  */
 import { createHmac } from "node:crypto";
 import { asError, background } from "../base/background.ts";
+import { bytesText } from "../base/sizes.ts";
 import { hostPortOf, hostPortText, isLoopbackHost, type HostPort } from "../base/host-port.ts";
 import { AdminServer } from "../admin/admin-server.ts";
 import { Control } from "../cluster/control.ts";
@@ -11,15 +12,20 @@ import { restartKeys, type Config } from "../config/schema.ts";
 import { EmbeddedHost } from "../coordination/embedded-host.ts";
 import type { Coordinator } from "../coordination/port.ts";
 import { Networks } from "../origin/destinations.ts";
-import { PeerAcceptor } from "../peer/acceptor.ts";
+import { PeerAcceptor, type AcceptedLink } from "../peer/acceptor.ts";
 import { PeerExchange } from "../peer/peer-exchange.ts";
 import { Peers } from "../peer/peers.ts";
-import { invalidateHere } from "../proxy/invalidate.ts";
+import { keepCopies } from "../proxy/foreign.ts";
+import { answerCall } from "../proxy/calls.ts";
+import { handOver, type HandedOver } from "../proxy/hand-over.ts";
+import { replayMissed } from "../proxy/invalidate.ts";
 import { Ownership } from "../proxy/ownership.ts";
 import type { Plane } from "../proxy/plane.ts";
 import { Recorder } from "../proxy/recorder.ts";
 import { serve } from "../proxy/serve.ts";
 import { Uncacheable } from "../proxy/uncacheable.ts";
+import { loadBound } from "../ring/bounded-load.ts";
+import { FrequencySketch } from "../ring/frequency-sketch.ts";
 import { viewOfOne, type Member, type View } from "../ring/view.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -30,10 +36,19 @@ import { accessLine } from "./access-line.ts";
 import { buildRouting, identitiesOf, tlsOf, type BuiltRouting } from "./routing.ts";
 import { wireLimitsOf } from "./wire-limits.ts";
 
+/** How a member left. */
+export interface Departure {
+  /** Connections cut when the limit had passed. */
+  readonly cut: number;
+  readonly handedOver: HandedOver;
+}
+
 /** What a member tells whoever runs it. */
 export interface MemberOptions {
   /** Its name has been taken by another process: it cannot go on. */
   readonly ousted: (reason: string) => void;
+  /** An operator wants it to leave: to be stopped as by a signal. */
+  readonly drain: () => void;
   readonly config: Config;
   readonly name: string;
   readonly secret: string;
@@ -69,7 +84,8 @@ export class RunningMember {
   #host: EmbeddedHost | null = null;
   #control: Control | null = null;
   #addresses: Addresses | null = null;
-  #stopping: Promise<{ readonly cut: number }> | null = null;
+  #departing: Promise<Departure> | null = null;
+  #stopping: Promise<Departure> | null = null;
 
   /** @throws StartError where the configuration cannot work on this machine. */
   constructor(options: MemberOptions) {
@@ -96,7 +112,7 @@ export class RunningMember {
       objectBytesMax: config["object-max"],
       view: viewOfOne(config.cluster, this.#announcement({ listen: "", peer: "", admin: "" }, "active")),
       routing: this.#built.routing,
-      store: new MemoryStore(config.memory),
+      store: new MemoryStore(config.memory, { copiesBytesMax: config["hot-copies"] ?? Math.floor(config.memory / 8) }),
       peers: new Peers({
         cluster: config.cluster,
         secret,
@@ -106,10 +122,15 @@ export class RunningMember {
             { kind: "peer", peer: member, reachable, reason },
             reachable ? `${member} is reachable` : `${member} is not reachable: ${reason}`,
           ),
+        restored: (member) => background(replayMissed(this.#plane, member), failed),
       }),
       flights: new Map(),
       uncacheable: new Uncacheable(),
       ownership: new Ownership(name),
+      arriving: new Map(),
+      missed: new Map(),
+      heat: new FrequencySketch(),
+      loadBound: config["load-bound"] === "off" ? null : { ...loadBound, epsilon: config["load-bound"] },
       recorder,
       nowSeconds: () => Date.now() / 1000,
       failed,
@@ -136,6 +157,7 @@ export class RunningMember {
       self: name,
       handle: (exchange) => serve(this.#plane, exchange, exchange instanceof PeerExchange ? exchange : null),
       answer: (link, method, value) => this.#answer(link, method, value),
+      load: () => this.#plane.recorder.load,
       serves: (purpose) =>
         purpose === "member" ||
         purpose === "tool" ||
@@ -237,17 +259,41 @@ export class RunningMember {
     return this.#config["drain-limit"];
   }
 
-  /** Leaves in order: no longer ready, no longer an owner, answers in progress ended, session closed. */
-  stop(limitMs: number): Promise<{ readonly cut: number }> {
-    this.#stopping ??= this.#stop(limitMs);
+  /** Leaves in order: no longer ready, no longer an owner, stored responses handed over, answers in progress ended, session closed. */
+  stop(limitMs: number, heirs: "heirs" | "none" = "heirs"): Promise<Departure> {
+    if (this.#stopping === null) {
+      this.#departing = this.#depart(limitMs, heirs);
+      this.#stopping = this.#departing.then((departure) => this.#leave(departure));
+    }
     return this.#stopping;
   }
 
-  async #stop(limitMs: number): Promise<{ readonly cut: number }> {
+  /** Stops as by a signal, at an operator's wish, and resolves when nothing but the farewell is left to do. */
+  drain(): Promise<Departure> {
+    this.#options.drain();
+    return this.#departing ?? Promise.reject(new Error("the member does not stop"));
+  }
+
+  async #depart(limitMs: number, heirs: "heirs" | "none"): Promise<Departure> {
     this.state = "draining";
     this.#log.info({ kind: "drain" }, "draining");
     await this.#control?.drain(Math.min(1000, limitMs));
-    const cut = await this.#wire.close(limitMs);
+    // What is stored goes to the new owners while answers in progress end.
+    const [cut, handedOver] = await Promise.all([
+      this.#wire.close(limitMs),
+      heirs === "heirs" ? handOver(this.#plane, limitMs) : { responses: 0, bytes: 0, left: 0 },
+    ]);
+    const { responses, bytes, left } = handedOver;
+    if (responses + left > 0)
+      this.#log.info(
+        { kind: "hand-over", responses, bytes, left },
+        `handed over ${responses} stored responses (${bytesText(bytes)})${left > 0 ? `; ${left} were left when the limit passed` : ""}`,
+      );
+    return { cut, handedOver };
+  }
+
+  async #leave(departure: Departure): Promise<Departure> {
+    const { cut } = departure;
     await this.#control?.leave();
     this.#plane.peers.close();
     await this.#acceptor.close();
@@ -255,13 +301,16 @@ export class RunningMember {
     await this.#built.close();
     this.state = "stopped";
     this.#log.info({ kind: "stop", cut }, cut === 0 ? "drained and left" : `left; ${cut} connections cut at the limit`);
-    return { cut };
+    return departure;
   }
 
   #follow(view: View): void {
-    this.#plane.ownership.follow(view);
+    const before = this.#plane.view.ring;
+    this.#plane.ownership.follow(view, this.#plane.nowSeconds());
     this.#plane.view = view;
     this.#plane.peers.follow(view.members);
+    keepCopies(this.#plane, before);
+    for (const name of this.#plane.missed.keys()) if (!view.byName.has(name)) this.#plane.missed.delete(name);
     this.#log.info(
       { kind: "view", epoch: view.epoch, leader: view.leader, members: view.members.map(({ name }) => name) },
       `epoch ${view.epoch}: ${view.members.length} members, ${view.leader} leads`,
@@ -288,32 +337,12 @@ export class RunningMember {
     };
   }
 
-  async #answer(link: Parameters<EmbeddedHost["answer"]>[0], method: string, value: unknown): Promise<unknown> {
+  async #answer(link: AcceptedLink, method: string, value: unknown): Promise<unknown> {
     if (this.#host?.handles(method) === true) return this.#host.answer(link, method, value);
-    switch (method) {
-      case "invalidate": {
-        const { keys } = (value ?? {}) as { keys?: unknown };
-        if (!Array.isArray(keys) || !keys.every((key) => typeof key === "string"))
-          throw new Error("invalidate needs keys");
-        invalidateHere(this.#plane, keys);
-        return { dropped: true };
-      }
-      case "invalidate-groups": {
-        const { origin, groups } = (value ?? {}) as { origin?: unknown; groups?: unknown };
-        if (typeof origin !== "string" || !Array.isArray(groups))
-          throw new Error("invalidate-groups needs an origin and groups");
-        return {
-          dropped: this.#plane.store.removeGroups(
-            origin,
-            groups.filter((group) => typeof group === "string"),
-          ),
-        };
-      }
-      case "status":
-        return this.#admin.status();
-      default:
-        throw new Error(`${this.name} does not know ${method}`);
-    }
+    if (method === "status") return this.#admin.status();
+    const answer = await answerCall(this.#plane, link.name, method, value);
+    if (answer === undefined) throw new Error(`${this.name} does not know ${method}`);
+    return answer;
   }
 }
 

@@ -62,13 +62,22 @@ export function takeFarewell(folder: string, pid: number): Farewell | null {
   return farewell;
 }
 
-/** Marks a member as being stopped. @returns whether somebody else has marked it already. */
-export function markStopping(folder: string, pid: number): boolean {
+/** Marks a member as being stopped, alone or with all of its cluster. @returns whether somebody else has marked it already. */
+export function markStopping(folder: string, pid: number, company: "alone" | "all"): boolean {
   try {
-    writeFileSync(join(folder, `stopping-${pid}`), "", { flag: "wx", mode: 0o600 });
+    writeFileSync(join(folder, `stopping-${pid}`), company, { flag: "wx", mode: 0o600 });
     return false;
   } catch {
     return true; // The mark exists: another `gyre stop` is at work.
+  }
+}
+
+/** Whether a member is being stopped with all of its cluster: there are no heirs then for what it has stored. */
+export function isLastOf(folder: string, pid: number): boolean {
+  try {
+    return readFileSync(join(folder, `stopping-${pid}`), "utf8") === "all";
+  } catch {
+    return false; // No mark: a signal of somebody else's.
   }
 }
 

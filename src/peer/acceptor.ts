@@ -30,6 +30,8 @@ export interface AcceptorOptions {
   /** Answers a call, or rejects with a message for the caller. */
   readonly answer: (link: AcceptedLink, method: string, value: unknown) => Promise<unknown>;
   readonly refused?: (address: string, reason: string) => void;
+  /** Requests that this member handles now: told with every answer, so that others spare a busy member. */
+  readonly load: () => number;
   /** Whether links for this purpose are taken. */
   readonly serves: (purpose: Purpose) => boolean;
 }
@@ -158,6 +160,10 @@ export class AcceptedLink {
     return this.#out;
   }
 
+  get load(): number {
+    return this.#options.load();
+  }
+
   get congested(): boolean {
     return this.#socket.writableNeedDrain;
   }
@@ -248,6 +254,7 @@ export class AcceptedLink {
         break;
       case FrameType.ping:
         this.#out.begin(FrameType.pong, 0, 0);
+        this.#out.u32(this.load);
         this.#out.end();
         this.schedule();
         break;

@@ -7,7 +7,7 @@
 
 export const frameHeadBytes = 10;
 /** The protocol's number, the first byte of a hello. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 /** No frame but DATA and RESPONSE may carry more; those are cut at it, so a receiver can bound every frame alike. */
 export const payloadBytesMax: number = 512 * 1024;
 
@@ -44,8 +44,14 @@ export const flagSecure = 4;
 export const flagUnknownLength = 4;
 /** REQUEST: no field can change the answer but those that Vary may name. */
 export const flagPlain = 8;
+/** RESPONSE: the content came from a loopback or private address. */
+export const flagInner = 8;
 /** REQUEST: for the forward proxy, not for a route. */
 export const flagForward = 16;
+/** REQUEST: what is asked of the receiver other than to answer as the owner; see `Asking`. */
+export const flagPeek = 32;
+export const flagStandIn = 64;
+export const flagByKey = 128;
 
 /** Builds frames into one growing buffer, so that all of a tick leave in one write. */
 export class FrameWriter {

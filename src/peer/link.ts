@@ -6,16 +6,18 @@
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import type { HostPort } from "../base/host-port.ts";
-import type { FieldList } from "../http/fields.ts";
-import { fieldsOfText, type PeerRequest, type PeerResponseHandler, type PeerStream } from "./streams.ts";
+import type { PeerRequest, PeerResponseHandler, PeerStream } from "./streams.ts";
+import { OutgoingStream } from "./outgoing-stream.ts";
 import {
   flagEnd,
+  flagByKey,
   flagFailed,
   flagForward,
   flagLocal,
+  flagPeek,
   flagPlain,
   flagSecure,
-  flagUnknownLength,
+  flagStandIn,
   FrameReader,
   FrameType,
   FrameWriter,
@@ -53,14 +55,15 @@ interface Call {
   readonly timer: NodeJS.Timeout;
 }
 
-/** Bytes consumed before the sender is told: fewer frames, still a moving window. */
-const creditBytes = 64 * 1024;
+const askingFlags = { answer: 0, "stand-in": flagStandIn, peek: flagPeek, "by-key": flagByKey } as const;
 
 /** A dialled connection to one member. */
 export class Link {
   state: "dialling" | "proving" | "up" | "gone" = "dialling";
   /** The member at the other end, once it has proved itself. */
   member = "";
+  /** Requests that it was handling when it last said so. */
+  load = 0;
   readonly #options: LinkOptions;
   readonly #events: LinkEvents;
   readonly #socket: Socket;
@@ -110,9 +113,10 @@ export class Link {
     if (request.secure) flags |= flagSecure;
     if (request.plain) flags |= flagPlain;
     if (request.forward) flags |= flagForward;
+    flags |= askingFlags[request.asking];
     out.begin(FrameType.request, flags, stream);
     out.f64(request.epoch);
-    out.u8(1);
+    out.u8(request.hops);
     out.text(request.method);
     out.text(request.uri);
     out.text(request.client);
@@ -184,6 +188,7 @@ export class Link {
     else if (frame.type === FrameType.reply) this.#replied(frame);
     else if (frame.type === FrameType.note) this.#noted(frame);
     else if (frame.type === FrameType.ping) this.#frame(FrameType.pong, 0, 0);
+    else if (frame.type === FrameType.pong) this.load = new PayloadReader(frame.payload).u32();
     else if (frame.type === FrameType.goodbye) this.#go("the member is leaving");
     else this.#streams.get(frame.stream)?.take(frame);
     // Frames of types not known here are passed over: a newer member may send them.
@@ -285,106 +290,5 @@ export function jsonOf(bytes: Buffer): unknown {
     return JSON.parse(bytes.toString("utf8")) as unknown;
   } catch {
     return null; // The only way JSON.parse has to say "not JSON".
-  }
-}
-
-/** The answer to one request, as it comes in. */
-class OutgoingStream implements PeerStream {
-  readonly #stream: number;
-  readonly #handler: PeerResponseHandler;
-  readonly #link: Link;
-  #unacknowledged = 0;
-  #held = false;
-  #over = false;
-
-  constructor(stream: number, handler: PeerResponseHandler, link: Link) {
-    this.#stream = stream;
-    this.#handler = handler;
-    this.#link = link;
-  }
-
-  take(frame: Frame): void {
-    if (this.#over) return;
-    switch (frame.type) {
-      case FrameType.response: {
-        const reader = new PayloadReader(frame.payload);
-        const status = reader.u16();
-        const contentBytes = reader.f64();
-        const fields = reader.bytes(reader.u32());
-        const content = reader.rest();
-        if (reader.broken || status < 200 || status > 999) return this.#break("a broken response frame");
-        const ended = (frame.flags & flagEnd) !== 0;
-        if (ended) this.#finish();
-        this.#handler.head(
-          status,
-          fields,
-          (frame.flags & flagUnknownLength) !== 0 ? null : contentBytes,
-          ended ? content : null,
-        );
-        if (!ended && content.length > 0) this.#data(content);
-        break;
-      }
-      case FrameType.interim: {
-        const reader = new PayloadReader(frame.payload);
-        const status = reader.u16();
-        if (!reader.broken && status >= 100 && status < 200)
-          this.#handler.interim(status, fieldsOfText(reader.rest().toString("latin1")));
-        break;
-      }
-      case FrameType.data:
-        this.#data(frame.payload);
-        break;
-      case FrameType.end:
-        this.#finish();
-        this.#handler.end(fieldsOfText(frame.payload.toString("latin1")) satisfies FieldList);
-        break;
-      case FrameType.reset:
-        this.failed("the member broke the answer off");
-        break;
-      default: // A type that only a newer member knows.
-    }
-  }
-
-  failed(reason: string): void {
-    if (this.#over) return;
-    this.#finish();
-    this.#handler.failed(reason);
-  }
-
-  pause(): void {
-    this.#held = true;
-  }
-
-  resume(): void {
-    this.#held = false;
-    this.#acknowledge();
-  }
-
-  cancel(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#link.cancel(this.#stream);
-  }
-
-  #data(content: Buffer): void {
-    this.#unacknowledged += content.length;
-    this.#handler.data(content);
-    this.#acknowledge();
-  }
-
-  #acknowledge(): void {
-    if (this.#held || this.#over || this.#unacknowledged < creditBytes) return;
-    this.#link.credit(this.#stream, this.#unacknowledged);
-    this.#unacknowledged = 0;
-  }
-
-  #break(reason: string): void {
-    this.#link.cancel(this.#stream);
-    this.failed(reason);
-  }
-
-  #finish(): void {
-    this.#over = true;
-    this.#link.forget(this.#stream);
   }
 }

@@ -4,23 +4,29 @@ import { fieldBlock } from "../http/fields.ts";
 import { hasNoContent } from "../http/messages.ts";
 import { preparedHead, type Client, type Exchange, type PreparedHead } from "../wire/exchange.ts";
 import {
+  flagByKey,
   flagEnd,
   flagForward,
+  flagInner,
   flagLocal,
+  flagPeek,
   flagPlain,
   flagSecure,
+  flagStandIn,
   flagUnknownLength,
   FrameType,
   PayloadReader,
   type Frame,
   type FrameWriter,
 } from "./frames.ts";
-import { fieldsOfText } from "./streams.ts";
+import { fieldsOfText, type Asking } from "./streams.ts";
 
 /** The link's side of an exchange. */
 interface AnswerLink {
   readonly writer: FrameWriter;
   readonly congested: boolean;
+  /** Requests that this member handles now. */
+  readonly load: number;
   schedule(): void;
   finished(stream: number): void;
 }
@@ -42,6 +48,8 @@ export class PeerExchange implements Exchange {
   readonly forward: boolean;
   /** The request's content, where it belongs to the key. */
   readonly content: Buffer | null;
+  readonly asking: Asking;
+  inner = false;
   answered = false;
   closed = false;
   sentBytes = 0;
@@ -62,6 +70,7 @@ export class PeerExchange implements Exchange {
     epoch: number,
     forward: boolean,
     content: Buffer | null,
+    asking: Asking,
   ) {
     this.#stream = stream;
     this.#link = link;
@@ -70,6 +79,7 @@ export class PeerExchange implements Exchange {
     this.epoch = epoch;
     this.forward = forward;
     this.content = content;
+    this.asking = asking;
   }
 
   /** The exchange of a request frame, or null where it cannot be read. */
@@ -82,8 +92,10 @@ export class PeerExchange implements Exchange {
     const address = reader.text();
     const content = reader.bytes(reader.u32());
     const fields = fieldsOfText(reader.rest().toString("latin1"));
-    // A second hop would be a loop: members forward once (design: no loops, no deadlock).
-    if (reader.broken || hops !== 1 || !target.startsWith("http")) return null;
+    const asking = askingOf(frame.flags);
+    // Whoever stands in asks the owner, and that is the end: no loops, no deadlock.
+    const allowed = hops === 1 || (hops === 2 && asking === "answer");
+    if (reader.broken || !allowed || !target.startsWith("http")) return null;
     const start = target.indexOf("//") + 2;
     const host = target.slice(start, target.indexOf("/", start));
     const plain = (frame.flags & flagPlain) !== 0;
@@ -100,6 +112,7 @@ export class PeerExchange implements Exchange {
       epoch,
       (frame.flags & flagForward) !== 0,
       content.length === 0 ? null : Buffer.from(content),
+      asking,
     );
   }
 
@@ -197,8 +210,10 @@ export class PeerExchange implements Exchange {
 
   #head(head: PreparedHead, changing: string, flags: number): void {
     const { writer } = this.#link;
-    writer.begin(FrameType.response, flags | (head.contentBytes === null ? flagUnknownLength : 0), this.#stream);
+    const known = (head.contentBytes === null ? flagUnknownLength : 0) | (this.inner ? flagInner : 0);
+    writer.begin(FrameType.response, flags | known, this.#stream);
     writer.u16(head.status);
+    writer.u32(this.#link.load);
     writer.f64(head.contentBytes ?? 0);
     writer.u32(head.lengthAt - head.fieldsAt + changing.length);
     writer.bytes(head.bytes.subarray(head.fieldsAt, head.lengthAt));
@@ -210,4 +225,10 @@ export class PeerExchange implements Exchange {
     this.#link.finished(this.#stream);
     this.#link.schedule();
   }
+}
+
+function askingOf(flags: number): Asking {
+  if ((flags & flagPeek) !== 0) return "peek";
+  if ((flags & flagByKey) !== 0) return "by-key";
+  return (flags & flagStandIn) !== 0 ? "stand-in" : "answer";
 }

@@ -12,6 +12,8 @@ export interface PeersOptions {
   readonly secret: string;
   readonly self: string;
   readonly changed?: (member: string, reachable: boolean, reason: string) => void;
+  /** A link to a member is up where there was none. */
+  readonly restored?: (member: string) => void;
 }
 
 /** Connections to one member: more than one, so that one large answer does not stand in the way of all small ones. */
@@ -45,6 +47,11 @@ export class Peers {
 
   isUp(name: string): boolean {
     return this.#peers.get(name)?.link !== null && this.#peers.has(name);
+  }
+
+  /** Requests in flight at a member: what it last said, or what is under way to it from here, whichever is more. */
+  load(name: string): number {
+    return this.#peers.get(name)?.load ?? 0;
   }
 
   /** Sends a request to a member, or null where it cannot be reached now. */
@@ -93,6 +100,16 @@ class Peer {
     return null;
   }
 
+  get load(): number {
+    let [said, streams] = [0, 0];
+    for (const link of this.#links) {
+      if (link === null) continue;
+      said = Math.max(said, link.load);
+      streams += link.streams;
+    }
+    return Math.max(said, streams);
+  }
+
   close(): void {
     this.#closed = true;
     for (const timer of this.#timers) clearTimeout(timer);
@@ -108,6 +125,7 @@ class Peer {
       {
         up: () => {
           this.#failures = 0;
+          this.#options.restored?.(this.#name);
           this.#options.changed?.(this.#name, true, "");
         },
         gone: (reason) => {

@@ -1,7 +1,16 @@
 /** Requests between members as data: what the data plane hands to the link, and how it hears the answer. */
 import type { FieldList } from "../http/fields.ts";
 
+/**
+ * What a request asks of the member that receives it: to answer as the owner does; to stand in for an owner that is busy; to
+ * show what it has stored without fetching anything; or to hand over what it has stored under a key.
+ */
+export type Asking = "answer" | "stand-in" | "peek" | "by-key";
+
 export interface PeerRequest {
+  readonly asking: Asking;
+  /** 1 from the member that the client spoke to, 2 from one that stands in for the owner. */
+  readonly hops: 1 | 2;
   readonly epoch: number;
   readonly method: string;
   /** In normal form. */
@@ -18,10 +27,19 @@ export interface PeerRequest {
   readonly content: Buffer | null;
 }
 
+export interface PeerResponseHead {
+  readonly status: number;
+  /** Lines with CRLF, without framing. */
+  readonly fields: Buffer;
+  readonly contentBytes: number | null;
+  /** The content came from a loopback or private address. */
+  readonly inner: boolean;
+}
+
 export interface PeerResponseHandler {
   interim(status: number, fields: FieldList): void;
-  /** `fields` are lines with CRLF, without framing. `whole` is all of the content where it came with the head; else data follows. */
-  head(status: number, fields: Buffer, contentBytes: number | null, whole: Buffer | null): void;
+  /** `whole` is all of the content where it came with the head; else data follows. */
+  head(head: PeerResponseHead, whole: Buffer | null): void;
   data(content: Buffer): void;
   end(trailers: FieldList): void;
   failed(reason: string): void;

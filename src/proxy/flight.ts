@@ -1,5 +1,5 @@
 /**
- * The one fetch for a key, alone or shared. A flight begins with the ticket that needed it; others for the same key join
+ * The one fetch for a key, alone or shared (flights.ts says which a request takes). A flight begins with the ticket that needed it; others for the same key join
  * it, before its head has come or while its content streams, and all are served from its first byte. It stores what may
  * be stored. Those it cannot serve (the response is not storable, or another variant) start over at once.
  *
@@ -8,7 +8,7 @@
  */
 import type { Outcome } from "../http/cache-status.ts";
 import { requestDirectives } from "../http/directives.ts";
-import { fieldBlock, fieldValue, type FieldList } from "../http/fields.ts";
+import { fieldBlock, type FieldList } from "../http/fields.ts";
 import { currentAge, freshSecondsLeft } from "../http/freshness.ts";
 import { invalidatedGroups } from "../http/groups.ts";
 import { originText } from "../http/uri.ts";
@@ -16,7 +16,7 @@ import { invalidatedUris } from "../http/invalidation.ts";
 import { isServerError, reuse, staleOnError } from "../http/reuse.ts";
 import type { StoredHead } from "../http/stored-head.ts";
 import { variantOf } from "../http/vary.ts";
-import type { Fetch } from "../origin/origin-client.ts";
+import type { Fetch, OriginHandler } from "../origin/origin-client.ts";
 import type { OriginError } from "../origin/origin-error.ts";
 import { Body } from "../store/body.ts";
 import { StoredResponse } from "../store/stored-response.ts";
@@ -28,8 +28,10 @@ import { combined } from "./parts.ts";
 import type { Plane } from "./plane.ts";
 import { refuse } from "./refuse.ts";
 import { freshenByHead, freshenStored, judge, passedFields, type Judgement } from "./response-policy.ts";
-import { flightKeyOf, isSelective, validationsOf } from "./flight-request.ts";
+import { isSelective, validationsOf } from "./flight-request.ts";
+import { owner } from "../ring/ring.ts";
 import { Reservation } from "../store/reservation.ts";
+import { copySeconds, fetchFromPeer, type PeerSource } from "./peer-source.ts";
 import type { Ticket } from "./ticket.ts";
 
 /** Serves a ticket that a flight could not: `alone` without waiting for anybody, `anew` from the start. */
@@ -42,7 +44,17 @@ interface Waiter {
   readonly collapsed: boolean;
 }
 
-type Why = NonNullable<Outcome["forward"]>;
+export type Why = NonNullable<Outcome["forward"]>;
+
+/** What is not so of most flights. */
+export interface Particulars {
+  readonly background?: boolean;
+  /** Another member is asked first; where it has nothing, all who wait start over. */
+  readonly source?: PeerSource;
+}
+
+/** The part of the room for hot copies that one of them may take. */
+const copyShareMax = 1 / 4;
 
 /** Room asked of the store at a time for content of unknown length. */
 const reserveStepBytes = 256 * 1024;
@@ -77,6 +89,7 @@ export class Flight {
   readonly #validating: readonly StoredResponse[];
   readonly #flightKey: string | null;
   readonly #background: boolean;
+  readonly #source: PeerSource | null;
   #waiters: Waiter[] = [];
   #reading = 0;
   #fetch: Fetch | null = null;
@@ -95,13 +108,13 @@ export class Flight {
   /** The key was invalidated after the fetch had begun: what it brings may be old. */
   #invalidated = false;
 
-  private constructor(
+  constructor(
     first: Ticket,
     hash: number,
     why: Why,
     validating: readonly StoredResponse[],
     flightKey: string | null,
-    background = false,
+    { background = false, source }: Particulars = {},
   ) {
     this.#plane = first.plane;
     this.#first = first;
@@ -110,72 +123,15 @@ export class Flight {
     this.#validating = validating;
     this.#flightKey = flightKey;
     this.#background = background;
+    this.#source = source ?? null;
     this.#requestSeconds = this.#plane.nowSeconds();
     this.#room = new Reservation(this.#plane.store);
     // A HEAD whose stored response must be validated asks with GET: a 200 then brings the new content, not just its head.
     this.#method =
-      background || (validating.length > 0 && first.exchange.head.method === "HEAD")
+      background || source !== undefined || (validating.length > 0 && first.exchange.head.method === "HEAD")
         ? "GET"
         : first.exchange.head.method;
     if (flightKey !== null) this.#plane.flights.set(flightKey, this);
-  }
-
-  /** A miss: joins the flight for the same key and variant, or begins one. */
-  static joinOrBegin(ticket: Ticket, hash: number, why: Why, known: readonly StoredResponse[], again: Again): void {
-    const { plane, exchange, target } = ticket;
-    const { fields } = exchange.head;
-    const flightKey = flightKeyOf(ticket, known);
-    const flying = plane.flights.get(flightKey);
-    if (flying !== undefined && flying.#takes(ticket, again)) return;
-    const joinable =
-      flying === undefined &&
-      exchange.head.method !== "HEAD" &&
-      !isSelective(fields) &&
-      !requestDirectives(fields).has("no-store") &&
-      !plane.uncacheable.has(target.key, plane.nowSeconds());
-    // Without a match, the variants' validators can still spare the content. RFC 9111 §4.3.1.
-    const validating =
-      why === "vary-miss" && joinable
-        ? known.filter(
-            ({ head, part, inner }) =>
-              part === null && (!inner || exchange.client.local) && fieldValue(head.fields, "etag") !== undefined,
-          )
-        : [];
-    new Flight(ticket, hash, why, validating, joinable ? flightKey : null).#begin(ticket, again);
-  }
-
-  /** A fetch that nobody joins. */
-  static alone(ticket: Ticket, hash: number, why: Why, again: Again | null): void {
-    new Flight(ticket, hash, why, [], null).#begin(ticket, again);
-  }
-
-  /** Asks the origin whether a stored response is still right, and answers with it or with what came instead. */
-  static validate(
-    ticket: Ticket,
-    hash: number,
-    stored: StoredResponse,
-    why: Why,
-    company: "joining" | "alone",
-    again: Again,
-  ): void {
-    const { plane, target, exchange } = ticket;
-    const flightKey = flightKeyOf(ticket, plane.store.variants(target.key));
-    const flying = plane.flights.get(flightKey);
-    if (company === "joining" && flying !== undefined && flying.#takes(ticket, again)) return;
-    const joinable =
-      company === "joining" &&
-      flying === undefined &&
-      exchange.head.method === "GET" &&
-      !plane.uncacheable.has(target.key, plane.nowSeconds());
-    new Flight(ticket, hash, why, [stored], joinable ? flightKey : null).#begin(ticket, again);
-  }
-
-  /** The same in the background, once at a time. RFC 5861 §3. */
-  static validateInBackground(ticket: Ticket, hash: number, stored: StoredResponse): void {
-    const { plane, target } = ticket;
-    const flightKey = flightKeyOf(ticket, plane.store.variants(target.key));
-    if (plane.flights.has(flightKey)) return;
-    new Flight(ticket, hash, "stale", [stored], flightKey, true).#send("validate");
   }
 
   /** What this flight brings must not be stored: the key was invalidated. */
@@ -186,7 +142,8 @@ export class Flight {
 
   // ---- joining ----------------------------------------------------------------------------------------------------
 
-  #takes(ticket: Ticket, again: Again): boolean {
+  /** Lets a ticket join, where it can be served with what this flight brings. @returns whether it was. */
+  takes(ticket: Ticket, again: Again): boolean {
     if (this.#over || this.#invalidated) return false;
     const { exchange } = ticket;
     if (this.#head === null) {
@@ -206,9 +163,15 @@ export class Flight {
     return true;
   }
 
-  #begin(ticket: Ticket, again: Again | null): void {
+  /** Sends the request for the ticket that needed it. */
+  begin(ticket: Ticket, again: Again | null): void {
     this.#await({ ticket, again, collapsed: false });
     this.#send(this.#validating.length > 0 ? "validate" : "plain");
+  }
+
+  /** Sends a validation that nobody waits for. */
+  beginAlone(): void {
+    this.#send("validate");
   }
 
   #await(waiter: Waiter): void {
@@ -240,8 +203,7 @@ export class Flight {
     const keepConditions = this.#flightKey === null && this.#validating.length === 0;
     const conditions = how === "validate" ? validationsOf(this.#validating) : keepConditions ? ("kept" as const) : [];
     this.#requestSeconds = this.#plane.nowSeconds();
-    this.#plane.recorder.counts.originFetches++;
-    this.#fetch = fetchFor(this.#first, this.#method, conditions, {
+    const handler: OriginHandler = {
       interim: (status, fields) => {
         // To the one whose request it answers: others might be told of what is not theirs.
         for (const { ticket, collapsed } of this.#waiters)
@@ -251,7 +213,22 @@ export class Flight {
       data: (chunk) => this.#received(chunk),
       end: (trailers) => this.#ended(trailers),
       failed: (error) => this.#failed(error),
-    });
+    };
+    if (this.#source === null) {
+      this.#plane.recorder.counts.originFetches++;
+      this.#fetch = fetchFor(this.#first, this.#method, conditions, handler);
+      return;
+    }
+    this.#fetch = fetchFromPeer(this.#first, this.#source, this.#bytesMax, handler);
+    if (this.#fetch === null) this.#startOver();
+  }
+
+  /** The largest content that this flight may store. */
+  get #bytesMax(): number {
+    const { objectBytesMax, store } = this.#plane;
+    return this.#source?.kind === "copy"
+      ? Math.min(objectBytesMax, store.copiesBytesMax * copyShareMax)
+      : objectBytesMax;
   }
 
   #answered(status: number, fields: FieldList, inner: boolean, how: "plain" | "validate"): void {
@@ -260,7 +237,7 @@ export class Flight {
     const times = { requestSeconds: this.#requestSeconds, responseSeconds: plane.nowSeconds() };
     this.#inner = inner;
     if (how === "validate" && status === 304) return this.#notModified(fields, times);
-    if (isServerError(status) && this.#serveStale("server-error", status)) {
+    if (this.#source === null && isServerError(status) && this.#serveStale("server-error", status)) {
       this.#finish();
       this.#fetch?.cancel();
       return;
@@ -292,7 +269,7 @@ export class Flight {
     this.#shared = this.#storing
       ? preparedHead(status, fieldBlock(judgement.head.fields), judgement.contentBytes)
       : this.#prepared;
-    if (judgement.store) {
+    if (judgement.store && (this.#source === null || this.#storing)) {
       plane.uncacheable.delete(this.#first.target.key);
     } else if (this.#flightKey !== null) {
       plane.uncacheable.add(this.#first.target.key, now, judgement.reason);
@@ -320,7 +297,7 @@ export class Flight {
 
   #newBody(judgement: Judgement): Body {
     const { contentBytes } = judgement;
-    const fits = contentBytes === null || contentBytes <= this.#plane.objectBytesMax;
+    const fits = contentBytes === null || contentBytes <= this.#bytesMax;
     this.#storing = judgement.store && !this.#invalidated && fits && this.#room.take(contentBytes ?? reserveStepBytes);
     const body = new Body(this.#storing ? "keeping" : "passing", contentBytes);
     body.source = this.#fetch;
@@ -331,7 +308,9 @@ export class Flight {
     const { exchange } = ticket;
     const head = this.#head!;
     exchange.onClose = null;
-    if (this.#inner && !exchange.client.local && ticket.target.route === null && collapsed) {
+    exchange.inner = this.#inner;
+    const ownFetch = !collapsed && this.#source === null;
+    if (this.#inner && !exchange.client.local && ticket.target.route === null && !ownFetch) {
       return refuse(ticket, 403, "loopback and private addresses are open only to clients on this machine");
     }
     ticket.outcome = {
@@ -341,7 +320,7 @@ export class Flight {
       stored: this.#storing,
       collapsed,
       ttlSeconds: this.#storing ? freshSecondsLeft(head, now) : undefined,
-      detail: this.#storing || ticket.reason === this.#why ? undefined : (ticket.reason ?? undefined),
+      detail: this.#detail(ticket),
     };
     this.#reading++;
     const left = (): void => {
@@ -360,13 +339,18 @@ export class Flight {
     send(ticket, this.#body!, 0, null, left);
   }
 
+  #detail({ reason }: Ticket): string | undefined {
+    if (this.#source !== null) return `${this.#source.kind === "copy" ? "owner" : "peeked"}-${this.#source.member}`;
+    return this.#storing || reason === this.#why ? undefined : (reason ?? undefined);
+  }
+
   #received(chunk: Buffer): void {
     const body = this.#body;
     if (body === null || this.#over) return;
-    this.#plane.recorder.counts.originBytes += chunk.length;
+    if (this.#source === null) this.#plane.recorder.counts.originBytes += chunk.length;
     if (this.#storing) {
       const after = body.bytes + chunk.length;
-      if (after > this.#plane.objectBytesMax || (after > this.#room.bytes && !this.#room.take(reserveStepBytes)))
+      if (after > this.#bytesMax || (after > this.#room.bytes && !this.#room.take(reserveStepBytes)))
         this.#giveUpStoring();
     }
     body.append(chunk);
@@ -380,13 +364,18 @@ export class Flight {
     this.#finish();
     if (!stored) return;
     const { plane, target } = this.#first;
+    const copies = this.#source?.kind === "copy";
+    if (copies && owner(plane.view.ring, this.#hash).name !== this.#source!.member) return;
+    if (copies) plane.recorder.counts.copiesMade++;
+    else if (this.#source !== null) plane.recorder.counts.peeksFound++;
     const response = new StoredResponse({
       key: target.key,
       hash: this.#hash,
       head: this.#head!,
       body,
       inner: this.#inner,
-      ...plane.ownership.standing(this.#hash, plane.nowSeconds()),
+      trustedEpoch: plane.ownership.trustedEpoch,
+      copyUntil: copies ? plane.nowSeconds() + copySeconds : null,
       part: this.#judgement!.part,
     });
     const earlier =
@@ -398,6 +387,7 @@ export class Flight {
 
   #failed(error: OriginError): void {
     if (this.#over) return;
+    if (this.#source !== null && this.#head === null) return this.#startOver();
     this.#plane.recorder.counts.originErrors++;
     const body = this.#body;
     if (this.#head !== null) {
@@ -414,6 +404,18 @@ export class Flight {
       ticket.outcome = { hit: false, forward: this.#why, detail: error.code };
       // RFC 9111 §5.2.2.2: what must be validated, and cannot be, is answered with 504.
       refuse(ticket, this.#validating.length > 0 && error.phase !== "refused" ? 504 : error.status, error.message);
+    }
+  }
+
+  /** The other member had nothing, or is gone: everybody goes on as if it had not been asked. */
+  #startOver(): void {
+    this.#finish();
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const { ticket, again } of waiters) {
+      ticket.exchange.onClose = null;
+      ticket.peerTried = true;
+      again!(ticket, "anew");
     }
   }
 

@@ -7,9 +7,8 @@
  */
 import { endToEndFields } from "../http/connection-fields.ts";
 import { isIdempotent } from "../http/messages.ts";
-import { successors } from "../ring/ring.ts";
 import { preparedHead } from "../wire/exchange.ts";
-import type { PeerStream } from "../peer/streams.ts";
+import type { Asking, PeerRequest, PeerStream } from "../peer/streams.ts";
 import { headOfBlock, Resumption } from "./resumption.ts";
 import { refuse } from "./refuse.ts";
 import type { Ticket } from "./ticket.ts";
@@ -17,60 +16,55 @@ import type { Ticket } from "./ticket.ts";
 /** Members asked, one after the other, before this one goes to the origin itself. */
 const triesMax = 3;
 
-/** Forwards the ticket's request; `here` answers it at this member instead. */
-export function hop(ticket: Ticket, hash: number, here: () => void): void {
-  const candidates = successors(ticket.plane.view.ring, hash);
+/** A member to ask, and what for. */
+export interface Candidate {
+  readonly member: string;
+  readonly asking: Extract<Asking, "answer" | "stand-in">;
+}
+
+/** Forwards the ticket's request to the first of the candidates that answers; `here` answers it at this member instead. */
+export function hop(ticket: Ticket, candidates: Iterator<Candidate>, here: () => void): void {
   let tries = 0;
   next();
 
   function next(): void {
     for (;;) {
       const candidate = tries++ < triesMax ? candidates.next() : { done: true as const };
-      if (candidate.done === true || candidate.value.name === ticket.plane.self) return here();
-      if (ask(ticket, candidate.value.name, next)) return;
+      if (candidate.done === true || candidate.value.member === ticket.plane.self) return here();
+      if (ask(ticket, candidate.value, next)) return;
     }
   }
 }
 
 /** @returns false where the member cannot be reached now; else `failed` is called if it dies before it has answered all. */
-function ask(ticket: Ticket, member: string, failed: () => void): boolean {
-  const { plane, target } = ticket;
-  const { exchange } = ticket;
-  const { head, client } = exchange;
+function ask(ticket: Ticket, { member, asking }: Candidate, failed: () => void): boolean {
+  const { plane, exchange } = ticket;
+  const { head } = exchange;
   const resumption = exchange instanceof Resumption ? exchange : null;
   let begun: Resumption | null = null;
+  let forwarding = false;
   const stream: PeerStream | null = plane.peers.request(
     member,
-    {
-      epoch: plane.view.epoch,
-      method: head.method,
-      uri: target.text,
-      client: client.address,
-      local: client.local,
-      secure: client.scheme === "https",
-      plain: head.plain,
-      forward: target.route === null,
-      fields: fieldsForPeer(head.fields, ticket),
-      content: ticket.content,
-    },
+    peerRequest(ticket, { asking, hops: 1, method: head.method, fields: fieldsForPeer(head.fields, ticket) }),
     {
       interim: (status, fields) => exchange.inform(status, fields),
-      head: (status, block, contentBytes, whole) => {
+      head: ({ status, fields, contentBytes }, whole) => {
         ticket.status = status;
         ticket.outcome = { hit: false, forward: "bypass", forwardStatus: status, detail: `owner-${member}` };
-        const prepared = preparedHead(status, block, contentBytes);
+        const prepared = preparedHead(status, fields, contentBytes);
         const lines = ticket.lines(null);
         if (whole !== null) {
-          exchange.onClose = null;
+          over();
           exchange.answerPrepared(prepared, lines, head.method === "HEAD" ? null : whole);
           ticket.end(true);
           return;
         }
-        begun = resumption ?? new Resumption(exchange, headOfBlock(status, block, contentBytes));
+        begun = resumption ?? new Resumption(exchange, headOfBlock(status, fields, contentBytes));
         exchange.beginPrepared(prepared, lines);
         if (exchange.closed) {
           // What another member would continue with is not what was begun.
           stream!.cancel();
+          over();
           ticket.end(false);
           return;
         }
@@ -81,14 +75,14 @@ function ask(ticket: Ticket, member: string, failed: () => void): boolean {
         if (!exchange.write(content)) stream!.pause();
       },
       end: (trailers) => {
-        exchange.onClose = null;
+        over();
         exchange.end(trailers);
         ticket.end(true);
       },
       failed: (reason) => {
         plane.recorder.counts.forwardFailures++;
+        over();
         if (exchange.closed) return ticket.end(false);
-        exchange.onClose = null;
         exchange.onDrain = null;
         if (begun === null && !exchange.answered && isIdempotent(head.method)) return failed();
         if (begun?.resumable === true) {
@@ -101,11 +95,39 @@ function ask(ticket: Ticket, member: string, failed: () => void): boolean {
   );
   if (stream === null) return false;
   plane.recorder.counts.forwarded++;
+  plane.recorder.counts.forwarding++;
+  if (asking === "stand-in") plane.recorder.counts.passed++;
+  forwarding = true;
   exchange.onClose = () => {
     stream.cancel();
+    over();
     ticket.end(false);
   };
   return true;
+
+  function over(): void {
+    exchange.onClose = null;
+    if (forwarding) plane.recorder.counts.forwarding--;
+    forwarding = false;
+  }
+}
+
+/** The ticket's request as another member gets it. */
+export function peerRequest(
+  { plane, exchange: { head, client }, target, content }: Ticket,
+  how: Pick<PeerRequest, "asking" | "hops" | "method" | "fields">,
+): PeerRequest {
+  return {
+    ...how,
+    epoch: plane.view.epoch,
+    uri: target.text,
+    client: client.address,
+    local: client.local,
+    secure: client.scheme === "https",
+    plain: head.plain,
+    forward: target.route === null,
+    content,
+  };
 }
 
 /** What the owner needs: end-to-end fields. A plain request needs few of them, but Vary may name any. */

@@ -1,26 +1,49 @@
-/** Dropping what an unsafe request made untrustworthy, at every owner concerned. RFC 9111 §4.4. */
-import { keyHash, owner } from "../ring/ring.ts";
+/**
+ * Dropping what an unsafe request made untrustworthy, at every member: RFC 9111 §4.4.
+ *
+ * First the owners, then everybody else: what is copied, peeked at or handed over after an owner has dropped it is new, and what
+ * was under way before is marked. A member that cannot be reached is told when it can. One that has joined without the asker
+ * knowing is told by those who do.
+ */
 import { httpUri } from "../http/uri.ts";
+import { keyHash, owner } from "../ring/ring.ts";
 import type { Plane } from "./plane.ts";
 import { cacheKey } from "./target.ts";
 import type { Ticket } from "./ticket.ts";
 
-/** How long an answer waits for another owner to say that it has dropped the key. */
+/** How long an answer waits for another member to say that it has dropped the keys. */
 const acknowledgeMs = 1000;
+/** Keys kept for a member that cannot be reached; beyond it, it is told to validate all that it has. */
+const missedMax = 10_000;
 
-/** Resolves when every owner has acknowledged, or could not be reached in time. */
+/** Resolves when every member has acknowledged, or could not be reached in time. */
 export async function invalidateEverywhere(plane: Plane, uris: readonly string[], ticket: Ticket): Promise<void> {
-  const byOwner = new Map<string, string[]>();
-  for (const uri of uris) {
-    const key = cacheKey(uri, httpUri(uri)!, ticket.target.caching, ticket.exchange.head.fields);
-    const name = owner(plane.view.ring, keyHash(key)).name;
-    byOwner.set(name, [...(byOwner.get(name) ?? []), key]);
-    invalidateHere(plane, [key]);
+  const keys = uris.map((uri) => cacheKey(uri, httpUri(uri)!, ticket.target.caching, ticket.exchange.head.fields));
+  invalidateHere(plane, keys);
+  const owners = new Set(keys.map((key) => owner(plane.view.ring, keyHash(key)).name));
+  await tell(plane, [...owners], keys);
+  const others = plane.view.members.map(({ name }) => name).filter((name) => !owners.has(name));
+  await tell(plane, others, keys);
+}
+
+/** Answers another member's call. `epoch` is of its view: members that it cannot know are told from here. */
+export async function invalidateFor(plane: Plane, keys: readonly string[], epoch: number): Promise<void> {
+  invalidateHere(plane, keys);
+  if (plane.view.epoch <= epoch) return;
+  const unknown = plane.view.members.filter(({ since = 0 }) => since > epoch).map(({ name }) => name);
+  await tell(plane, unknown, keys);
+}
+
+/** Tells a member that can be reached again what it has missed. */
+export async function replayMissed(plane: Plane, member: string): Promise<void> {
+  const missed = plane.missed.get(member);
+  if (missed === undefined) return;
+  plane.missed.delete(member);
+  if (missed === "all") {
+    await plane.peers.call(member, "validate-all", null, acknowledgeMs).catch(() => plane.missed.set(member, "all"));
+    return;
   }
-  byOwner.delete(plane.self);
-  await Promise.allSettled(
-    [...byOwner].map(([name, keys]) => plane.peers.call(name, "invalidate", { keys }, acknowledgeMs)),
-  );
+  await tell(plane, [member], [...missed]);
 }
 
 /** Drops grouped responses at every member: their keys lie anywhere on the ring. RFC 9875 §3. */
@@ -29,19 +52,49 @@ export async function invalidateGroupsEverywhere(
   origin: string,
   groups: readonly string[],
 ): Promise<void> {
-  plane.store.removeGroups(origin, groups);
+  invalidateGroupsHere(plane, origin, groups);
   const others = plane.view.members.filter(({ name }) => name !== plane.self && plane.peers.isUp(name));
   await Promise.allSettled(
     others.map(({ name }) => plane.peers.call(name, "invalidate-groups", { origin, groups }, acknowledgeMs)),
   );
 }
 
-/** Drops the keys from this member's store, and lets no fetch already under way bring them back. */
+/** Drops the groups from this member's store. @returns how many stored responses were dropped. */
+export function invalidateGroupsHere(plane: Plane, origin: string, groups: readonly string[]): number {
+  // Which groups something belongs to is known only when it is here.
+  for (const arrival of plane.arriving.values()) arrival.invalidated = true;
+  return plane.store.removeGroups(origin, groups);
+}
+
+/** Drops the keys from this member's store, and lets nothing already under way bring them back. */
 export function invalidateHere(plane: Plane, keys: readonly string[]): void {
   for (const key of keys) {
     plane.store.remove(key, "invalidated");
+    const arrival = plane.arriving.get(key);
+    if (arrival !== undefined) arrival.invalidated = true;
     for (const [flightKey, flight] of plane.flights) {
       if (flightKey === key || flightKey.startsWith(`${key}\n`)) flight.invalidate();
     }
   }
+}
+
+async function tell(plane: Plane, members: readonly string[], keys: readonly string[]): Promise<void> {
+  await Promise.all(
+    members
+      .filter((name) => name !== plane.self)
+      .map((name) =>
+        plane.peers
+          .call(name, "invalidate", { keys, epoch: plane.view.epoch }, acknowledgeMs)
+          .catch(() => remember(plane, name, keys)),
+      ),
+  );
+}
+
+function remember({ missed, view }: Plane, member: string, keys: readonly string[]): void {
+  // Who has left the view must validate what it has when it comes back, whatever it was.
+  if (!view.byName.has(member)) return;
+  const known = missed.get(member) ?? new Set<string>();
+  if (known === "all") return;
+  for (const key of keys) known.add(key);
+  missed.set(member, known.size > missedMax ? "all" : known);
 }

@@ -1,53 +1,74 @@
 /**
- * Whether a stored response may be trusted to have heard of every invalidation: only an owner hears of them. A member
- * that lost a key and got it back may hold a response that was invalidated meanwhile, so it must have owned the key
- * through every view in between.
+ * What this member's place in the views says of keys: whether a stored response has heard of every invalidation, and who owned
+ * a key before it came here.
+ *
+ * Every member of the view hears of every invalidation. Whoever was missing from a view in between may have missed some: what
+ * it had stored before must be validated.
  */
-import { owner } from "../ring/ring.ts";
+import { owner, ringOf, type Ring } from "../ring/ring.ts";
 import type { View } from "../ring/view.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
 
-/** Views remembered. A stored response not used for longer is validated once. */
-const viewsMax = 16;
-/** An invalidation may go to the owner while a stand-in answers: so long, at most, the stand-in answers without asking. */
-const standInSeconds = 5;
+/** Rings remembered, the current one not counted. */
+const ringsMax = 16;
+/** A previous owner is asked for so long: by then what is asked for at all has been. */
+const previousSeconds = 600;
+/** Previous owners asked for one key. */
+const previousMax = 2;
+
+interface Past {
+  readonly ring: Ring;
+  readonly untilSeconds: number;
+}
 
 /** Remembers the last views. */
 export class Ownership {
   readonly #self: string;
-  #views: View[] = [];
+  #view: View | null = null;
+  /** The newest first. */
+  #past: Past[] = [];
 
   constructor(self: string) {
     this.#self = self;
   }
 
-  follow(view: View): void {
-    this.#views.push(view);
-    if (this.#views.length > viewsMax) this.#views.shift();
+  follow(view: View, now: number): void {
+    const before = this.#view;
+    this.#view = view;
+    if (before === null) {
+      const others = view.members.filter(({ name }) => name !== this.#self);
+      if (others.length > 0) this.#remember(ringOf(others), now);
+    } else if (before.ring !== view.ring) this.#remember(before.ring, now);
   }
 
-  /**
-   * How far what is stored now may be trusted: as the owner's through this epoch, or, where this member only stands in for
-   * an owner that it cannot reach, for a few seconds.
-   */
-  standing(hash: number, now: number): { readonly ownedEpoch: number; readonly standInUntil: number } {
-    const current = this.#views.at(-1);
-    if (current === undefined || owner(current.ring, hash).name === this.#self)
-      return { ownedEpoch: current?.epoch ?? 0, standInUntil: 0 };
-    return { ownedEpoch: -1, standInUntil: now + standInSeconds };
+  /** The epoch through which what is stored now has heard of every invalidation. */
+  get trustedEpoch(): number {
+    return this.#view?.epoch ?? 0;
   }
 
-  /** Whether this member has owned the key from the stored response's last use to now; remembers that it has. */
-  unbroken(stored: StoredResponse, now: number): boolean {
-    if (stored.ownedEpoch === -1) return now < stored.standInUntil;
-    const current = this.#views.at(-1);
-    if (current === undefined || stored.ownedEpoch === current.epoch) return true;
-    const oldest = this.#views[0]!;
-    if (oldest.epoch > stored.ownedEpoch + 1) return false;
-    for (const view of this.#views) {
-      if (view.epoch > stored.ownedEpoch && owner(view.ring, stored.hash).name !== this.#self) return false;
+  /** Whether a stored response has heard of every invalidation up to now. */
+  trusts(stored: StoredResponse): boolean {
+    const view = this.#view;
+    if (view === null || stored.trustedEpoch === view.epoch) return true;
+    return stored.trustedEpoch >= (view.byName.get(this.#self)?.since ?? Infinity);
+  }
+
+  /** Members that owned a key lately and are still there, the latest first: they may have what this one has not. */
+  previousOwners(hash: number, now: number): string[] {
+    if (this.#past.length === 0) return [];
+    this.#past = this.#past.filter(({ untilSeconds }) => untilSeconds > now);
+    const names: string[] = [];
+    for (const { ring } of this.#past) {
+      const { name } = owner(ring, hash);
+      if (name === this.#self || names.includes(name) || this.#view?.byName.has(name) !== true) continue;
+      names.push(name);
+      if (names.length === previousMax) break;
     }
-    stored.ownedEpoch = current.epoch;
-    return true;
+    return names;
+  }
+
+  #remember(ring: Ring, now: number): void {
+    this.#past.unshift({ ring, untilSeconds: now + previousSeconds });
+    if (this.#past.length > ringsMax) this.#past.pop();
   }
 }

@@ -1,5 +1,7 @@
 /** The data plane's parts in one place: what every step of a request may use. Only `view` and `routing` change, by assignment. */
 import type { Peers } from "../peer/peers.ts";
+import type { LoadBound } from "../ring/bounded-load.ts";
+import type { FrequencySketch } from "../ring/frequency-sketch.ts";
 import type { View } from "../ring/view.ts";
 import type { MemoryStore } from "../store/memory-store.ts";
 import type { Networks } from "../origin/destinations.ts";
@@ -41,6 +43,14 @@ export interface Plane {
   readonly flights: Map<string, Flight>;
   readonly uncacheable: Uncacheable;
   readonly ownership: Ownership;
+  /** Stored responses on their way from a member that leaves, by key. */
+  readonly arriving: Map<string, { invalidated: boolean }>;
+  /** Invalidations that a member could not be told of, by its name. */
+  readonly missed: Map<string, Set<string> | "all">;
+  /** How often other members' keys are asked for here. */
+  readonly heat: FrequencySketch;
+  /** Null where owners bear whatever load comes. */
+  readonly loadBound: LoadBound | null;
   readonly recorder: Recorder;
   /** Seconds since the epoch. */
   readonly nowSeconds: () => number;

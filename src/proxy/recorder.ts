@@ -30,6 +30,21 @@ export interface Counts {
   originErrors: number;
   originBytes: number;
   forwarded: number;
+  /** Forwarded requests whose answer has not ended. */
+  forwarding: number;
+  /** Hits of hot copies; they are among the hits. */
+  copyHits: number;
+  copiesMade: number;
+  /** Requests passed to a successor because their owner was busy, and those taken for a busy owner. */
+  passed: number;
+  stoodIn: number;
+  /** Misses for which a previous owner was asked, those that it had, and what others asked here. */
+  peeks: number;
+  peeksFound: number;
+  peeksAnswered: number;
+  /** Stored responses given to a new owner when leaving, and taken from one that left. */
+  handedOver: number;
+  takenOver: number;
   forwardFailures: number;
   collapsed: number;
   refused: number;
@@ -56,6 +71,16 @@ export class Recorder {
     originErrors: 0,
     originBytes: 0,
     forwarded: 0,
+    forwarding: 0,
+    copyHits: 0,
+    copiesMade: 0,
+    passed: 0,
+    stoodIn: 0,
+    peeks: 0,
+    peeksFound: 0,
+    peeksAnswered: 0,
+    handedOver: 0,
+    takenOver: 0,
     forwardFailures: 0,
     collapsed: 0,
     refused: 0,
@@ -72,6 +97,11 @@ export class Recorder {
   /** Whether the next request to finish gets a log line: it must then take the way that tells everything of it. */
   get logsNext(): boolean {
     return this.log !== null && this.#seen % this.sample === 0;
+  }
+
+  /** Requests that this member is working on itself. */
+  get load(): number {
+    return Math.max(0, this.counts.inFlight - this.counts.forwarding);
   }
 
   hit(bytes: number): void {

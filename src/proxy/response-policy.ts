@@ -122,7 +122,7 @@ export function freshenStored(
       const sameVary = head.varyNames.join() === one.stored.head.varyNames.join();
       one.stored.freshen(sameVary ? { ...head, variant: one.stored.head.variant } : head);
     });
-    Object.assign(one.stored, plane.ownership.standing(hash, times.responseSeconds));
+    one.stored.trustedEpoch = plane.ownership.trustedEpoch;
   }
   const wanted = headFor(target.caching, requestFields, stored.head.status, shareable, times);
   if (wanted.variant === stored.head.variant) return { shared: stored, first, shareable: true };
@@ -133,7 +133,7 @@ export function freshenStored(
     head: wanted,
     body: stored.body,
     inner: stored.inner,
-    ...plane.ownership.standing(hash, times.responseSeconds),
+    trustedEpoch: plane.ownership.trustedEpoch,
   });
   plane.store.put(variant);
   return { shared: variant, first, shareable: true };

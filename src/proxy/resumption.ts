@@ -2,7 +2,7 @@
  * An exchange whose answer was begun by a member that died, continued by another: the new answer must be the same
  * representation, its head is not sent again and the bytes already delivered are dropped.
  */
-import { fieldValue, type FieldList } from "../http/fields.ts";
+import { fieldsOfBlock, fieldValue, type FieldList } from "../http/fields.ts";
 import { etagOf } from "../http/validators.ts";
 import type { Exchange, PreparedHead } from "../wire/exchange.ts";
 
@@ -18,6 +18,7 @@ export interface Begun {
 export class Resumption implements Exchange {
   readonly #inner: Exchange;
   readonly #begun: Begun;
+  inner = false;
   #delivered = 0;
   #skip = 0;
   #answered = false;
@@ -128,13 +129,7 @@ export class Resumption implements Exchange {
 
 /** What identifies an answer, read from its field lines. */
 export function headOfBlock(status: number, block: Buffer, contentBytes: number | null): Begun {
-  const fields = block
-    .toString("latin1")
-    .split("\r\n")
-    .flatMap((line) => {
-      const colon = line.indexOf(": ");
-      return colon === -1 ? [] : [line.slice(0, colon), line.slice(colon + 2)];
-    });
+  const fields = fieldsOfBlock(block.toString("latin1"));
   const etag = etagOf(fields);
   return {
     status,

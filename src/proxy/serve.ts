@@ -4,7 +4,7 @@
  *   fast        a plain GET for one fresh stored response that this member owns: answered here, at once
  *   target      head → URI, cache key, way out             (target.ts)
  *   tunnel      CONNECT and Upgrade leave HTTP              (tunnel.ts)
- *   owner       another member's key → one hop there        (hop.ts)
+ *   owner       another member's key → hot copy, or one hop  (foreign.ts, hop.ts)
  *   store       key + head → stored response                (../store)
  *   reuse       hit | stale-while-revalidate | validate | miss   (../http/reuse.ts)
  *   flight      the one fetch for this key, alone or joined (flight.ts)
@@ -24,13 +24,15 @@ import { keyHash, owner } from "../ring/ring.ts";
 import type { Exchange } from "../wire/exchange.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
 import { deliver } from "./deliver.ts";
-import { Flight } from "./flight.ts";
-import { hop } from "./hop.ts";
+import { alone as flyAlone, joinOrBegin, validate, validateInBackground } from "./flights.ts";
+import { answerForeign, standIn } from "./foreign.ts";
+import { give, peekHere } from "./hand-over.ts";
 import { partFor } from "./parts.ts";
 import type { Plane } from "./plane.ts";
 import { refuse, refuseEarly } from "./refuse.ts";
 import { targetOf } from "./target.ts";
 import { withContent } from "./query.ts";
+import type { Asking } from "../peer/streams.ts";
 import { Ticket } from "./ticket.ts";
 import { connectTunnel, upgrade } from "./tunnel.ts";
 
@@ -40,24 +42,33 @@ export interface Forwarded {
   readonly forward: boolean;
   /** The content of a QUERY. */
   readonly content: Buffer | null;
+  readonly asking: Asking;
 }
 
 /** Answers a client's request, or one that another member has forwarded. */
 export function serve(plane: Plane, exchange: Exchange, from: Forwarded | null = null): void {
+  if (from?.asking === "peek") return peekHere(plane, exchange, from.forward);
+  if (from?.asking === "by-key") return give(plane, exchange);
   if (exchange.head.plain && serveFresh(plane, exchange)) return;
   const { head } = exchange;
   if (head.method === "QUERY" && exchange.body !== null) {
     return withContent(exchange, (content) =>
       content === null
         ? refuseEarly(plane, exchange, 413, "the content of a QUERY is part of its cache key: 256 KB at most")
-        : serveWhole(plane, exchange, null, content),
+        : serveWhole(plane, exchange, null, content, "answer"),
     );
   }
-  return serveWhole(plane, exchange, from?.forward ?? null, from?.content ?? null);
+  return serveWhole(plane, exchange, from?.forward ?? null, from?.content ?? null, from?.asking ?? "answer");
 }
 
 /** The way of a request whose head, and content where that matters, is at hand. */
-function serveWhole(plane: Plane, exchange: Exchange, forward: boolean | null, content: Buffer | null): void {
+function serveWhole(
+  plane: Plane,
+  exchange: Exchange,
+  forward: boolean | null,
+  content: Buffer | null,
+  asking: Asking,
+): void {
   const { head } = exchange;
   if (head.form === "authority") return connectTunnel(plane, exchange);
   if (head.form === "asterisk")
@@ -76,8 +87,10 @@ function serveWhole(plane: Plane, exchange: Exchange, forward: boolean | null, c
   if (!isCached(ticket)) return passOn(ticket, "method");
   const hash = keyHash(target.key);
   ticket.owner = owner(plane.view.ring, hash).name;
-  if (ticket.owner !== plane.self && exchange.hop === 0) return hop(ticket, hash, () => answerHere(ticket, hash));
-  return answerHere(ticket, hash);
+  if (ticket.owner === plane.self) return answerHere(ticket, hash);
+  if (exchange.hop === 0) return answerForeign(ticket, hash, () => answerHere(ticket, hash));
+  // The owner cannot be reached from where the request comes, or is busy.
+  return asking === "stand-in" ? standIn(ticket, hash, () => answerHere(ticket, hash)) : answerHere(ticket, hash);
 }
 
 /**
@@ -98,12 +111,14 @@ function serveFresh(plane: Plane, exchange: Exchange): boolean {
   if (stored === undefined || stored.outdated || stored.part !== null || stored.head.varyNames.length > 0) return false;
   const now = plane.nowSeconds();
   if (now >= stored.freshUntil || (stored.inner && !exchange.client.local)) return false;
-  if (stored.ownedEpoch !== plane.view.epoch) return false;
+  if (stored.trustedEpoch !== plane.view.epoch) return false;
   const { body } = stored;
   if (body.segments.length > 1 || plane.recorder.logsNext) return false;
   const content = body.segments[0] ?? null;
+  exchange.inner = stored.inner;
   exchange.answerPrepared(stored.prepared, hitLines(plane, stored, now), content);
   plane.store.used(stored);
+  if (stored.copyUntil !== null) plane.recorder.counts.copyHits++;
   plane.recorder.hit(body.bytes);
   return true;
 }
@@ -114,7 +129,8 @@ function hitLines(plane: Plane, stored: StoredResponse, now: number): string {
   if (stored.changingAge === age) return stored.changing;
   stored.changingAge = age;
   const ttlSeconds = stored.head.lifetime.seconds - age;
-  stored.changing = `age: ${age}\r\ncache-status: ${cacheStatus(plane.self, { hit: true, ttlSeconds })}\r\n${plane.viaLine}`;
+  const detail = stored.copyUntil === null ? undefined : "hot-copy";
+  stored.changing = `age: ${age}\r\ncache-status: ${cacheStatus(plane.self, { hit: true, ttlSeconds, detail })}\r\n${plane.viaLine}`;
   return stored.changing;
 }
 
@@ -148,17 +164,19 @@ function answerHere(ticket: Ticket, hash: number, alone = false): void {
     }
     const decision = reuse(stored.head, directives, now, policy);
     ticket.reason = decision.reason;
-    const trusted = !stored.outdated && plane.ownership.unbroken(stored, now);
+    const trusted = !stored.outdated && plane.ownership.trusts(stored);
     if (decision.kind !== "validate" && trusted) {
+      stored.trustedEpoch = plane.ownership.trustedEpoch;
+      exchange.inner = stored.inner;
       plane.store.used(stored);
       ticket.outcome = { hit: true, ttlSeconds: freshSecondsLeft(stored.head, now) };
       deliver(ticket, stored, now);
-      if (decision.kind === "stale-while-revalidate") Flight.validateInBackground(ticket, hash, stored);
+      if (decision.kind === "stale-while-revalidate") validateInBackground(ticket, hash, stored);
       return;
     }
     if (directives.has("only-if-cached"))
       return refuse(ticket, 504, "only-if-cached, and what is stored must be validated first");
-    return Flight.validate(
+    return validate(
       ticket,
       hash,
       stored,
@@ -173,8 +191,8 @@ function answerHere(ticket: Ticket, hash: number, alone = false): void {
   }
   const why = all.length === 0 ? "uri-miss" : selected.length > 0 ? "partial" : "vary-miss";
   ticket.reason = why;
-  if (alone) return Flight.alone(ticket, hash, why, again);
-  return Flight.joinOrBegin(ticket, hash, why, all, again);
+  if (alone) return flyAlone(ticket, hash, why, again);
+  return joinOrBegin(ticket, hash, why, all, again);
 
   /** For those whom a flight turned out not to serve. */
   function again(other: Ticket, how: "alone" | "anew"): void {
@@ -195,12 +213,7 @@ function passOn(ticket: Ticket, why: "method"): void {
     return refuse(ticket, exchange.head.method === "OPTIONS" ? 200 : 405, "Max-Forwards ends here");
   }
   ticket.reason = why;
-  return Flight.alone(
-    ticket,
-    keyHash(ticket.target.key),
-    mustAskOrigin(exchange.head.fields) ? "request" : "method",
-    null,
-  );
+  return flyAlone(ticket, keyHash(ticket.target.key), mustAskOrigin(exchange.head.fields) ? "request" : "method", null);
 }
 
 function mayReachInside({ target }: Ticket): boolean {

@@ -19,6 +19,8 @@ export class Ticket {
   status = 0;
   /** The member that owns the key. */
   owner: string;
+  /** Another member has been asked for a copy, or for what it had as the previous owner, in vain: once is enough. */
+  peerTried = false;
   #ended = false;
 
   constructor(plane: Plane, exchange: Exchange, target: Target, content: Buffer | null = null) {

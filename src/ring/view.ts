@@ -2,7 +2,7 @@
  * The view: who is in the cluster, who leads it, and the ring that follows. Published by the leader, replaced as a whole,
  * never changed. The data plane and the control plane meet in it and nowhere else.
  */
-import { placementVersion, ringOf, weightMax, type Ring } from "./ring.ts";
+import { placementVersion, ringOf, weightMax, type Ring, type RingMember } from "./ring.ts";
 
 export type MemberState = "active" | "draining";
 
@@ -22,6 +22,8 @@ export interface Member {
   readonly startedMs: number;
   /** A number that stays with the name, where the coordinator keeps them. */
   readonly id?: number;
+  /** The epoch since which it has been in every view; given by the leader. Before it, it may have missed invalidations. */
+  readonly since?: number;
 }
 
 /** A view as it is published and sent. */
@@ -39,14 +41,20 @@ export interface View extends PublishedView {
   readonly byName: ReadonlyMap<string, Member>;
 }
 
-/** The view ready for use. Draining members own nothing, unless nobody else is left. */
-export function viewOf(published: PublishedView): View {
+/** The view ready for use. Draining members own nothing, unless nobody else is left. An earlier view lends its ring where that is the same. */
+export function viewOf(published: PublishedView, earlier: View | null = null): View {
   const active = published.members.filter(({ state }) => state === "active");
+  const owning = active.length > 0 ? active : published.members;
   return {
     ...published,
-    ring: ringOf(active.length > 0 ? active : published.members),
+    ring: earlier !== null && sameMembers(earlier.ring, owning) ? earlier.ring : ringOf(owning),
     byName: new Map(published.members.map((member) => [member.name, member])),
   };
+}
+
+function sameMembers({ members }: Ring, owning: readonly RingMember[]): boolean {
+  const weights = new Map(owning.map(({ name, weight }) => [name, weight]));
+  return members.length === owning.length && members.every(({ name, weight }) => weights.get(name) === weight);
 }
 
 /** Before the first view arrives: a member knows itself alone. */
@@ -64,7 +72,10 @@ export function isMemberName(text: string): boolean {
 /** A member as received from elsewhere, or null where it is none. */
 export function memberOf(value: unknown): Member | null {
   if (typeof value !== "object" || value === null) return null;
-  const { name, listen, peer, admin, pid, weight, zone, state, tls, startedMs, id } = value as Record<string, unknown>;
+  const { name, listen, peer, admin, pid, weight, zone, state, tls, startedMs, id, since } = value as Record<
+    string,
+    unknown
+  >;
   if (typeof name !== "string" || !isMemberName(name)) return null;
   if (typeof listen !== "string" || typeof peer !== "string" || typeof admin !== "string" || typeof zone !== "string")
     return null;
@@ -83,7 +94,11 @@ export function memberOf(value: unknown): Member | null {
     tls: tls === true,
     startedMs,
   };
-  return typeof id === "number" && Number.isSafeInteger(id) ? { ...member, id } : member;
+  return {
+    ...member,
+    ...(typeof id === "number" && Number.isSafeInteger(id) ? { id } : {}),
+    ...(typeof since === "number" && Number.isSafeInteger(since) ? { since } : {}),
+  };
 }
 
 /** A published view as received from elsewhere, or null where it is none. */

@@ -18,6 +18,12 @@ export interface StoreCounts {
   refused: number;
 }
 
+export interface StoreOptions {
+  /** The part of the budget that hot copies may take, in bytes. */
+  readonly copiesBytesMax?: number;
+  readonly policy?: EvictionPolicy<StoredResponse>;
+}
+
 /** Stored responses under a budget. */
 export class MemoryStore {
   readonly bytesMax: number;
@@ -25,14 +31,20 @@ export class MemoryStore {
   /** The newest first. Nearly every key has one variant: it stands alone, without a list around it. */
   readonly #variants = new Map<string, StoredResponse | StoredResponse[]>();
   readonly #policy: EvictionPolicy<StoredResponse>;
+  /** Hot copies have a bound and a queue of their own: they never push out what this member owns beyond it. */
+  readonly copiesBytesMax: number;
+  readonly #copies = new Set<StoredResponse>();
+  readonly #copyPolicy: EvictionPolicy<StoredResponse> = new Sieve<StoredResponse>();
+  #copyBytes = 0;
   /** Those that belong to groups, by origin and group. RFC 9875. */
   readonly #groups = new Map<string, Set<StoredResponse>>();
   #bytes = 0;
   #reserved = 0;
   #count = 0;
 
-  constructor(bytesMax: number, policy: EvictionPolicy<StoredResponse> = new Sieve<StoredResponse>()) {
+  constructor(bytesMax: number, { copiesBytesMax = 0, policy = new Sieve<StoredResponse>() }: StoreOptions = {}) {
     this.bytesMax = bytesMax;
+    this.copiesBytesMax = Math.min(copiesBytesMax, bytesMax);
     this.#policy = policy;
   }
 
@@ -42,6 +54,15 @@ export class MemoryStore {
 
   get count(): number {
     return this.#count;
+  }
+
+  /** Hot copies of other members' keys. */
+  get copies(): ReadonlySet<StoredResponse> {
+    return this.#copies;
+  }
+
+  get copyBytes(): number {
+    return this.#copyBytes;
   }
 
   /** The only stored response of a key, where it has just one without Vary: the fast way's question. */
@@ -63,7 +84,7 @@ export class MemoryStore {
 
   used(stored: StoredResponse): void {
     stored.hits++;
-    this.#policy.used(stored);
+    this.#policyOf(stored).used(stored);
   }
 
   /**
@@ -74,7 +95,7 @@ export class MemoryStore {
     for (const other of this.variants(stored.key)) {
       if (replaces(stored, other)) this.#drop(other);
     }
-    if (!this.#makeRoom(stored.bytes)) {
+    if (!this.#makeRoomFor(stored)) {
       this.counts.refused++;
       return false;
     }
@@ -82,7 +103,11 @@ export class MemoryStore {
     for (const oldest of others.slice(variantsMax - 1)) this.#drop(oldest);
     const kept = this.variants(stored.key);
     this.#variants.set(stored.key, kept.length === 0 ? stored : [stored, ...kept]);
-    this.#policy.added(stored);
+    this.#policyOf(stored).added(stored);
+    if (stored.copyUntil !== null) {
+      this.#copies.add(stored);
+      this.#copyBytes += stored.bytes;
+    }
     this.#bytes += stored.bytes;
     this.#count++;
     this.counts.stored++;
@@ -98,7 +123,10 @@ export class MemoryStore {
   freshen(stored: StoredResponse, change: (stored: StoredResponse) => void): void {
     const before = stored.bytes;
     change(stored);
-    if (this.holds(stored)) this.#bytes += stored.bytes - before;
+    if (this.holds(stored)) {
+      this.#bytes += stored.bytes - before;
+      if (stored.copyUntil !== null) this.#copyBytes += stored.bytes - before;
+    }
     this.#makeRoom(0);
   }
 
@@ -151,11 +179,23 @@ export class MemoryStore {
     }
   }
 
+  #policyOf({ copyUntil }: StoredResponse): EvictionPolicy<StoredResponse> {
+    return copyUntil === null ? this.#policy : this.#copyPolicy;
+  }
+
+  #makeRoomFor({ bytes, copyUntil }: StoredResponse): boolean {
+    if (copyUntil !== null) {
+      if (bytes > this.copiesBytesMax) return false;
+      while (this.#copyBytes + bytes > this.copiesBytesMax) this.#drop(this.#copyPolicy.victim()!);
+    }
+    return this.#makeRoom(bytes);
+  }
+
   #makeRoom(bytes: number): boolean {
     // What no eviction can make room for must not empty the store on the way to finding that out.
     if (this.#reserved + bytes > this.bytesMax) return false;
     while (this.#bytes + this.#reserved + bytes > this.bytesMax) {
-      const victim = this.#policy.victim();
+      const victim = this.#policy.victim() ?? this.#copyPolicy.victim();
       if (victim === null) return false;
       this.#drop(victim);
       this.counts.evicted++;
@@ -169,7 +209,8 @@ export class MemoryStore {
       const rest = found.filter((other) => other !== stored);
       this.#variants.set(stored.key, rest.length === 1 ? rest[0]! : rest);
     } else this.#variants.delete(stored.key);
-    this.#policy.removed(stored);
+    this.#policyOf(stored).removed(stored);
+    if (this.#copies.delete(stored)) this.#copyBytes -= stored.bytes;
     for (const group of stored.groups) {
       const members = this.#groups.get(group);
       members?.delete(stored);

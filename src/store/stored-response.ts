@@ -25,10 +25,10 @@ export class StoredResponse implements Evictable {
   readonly part: { readonly first: number; readonly last: number; readonly total: number } | null;
   /** Seconds since the epoch up to which it may answer a request without any directive; 0 where it must be validated first. */
   freshUntil: number;
-  /** The last epoch in which this member is known to have owned the key without a gap; -1 where it only stands in for the owner. */
-  ownedEpoch: number;
-  /** Seconds since the epoch until which a stand-in may use it. */
-  standInUntil: number;
+  /** The last epoch in which this member was found to be right in answering from it; through it, it has heard of every invalidation. */
+  trustedEpoch: number;
+  /** A hot copy of another member's key: seconds since the epoch until which it may be used; null for what is kept as the owner. */
+  readonly copyUntil: number | null;
   /** Marked out of date by a HEAD or an operator: validate before use. RFC 9111 §4.3.5. */
   outdated = false;
   bytes: number;
@@ -46,8 +46,8 @@ export class StoredResponse implements Evictable {
     readonly head: StoredHead;
     readonly body: Body;
     readonly inner: boolean;
-    readonly ownedEpoch: number;
-    readonly standInUntil: number;
+    readonly trustedEpoch: number;
+    readonly copyUntil?: number | null;
     readonly part?: StoredResponse["part"];
   }) {
     this.key = init.key;
@@ -56,11 +56,11 @@ export class StoredResponse implements Evictable {
     this.inner = init.inner;
     this.groups = groupsOf(init.head.fields).map((group) => groupKey(originOf(init.key), group));
     this.part = init.part ?? null;
-    this.ownedEpoch = init.ownedEpoch;
-    this.standInUntil = init.standInUntil;
+    this.trustedEpoch = init.trustedEpoch;
+    this.copyUntil = init.copyUntil ?? null;
     this.head = init.head;
     this.prepared = preparedHead(init.head.status, fieldBlock(init.head.fields), init.body.bytes);
-    this.freshUntil = freshUntil(init.head);
+    this.freshUntil = Math.min(freshUntil(init.head), this.copyUntil ?? Infinity);
     this.bytes = this.#price();
   }
 
@@ -68,7 +68,7 @@ export class StoredResponse implements Evictable {
   freshen(head: StoredHead): void {
     this.head = head;
     this.prepared = preparedHead(head.status, fieldBlock(head.fields), this.body.bytes);
-    this.freshUntil = freshUntil(head);
+    this.freshUntil = Math.min(freshUntil(head), this.copyUntil ?? Infinity);
     this.outdated = false;
     this.changingAge = -1;
     this.bytes = this.#price();

@@ -48,6 +48,8 @@ export interface Exchange {
   /** Whether a final response has been begun. */
   readonly answered: boolean;
   readonly closed: boolean;
+  /** Set before the answer where its content came from a loopback or private address: members that keep a copy must know. */
+  inner: boolean;
   /** Bytes of content sent so far. */
   readonly sentBytes: number;
   onDrain: (() => void) | null;

@@ -26,6 +26,7 @@ export class WireExchange implements Exchange {
   readonly client: Client;
   readonly hop = 0;
   readonly body: RequestBody | null;
+  inner = false;
   answered = false;
   closed = false;
   finished = false;

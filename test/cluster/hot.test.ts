@@ -1,0 +1,174 @@
+/** Keys that everybody wants: hot copies, what ends them, and owners that are spared. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { through } from "../support/client.ts";
+import { endAll, settled, startCluster, startMember, statusOf, until, type TestMember } from "../support/member.ts";
+import { startOrigin, type TestOrigin } from "../support/origin.ts";
+
+let origin: TestOrigin;
+let version = 1;
+const held: (() => void)[] = [];
+
+beforeAll(async () => {
+  origin = await startOrigin((request, response) => {
+    const url = request.url!;
+    if (request.method === "POST") {
+      version++;
+      response.end("changed");
+      return;
+    }
+    response.setHeader("cache-control", url.startsWith("/short") ? "max-age=2" : "max-age=600");
+    const answer = (): void => void response.end(`${url} version ${version}`);
+    if (url.startsWith("/held")) held.push(answer);
+    else answer();
+  });
+});
+afterEach(endAll);
+afterAll(() => origin.close());
+
+let serial = 0;
+/** A URL of `owner`'s. */
+async function ownedBy(members: readonly TestMember[], owner: string, kind = "hot"): Promise<string> {
+  serial++;
+  const urls = Array.from({ length: 60 }, (_, index) => `${origin.url}/${kind}-${serial}-${index}`);
+  const query = urls.map((url) => `url=${encodeURIComponent(url)}`).join("&");
+  const located = (await (await fetch(`http://${members[0]!.admin}/api/locate?${query}`)).json()) as {
+    urls: { url: string; owner: string }[];
+  };
+  return located.urls.find((one) => one.owner === owner)!.url;
+}
+
+/** Asks often enough for a member to keep a copy. */
+async function heat(member: TestMember, url: string): Promise<void> {
+  for (let count = 0; count < 17; count++) await through(member.port, url);
+  expect((await through(member.port, url)).cacheStatus).toMatch(
+    new RegExp(`^${member.name}; hit; ttl=\\d+; detail=hot-copy$`),
+  );
+}
+
+describe("a hot copy", () => {
+  it("is made of what is asked for often, answers as the owner would, and keeps the answer's age", async () => {
+    const members = await startCluster(3);
+    const url = await ownedBy(members, "m2");
+    const answers = [];
+    for (let count = 0; count < 20; count++) answers.push(await through(members[0]!.port, url));
+    expect(answers.every(({ status, text }) => status === 200 && text.endsWith(`version ${version}`))).toBe(true);
+    expect(answers[10]!.cacheStatus).toMatch(/^m2; hit; ttl=\d+, m1; fwd=bypass; fwd-status=200; detail=owner-m2$/);
+    const made = answers.find(({ cacheStatus }) => cacheStatus.includes("stored"))!;
+    expect(answers.slice(1).find(({ cacheStatus }) => cacheStatus.startsWith("m1; fwd=bypass"))!.cacheStatus).toMatch(
+      /^m1; fwd=bypass; fwd-status=200; stored; ttl=\d+; detail=owner-m2$/,
+    );
+    expect(made).toBeDefined();
+    expect(answers.at(-1)!.cacheStatus).toMatch(/^m1; hit; ttl=\d+; detail=hot-copy$/);
+    expect(origin.count(new URL(url).pathname)).toBe(1);
+    const { copyHits, store } = (await statusOf(members[0]!)).self as unknown as {
+      copyHits: number;
+      store: { copies: number };
+    };
+    expect(copyHits).toBeGreaterThan(0);
+    expect(store.copies).toBe(1);
+    const range = await through(members[0]!.port, url, { headers: { range: "bytes=1-3" } });
+    expect(range).toMatchObject({ status: 206, text: "hot" });
+  });
+
+  it("is gone everywhere before the answer to an unsafe request is given", async () => {
+    const members = await startCluster(3);
+    const url = await ownedBy(members, "m2");
+    await heat(members[0]!, url);
+    await heat(members[2]!, url);
+    for (const [index, asker] of [members[1]!, members[0]!, members[2]!].entries()) {
+      await through(asker.port, url, { method: "POST", body: "new" });
+      for (const member of members) {
+        const { text } = await through(member.port, url);
+        expect(text, `after POST ${index} to ${asker.name}, at ${member.name}`).toMatch(
+          new RegExp(`version ${version}$`),
+        );
+      }
+    }
+  });
+
+  it("is not used beyond its freshness, nor against a client that wants the origin asked", async () => {
+    const members = await startCluster(2);
+    const url = await ownedBy(members, "m2", "short");
+    await heat(members[0]!, url);
+    const asked = origin.count(new URL(url).pathname);
+    await through(members[0]!.port, url, { headers: { "cache-control": "no-cache" } });
+    expect(origin.count(new URL(url).pathname)).toBe(asked + 1);
+    await until(
+      async () => Number((await through(members[0]!.port, url)).headers["age"]) === 0,
+      "the response has become stale and has been fetched anew",
+    );
+    for (let count = 0; count < 30; count++)
+      expect(Number((await through(members[0]!.port, url)).headers["age"])).toBeLessThan(2);
+  });
+
+  it("goes when its key gets another owner, and stays when other keys do", async () => {
+    const members = await startCluster(2);
+    const urls: string[] = [];
+    for (let index = 0; index < 12; index++) urls.push(await ownedBy(members, "m2"));
+    for (const url of urls) await heat(members[0]!, url);
+    const joiner = await startMember(["--name", "m3", "--coordinator", `http://${members[0]!.peer}`]);
+    await settled([...members, joiner]);
+    for (const url of urls) {
+      const query = `url=${encodeURIComponent(url)}`;
+      const [located] = (
+        (await (await fetch(`http://${joiner.admin}/api/locate?${query}`)).json()) as {
+          urls: { owner: string }[];
+        }
+      ).urls;
+      const { cacheStatus } = await through(members[0]!.port, url);
+      expect(cacheStatus).toContain(located!.owner === "m2" ? "detail=hot-copy" : `detail=owner-${located!.owner}`);
+    }
+  });
+
+  it("has no room where the configuration gives it none", async () => {
+    const members = await startCluster(2, ["--hot-copies", "0"]);
+    const url = await ownedBy(members, "m2");
+    for (let count = 0; count < 40; count++)
+      expect((await through(members[0]!.port, url)).cacheStatus).not.toContain("hot-copy");
+  });
+});
+
+describe("an owner that is busy", () => {
+  it("is spared: its keys are answered by the next on the ring, which asks it once and remembers whose they are", async () => {
+    const members = await startCluster(3, ["--hot-copies", "64MB"]);
+    // Keys of m2 whose successor is m3: m1 passes them on.
+    const urls: string[] = [];
+    for (let round = 0; urls.length < 3; round++) {
+      const candidates = Array.from({ length: 60 }, (_, index) => `${origin.url}/passed-${round}-${index}`);
+      const query = candidates.map((url) => `url=${encodeURIComponent(url)}`).join("&");
+      const located = (await (await fetch(`http://${members[0]!.admin}/api/locate?${query}`)).json()) as {
+        urls: { url: string; owner: string; successors: string[] }[];
+      };
+      urls.push(
+        ...located.urls
+          .filter(({ owner, successors }) => owner === "m2" && successors[0] === "m3")
+          .map(({ url }) => url),
+      );
+    }
+    const [passed] = urls as [string];
+    await through(members[0]!.port, passed);
+    // Fetches that the origin holds keep m2 busy.
+    const busy: Promise<unknown>[] = [];
+    for (let index = 0; index < 60; index++) {
+      const url = await ownedBy(members, "m2", "held");
+      busy.push(through(members[1]!.port, url));
+    }
+    await until(() => held.length === 60, "m2 waits for the origin");
+    // An answer of m2's tells m1 of it.
+    await through(members[0]!.port, await ownedBy(members, "m2"));
+    const answers = await Promise.all(Array.from({ length: 20 }, () => through(members[0]!.port, passed)));
+    expect(answers.every(({ status }) => status === 200)).toBe(true);
+    const byStandIn = answers.filter(({ cacheStatus }) => cacheStatus.includes("detail=owner-m3"));
+    expect(byStandIn.length).toBeGreaterThan(10);
+    expect(byStandIn[0]!.cacheStatus).toMatch(/^m3; /);
+    const standing = (await statusOf(members[2]!)).self as unknown as { stoodIn: number };
+    expect(standing.stoodIn).toBe(byStandIn.length);
+    expect(origin.count(new URL(passed).pathname)).toBe(1);
+    for (const answer of held.splice(0)) answer();
+    await Promise.all(busy);
+    // What stood in is a copy: an invalidation ends it.
+    await through(members[0]!.port, passed, { method: "POST", body: "new" });
+    for (const member of members)
+      expect((await through(member.port, passed)).text).toMatch(new RegExp(`version ${version}$`));
+  }, 60_000);
+});
