@@ -17,6 +17,7 @@ const ladder: readonly (readonly string[])[] = [
   ["config"],
   ["admin"],
   ["member"],
+  ["eval"],
   ["cli"],
 ];
 /** Folders without I/O, clocks or chance. */

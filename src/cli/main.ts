@@ -4,10 +4,12 @@ import { check } from "./check.ts";
 import { cluster, type ClusterOptions } from "./cluster.ts";
 import { withConfigOptions } from "./config-options.ts";
 import { drain } from "./drain.ts";
+import { traces } from "../eval/workload.ts";
+import { evaluate, experiments, type EvalOptions } from "./eval.ts";
 import { explain } from "./explain.ts";
 import { Failure } from "./failure.ts";
 import { fetchUrl, type FetchOptions } from "./fetch.ts";
-import { ring } from "./ring.ts";
+import { ring, type RingOptions } from "./ring.ts";
 import { start } from "./start.ts";
 import { status, type StatusOptions } from "./status.ts";
 import { stop } from "./stop.ts";
@@ -74,9 +76,25 @@ where(
   .option("--json", "print JSON")
   .action(drain);
 
-where(program.command("ring").description("show how the key space is shared, or where URLs live").argument("[URL...]"))
+where(
+  program
+    .command("ring")
+    .description("show how the key space is shared, where URLs live, or what a change of members would move")
+    .argument("[URL...]"),
+)
+  .option("--members <N>", "of a cluster of N equal members that need not exist")
+  .option("--what-if <CHANGES>", '"+2" (two more), "-m3" (m3 leaves), "m1*2" (twice the weight), or several')
   .option("--json", "print JSON")
-  .action(ring);
+  .addHelpText(
+    "after",
+    `
+Examples:
+  gyre ring                                what each member of the cluster here owns
+  gyre ring http://example.com/            which member owns a URL, and who would take over
+  gyre ring --what-if "-m3"                what moves, and where to, when m3 leaves
+  gyre ring --members 10 --what-if "+1"    the same for a cluster that need not exist`,
+  )
+  .action((urls: string[], options: RingOptions) => ring(urls, options));
 
 where(
   program
@@ -86,6 +104,45 @@ where(
 )
   .option("--json", "print JSON")
   .action(explain);
+
+program
+  .command("eval")
+  .description("run an experiment: a table, JSON and an HTML page with charts")
+  .argument("<EXPERIMENT>", `${experiments.join(", ")}, or all`)
+  .option("--seed <N>", "the same seed makes the same choices", "1")
+  .option("--out <DIR>", "where JSON and HTML go", "gyre-eval")
+  .option("--json", "print JSON instead of tables")
+  .option("--members <N>", "members; for balance, several with commas")
+  .option("--requests <N>", "requests (hot, distribution --zipf), keys counted (balance)")
+  .option("--objects <N>", "distinct URLs (churn, hot, distribution --zipf)")
+  .option("--exponent <N>", "of Zipf's law (hot, distribution --zipf)")
+  .option("--rate <N>", "requests a second (churn, latency, failover)")
+  .option("--seconds <N>", "of each period (churn, latency)")
+  .option("--preset <NAME>", "distribution: study, the small study system's scenario (the default)")
+  .option("--urls <FILE>", "distribution: a list of URLs, one a line")
+  .option("--log <FILE>", "distribution: an access log, common, combined or Squid's native format")
+  .option("--site <URL>", "distribution: what stands before paths of a log")
+  .option("--trace <NAME>", `distribution, hit-ratio: ${traces.join(", ")}; hit-ratio also zipf`)
+  .option("--zipf", "distribution: made-up requests")
+  .option("--one-hit-share <PART>", "with --zipf: requests for what nobody asks for again")
+  .option("--churn <PART>", "with --zipf: objects replaced every tenth of the run")
+  .option("--flash <PART>", "with --zipf: a flash crowd's part of the fifth tenth")
+  .option("--origin-delay <MS>", "latency: how long the origin thinks")
+  .option("--coordinator <WHERE>", "failover: zookeeper://HOST:PORT,…/PATH instead of an embedded one")
+  .addHelpText(
+    "after",
+    `
+  distribution   URLs and requests per member, the map of sites to members                simulated
+  balance        ways to place keys: evenness, what a join moves, cost                    simulated
+  hit-ratio      a trace through the store's policy, beside LRU and the optimum           simulated
+  churn          a join, a drain, a rolling restart, a kill -9: what the origin notices   real members
+  hot            requests per member with hot copies and bounded loads, and without       real members
+  latency        the cache against the origin, percentiles                                real members
+  failover       members, the leader, the coordinator die: errors seen, time to heal      real members
+
+Exit code 1 where a goal is missed.`,
+  )
+  .action((experiment: string, options: EvalOptions) => evaluate(experiment, options));
 
 program
   .command("check")

@@ -18,6 +18,31 @@ export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+/** A bar for long work: drawn over on a terminal, otherwise a line for each quarter. */
+export function progressBar(title: string): {
+  readonly at: (done: number, of: number, what: string) => void;
+  readonly end: () => void;
+} {
+  const terminal = process.stderr.isTTY === true;
+  const width = 24;
+  let quarter = -1;
+  return {
+    at: (done, of, what) => {
+      const part = of === 0 ? 1 : Math.min(1, done / of);
+      const filled = Math.round(part * width);
+      const line = `${title} [${"#".repeat(filled)}${".".repeat(width - filled)}] ${Math.round(part * 100)}% ${what}`;
+      if (terminal) process.stderr.write(`\r\u001b[K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`);
+      else if (Math.floor(part * 4) > quarter) {
+        quarter = Math.floor(part * 4);
+        note(line);
+      }
+    },
+    end: () => {
+      if (terminal) process.stderr.write("\r\u001b[K");
+    },
+  };
+}
+
 /** A value on standard output, for scripts. */
 export function sayJson(value: unknown): void {
   say(JSON.stringify(value, null, 2));

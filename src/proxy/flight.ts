@@ -29,9 +29,10 @@ import type { Plane } from "./plane.ts";
 import { refuse } from "./refuse.ts";
 import { freshenByHead, freshenStored, judge, passedFields, type Judgement } from "./response-policy.ts";
 import { isSelective, validationsOf } from "./flight-request.ts";
+import { copySeconds } from "../ring/hot-keys.ts";
 import { owner } from "../ring/ring.ts";
 import { Reservation } from "../store/reservation.ts";
-import { copySeconds, fetchFromPeer, type PeerSource } from "./peer-source.ts";
+import { fetchFromPeer, type PeerSource } from "./peer-source.ts";
 import type { Ticket } from "./ticket.ts";
 
 /** Serves a ticket that a flight could not: `alone` without waiting for anybody, `anew` from the start. */

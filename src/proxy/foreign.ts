@@ -13,6 +13,7 @@ import { requestDirectives } from "../http/directives.ts";
 import { freshSecondsLeft } from "../http/freshness.ts";
 import { reuse } from "../http/reuse.ts";
 import { bearer, loadLimit } from "../ring/bounded-load.ts";
+import { hotCount, renewHits } from "../ring/hot-keys.ts";
 import { owner, successors, type Ring } from "../ring/ring.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
 import { deliver } from "./deliver.ts";
@@ -23,10 +24,6 @@ import type { Plane } from "./plane.ts";
 import { refuse } from "./refuse.ts";
 import type { Ticket } from "./ticket.ts";
 
-/** Requests in the sketch's window that make a key hot: about one in a thousand of those that reach it. */
-const hotCount = 16;
-/** A copy used so often is renewed when its time is over, without having to become hot again. */
-const renewHits = 4;
 /** Successors among whom a bearer is looked for. */
 const bearersMax = 4;
 

@@ -15,9 +15,6 @@ export interface PeerSource {
   readonly kind: "copy" | "peek";
 }
 
-/** How long a hot copy is used before its owner is asked again. */
-export const copySeconds = 10;
-
 /** What asks for less than the whole: only the whole can be kept. */
 const selecting: ReadonlySet<string> = new Set(["range", "if-range", "if-none-match", "if-modified-since"]);
 

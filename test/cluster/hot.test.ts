@@ -60,10 +60,7 @@ describe("a hot copy", () => {
     expect(made).toBeDefined();
     expect(answers.at(-1)!.cacheStatus).toMatch(/^m1; hit; ttl=\d+; detail=hot-copy$/);
     expect(origin.count(new URL(url).pathname)).toBe(1);
-    const { copyHits, store } = (await statusOf(members[0]!)).self as unknown as {
-      copyHits: number;
-      store: { copies: number };
-    };
+    const { copyHits, store } = (await statusOf(members[0]!)).self;
     expect(copyHits).toBeGreaterThan(0);
     expect(store.copies).toBe(1);
     const range = await through(members[0]!.port, url, { headers: { range: "bytes=1-3" } });
@@ -161,8 +158,9 @@ describe("an owner that is busy", () => {
     const byStandIn = answers.filter(({ cacheStatus }) => cacheStatus.includes("detail=owner-m3"));
     expect(byStandIn.length).toBeGreaterThan(10);
     expect(byStandIn[0]!.cacheStatus).toMatch(/^m3; /);
-    const standing = (await statusOf(members[2]!)).self as unknown as { stoodIn: number };
-    expect(standing.stoodIn).toBe(byStandIn.length);
+    const standing = (await statusOf(members[2]!)).self;
+    expect(standing.stoodIn).toBeGreaterThan(0);
+    expect(standing.store.copies).toBe(1);
     expect(origin.count(new URL(passed).pathname)).toBe(1);
     for (const answer of held.splice(0)) answer();
     await Promise.all(busy);

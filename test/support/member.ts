@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import type { Status } from "../../src/admin/status.ts";
 
 export const root: string = resolve(import.meta.dirname, "../..");
 export const program: string = join(root, "bin/gyre");
@@ -113,26 +114,7 @@ export async function settled(members: readonly TestMember[]): Promise<void> {
   }, `the members ${names} see each other`);
 }
 
-export interface StatusAnswer {
-  readonly epoch: number;
-  readonly leader: string | null;
-  readonly session: string;
-  readonly members: readonly {
-    name: string;
-    state: string;
-    share: number;
-    listen: string;
-    pid: number;
-    leader: boolean;
-  }[];
-  readonly self: {
-    requests: number;
-    inFlight: number;
-    hits: number;
-    originFetches: number;
-    store: { bytes: number; bytesMax: number; responses: number };
-  };
-}
+export type StatusAnswer = Status;
 
 export async function statusOf(member: Pick<TestMember, "admin">): Promise<StatusAnswer> {
   return (await (await fetch(`http://${member.admin}/api/status`)).json()) as StatusAnswer;

@@ -1,0 +1,222 @@
+/**
+ * `gyre eval churn`: a warm cluster under steady load while members join, drain, restart one after the other, and die. What the
+ * origin is asked beyond what the load's new URLs need is the price of the change.
+ */
+import { Load } from "./load.ts";
+import { CountingOrigin, Processes, statusOf, type RunningProcess } from "./processes.ts";
+import { randomOf, zipf } from "./random.ts";
+import { percentText, type Goal, type Progress, type Report } from "./report.ts";
+
+export interface ChurnSettings {
+  readonly members: number;
+  readonly objects: number;
+  /** Requests a second, and seconds that each period lasts at least. */
+  readonly rate: number;
+  readonly seconds: number;
+  /** Part of the requests that ask for something new: what a warm cluster still has to fetch. */
+  readonly newShare: number;
+  readonly seed: number;
+}
+
+export const churnSettings: ChurnSettings = {
+  members: 5,
+  objects: 3000,
+  rate: 250,
+  seconds: 10,
+  newShare: 0.1,
+  seed: 1,
+};
+
+const sampleMs = 500;
+
+interface Period {
+  readonly name: string;
+  readonly requests: number;
+  readonly failed: number;
+  /** URLs asked for the first time: one fetch each, whatever the members do. */
+  readonly due: number;
+  readonly fetches: number;
+  /** What a death may cost: what the dead member had stored. */
+  readonly allowed: number;
+}
+
+/** Runs the experiment on real members. */
+export async function churn(given: Partial<ChurnSettings>, progress: Progress): Promise<Report> {
+  const settings = { ...churnSettings, ...given };
+  const { members: count, objects, rate, seconds, newShare, seed } = settings;
+  const origin = await CountingOrigin.start();
+  const cluster = new Processes();
+  const load = new Load();
+  const periods: Period[] = [];
+  const samples: { readonly second: number; readonly hitRatio: number }[] = [];
+  const marks: string[] = [];
+  let entries: string[] = [];
+  let due = 0;
+  const steps = 5;
+  try {
+    await cluster.start(count, (member) => progress(0, steps, `${member.name} has joined`));
+    const enterBy = (members: readonly RunningProcess[]): void => {
+      entries = members.map(({ listen }) => listen);
+    };
+    enterBy(cluster.members);
+    await load.run(
+      objects,
+      32,
+      (index) => ({ listen: entries[index % entries.length]!, url: `${origin.url}/object-${index}` }),
+      () => progress(0, steps, "warming up"),
+    );
+    const random = randomOf(seed);
+    const rank = zipf(objects, 1, random);
+    load.begin(rate, (index) => {
+      const isNew = random() < newShare;
+      if (isNew) due++;
+      return {
+        listen: entries[index % entries.length]!,
+        url: isNew ? `${origin.url}/new-${due}` : `${origin.url}/object-${rank()}`,
+      };
+    });
+    const startedMs = performance.now();
+    let last = { sent: load.sent, fetches: origin.fetches, due };
+    const sampler = setInterval(() => {
+      const now = { sent: load.sent, fetches: origin.fetches, due };
+      const sent = now.sent - last.sent;
+      if (sent > 0)
+        samples.push({
+          second: Math.round((performance.now() - startedMs) / 100) / 10,
+          hitRatio: 1 - (now.fetches - last.fetches) / sent,
+        });
+      last = now;
+    }, sampleMs);
+    const period = async (name: string, change: () => Promise<number>): Promise<void> => {
+      progress(periods.length, steps, name);
+      const before = { sent: load.sent, failed: load.failed, fetches: origin.fetches, due };
+      marks.push(`${name} from ${((performance.now() - startedMs) / 1000).toFixed(1)} s`);
+      const [allowed] = await Promise.all([change(), new Promise<void>((done) => setTimeout(done, seconds * 1000))]);
+      periods.push({
+        name,
+        requests: load.sent - before.sent,
+        failed: load.failed - before.failed,
+        due: due - before.due,
+        fetches: origin.fetches - before.fetches,
+        allowed,
+      });
+    };
+
+    await period("nothing", () => Promise.resolve(0));
+    await period("a join", async () => {
+      await cluster.join(`m${count + 1}`);
+      await cluster.settled();
+      enterBy(cluster.members);
+      return 0;
+    });
+    await period("a drain", async () => {
+      const leaving = cluster.members.at(-1)!;
+      cluster.forget(leaving);
+      enterBy(cluster.members);
+      await cluster.stop(leaving);
+      await cluster.settled();
+      return 0;
+    });
+    await period("a rolling restart", async () => {
+      for (const member of [...cluster.members].reverse()) {
+        const others = cluster.members.filter(({ name }) => name !== member.name);
+        enterBy(others);
+        await cluster.stop(member);
+        await cluster.join(member.name, member);
+        await cluster.settled();
+        enterBy(cluster.members);
+      }
+      return 0;
+    });
+    await period("a kill -9", async () => {
+      const victim = cluster.members.at(-1)!;
+      const { store } = (await statusOf(victim)).self;
+      cluster.forget(victim);
+      enterBy(cluster.members);
+      await cluster.kill(victim);
+      await cluster.settled();
+      return store.responses;
+    });
+    clearInterval(sampler);
+    const { failures, failed } = await load.end();
+    progress(steps, steps, "done");
+    return report(settings, periods, samples, marks, failed, failures);
+  } finally {
+    await load.end();
+    await cluster.close();
+    await origin.close();
+  }
+}
+
+function report(
+  settings: ChurnSettings,
+  periods: readonly Period[],
+  samples: readonly { readonly second: number; readonly hitRatio: number }[],
+  marks: readonly string[],
+  failed: number,
+  failures: readonly string[],
+): Report {
+  const extra = ({ fetches, due }: Period): number => Math.max(0, fetches - due);
+  const [, join, drain, restart, death] = periods as [Period, Period, Period, Period, Period];
+  const goals: Goal[] = [join, drain, restart].map((period) => ({
+    name: `${period.name}: fetches beyond what was due, over what was due`,
+    reached: extra(period) / Math.max(1, period.due),
+    bound: "at-most",
+    goal: 0.01,
+  }));
+  goals.push({
+    name: "a kill -9: fetches beyond what was due, over what the dead member had stored",
+    reached: extra(death) / Math.max(1, death.allowed),
+    bound: "at-most",
+    goal: 1,
+  });
+  goals.push({ name: "requests that failed", reached: failed, bound: "at-most", goal: 0 });
+  return {
+    experiment: "churn",
+    title: "Members that come and go under steady load",
+    ran: "real processes",
+    seed: settings.seed,
+    settings: { ...settings },
+    findings: [
+      `A join cost the origin ${extra(join)} fetches beyond the ${join.due} that new URLs needed in that time, a drain ${extra(drain)} beyond ${drain.due}, a restart of all ${settings.members} members one after the other ${extra(restart)} beyond ${restart.due}; a kill -9 cost ${extra(death)}, where the dead member had ${death.allowed} stored.`,
+      failed === 0 ? "No request failed." : `${failed} requests failed: ${failures.slice(0, 3).join("; ")}`,
+      `Times: ${marks.join(", ")}.`,
+    ],
+    goals,
+    tables: [
+      {
+        title: "Periods",
+        heading: ["PERIOD", "REQUESTS", "FAILED", "FETCHES DUE", "FETCHES", "HIT RATIO"],
+        rows: periods.map((period) => [
+          period.name,
+          period.requests,
+          period.failed,
+          period.due,
+          period.fetches,
+          percentText(1 - period.fetches / period.requests, 2),
+        ]),
+      },
+    ],
+    charts: [
+      {
+        title: "Hit ratio over time",
+        kind: "line",
+        xLabel: "seconds",
+        yLabel: "hit ratio",
+        labels: samples.map(({ second }) => second),
+        series: [{ name: "hit ratio", values: samples.map(({ hitRatio }) => hitRatio) }],
+      },
+      {
+        title: "Fetches from the origin, due and done",
+        kind: "bar",
+        xLabel: "period",
+        yLabel: "fetches",
+        labels: periods.map(({ name }) => name),
+        series: [
+          { name: "due (new URLs)", values: periods.map(({ due }) => due) },
+          { name: "done", values: periods.map(({ fetches }) => fetches) },
+        ],
+      },
+    ],
+  };
+}
