@@ -70,6 +70,7 @@ export async function balance(given: Partial<BalanceSettings>, progress: Progres
     findings: [
       `Gyre places keys by "${chosen}": peak-to-mean ${own.map(({ members, peak }) => `${rounded(peak)} at ${members}`).join(", ")} (counted on ${settings.keys.toLocaleString("en")} keys, so 100 members are counted to about 1%).`,
       "Maglev is the evenest and moves up to twice what it must, much of it between members that have not changed; a rendezvous table moves the least possible and has the fastest lookup, but takes longest to build; the ring moves only to and from the member that changes, and a lookup costs some tens of nanoseconds.",
+      "Rings of one probe and multi-probe are looked up by binary search here, Gyre's ring by its table of starts: their lookup times compare ways of searching too.",
     ],
     goals,
     tables: [

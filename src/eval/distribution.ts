@@ -166,6 +166,6 @@ function againstStudy(owned: readonly number[], answered: readonly number[], tot
   const worst = study[0]! * 3;
   const [byOwner, copied] = [peakOverMean(owned), peakOverMean(answered)];
   const gain = (peak: number): string =>
-    `${Math.abs((1 - (peak - 1) / (worst - 1)) * 100).toFixed(0)}% ${peak <= worst ? "less" : "more"} above the mean`;
+    `${Math.abs((1 - (peak - 1) / (worst - 1)) * 100).toFixed(0)}% ${peak <= worst ? "nearer to" : "further from"} the mean`;
   return `The study measured 50/30/20 on three nodes: its busiest had ${rounded(worst, 2)} times the mean. Here it is ${shown(owned)} by owner (${rounded(byOwner, 2)}, ${gain(byOwner)}) and ${shown(answered)} as answered with hot copies (${rounded(copied, 2)}, ${gain(copied)}).`;
 }

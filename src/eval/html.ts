@@ -21,7 +21,9 @@ export function reportPage(reports: readonly Report[], colophon: Colophon): stri
   const title = reports.length === 1 ? reports[0]!.title : "Gyre: evaluation";
   const charts = reports.flatMap(({ charts: own }) => own);
   let number = 0;
-  const sections = reports.map((report) => section(report, () => `chart-${number++}`)).join("\n");
+  const sections = reports
+    .map((report) => section(report, reports.length === 1 ? "alone" : "among others", () => `chart-${number++}`))
+    .join("\n");
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -64,8 +66,9 @@ document.documentElement.dataset.charts = String(charts.length);
 `;
 }
 
-function section(report: Report, nextId: () => string): string {
+function section(report: Report, company: "alone" | "among others", nextId: () => string): string {
   const settings = Object.entries(report.settings)
+    .filter(([name]) => name !== "seed")
     .map(([name, value]) => `${name} ${value}`)
     .join(" · ");
   const goals =
@@ -81,9 +84,9 @@ function section(report: Report, nextId: () => string): string {
             isReached(goal) ? "reached" : "missed",
           ]),
         })}`;
+  const heading = company === "alone" ? "" : `<h2>${text(report.title)}</h2>\n`;
   return `<section id="${text(report.experiment)}">
-<h2>${text(report.title)}</h2>
-<p class="ran">${text(report.experiment)} · ${text(report.ran)} · seed ${report.seed} · ${text(settings)}</p>
+${heading}<p class="ran">${text(report.experiment)} · ${text(report.ran)} · seed ${report.seed} · ${text(settings)}</p>
 ${report.findings.map((finding) => `<p>${text(finding)}</p>`).join("\n")}
 ${goals}
 ${report.charts.map((chart) => `<h3>${text(chart.title)}</h3><div class="chart"><canvas id="${nextId()}" role="img" aria-label="${text(chart.title)}"></canvas></div>`).join("\n")}

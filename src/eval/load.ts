@@ -40,7 +40,7 @@ export class Load {
     const startedMs = performance.now();
     let index = 0;
     this.#timer = setInterval(() => {
-      const due = Math.floor(((performance.now() - startedMs) * rate) / 1000);
+      const due = Math.floor(((performance.now() - startedMs) * rate) / 1000) + 1;
       while (index < due) {
         const plannedMs = startedMs + (index * 1000) / rate;
         const one = this.#ask(pick(index++), plannedMs).finally(() => this.#pending.delete(one));

@@ -109,7 +109,7 @@ export class Processes {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       // A terminal's Ctrl-C is for the experiment, which ends its members itself.
       detached: true,
-      env: { ...process.env, GYRE_SECRET: this.#secret, GYRE_RUN_DIR: this.#folder, GYRE_CONFIG: "" },
+      env: { ...environment(), GYRE_SECRET: this.#secret, GYRE_RUN_DIR: this.#folder },
     });
     this.#children.add(child);
     let output = "";
@@ -142,6 +142,11 @@ export class Processes {
       child.kill(signal);
     });
   }
+}
+
+/** Without settings that were meant for members of the user's. */
+function environment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("GYRE_")));
 }
 
 /** What a member says of itself. */

@@ -22,7 +22,7 @@ export function openLoop(rate: number, pick: (index: number) => { readonly port:
   const startedMs = performance.now();
   let sent = 0;
   const timer = setInterval(() => {
-    const due = Math.floor(((performance.now() - startedMs) * rate) / 1000);
+    const due = Math.floor(((performance.now() - startedMs) * rate) / 1000) + 1;
     while (sent < due) {
       const planned = startedMs + (sent * 1000) / rate;
       const { port, url } = pick(sent++);
