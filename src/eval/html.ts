@@ -52,7 +52,7 @@ ${sections}
 <footer>${[...new Set(reports.flatMap(({ credits = [] }) => credits))].map(text).join("<br>")}</footer>
 <script>${inlineScript(chartLibrary())}</script>
 <script>
-const charts = ${inlineScript(JSON.stringify(charts.map(configOf)))};
+const charts = ${JSON.stringify(charts.map(configOf)).replace(/</g, "\\u003c")};
 Chart.defaults.animation = false;
 Chart.defaults.maintainAspectRatio = false;
 const dark = matchMedia("(prefers-color-scheme: dark)").matches;

@@ -183,9 +183,9 @@ export async function waitFor(condition: () => Promise<boolean>, meaning: string
 export class CountingOrigin {
   readonly url: string;
   readonly #server: Server;
-  readonly #counted: { readonly fetches: number };
+  readonly #counted: { readonly fetches: number; readonly repeats: number };
 
-  private constructor(server: Server, counted: { readonly fetches: number }) {
+  private constructor(server: Server, counted: { readonly fetches: number; readonly repeats: number }) {
     this.#server = server;
     this.#counted = counted;
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -196,12 +196,20 @@ export class CountingOrigin {
     return this.#counted.fetches;
   }
 
+  /** Those for something that had been asked for before. */
+  get repeats(): number {
+    return this.#counted.repeats;
+  }
+
   /** @param delayMs how long it thinks before it answers. */
   static async start({ delayMs = 0, bodyBytes = 1024, maxAge = 3600 } = {}): Promise<CountingOrigin> {
-    const counted = { fetches: 0 };
+    const counted = { fetches: 0, repeats: 0 };
+    const known = new Set<string>();
     const content = Buffer.alloc(bodyBytes, "gyre eval ");
-    const server = createServer((_asked, response) => {
+    const server = createServer((asked, response) => {
       counted.fetches++;
+      if (known.has(asked.url!)) counted.repeats++;
+      known.add(asked.url!);
       const answer = (): void => {
         response.writeHead(200, {
           "cache-control": `max-age=${maxAge}`,
