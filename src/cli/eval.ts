@@ -36,6 +36,7 @@ export interface EvalOptions {
   readonly exponent?: string;
   readonly rate?: string;
   readonly seconds?: string;
+  readonly memory?: string;
   readonly coordinator?: string;
   // distribution
   readonly preset?: string;
@@ -107,7 +108,7 @@ async function run(name: Experiment, options: EvalOptions, progress: Progress): 
     case "churn":
       return churn(given({ seed, members, objects, rate, seconds }), progress);
     case "hot":
-      return hot(given({ seed, members, objects, exponent, requests }), progress);
+      return hot(given({ seed, members, objects, exponent, requests, memory: options.memory }), progress);
     case "latency":
       return latency(
         given({ seed, members, rate, seconds, originMs: whole("--origin-delay", options.originDelay, 0, 10_000) }),

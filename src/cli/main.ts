@@ -118,6 +118,7 @@ program
   .option("--exponent <N>", "of Zipf's law (hot, distribution --zipf)")
   .option("--rate <N>", "requests a second (churn, latency, failover)")
   .option("--seconds <N>", "of each period (churn, latency)")
+  .option("--memory <SIZE>", "of each member (hot): with less than all needs, what copies cost shows")
   .option("--preset <NAME>", "distribution: study, the small study system's scenario (the default)")
   .option("--urls <FILE>", "distribution: a list of URLs, one a line")
   .option("--log <FILE>", "distribution: an access log, common, combined or Squid's native format")

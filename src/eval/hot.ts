@@ -9,10 +9,19 @@ export interface HotSettings {
   readonly objects: number;
   readonly exponent: number;
   readonly requests: number;
+  /** Of each member, as --memory takes it: less than all needs shows what copies cost. */
+  readonly memory: string;
   readonly seed: number;
 }
 
-export const hotSettings: HotSettings = { members: 10, objects: 10_000, exponent: 1, requests: 60_000, seed: 1 };
+export const hotSettings: HotSettings = {
+  members: 10,
+  objects: 10_000,
+  exponent: 1,
+  requests: 60_000,
+  memory: "64MB",
+  seed: 1,
+};
 
 const modes = [
   { name: "neither", flags: ["--hot-copies", "0", "--load-bound", "off"] },
@@ -104,12 +113,12 @@ export async function hot(given: Partial<HotSettings>, progress: Progress): Prom
 }
 
 async function measure(
-  { members: count, objects, exponent, requests, seed }: HotSettings,
+  { members: count, objects, exponent, requests, memory, seed }: HotSettings,
   { name, flags }: (typeof modes)[number],
   progress: (done: number, what: string) => void,
 ): Promise<Outcome> {
   const origin = await CountingOrigin.start();
-  const cluster = new Processes(flags);
+  const cluster = new Processes(["--memory", memory, ...flags]);
   try {
     await cluster.start(count, (member) => progress(0, `${member.name} has joined`));
     const rank = zipf(objects, exponent, randomOf(seed));

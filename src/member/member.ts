@@ -17,6 +17,7 @@ import { PeerExchange } from "../peer/peer-exchange.ts";
 import { Peers } from "../peer/peers.ts";
 import { keepCopies } from "../proxy/foreign.ts";
 import { answerCall } from "../proxy/calls.ts";
+import { Dropped } from "../proxy/dropped.ts";
 import { handOver, type HandedOver } from "../proxy/hand-over.ts";
 import { replayMissed } from "../proxy/invalidate.ts";
 import { Ownership } from "../proxy/ownership.ts";
@@ -127,7 +128,8 @@ export class RunningMember {
       flights: new Map(),
       uncacheable: new Uncacheable(),
       ownership: new Ownership(name),
-      arriving: new Map(),
+      fetching: new Map(),
+      dropped: new Dropped(),
       missed: new Map(),
       heat: new FrequencySketch(),
       loadBound: config["load-bound"] === "off" ? null : { ...loadBound, epsilon: config["load-bound"] },
@@ -270,7 +272,7 @@ export class RunningMember {
 
   /** Stops as by a signal, at an operator's wish, and resolves when nothing but the farewell is left to do. */
   drain(): Promise<Departure> {
-    this.#options.drain();
+    if (this.#departing === null) this.#options.drain();
     return this.#departing ?? Promise.reject(new Error("the member does not stop"));
   }
 

@@ -22,6 +22,7 @@ export class OutgoingStream implements PeerStream {
   readonly #link: AskingLink;
   #unacknowledged = 0;
   #held = false;
+  #begun = false;
   #over = false;
 
   constructor(stream: number, handler: PeerResponseHandler, link: AskingLink) {
@@ -41,6 +42,8 @@ export class OutgoingStream implements PeerStream {
         const fields = reader.bytes(reader.u32());
         const content = reader.rest();
         if (reader.broken || status < 200 || status > 999) return this.#break("a broken response frame");
+        if (this.#begun) return this.#break("a second response frame");
+        this.#begun = true;
         const ended = (frame.flags & flagEnd) !== 0;
         if (ended) this.#finish();
         const head = {
@@ -61,9 +64,11 @@ export class OutgoingStream implements PeerStream {
         break;
       }
       case FrameType.data:
+        if (!this.#begun) return this.#break("content before its head");
         this.#data(frame.payload);
         break;
       case FrameType.end:
+        if (!this.#begun) return this.#break("an end before its head");
         this.#finish();
         this.#handler.end(fieldsOfText(frame.payload.toString("latin1")) satisfies FieldList);
         break;

@@ -1,6 +1,6 @@
 /** What other members ask of the data plane beside requests: calls with JSON both ways. */
 import { takeOver } from "./hand-over.ts";
-import { invalidateFor, invalidateGroupsHere } from "./invalidate.ts";
+import { invalidateFor, invalidateGroupsHere, validateAllHere } from "./invalidate.ts";
 import type { Plane } from "./plane.ts";
 
 /** Answers a call of a member, or undefined where the method is not the data plane's. Rejects with a sentence for the caller. */
@@ -11,8 +11,7 @@ export async function answerCall(plane: Plane, from: string, method: string, val
       await invalidateFor(plane, textsOf("keys", keys), typeof epoch === "number" ? epoch : Infinity);
       return { dropped: true };
     case "validate-all":
-      for (const stored of plane.store.all()) stored.outdated = true;
-      return { outdated: plane.store.count };
+      return { outdated: validateAllHere(plane) };
     case "take-over":
       return { taken: await takeOver(plane, from, textsOf("keys", keys)) };
     case "invalidate-groups":

@@ -76,6 +76,7 @@ function servedStale(
   ticket.reason = failure;
   const ttlSeconds = freshSecondsLeft(stored.head, now);
   ticket.outcome = { hit: false, forward: "stale", forwardStatus: status, collapsed, ttlSeconds, detail: failure };
+  ticket.exchange.inner = stored.inner;
   deliver(ticket, stored, now);
   return true;
 }
@@ -133,6 +134,10 @@ export class Flight {
         ? "GET"
         : first.exchange.head.method;
     if (flightKey !== null) this.#plane.flights.set(flightKey, this);
+    const { fetching } = this.#plane;
+    const others = fetching.get(first.target.key);
+    if (others === undefined) fetching.set(first.target.key, new Set([this]));
+    else others.add(this);
   }
 
   /** What this flight brings must not be stored: the key was invalidated. */
@@ -147,6 +152,8 @@ export class Flight {
   takes(ticket: Ticket, again: Again): boolean {
     if (this.#over || this.#invalidated) return false;
     const { exchange } = ticket;
+    // What another member has may not do for who wants more than what is stored. RFC 9111 §5.2.1.
+    if (this.#source !== null && requestDirectives(exchange.head.fields).size > 0) return false;
     if (this.#head === null) {
       this.#await({ ticket, again, collapsed: true });
       return true;
@@ -453,6 +460,7 @@ export class Flight {
         collapsed,
         ttlSeconds: freshSecondsLeft(freshened.head, now),
       };
+      exchange.inner = this.#inner || freshened.inner;
       deliver(ticket, collapsed ? freshened : first, now);
     }
   }
@@ -487,5 +495,10 @@ export class Flight {
     this.#over = true;
     this.#room.release();
     this.#unlist();
+    const { fetching } = this.#plane;
+    const { key } = this.#first.target;
+    const others = fetching.get(key);
+    others?.delete(this);
+    if (others?.size === 0) fetching.delete(key);
   }
 }

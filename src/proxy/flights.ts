@@ -94,7 +94,9 @@ export function validateInBackground(ticket: Ticket, hash: number, stored: Store
 function previousOwner({ plane, exchange: { head }, target, content, peerTried }: Ticket, hash: number): string | null {
   const { method, fields } = head;
   if (peerTried || content !== null || (method !== "GET" && method !== "HEAD")) return null;
-  if (requestDirectives(fields).has("no-store") || plane.uncacheable.has(target.key, plane.nowSeconds())) return null;
+  const now = plane.nowSeconds();
+  if (requestDirectives(fields).size > 0 || plane.uncacheable.has(target.key, now)) return null;
+  if (plane.dropped.lately([target.key], now)) return null;
   const names = plane.ownership.previousOwners(hash, plane.nowSeconds());
   return names.find((name) => plane.peers.isUp(name)) ?? null;
 }

@@ -46,10 +46,11 @@ export function standIn(ticket: Ticket, hash: number, here: () => void): void {
 }
 
 /** Drops the copies that a new view makes useless, and lets the others serve in it. */
-export function keepCopies({ store, view, nowSeconds }: Plane, before: Ring): void {
+export function keepCopies({ store, view, ownership, nowSeconds }: Plane, before: Ring): void {
   const now = nowSeconds();
   for (const copy of store.copies) {
     const kept =
+      ownership.trusts(copy) &&
       now < copy.freshUntil &&
       (before === view.ring || owner(before, copy.hash).name === owner(view.ring, copy.hash).name);
     if (kept) copy.trustedEpoch = view.epoch;
@@ -67,13 +68,15 @@ function forward(ticket: Ticket, hash: number, here: () => void): void {
 }
 
 /** Whom to ask, in order: the bearer of the load, then the owner and its successors. */
-function* candidates({ plane }: Ticket, hash: number): Generator<Candidate> {
+function* candidates(ticket: Ticket, hash: number): Generator<Candidate> {
+  const { plane } = ticket;
   const { ring } = plane.view;
   const order = successors(ring, hash);
   const first = order.next().value?.name as string;
   const bound = plane.loadBound;
   let passed: string | null = null;
-  if (bound !== null && load(plane, first) >= bound.floor) {
+  // What a stand-in could not keep, it would have to ask the origin for.
+  if (bound !== null && load(plane, first) >= bound.floor && mayCopy(ticket)) {
     const names = [first];
     for (const { name } of successors(ring, hash)) {
       if (names.length === bearersMax) break;

@@ -15,6 +15,8 @@ import { Body } from "../store/body.ts";
 import { variantsMax } from "../store/memory-store.ts";
 import { StoredResponse } from "../store/stored-response.ts";
 import { preparedHead, type Exchange } from "../wire/exchange.ts";
+import { Reservation } from "../store/reservation.ts";
+import { inSteps } from "./invalidate.ts";
 import type { Plane } from "./plane.ts";
 import { targetOf } from "./target.ts";
 
@@ -37,6 +39,8 @@ export interface HandedOver {
 /** What goes with a stored response beside its fields; times as ages, since clocks differ. */
 interface About {
   readonly ageSeconds: number;
+  /** Since its origin was asked for it: an invalidation after that makes it useless. */
+  readonly askedSeconds: number;
   readonly dateSeconds: number;
   readonly lifetime: FreshnessLifetime;
   readonly varyNames: readonly string[];
@@ -51,7 +55,9 @@ export function peekHere(plane: Plane, exchange: Exchange, forward: boolean): vo
   if ("refused" in target) return exchange.abort();
   const now = plane.nowSeconds();
   const { fields } = exchange.head;
-  const stored = plane.store.selected(target.key, fields).find(({ part }) => part === null);
+  const stored = plane.store
+    .selected(target.key, fields)
+    .find(({ part, copyUntil }) => part === null && copyUntil === null);
   const policy = { honourReload: target.caching.honourReload, graceSeconds: 0 };
   const usable =
     stored !== undefined &&
@@ -70,11 +76,14 @@ export function peekHere(plane: Plane, exchange: Exchange, forward: boolean): vo
 /** Gives another member a stored response by its key, whole and as it is. */
 export function give(plane: Plane, exchange: Exchange): void {
   const { target, fields } = exchange.head;
-  const stored = plane.store.variants(target)[Number(fieldValue(fields, variantField) ?? 0)];
-  if (stored === undefined || !isWorthGiving(plane, stored)) return exchange.abort();
+  const worth = plane.store.variants(target).filter((one) => isWorthGiving(plane, one));
+  const stored = worth[Number(fieldValue(fields, variantField) ?? 0)];
+  if (stored === undefined) return exchange.abort();
   const { head } = stored;
+  const now = plane.nowSeconds();
   const about: About = {
-    ageSeconds: plane.nowSeconds() - head.born,
+    ageSeconds: now - head.born,
+    askedSeconds: now - head.requestSeconds,
     dateSeconds: head.dateSeconds,
     lifetime: head.lifetime,
     varyNames: head.varyNames,
@@ -109,10 +118,11 @@ export async function handOver(plane: Plane, limitMs: number): Promise<HandedOve
       for (const offer of offers(list)) {
         const left = deadline - performance.now();
         if (left <= 0) return;
-        const keys = [...new Set(offer.map(({ key }) => key))];
-        const taken = await plane.peers.call(name, "take-over", { keys }, left).catch(() => null);
-        // It may have died, or its link: who asks for these keys later asks the origin.
-        if (taken === null) return;
+        for (const keys of inSteps([...new Set(offer.map(({ key }) => key))])) {
+          const taken = await plane.peers.call(name, "take-over", { keys }, left).catch(() => null);
+          // It may have died, or its link: who asks for these keys later asks the origin.
+          if (taken === null) return;
+        }
         done.responses += offer.length;
         done.bytes += offer.reduce((sum, { body }) => sum + body.bytes, 0);
       }
@@ -124,16 +134,19 @@ export async function handOver(plane: Plane, limitMs: number): Promise<HandedOve
 
 /** Takes what a member that leaves has under these keys and this one has not. @returns how many stored responses. */
 export async function takeOver(plane: Plane, from: string, keys: readonly string[]): Promise<number> {
-  const wanted = keys.filter((key) => plane.store.variants(key).every(({ copyUntil }) => copyUntil !== null));
   let taken = 0;
   let next = 0;
   const worker = async (): Promise<void> => {
-    while (next < wanted.length) {
-      const key = wanted[next++]!;
-      for (let variant = 0; variant < variantsMax; variant++) {
-        if (!(await take(plane, from, key, variant))) break;
-        taken++;
+    while (next < keys.length) {
+      const key = keys[next++]!;
+      const variants: StoredResponse[] = [];
+      while (variants.length < variantsMax) {
+        const variant = await take(plane, from, key, variants.length);
+        if (variant === null) break;
+        variants.push(variant);
       }
+      // They come newest first, and the store prefers what came last.
+      for (const variant of variants.reverse()) if (isNews(plane, variant) && plane.store.put(variant)) taken++;
     }
   };
   await Promise.all(Array.from({ length: takingMax }, worker));
@@ -141,17 +154,27 @@ export async function takeOver(plane: Plane, from: string, keys: readonly string
   return taken;
 }
 
-/** Fetches one stored response. @returns false where there is none (any more). */
-function take(plane: Plane, from: string, key: string, variant: number): Promise<boolean> {
-  const arrival = { invalidated: false };
-  plane.arriving.set(key, arrival);
-  return new Promise<boolean>((resolve) => {
-    const end = (taken: boolean): void => {
-      if (plane.arriving.get(key) === arrival) plane.arriving.delete(key);
-      resolve(taken);
-    };
+/** Neither older than an invalidation nor than what has been stored here meanwhile. */
+function isNews({ store, dropped }: Plane, { key, groups, head }: StoredResponse): boolean {
+  if (dropped.suspects([key, ...groups], head.requestSeconds)) return false;
+  return store
+    .variants(key)
+    .every((other) => other.copyUntil !== null || other.outdated || other.head.variant !== head.variant);
+}
+
+/** Fetches one stored response, or null where there is none (any more), or no room. */
+function take(plane: Plane, from: string, key: string, variant: number): Promise<StoredResponse | null> {
+  const room = new Reservation(plane.store);
+  return new Promise((resolve) => {
+    let over = false;
+    let make: ((content: Body) => StoredResponse) | null = null;
     let body: Body | null = null;
-    let keep: ((content: Body) => void) | null = null;
+    const end = (content: Body | null): void => {
+      if (over) return;
+      over = true;
+      room.release();
+      resolve(content === null || make === null ? null : make(content));
+    };
     const stream = plane.peers.request(
       from,
       {
@@ -171,28 +194,24 @@ function take(plane: Plane, from: string, key: string, variant: number): Promise
       {
         interim: () => {},
         head: ({ status, fields, contentBytes, inner }, whole) => {
-          const stored = arrived(plane, key, status, fieldsOfBlock(fields.toString("latin1")), inner);
-          if (stored === null) {
+          make = arrived(plane, key, status, fieldsOfBlock(fields.toString("latin1")), inner);
+          if (whole !== null) return end(make === null ? null : Body.of(Buffer.from(whole)));
+          if (make === null || contentBytes === null || !room.take(contentBytes)) {
             stream?.cancel();
-            return end(false);
+            return end(null);
           }
-          keep = (content) => {
-            if (!arrival.invalidated) plane.store.put(stored(content));
-            end(true);
-          };
-          if (whole !== null) return keep(Body.of(Buffer.from(whole)));
           body = new Body("keeping", contentBytes);
           return undefined;
         },
         data: (chunk) => body?.append(chunk),
         end: () => {
-          body!.finish();
-          keep!(body!);
+          body?.finish();
+          end(body);
         },
-        failed: () => end(false),
+        failed: () => end(null),
       },
     );
-    if (stream === null) end(false);
+    if (stream === null) end(null);
   });
 }
 
@@ -204,27 +223,22 @@ function arrived(
   received: readonly string[],
   inner: boolean,
 ): ((body: Body) => StoredResponse) | null {
-  let about: About;
-  try {
-    about = JSON.parse(fieldValue(received, aboutField) ?? "") as About;
-  } catch {
-    return null; // A member that speaks another dialect: what it has is not worth guessing at.
-  }
-  if (typeof about?.ageSeconds !== "number" || typeof about.lifetime?.seconds !== "number") return null;
+  const about = aboutOf(fieldValue(received, aboutField) ?? "");
+  if (about === null) return null;
   const fields = withoutFields(received, new Set([aboutField]));
-  const born = plane.nowSeconds() - about.ageSeconds;
+  const now = plane.nowSeconds();
   const { dateSeconds, lifetime, varyNames, variant, part, outdated } = about;
   const head = {
     status,
     fields,
     directives: responseDirectives(fields),
-    born,
+    born: now - about.ageSeconds,
     dateSeconds,
     lifetime,
     varyNames,
     variant,
-    requestSeconds: born,
-    responseSeconds: born,
+    requestSeconds: now - about.askedSeconds,
+    responseSeconds: now - about.askedSeconds,
   };
   const { trustedEpoch } = plane.ownership;
   return (body) => {
@@ -232,6 +246,25 @@ function arrived(
     stored.outdated = outdated;
     return stored;
   };
+}
+
+/** What came with a stored response, or null from a member that speaks another dialect. */
+function aboutOf(text: string): About | null {
+  let about: Partial<About> | null;
+  try {
+    about = JSON.parse(text) as Partial<About> | null;
+  } catch {
+    return null; // The only way JSON.parse has to say "not JSON".
+  }
+  const { ageSeconds, askedSeconds, dateSeconds, lifetime, varyNames, variant, part } = about ?? {};
+  const numbers = [ageSeconds, askedSeconds, dateSeconds, lifetime?.seconds];
+  const range = part === null ? [] : [part?.first, part?.last, part?.total];
+  return [...numbers, ...range].every((value) => typeof value === "number") &&
+    Array.isArray(varyNames) &&
+    varyNames.every((name) => typeof name === "string") &&
+    typeof variant === "string"
+    ? (about as About)
+    : null;
 }
 
 /** In steps that an owner can take in a moment. */

@@ -1,12 +1,13 @@
 /**
  * Dropping what an unsafe request made untrustworthy, at every member: RFC 9111 §4.4.
  *
- * First the owners, then everybody else: what is copied, peeked at or handed over after an owner has dropped it is new, and what
- * was under way before is marked. A member that cannot be reached is told when it can. One that has joined without the asker
+ * First the owners, then everybody else: what is copied from an owner after it has dropped it is new. What was under way is marked,
+ * and what other members may still have of it does not come back by a peek or a hand-over (dropped.ts). A member that cannot be reached is told when it can. One that has joined without the asker
  * knowing is told by those who do.
  */
 import { httpUri } from "../http/uri.ts";
 import { keyHash, owner } from "../ring/ring.ts";
+import { groupKey } from "../store/stored-response.ts";
 import type { Plane } from "./plane.ts";
 import { cacheKey } from "./target.ts";
 import type { Ticket } from "./ticket.ts";
@@ -15,6 +16,8 @@ import type { Ticket } from "./ticket.ts";
 const acknowledgeMs = 1000;
 /** Keys kept for a member that cannot be reached; beyond it, it is told to validate all that it has. */
 const missedMax = 10_000;
+/** Of keys in one call: JSON can make six bytes of a character, and a frame holds half a megabyte. */
+const stepCharactersMax = 64 * 1024;
 
 /** Resolves when every member has acknowledged, or could not be reached in time. */
 export async function invalidateEverywhere(plane: Plane, uris: readonly string[], ticket: Ticket): Promise<void> {
@@ -61,33 +64,58 @@ export async function invalidateGroupsEverywhere(
 
 /** Drops the groups from this member's store. @returns how many stored responses were dropped. */
 export function invalidateGroupsHere(plane: Plane, origin: string, groups: readonly string[]): number {
-  // Which groups something belongs to is known only when it is here.
-  for (const arrival of plane.arriving.values()) arrival.invalidated = true;
+  const now = plane.nowSeconds();
+  for (const group of groups) plane.dropped.add(groupKey(origin, group), now);
+  // Which groups a response belongs to is known only when it is here.
+  for (const flights of plane.fetching.values()) for (const flight of flights) flight.invalidate();
   return plane.store.removeGroups(origin, groups);
 }
 
 /** Drops the keys from this member's store, and lets nothing already under way bring them back. */
 export function invalidateHere(plane: Plane, keys: readonly string[]): void {
+  const now = plane.nowSeconds();
   for (const key of keys) {
+    plane.dropped.add(key, now);
     plane.store.remove(key, "invalidated");
-    const arrival = plane.arriving.get(key);
-    if (arrival !== undefined) arrival.invalidated = true;
-    for (const [flightKey, flight] of plane.flights) {
-      if (flightKey === key || flightKey.startsWith(`${key}\n`)) flight.invalidate();
-    }
+    for (const flight of plane.fetching.get(key) ?? []) flight.invalidate();
   }
+}
+
+/** Nobody knows what this member has missed: all that it has is validated before it is used again. @returns how much that is. */
+export function validateAllHere(plane: Plane): number {
+  plane.dropped.addAll(plane.nowSeconds());
+  for (const flights of plane.fetching.values()) for (const flight of flights) flight.invalidate();
+  for (const stored of plane.store.all()) stored.outdated = true;
+  return plane.store.count;
 }
 
 async function tell(plane: Plane, members: readonly string[], keys: readonly string[]): Promise<void> {
   await Promise.all(
     members
       .filter((name) => name !== plane.self)
-      .map((name) =>
-        plane.peers
-          .call(name, "invalidate", { keys, epoch: plane.view.epoch }, acknowledgeMs)
-          .catch(() => remember(plane, name, keys)),
-      ),
+      .map(async (name) => {
+        for (const some of inSteps(keys))
+          await plane.peers
+            .call(name, "invalidate", { keys: some, epoch: plane.view.epoch }, acknowledgeMs)
+            .catch(() => remember(plane, name, some));
+      }),
   );
+}
+
+/** So many keys at a time as fit into one frame of the link. */
+export function* inSteps(keys: readonly string[]): Generator<readonly string[]> {
+  let step: string[] = [];
+  let characters = 0;
+  for (const key of keys) {
+    if (step.length > 0 && characters + key.length > stepCharactersMax) {
+      yield step;
+      step = [];
+      characters = 0;
+    }
+    step.push(key);
+    characters += key.length;
+  }
+  if (step.length > 0) yield step;
 }
 
 function remember({ missed, view }: Plane, member: string, keys: readonly string[]): void {

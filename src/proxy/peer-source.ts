@@ -4,10 +4,15 @@
  */
 import { endToEndFields } from "../http/connection-fields.ts";
 import { fieldsOfBlock, withoutFields, type FieldList } from "../http/fields.ts";
+import { groupsOf } from "../http/groups.ts";
+import { originText } from "../http/uri.ts";
 import type { Fetch, OriginHandler } from "../origin/origin-client.ts";
 import { OriginError } from "../origin/origin-error.ts";
 import type { PeerResponseHead } from "../peer/streams.ts";
+import { Reservation } from "../store/reservation.ts";
+import { groupKey } from "../store/stored-response.ts";
 import { peerRequest } from "./hop.ts";
+import { judge } from "./response-policy.ts";
 import type { Ticket } from "./ticket.ts";
 
 export interface PeerSource {
@@ -25,23 +30,35 @@ export function fetchFromPeer(
   bytesMax: number,
   handler: OriginHandler,
 ): Fetch | null {
-  const { exchange, plane } = ticket;
+  const { exchange, plane, target } = ticket;
+  const room = new Reservation(plane.store);
   const chunks: Buffer[] = [];
-  let bytes = 0;
   let head: PeerResponseHead | null = null;
   let over = false;
   const failed = (reason: string): void => {
     if (over) return;
     over = true;
+    room.release();
     handler.failed(new OriginError("head", "PEER", `${member}: ${reason}`, 502, true));
+  };
+  /** What cannot be kept is not worth waiting for: from now on its requests take the plain hop. */
+  const refused = (reason: string): void => {
+    if (over) return;
+    if (kind === "copy") plane.uncacheable.add(target.key, plane.nowSeconds(), null);
+    stream!.cancel();
+    failed(reason);
   };
   const arrived = (trailers: FieldList): void => {
     if (over) return;
+    if (head === null) return failed("an answer without a head");
+    const fields = fieldsOf(head);
+    const groups = groupsOf(fields).map((group) => groupKey(originText(target.uri), group));
+    // It may have been fetched before its group was invalidated.
+    if (kind === "peek" && plane.dropped.lately([target.key, ...groups], plane.nowSeconds()))
+      return failed("invalidated meanwhile");
     over = true;
-    const length = head!.contentBytes ?? (trailers.length === 0 ? bytes : null);
-    const fields = fieldsOf(head!.fields);
-    if (length !== null) fields.push("content-length", String(length));
-    handler.head(head!.status, fields, head!.inner);
+    room.release();
+    handler.head(head.status, fields, head.inner);
     for (const chunk of chunks) handler.data(chunk);
     handler.end(trailers);
   };
@@ -57,17 +74,19 @@ export function fetchFromPeer(
       interim: () => {},
       head: (given, whole) => {
         head = given;
-        if (whole === null) return;
-        if (whole.length > 0) chunks.push(whole);
-        bytes = whole.length;
-        arrived([]);
+        if (whole !== null) {
+          if (whole.length > 0) chunks.push(whole);
+          return arrived([]);
+        }
+        const { contentBytes, status } = given;
+        // An answer that nobody may keep, or whose end nobody knows, must reach those who wait as it comes.
+        if (contentBytes === null || contentBytes > bytesMax) return refused("more than may be kept");
+        if (!judge(ticket, "GET", status, fieldsOf(given), now()).store) return refused("not to be kept");
+        if (!room.take(contentBytes)) return refused("no room");
+        return undefined;
       },
       data: (chunk) => {
-        chunks.push(chunk);
-        bytes += chunk.length;
-        if (bytes <= bytesMax || over) return;
-        stream!.cancel();
-        failed("more than may be kept");
+        if (!over) chunks.push(chunk);
       },
       end: arrived,
       failed,
@@ -79,14 +98,21 @@ export function fetchFromPeer(
     resume: () => {},
     cancel: () => {
       over = true;
+      room.release();
       stream.cancel();
     },
   };
+
+  function now(): { readonly requestSeconds: number; readonly responseSeconds: number } {
+    const seconds = plane.nowSeconds();
+    return { requestSeconds: seconds, responseSeconds: seconds };
+  }
 }
 
 /** The answer's fields without those that the member added about itself: it is this member that answers now. */
-function fieldsOf(block: Buffer): string[] {
+function fieldsOf({ fields: block, contentBytes }: PeerResponseHead): string[] {
   const fields = fieldsOfBlock(block.toString("latin1"));
+  if (contentBytes !== null) fields.push("content-length", String(contentBytes));
   for (const name of ["cache-status", "via"]) {
     const last = fields.findLastIndex((text, index) => index % 2 === 0 && text === name);
     if (last !== -1) fields.splice(last, 2);

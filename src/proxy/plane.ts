@@ -6,6 +6,7 @@ import type { View } from "../ring/view.ts";
 import type { MemoryStore } from "../store/memory-store.ts";
 import type { Networks } from "../origin/destinations.ts";
 import type { OriginSettings } from "../origin/origin-client.ts";
+import type { Dropped } from "./dropped.ts";
 import type { Flight } from "./flight.ts";
 import type { Ownership } from "./ownership.ts";
 import type { Recorder } from "./recorder.ts";
@@ -43,8 +44,9 @@ export interface Plane {
   readonly flights: Map<string, Flight>;
   readonly uncacheable: Uncacheable;
   readonly ownership: Ownership;
-  /** Stored responses on their way from a member that leaves, by key. */
-  readonly arriving: Map<string, { invalidated: boolean }>;
+  /** Every fetch under way by its key, those that nobody joins too: an invalidation marks them. */
+  readonly fetching: Map<string, Set<Flight>>;
+  readonly dropped: Dropped;
   /** Invalidations that a member could not be told of, by its name. */
   readonly missed: Map<string, Set<string> | "all">;
   /** How often other members' keys are asked for here. */

@@ -32,6 +32,8 @@ export interface Counts {
   forwarded: number;
   /** Forwarded requests whose answer has not ended. */
   forwarding: number;
+  /** Requests that have become tunnels and are still open. */
+  tunnelling: number;
   /** Hits of hot copies; they are among the hits. */
   copyHits: number;
   copiesMade: number;
@@ -72,6 +74,7 @@ export class Recorder {
     originBytes: 0,
     forwarded: 0,
     forwarding: 0,
+    tunnelling: 0,
     copyHits: 0,
     copiesMade: 0,
     passed: 0,
@@ -101,7 +104,8 @@ export class Recorder {
 
   /** Requests that this member is working on itself. */
   get load(): number {
-    return Math.max(0, this.counts.inFlight - this.counts.forwarding);
+    const { inFlight, forwarding, tunnelling } = this.counts;
+    return Math.max(0, inFlight - forwarding - tunnelling);
   }
 
   hit(bytes: number): void {

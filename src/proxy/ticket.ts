@@ -22,6 +22,7 @@ export class Ticket {
   /** Another member has been asked for a copy, or for what it had as the previous owner, in vain: once is enough. */
   peerTried = false;
   #ended = false;
+  #switched = false;
 
   constructor(plane: Plane, exchange: Exchange, target: Target, content: Buffer | null = null) {
     this.plane = plane;
@@ -41,10 +42,18 @@ export class Ticket {
     return `${age}cache-status: ${cacheStatus(this.plane.self, outcome)}\r\n${this.plane.viaLine}`;
   }
 
+  /** From now on it is a tunnel: it stays in flight, but is no work. */
+  switched(): void {
+    if (this.#ended || this.#switched) return;
+    this.#switched = true;
+    this.plane.recorder.counts.tunnelling++;
+  }
+
   end(complete: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
     this.plane.recorder.counts.inFlight--;
+    if (this.#switched) this.plane.recorder.counts.tunnelling--;
     const { exchange, target, plane } = this;
     plane.recorder.finished(
       {

@@ -99,8 +99,10 @@ export function upgrade(ticket: Ticket): void {
         const taken = exchange.takeOver();
         if (taken === null) {
           socket.destroy();
+          ticket.end(false);
           return;
         }
+        ticket.switched();
         ticket.status = 101;
         plane.recorder.counts.tunnels++;
         const line = cacheStatus(plane.self, ticket.outcome);
@@ -115,7 +117,10 @@ export function upgrade(ticket: Ticket): void {
     },
     protocol,
   );
-  exchange.onClose = () => fetch?.cancel();
+  exchange.onClose = () => {
+    fetch?.cancel();
+    ticket.end(false);
+  };
 }
 
 /** Carries bytes both ways until both sides have ended, one has broken, or nothing moved for `idleMs`. */

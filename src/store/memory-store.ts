@@ -10,6 +10,9 @@ import { groupKey, type StoredResponse } from "./stored-response.ts";
 /** Variants kept side by side for one key: a Vary on a field that clients choose freely must not fill the store. */
 export const variantsMax = 32;
 
+/** The part of the room for hot copies that they keep when the store is full. */
+const copiesKeptShare = 1 / 4;
+
 export interface StoreCounts {
   evicted: number;
   invalidated: number;
@@ -195,7 +198,9 @@ export class MemoryStore {
     // What no eviction can make room for must not empty the store on the way to finding that out.
     if (this.#reserved + bytes > this.bytesMax) return false;
     while (this.#bytes + this.#reserved + bytes > this.bytesMax) {
-      const victim = this.#policy.victim() ?? this.#copyPolicy.victim();
+      // What is owned hits; a copy only spares a hop: where room is short, copies give way first, but for the hottest.
+      const copy = this.#copyBytes > this.copiesBytesMax * copiesKeptShare ? this.#copyPolicy.victim() : null;
+      const victim = copy ?? this.#policy.victim() ?? this.#copyPolicy.victim();
       if (victim === null) return false;
       this.#drop(victim);
       this.counts.evicted++;

@@ -4,6 +4,7 @@ import { through } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
 import {
   endAll,
+  secret,
   settled,
   startCluster,
   startMember,
@@ -107,6 +108,35 @@ describe("a member that joins a warm cluster", () => {
   });
 });
 
+describe("an invalidation while keys change hands", () => {
+  it("is not undone by what a previous owner still has, however the requests fall", async () => {
+    const members = await startCluster(2);
+    const versions = new Map<string, number>();
+    const changing = await startOrigin((request, response) => {
+      const version = versions.get(request.url!) ?? 1;
+      if (request.method === "POST") versions.set(request.url!, version + 1);
+      response.setHeader("cache-control", "max-age=600");
+      response.end(`version ${versions.get(request.url!) ?? 1}`);
+    });
+    try {
+      const urls = Array.from({ length: 40 }, (_, index) => `${changing.url}/raced-${index}`);
+      await fill(members, urls);
+      const joiner = await startMember(["--name", "m3", "--coordinator", `http://${members[0]!.peer}`]);
+      const all = [...members, joiner];
+      await settled(all);
+      for (const url of urls) {
+        await Promise.all([
+          through(members[0]!.port, url, { method: "POST", body: "new" }),
+          ...Array.from({ length: 8 }, (_, index) => through(all[index % 3]!.port, url)),
+        ]);
+        for (const { port } of all) expect((await through(port, url)).text, url).toBe("version 2");
+      }
+    } finally {
+      await changing.close();
+    }
+  });
+});
+
 describe("a member that drains", () => {
   it("hands everything to the new owners, stale responses with their validators and all variants too", async () => {
     const members = await startCluster(3);
@@ -134,6 +164,19 @@ describe("a member that drains", () => {
     for (const url of stale) await through(rest[0]!.port, url);
     expect(origin.asked.slice(before).every(({ headers }) => headers["if-none-match"] === '"same"')).toBe(true);
     expect((await statusOf(rest[0]!)).self.takenOver + (await statusOf(rest[1]!)).self.takenOver).toBe(stored);
+  });
+
+  it("may be asked to twice", async () => {
+    const members = await startCluster(2);
+    await fill(members, urlsOf(30));
+    const ask = (): Promise<number> =>
+      fetch(`http://${members[1]!.admin}/api/drain`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${secret}` },
+      }).then(({ status }) => status);
+    expect(await Promise.all([ask(), ask()])).toEqual([200, 200]);
+    await settled(members.slice(0, 1));
+    expect((await statusOf(members[0]!)).self.takenOver).toBeGreaterThan(5);
   });
 
   it("says who is meant, and does nothing for a stranger", async () => {

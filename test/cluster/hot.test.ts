@@ -1,7 +1,17 @@
 /** Keys that everybody wants: hot copies, what ends them, and owners that are spared. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { through } from "../support/client.ts";
-import { endAll, settled, startCluster, startMember, statusOf, until, type TestMember } from "../support/member.ts";
+import { Link } from "../../src/peer/link.ts";
+import { RawClient, through } from "../support/client.ts";
+import {
+  endAll,
+  secret,
+  settled,
+  startCluster,
+  startMember,
+  statusOf,
+  until,
+  type TestMember,
+} from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
 let origin: TestOrigin;
@@ -122,6 +132,149 @@ describe("a hot copy", () => {
     const url = await ownedBy(members, "m2");
     for (let count = 0; count < 40; count++)
       expect((await through(members[0]!.port, url)).cacheStatus).not.toContain("hot-copy");
+  });
+});
+
+describe("what is hot and cannot be kept", () => {
+  it("reaches its clients as it comes, however often it is asked for", async () => {
+    const endless = await startOrigin((_request, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
+      response.write("data: first\n\n");
+    });
+    try {
+      const members = await startCluster(2);
+      const target = new URL(await ownedBy(members, "m2"));
+      // The path of m2's on another origin may be anybody's: both members are asked.
+      const url = `${endless.url}${target.pathname}`;
+      for (let count = 0; count < 25; count++)
+        for (const { port } of members) {
+          const client = await RawClient.open(port);
+          client.send(`GET ${url} HTTP/1.1\r\nHost: ${new URL(url).host}\r\n\r\n`);
+          await client.until((received) => received.includes("data: first"), "the first event");
+          client.close();
+        }
+    } finally {
+      await endless.close();
+    }
+  });
+});
+
+describe("a response that nobody waits for together", () => {
+  it("is not stored where its key was invalidated while it was under way", async () => {
+    const member = await startMember();
+    let content = 1;
+    let release: (() => void) | null = null;
+    let answers = 0;
+    const slow = await startOrigin((request, response) => {
+      if (request.method === "POST") {
+        content++;
+        response.end();
+        return;
+      }
+      response.setHeader("cache-control", answers++ === 0 ? "no-store" : "max-age=600");
+      const old = `version ${content}`;
+      if (answers === 2) release = () => void response.end(old);
+      else response.end(old);
+    });
+    try {
+      const url = `${slow.url}/alone`;
+      await through(member.port, url);
+      const pending = through(member.port, url);
+      await until(() => release !== null, "the origin holds the answer back");
+      await through(member.port, url, { method: "POST" });
+      release!();
+      expect((await pending).text).toBe("version 1");
+      expect((await through(member.port, url)).text).toBe("version 2");
+    } finally {
+      await slow.close();
+    }
+  });
+});
+
+describe("content from a loopback address", () => {
+  it("is told as such to other members, whichever way it is answered", async () => {
+    let answers = 0;
+    const failing = await startOrigin((request, response) => {
+      answers++;
+      response.setHeader("etag", '"x"');
+      response.setHeader("cache-control", "max-age=0, stale-if-error=600");
+      if (request.headers["if-none-match"] !== undefined) response.statusCode = answers > 2 ? 500 : 304;
+      response.end(response.statusCode === 200 ? "secret of loopback" : undefined);
+    });
+    const member = await startMember();
+    try {
+      const [host, port] = member.peer.split(":") as [string, string];
+      const ask = (): Promise<boolean> =>
+        new Promise((resolve, reject) => {
+          const link = new Link(
+            {
+              cluster: "gyre",
+              secret,
+              self: "m9",
+              purpose: "member",
+              expected: null,
+              address: { host, port: Number(port) },
+            },
+            {
+              up: () =>
+                void link.request(
+                  {
+                    asking: "answer",
+                    hops: 1,
+                    epoch: 1,
+                    method: "GET",
+                    uri: `${failing.url}/inner`,
+                    client: "127.0.0.1",
+                    local: true,
+                    secure: false,
+                    plain: true,
+                    forward: true,
+                    fields: [],
+                    content: null,
+                  },
+                  {
+                    interim: () => {},
+                    head: ({ inner }) => {
+                      resolve(inner);
+                      link.close();
+                    },
+                    data: () => {},
+                    end: () => {},
+                    failed: (reason) => reject(new Error(reason)),
+                  },
+                ),
+              gone: () => {},
+              note: () => {},
+            },
+          );
+        });
+      // A miss, a 304, and a stale answer for an error.
+      expect([await ask(), await ask(), await ask()]).toEqual([true, true, true]);
+      expect(answers).toBe(3);
+    } finally {
+      await failing.close();
+    }
+  });
+});
+
+describe("the load that a member tells", () => {
+  it("does not count upgrades whose client has left", async () => {
+    const silent = await startOrigin(() => {});
+    silent.server.on("upgrade", () => {});
+    const member = await startMember();
+    try {
+      const clients = await Promise.all(Array.from({ length: 10 }, () => RawClient.open(member.port)));
+      for (const client of clients)
+        client.send(
+          `GET ${silent.url}/ws HTTP/1.1\r\nHost: ${new URL(silent.url).host}\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n`,
+        );
+      await until(async () => (await statusOf(member)).self.inFlight === 10, "all are in flight");
+      for (const client of clients) client.close();
+      await until(async () => (await statusOf(member)).self.inFlight === 0, "none is in flight");
+      expect(await (await fetch(`http://${member.admin}/metrics`)).text()).toMatch(/^gyre_load\{[^}]*\} 0$/m);
+    } finally {
+      await silent.close();
+    }
   });
 });
 

@@ -1,0 +1,44 @@
+/**
+ * What has been invalidated here lately: keys, and groups with their origin. What another member shows or hands over may have been
+ * fetched before that, and must not come back by this way. Bounded: what is forgotten for want of room counts as everything.
+ */
+
+/** As long as previous owners are asked. */
+const rememberSeconds = 600;
+const namesMax = 20_000;
+/** Members hear of an invalidation one after the other, within about a second. */
+const slackSeconds = 2;
+
+/** Remembers what was dropped, and when. Times in seconds since the epoch. */
+export class Dropped {
+  readonly #at = new Map<string, number>();
+  /** Everything fetched before this is suspect. */
+  #floor = -Infinity;
+
+  add(name: string, now: number): void {
+    this.#at.delete(name);
+    this.#at.set(name, now);
+    for (const [oldest, at] of this.#at) {
+      const forgotten = at + rememberSeconds < now;
+      if (!forgotten && this.#at.size <= namesMax) break;
+      this.#at.delete(oldest);
+      if (!forgotten) this.#floor = Math.max(this.#floor, at);
+    }
+  }
+
+  /** Nobody knows what may have been missed. */
+  addAll(now: number): void {
+    this.#floor = now;
+  }
+
+  /** Whether any of these has been dropped so lately that what other members still have of it may be old. */
+  lately(names: readonly string[], now: number): boolean {
+    return this.suspects(names, now - rememberSeconds + slackSeconds);
+  }
+
+  /** Whether a response with these names, asked of its origin at that time, may be older than their invalidation. */
+  suspects(names: readonly string[], requestSeconds: number): boolean {
+    if (this.#floor + slackSeconds > requestSeconds) return true;
+    return names.some((name) => (this.#at.get(name) ?? -Infinity) + slackSeconds > requestSeconds);
+  }
+}
