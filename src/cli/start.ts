@@ -74,7 +74,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
   try {
     addresses = await member.start();
   } catch (error) {
-    if (error instanceof StartError || /^the name | refuses this member: /.test(asError(error).message))
+    if (error instanceof StartError || /^the name |^ZooKeeper at | refuses this member: /.test(asError(error).message))
       throw new Failure(asError(error).message);
     throw error;
   }

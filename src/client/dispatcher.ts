@@ -3,6 +3,7 @@
  * where that cannot be reached. A request that may have been carried out is repeated only where doing it twice is doing it once.
  */
 import { DecoratorHandler, Dispatcher, Pool } from "undici";
+import { background } from "../base/background.ts";
 import { isIdempotent } from "../http/messages.ts";
 import { hostText, httpUri, uriText } from "../http/uri.ts";
 import { keyHash, successors } from "../ring/ring.ts";
@@ -29,6 +30,7 @@ export class GyreDispatcher extends Dispatcher {
   readonly #pools = new Map<string, Pool>();
   readonly #restingUntil = new Map<string, number>();
   #view: View | null = null;
+  #closed = false;
 
   constructor(directory: Directory, options: DispatcherOptions = {}) {
     super();
@@ -37,13 +39,14 @@ export class GyreDispatcher extends Dispatcher {
   }
 
   override dispatch(request: Request, handler: Dispatcher.DispatchHandler): boolean {
+    if (this.#closed) throw new Error("the client is closed");
     const uri = httpUri(`${String(request.origin)}${request.path}`);
     if (uri === null) throw new TypeError(`${String(request.origin)}${request.path} is not an http or https URL`);
     const text = uriText(uri);
     const members = this.#order(text);
     const through: Request = { ...request, path: text, headers: withHost(request.headers, hostText(uri)) };
     const attempt = new Attempt(handler, isIdempotent(request.method) && isReplayable(request.body), () => {
-      const member = members.shift();
+      const member = this.#closed ? undefined : members.shift();
       if (member === undefined) return false;
       this.#pool(member).dispatch({ ...through, origin: originOf(member) }, attempt);
       return true;
@@ -58,10 +61,12 @@ export class GyreDispatcher extends Dispatcher {
   }
 
   override async close(): Promise<void> {
+    this.#closed = true;
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
   }
 
   override async destroy(): Promise<void> {
+    this.#closed = true;
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
   }
 
@@ -77,8 +82,16 @@ export class GyreDispatcher extends Dispatcher {
   }
 
   #ringOf(published: PublishedView): View {
-    if (this.#view?.epoch !== published.epoch || this.#view.cluster !== published.cluster)
-      this.#view = viewOf(published);
+    if (this.#view?.epoch !== published.epoch || this.#view.cluster !== published.cluster) {
+      this.#view = viewOf(published, this.#view);
+      const origins = new Set(published.members.map(originOf));
+      for (const [origin, pool] of this.#pools) {
+        if (origins.has(origin)) continue;
+        this.#pools.delete(origin);
+        // Answers in progress end first; how it ends is nobody's business any more.
+        background(pool.close(), () => {});
+      }
+    }
     return this.#view;
   }
 
@@ -160,7 +173,9 @@ function isReplayable(body: unknown): boolean {
 function withHost(headers: Request["headers"], host: string): Record<string, string | string[]> {
   const fields: Record<string, string | string[]> = {};
   const add = (name: string, value: unknown): void => {
-    if (value !== undefined && name.toLowerCase() !== "host") fields[name] = value as string | string[];
+    if (value === undefined || name.toLowerCase() === "host") return;
+    const before = fields[name];
+    fields[name] = before === undefined ? (value as string | string[]) : [before, value as string | string[]].flat();
   };
   if (Array.isArray(headers)) for (let at = 0; at + 1 < headers.length; at += 2) add(headers[at]!, headers[at + 1]);
   else if (headers !== null && headers !== undefined) {

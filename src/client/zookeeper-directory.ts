@@ -4,6 +4,7 @@ import { leaderOf, paths } from "../coordination/zookeeper-nodes.ts";
 import { publishedViewOf, type PublishedView } from "../ring/view.ts";
 import { ZooKeeperClient } from "../zookeeper/client.ts";
 import type { Ensemble } from "../zookeeper/connect-string.ts";
+import { trusting } from "../zookeeper/connection.ts";
 import { hasCode } from "../zookeeper/error.ts";
 import { Waiters, waitUntil, type Directory } from "./directory.ts";
 
@@ -15,6 +16,8 @@ export interface ZooKeeperDirectoryOptions {
   readonly credentials?: string | undefined;
 }
 
+const askAgainMs = 1000;
+
 /** A view and a leader that follow what is published. */
 export class ZooKeeperDirectory implements Directory {
   readonly address: string;
@@ -24,6 +27,7 @@ export class ZooKeeperDirectory implements Directory {
   readonly #waiters = new Waiters();
   readonly #again = { view: (): void => this.#refresh("view"), leader: (): void => this.#refresh("leader") };
   #trouble = "no answer yet";
+  #closed = false;
 
   constructor({ ensemble, ca, credentials }: ZooKeeperDirectoryOptions) {
     this.address = `zookeeper://${ensemble.servers.map(({ host, port }) => `${host}:${port}`).join(",")}${ensemble.chroot}`;
@@ -31,7 +35,7 @@ export class ZooKeeperDirectory implements Directory {
       servers: ensemble.servers,
       chroot: ensemble.chroot,
       sessionMs: ensemble.sessionMs,
-      tls: ensemble.tls ? (ca === undefined ? {} : { ca }) : null,
+      tls: ensemble.tls ? trusting(ca) : null,
       auth: credentials === undefined ? [] : [{ scheme: "digest", credentials }],
       unreachable: (reason) => {
         this.#trouble = reason;
@@ -61,14 +65,17 @@ export class ZooKeeperDirectory implements Directory {
   }
 
   close(): Promise<void> {
+    this.#closed = true;
     return this.#client.close();
   }
 
   #refresh(what: "view" | "leader"): void {
-    // What fails for want of a connection is asked again when there is one.
+    // What fails for want of a connection is asked again when there is one; anything else, after a moment.
     background(this.#read(what), (error) => {
       this.#trouble = error.message;
       this.#waiters.wake();
+      if (this.#client.state === "connected" && !this.#closed)
+        setTimeout(() => this.#refresh(what), askAgainMs).unref();
     });
   }
 

@@ -24,6 +24,8 @@ export interface ControlEvents {
  */
 const holdMs = 10_000;
 const holdLookMs = 500;
+/** After a view could not be published for a reason that may pass. */
+const retryMs = 1000;
 /** Links to them may still be dialled when the term begins: so long all of them are taken to answer. */
 const holdAllMs = 2000;
 
@@ -36,6 +38,8 @@ export class Control {
   #view: PublishedView | null = null;
   #ready: View | null = null;
   #term: number | null = null;
+  /** The same term may go on after a suspension. */
+  #lastTerm: number | null = null;
   #announced: readonly Member[] = [];
   #epochFloor = 0;
   #publishing = false;
@@ -76,8 +80,9 @@ export class Control {
         this.#lead();
       },
       leading: (term) => {
-        if (term !== null && this.#term !== term) this.#heldUntilMs = performance.now() + holdMs;
+        if (term !== null && term !== this.#lastTerm) this.#heldUntilMs = performance.now() + holdMs;
         this.#term = term;
+        this.#lastTerm = term ?? this.#lastTerm;
         this.#events.leading(term);
         this.#lead();
       },
@@ -175,6 +180,7 @@ export class Control {
         this.#publishing = false;
         this.#again = false;
         this.#events.failed(error);
+        setTimeout(() => this.#lead(), retryMs).unref();
       },
     );
   }

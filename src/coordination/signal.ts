@@ -29,3 +29,16 @@ export class Signal {
     this.#rung = false;
   }
 }
+
+/** Resolves after `ms`, or when ended. */
+export function pause(ms: number, ended: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    const timer = setTimeout(over, ms);
+    ended.addEventListener("abort", over, { once: true });
+    function over(): void {
+      clearTimeout(timer);
+      ended.removeEventListener("abort", over);
+      done();
+    }
+  });
+}

@@ -6,16 +6,17 @@
  */
 import { randomUUID } from "node:crypto";
 import { asError, background } from "../base/background.ts";
-import { publishedViewOf, type Member, type PublishedView } from "../ring/view.ts";
+import type { Member, PublishedView } from "../ring/view.ts";
 import { ZooKeeperClient } from "../zookeeper/client.ts";
 import { hasCode } from "../zookeeper/error.ts";
-import { aclAll, aclRead, openAcl, type Acl, type Operation } from "../zookeeper/protocol.ts";
+import { aclAll, aclRead, openAcl, type Acl } from "../zookeeper/protocol.ts";
 import type { SessionOptions, SessionState as ZooKeeperState } from "../zookeeper/session.ts";
 import type { Coordinator, CoordinatorEvents, Published, SessionState } from "./port.ts";
-import { Signal } from "./signal.ts";
+import { pause } from "./signal.ts";
 import { Election } from "./zookeeper-election.ts";
 import { paths, type Announced } from "./zookeeper-nodes.ts";
 import { NameTaken, numericId, Roster } from "./zookeeper-roster.ts";
+import { StandingView } from "./zookeeper-view.ts";
 
 export interface ZooKeeperCoordinatorOptions extends Omit<SessionOptions, "changed" | "auth"> {
   /** For people, as it was configured. */
@@ -28,15 +29,26 @@ export interface ZooKeeperCoordinatorOptions extends Omit<SessionOptions, "chang
   readonly failed: (error: Error) => void;
 }
 
+/** How a write ends that another leader, another view or the connection has overtaken. */
+const refusals = [
+  "BAD_VERSION",
+  "NODE_EXISTS",
+  "NO_NODE",
+  "CONNECTION_LOSS",
+  "SESSION_EXPIRED",
+  "ABORTED",
+  "OPERATION_TIMEOUT",
+] as const;
+const fencedPauseMs = 100;
+const retryMs = 1000;
+
 /** What one session has of its own. */
 interface Generation {
   readonly number: number;
   readonly end: AbortController;
   readonly election: Election;
   readonly roster: Roster;
-  readonly viewNews: Signal;
-  /** The version of the `view` node as last read; −1 where there is none. */
-  viewVersion: number;
+  readonly standing: StandingView;
   prepared: boolean;
 }
 
@@ -100,7 +112,14 @@ export class ZooKeeperCoordinator implements Coordinator {
   async announce(member: Member): Promise<void> {
     this.#member = member;
     const generation = this.#generation;
-    if (generation?.prepared === true) await generation.roster.announce(this.#announced());
+    if (generation?.prepared !== true) return;
+    try {
+      await generation.roster.announce(this.#announced());
+    } catch (error) {
+      // It is kept as it should read: what did not get through now does so later.
+      generation.roster.check();
+      if (!hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT", "SESSION_EXPIRED", "ABORTED")) throw error;
+    }
   }
 
   acting(): number | null {
@@ -110,30 +129,26 @@ export class ZooKeeperCoordinator implements Coordinator {
   async publish(view: PublishedView, term: number): Promise<Published> {
     const generation = this.#generation;
     if (generation === null || this.acting() !== term || view.epoch !== this.#epochFloor + 1) return "fenced";
-    const data = Buffer.from(JSON.stringify(view));
-    const { viewVersion } = generation;
-    const write: Operation =
-      viewVersion < 0
-        ? { kind: "create", path: paths.view, data, mode: "persistent", acl: this.#acl }
-        : { kind: "set", path: paths.view, data, version: viewVersion };
     try {
-      await this.#client!.multi([{ kind: "check", path: paths.epoch, version: term }, write], {
-        signal: generation.end.signal,
-      });
+      await generation.standing.write(view, term);
     } catch (error) {
-      // Refused, or unknown: either way what stands is read again before anything is written again.
+      // Refused, or unknown: either way what stands is read again, and a moment later everything is looked at anew.
       generation.election.look();
-      generation.viewNews.ring();
-      if (hasCode(error, "BAD_VERSION", "NODE_EXISTS", "NO_NODE")) {
-        generation.roster.follow(this.#tell(generation));
-        return "fenced";
-      }
-      if (hasCode(error, "CONNECTION_LOSS", "SESSION_EXPIRED", "ABORTED", "OPERATION_TIMEOUT")) return "fenced";
+      generation.standing.news.ring();
+      background(this.#afterFenced(generation), () => {});
+      if (hasCode(error, ...refusals)) return "fenced";
       throw error;
     }
-    generation.viewVersion = viewVersion + 1;
     this.#seen(view);
     return "published";
+  }
+
+  /** Not at once: whoever is refused again and again must not keep the ensemble busy. */
+  async #afterFenced(generation: Generation): Promise<void> {
+    await pause(fencedPauseMs, generation.end.signal);
+    if (generation.end.signal.aborted) return;
+    await this.#readView(generation);
+    generation.roster.follow(this.#tell(generation));
   }
 
   async leave(): Promise<void> {
@@ -172,20 +187,28 @@ export class ZooKeeperCoordinator implements Coordinator {
         this.#generation = null;
         this.#set("expired", reason);
         return;
-      case "closed":
+      case "closed": {
+        // Not by `leave`, which says so before: the ensemble refuses this member's credentials.
+        this.#generation?.election.suspend();
+        this.#generation?.end.abort();
+        this.#generation = null;
         this.#set("closed", reason);
-        this.#joined?.reject(new Error(`ZooKeeper at ${this.address}: ${reason}`));
+        const sentence = `ZooKeeper at ${this.address}: ${reason}`;
+        if (this.#joined === null) this.#events?.ousted(sentence);
+        this.#joined?.reject(new Error(sentence));
         return;
+      }
       case "connecting":
     }
   }
 
   #connected(): void {
-    const standing = this.#generation;
-    if (standing !== null) {
-      standing.election.look();
-      standing.viewNews.ring();
-      if (standing.election.acting() !== null) standing.roster.follow(this.#tell(standing));
+    const living = this.#generation;
+    if (living !== null) {
+      living.election.look();
+      living.standing.news.ring();
+      living.roster.check();
+      if (living.election.acting() !== null) living.roster.follow(this.#tell(living));
       return;
     }
     const client = this.#client!;
@@ -200,11 +223,17 @@ export class ZooKeeperCoordinator implements Coordinator {
         acl,
         signal: end.signal,
         changed: (term) => this.#led(generation, term),
+        restore: () => this.#prepare(generation),
         failed,
       }),
-      roster: new Roster(client, { service: cluster, acl, signal: end.signal, failed }),
-      viewNews: new Signal(end.signal),
-      viewVersion: -1,
+      roster: new Roster(client, {
+        service: cluster,
+        acl,
+        signal: end.signal,
+        restore: () => this.#prepare(generation),
+        failed,
+      }),
+      standing: new StandingView(client, { acl, signal: end.signal, failed }),
       prepared: false,
     };
     this.#generation = generation;
@@ -228,12 +257,19 @@ export class ZooKeeperCoordinator implements Coordinator {
           this.#joined?.reject(new Error(sentence));
           return;
         }
-        if (!hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT", "SESSION_EXPIRED")) throw error;
+        if (hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT", "SESSION_EXPIRED")) continue;
+        this.#options.failed(asError(error));
+        await pause(retryMs, signal);
       }
     }
+    if (signal.aborted) return;
     this.#joined?.resolve();
     this.#joined = null;
     background(this.#followView(generation), this.#options.failed);
+    background(
+      generation.roster.keep(() => this.#announced()),
+      (error) => this.#events?.ousted(error.message),
+    );
     await generation.election.run();
   }
 
@@ -259,7 +295,7 @@ export class ZooKeeperCoordinator implements Coordinator {
       throw new Hopeless(
         `ZooKeeper at ${this.address} keeps the cluster ${named} there, not ${cluster}: name another path, or --cluster ${named}`,
       );
-    this.#id = await numericId(client, this.#member!, this.#acl, signal);
+    this.#id = await numericId(client, this.#member!, this.#id, this.#acl, signal);
     await generation.roster.announce(this.#announced());
   }
 
@@ -269,43 +305,33 @@ export class ZooKeeperCoordinator implements Coordinator {
     while (!signal.aborted) {
       try {
         await this.#readView(generation);
-        await generation.viewNews.next();
+        if (generation.election.acting() !== null && this.#outstripped(generation))
+          generation.roster.follow(this.#tell(generation));
+        await generation.standing.news.next();
       } catch (error) {
         if (signal.aborted) return;
         if (!hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT", "SESSION_EXPIRED")) {
           this.#options.failed(asError(error));
-          await generation.viewNews.next(1000);
-        } else if (this.#client!.state !== "connected") await generation.viewNews.next();
+          await pause(retryMs, signal);
+        } else if (this.#client!.state !== "connected") await generation.standing.news.next();
       }
     }
   }
 
-  async #readView(generation: Generation): Promise<void> {
-    const { signal } = generation.end;
-    const watch = this.#viewWatch(generation);
-    for (;;) {
-      try {
-        const { data, stat } = await this.#client!.get(paths.view, { signal, watch });
-        generation.viewVersion = Math.max(generation.viewVersion, stat.version);
-        const view = publishedViewOf(JSON.parse(data.toString()));
-        if (view !== null) this.#seen(view);
-        return;
-      } catch (error) {
-        if (error instanceof SyntaxError) throw new Error(`${paths.view} in ZooKeeper is not a view`, { cause: error });
-        if (!hasCode(error, "NO_NODE")) throw error;
-      }
-      generation.viewVersion = -1;
-      if ((await this.#client!.exists(paths.view, { signal, watch })) === null) return;
-    }
+  async #readView({ standing }: Generation): Promise<void> {
+    const view = await standing.read();
+    if (view !== null) this.#seen(view);
   }
 
-  readonly #watchOfView = new WeakMap<Generation, () => void>();
-
-  /** One function per generation: a view read again is still watched once. */
-  #viewWatch(generation: Generation): () => void {
-    const watch = this.#watchOfView.get(generation) ?? ((): void => generation.viewNews.ring());
-    this.#watchOfView.set(generation, watch);
-    return watch;
+  /**
+   * Whether what stands in ZooKeeper is older than what this member has seen: wiped, removed, or restored from a copy. The leader then
+   * publishes anew, though nothing else has changed.
+   */
+  #outstripped({ standing }: Generation): boolean {
+    const seen = this.#view?.epoch ?? -1;
+    if (standing.epoch >= seen) return false;
+    this.#lastEpoch = Math.max(this.#lastEpoch, seen + 1);
+    return true;
   }
 
   #seen(view: PublishedView): void {
@@ -331,13 +357,17 @@ export class ZooKeeperCoordinator implements Coordinator {
     while (generation.election.acting() === term) {
       try {
         await this.#readView(generation);
+        this.#outstripped(generation);
         this.#tell(generation)(await generation.roster.read());
         if (generation.election.acting() !== term) return;
         this.#events?.leading(term);
         generation.roster.follow(this.#tell(generation));
         return;
       } catch (error) {
-        if (!hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT")) throw error;
+        if (generation.end.signal.aborted) return;
+        if (hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT", "SESSION_EXPIRED")) continue;
+        this.#options.failed(asError(error));
+        await pause(retryMs, generation.end.signal);
       }
     }
   }

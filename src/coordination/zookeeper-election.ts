@@ -6,7 +6,7 @@
  * ```
  * First in line is only a candidate. The leader is who has made the claiming transaction in this session: it raises the version
  * of `epoch`, which is the term that fences every later write, and creates `leader`. Whether it may act is read from a clock at
- * every use, never from a flag alone: a process that stood still must not act on what it believed before.
+ * every use, which answers of the ensemble's own leader push forward, never from a flag alone: a process that stood still must not act on what it believed before.
  */
 import { randomUUID } from "node:crypto";
 import { asError } from "../base/background.ts";
@@ -14,7 +14,7 @@ import type { ZooKeeperClient } from "../zookeeper/client.ts";
 import { hasCode } from "../zookeeper/error.ts";
 import type { Acl } from "../zookeeper/protocol.ts";
 import { candidateName, inLine, leaderOf, leaderText, paths } from "./zookeeper-nodes.ts";
-import { Signal } from "./signal.ts";
+import { pause, Signal } from "./signal.ts";
 import type { Member } from "../ring/view.ts";
 
 export interface ElectionOptions {
@@ -24,8 +24,13 @@ export interface ElectionOptions {
   readonly signal: AbortSignal;
   /** A term has begun, or goes on (also after a suspension), or may not be acted in any more. */
   readonly changed: (term: number | null) => void;
+  /** The nodes that the election stands on are gone: somebody has removed them. */
+  readonly restore: () => Promise<void>;
   readonly failed: (error: Error) => void;
 }
+
+/** The part of the session's time-out for which an answer of the ensemble's leader proves that the session lives. */
+const provenShare = 0.8;
 
 /** After a failure that is not of the connection. */
 const retryMs = 1000;
@@ -41,6 +46,11 @@ export class Election {
   #own: string | null = null;
   #term: number | null = null;
   #paused = false;
+  /**
+   * Until when the ensemble's leader certainly has not given the session up. Pings do not count: a server that is cut off from the
+   * others answers them by itself for longer than a session may live; `sync` goes through the leader, which looks at the session.
+   */
+  #provenUntilMs = 0;
 
   constructor(client: ZooKeeperClient, options: ElectionOptions) {
     this.#client = client;
@@ -51,7 +61,8 @@ export class Election {
   /** The term that this session may act in at this instant, or null. */
   acting(): number | null {
     if (this.#term === null || this.#paused || this.#options.signal.aborted) return null;
-    return performance.now() < this.#client.session.leaseUntilMs ? this.#term : null;
+    const now = performance.now();
+    return now < this.#client.session.leaseUntilMs && now < this.#provenUntilMs ? this.#term : null;
   }
 
   /** The session is suspended: nothing may be acted on from this instant, the nodes stay. */
@@ -80,7 +91,8 @@ export class Election {
           continue;
         }
         this.#options.failed(asError(error));
-        await this.#news.next(retryMs);
+        if (hasCode(error, "NO_NODE")) await this.#options.restore().catch(this.#options.failed);
+        await pause(retryMs, signal);
       }
     }
   }
@@ -169,7 +181,9 @@ export class Election {
 
   /** Verifies the term, tells whoever must know, and waits for news. */
   async #lead(term: number): Promise<void> {
+    const askedMs = performance.now();
     await this.#client.sync(paths.leader, this.#signal);
+    const provenUntilMs = askedMs + provenShare * this.#client.session.timeoutMs;
     const standing = await this.#standing();
     const epoch = await this.#client.exists(paths.epoch, this.#signal);
     if (standing?.mine !== true || standing.term !== term || epoch?.version !== term) {
@@ -177,11 +191,12 @@ export class Election {
       if (!this.#paused) this.#options.changed(null);
       return undefined;
     }
+    this.#provenUntilMs = provenUntilMs;
     if (this.#client.state === "connected" && this.#paused) {
       this.#paused = false;
       this.#options.changed(term);
     }
-    return this.#news.next();
+    return this.#news.next(this.#client.session.timeoutMs / 3);
   }
 
   /** Who stands in `leader` now; whatever becomes of it is news. */

@@ -7,7 +7,7 @@ import type { Member } from "../ring/view.ts";
 import type { ZooKeeperClient } from "../zookeeper/client.ts";
 import { hasCode } from "../zookeeper/error.ts";
 import type { Acl } from "../zookeeper/protocol.ts";
-import { Signal } from "./signal.ts";
+import { pause, Signal } from "./signal.ts";
 import { announcedOf, instanceText, paths, type Announced } from "./zookeeper-nodes.ts";
 
 /** Another process has the member's name. */
@@ -19,8 +19,12 @@ export interface RosterOptions {
   readonly service: string;
   readonly acl: readonly Acl[];
   readonly signal: AbortSignal;
+  /** The folder of members is gone: somebody has removed it. */
+  readonly restore: () => Promise<void>;
   readonly failed: (error: Error) => void;
 }
+
+const retryMs = 1000;
 
 /** The members' nodes, seen from one session. */
 export class Roster {
@@ -29,6 +33,8 @@ export class Roster {
   readonly #folder: string;
   readonly #news: Signal;
   readonly #watch = (): void => this.#news.ring();
+  readonly #own: Signal;
+  readonly #ownWatch = (): void => this.#own.ring();
   #following = false;
 
   constructor(client: ZooKeeperClient, options: RosterOptions) {
@@ -36,6 +42,51 @@ export class Roster {
     this.#options = options;
     this.#folder = `${paths.members}/${options.service}`;
     this.#news = new Signal(options.signal);
+    this.#own = new Signal(options.signal);
+  }
+
+  /** Something may have happened to the own announcement: `keep` looks. */
+  check(): void {
+    this.#own.ring();
+  }
+
+  /**
+   * Keeps the own announcement where it belongs, and as it should read, until the session ends: a node that somebody removed is made
+   * again. @throws NameTaken where another process has the name now.
+   */
+  async keep(announced: () => Announced): Promise<void> {
+    const { signal, service } = this.#options;
+    while (!signal.aborted) {
+      try {
+        const wanted = announced();
+        const path = `${this.#folder}/${wanted.member.name}`;
+        const found = await this.#client.get(path, { signal, watch: this.#ownWatch }).catch((error: unknown) => {
+          if (hasCode(error, "NO_NODE")) return null;
+          throw error;
+        });
+        const right =
+          found?.stat.ephemeralOwner === this.#client.session.id &&
+          found.data.toString() === instanceText(service, wanted);
+        if (right) await this.#own.next();
+        else await this.announce(wanted);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof NameTaken) throw error;
+        await this.#recover(error);
+      }
+    }
+  }
+
+  /** What makes sense after a failure of a loop: wait for the connection, or put back what is missing and wait a moment. */
+  async #recover(error: unknown): Promise<void> {
+    const { signal, failed, restore } = this.#options;
+    if (hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT", "SESSION_EXPIRED")) {
+      if (this.#client.state !== "connected") await connectedAgain(this.#client, signal);
+      return;
+    }
+    failed(asError(error));
+    if (hasCode(error, "NO_NODE")) await restore().catch(failed);
+    await pause(retryMs, signal);
   }
 
   /**
@@ -106,7 +157,7 @@ export class Roster {
   }
 
   async #follow(tell: (announced: readonly Announced[]) => void): Promise<void> {
-    const { signal, failed } = this.#options;
+    const { signal } = this.#options;
     let watching = false;
     while (!signal.aborted) {
       try {
@@ -117,22 +168,22 @@ export class Roster {
         tell(await this.read());
       } catch (error) {
         if (signal.aborted) return;
-        if (!hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT", "SESSION_EXPIRED")) {
-          failed(asError(error));
-          await this.#news.next(1000);
-        }
+        await this.#recover(error);
         // Whatever was missed, the next round reads everything.
         this.#news.ring();
-        if (this.#client.state !== "connected") await connectedAgain(this.#client, signal);
       }
     }
   }
 }
 
-/** The numeric id of a member's name: the same in every session, and never another's. */
+/**
+ * The numeric id of a member's name: the same in every session, and never another's. `known` is the one it had before: an ensemble
+ * that has lost its data is told of it, unless another member has been given it meanwhile.
+ */
 export async function numericId(
   client: ZooKeeperClient,
   { name }: Member,
+  known: number | null,
   acl: readonly Acl[],
   signal: AbortSignal,
 ): Promise<number> {
@@ -144,11 +195,13 @@ export async function numericId(
       if (!hasCode(error, "NO_NODE")) throw error;
     }
     const { data, stat } = await client.get(paths.ids, { signal });
-    const next = Number(data.toString()) || 1;
+    const counter = Number(data.toString()) || 1;
+    const next = known !== null && (await isFree(client, known, signal)) ? known : counter;
+    const after = Math.max(counter, next + 1);
     try {
       await client.multi(
         [
-          { kind: "set", path: paths.ids, data: Buffer.from(String(next + 1)), version: stat.version },
+          { kind: "set", path: paths.ids, data: Buffer.from(String(after)), version: stat.version },
           { kind: "create", path, data: Buffer.from(String(next)), mode: "persistent", acl },
         ],
         { signal },
@@ -159,6 +212,17 @@ export async function numericId(
       if (!hasCode(error, "BAD_VERSION", "NODE_EXISTS", "CONNECTION_LOSS")) throw error;
     }
   }
+}
+
+/** Whether nobody has a number. */
+async function isFree(client: ZooKeeperClient, id: number, signal: AbortSignal): Promise<boolean> {
+  const { children } = await client.children(paths.ids, { signal });
+  const taken = await Promise.all(
+    children.map((child) =>
+      client.get(`${paths.ids}/${child}`, { signal }).then(({ data }) => Number(data.toString())),
+    ),
+  );
+  return !taken.includes(id);
 }
 
 /** Resolves when the client has a connection again, or its session has ended. */

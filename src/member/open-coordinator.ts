@@ -9,6 +9,7 @@ import { ZooKeeperCoordinator } from "../coordination/zookeeper-coordinator.ts";
 import { Link } from "../peer/link.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
+import { trusting } from "../zookeeper/connection.ts";
 import { StartError } from "./start-error.ts";
 
 export interface CoordinatorContext {
@@ -35,7 +36,7 @@ export function openCoordinator(config: Config, { peer, self, secret, log }: Coo
     return new ZooKeeperCoordinator({
       address: coordinator,
       servers: ensemble.servers,
-      tls: ensemble.tls ? (ca === undefined ? {} : { ca: readText("--coordinator-ca", ca) }) : null,
+      tls: ensemble.tls ? trusting(ca === undefined ? undefined : readText("--coordinator-ca", ca)) : null,
       sessionMs: ensemble.sessionMs,
       cluster,
       chroot: ensemble.chroot,

@@ -13,7 +13,7 @@ import { currentAge, freshSecondsLeft } from "../http/freshness.ts";
 import { invalidatedGroups } from "../http/groups.ts";
 import { originText } from "../http/uri.ts";
 import { invalidatedUris } from "../http/invalidation.ts";
-import { isServerError, reuse, staleOnError } from "../http/reuse.ts";
+import { isServerError, reuse } from "../http/reuse.ts";
 import type { StoredHead } from "../http/stored-head.ts";
 import { variantOf } from "../http/vary.ts";
 import type { Fetch, OriginHandler } from "../origin/origin-client.ts";
@@ -22,6 +22,7 @@ import { Body } from "../store/body.ts";
 import { StoredResponse } from "../store/stored-response.ts";
 import { preparedHead, type PreparedHead } from "../wire/exchange.ts";
 import { deliver, send } from "./deliver.ts";
+import { servedStale } from "./stale.ts";
 import { fetchFor } from "./fetch.ts";
 import { invalidateEverywhere, invalidateGroupsEverywhere } from "./invalidate.ts";
 import { combined } from "./parts.ts";
@@ -59,27 +60,6 @@ const copyShareMax = 1 / 4;
 
 /** Room asked of the store at a time for content of unknown length. */
 const reserveStepBytes = 256 * 1024;
-
-/**
- * Answers a waiter with what is stored although it is stale, where that is allowed. RFC 9111 §4.2.4, RFC 5861 §4.
- * @returns whether it was.
- */
-function servedStale(
-  { ticket, collapsed }: Waiter,
-  stored: StoredResponse,
-  failure: "unreachable" | "server-error",
-  status: number | undefined,
-): boolean {
-  const now = ticket.plane.nowSeconds();
-  if (!staleOnError(stored.head, requestDirectives(ticket.exchange.head.fields), now, failure)) return false;
-  ticket.exchange.onClose = null;
-  ticket.reason = failure;
-  const ttlSeconds = freshSecondsLeft(stored.head, now);
-  ticket.outcome = { hit: false, forward: "stale", forwardStatus: status, collapsed, ttlSeconds, detail: failure };
-  ticket.exchange.inner = stored.inner;
-  deliver(ticket, stored, now);
-  return true;
-}
 
 /** A fetch and all who wait for it. */
 export class Flight {

@@ -84,10 +84,13 @@ export class ZooKeeperClient {
         mode: "persistent",
         acl: options.acl ?? openAcl,
       });
-      // Above the chroot one may not be allowed to create, or even to look: only the last step must be there.
-      await this.session.request({ type, body, path: at, read: () => null }, options).catch((error: unknown) => {
-        if (!hasCode(error, "NODE_EXISTS") && !(hasCode(error, "NO_AUTH") && at !== full)) throw error;
-      });
+      try {
+        await this.session.request({ type, body, path: at, read: () => null }, options);
+      } catch (error) {
+        // Where one may not create, the server says so without looking whether the node is there: only the last step must be.
+        if (hasCode(error, "NO_AUTH") && (at !== full || (await this.exists(path, options)) !== null)) continue;
+        if (!hasCode(error, "NODE_EXISTS")) throw error;
+      }
     }
   }
 

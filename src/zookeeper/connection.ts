@@ -2,8 +2,8 @@
  * One socket to one server: the hello, then frames both ways, until either side ends it. It knows nothing of sessions: when it
  * is gone, the session above decides what that means.
  */
-import { connect as connectPlain, type Socket } from "node:net";
-import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import { connect as connectPlain, isIP, type Socket } from "node:net";
+import { connect as connectTls, rootCertificates, type ConnectionOptions } from "node:tls";
 import { asError } from "../base/background.ts";
 import { FrameSplitter } from "./frame-splitter.ts";
 import { helloOf, type Hello } from "./protocol.ts";
@@ -45,7 +45,7 @@ export class Connection {
     this.#socket =
       tls === null
         ? connectPlain({ host, port })
-        : connectTls({ servername: /^[\d.:]+$/.test(host) ? "" : host, ...tls, host, port });
+        : connectTls({ servername: isIP(host) === 0 ? host : "", ...tls, host, port });
     this.closed = new Promise((done) => this.#socket.once("close", () => done()));
     this.#socket.setNoDelay(true);
     this.#socket.once(tls === null ? "connect" : "secureConnect", () => this.send(hello));
@@ -89,4 +89,9 @@ export class Connection {
       this.destroy(`not ZooKeeper's protocol: ${asError(error).message}`);
     }
   }
+}
+
+/** TLS options that trust these PEM certificates beside those that Node knows. */
+export function trusting(ca: string | undefined): ConnectionOptions {
+  return ca === undefined ? {} : { ca: [...rootCertificates, ca] };
 }

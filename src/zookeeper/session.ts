@@ -180,6 +180,11 @@ export class Session {
 
   #lose(why: string): void {
     this.#end("SESSION_EXPIRED", why, "lost");
+    // Whoever was told may have closed the client.
+    if (this.#closing !== null) {
+      this.#set("closed", why);
+      return;
+    }
     this.#generation++;
     this.#id = 0n;
     this.#password = noPassword;

@@ -260,7 +260,8 @@ describe("content from a loopback address", () => {
 describe("the load that a member tells", () => {
   it("does not count upgrades whose client has left", async () => {
     const silent = await startOrigin(() => {});
-    silent.server.on("upgrade", () => {});
+    const sockets: { destroy(): void }[] = [];
+    silent.server.on("upgrade", (_request, socket) => sockets.push(socket));
     const member = await startMember();
     try {
       const clients = await Promise.all(Array.from({ length: 10 }, () => RawClient.open(member.port)));
@@ -269,10 +270,11 @@ describe("the load that a member tells", () => {
           `GET ${silent.url}/ws HTTP/1.1\r\nHost: ${new URL(silent.url).host}\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n`,
         );
       await until(async () => (await statusOf(member)).self.inFlight === 10, "all are in flight");
-      for (const client of clients) client.close();
+      for (const client of clients) client.socket.resetAndDestroy();
       await until(async () => (await statusOf(member)).self.inFlight === 0, "none is in flight");
       expect(await (await fetch(`http://${member.admin}/metrics`)).text()).toMatch(/^gyre_load\{[^}]*\} 0$/m);
     } finally {
+      for (const socket of sockets) socket.destroy();
       await silent.close();
     }
   });

@@ -262,6 +262,7 @@ describe.skipIf(!needsZooKeeper())("the election", () => {
           acl: openAcl,
           signal: ended.signal,
           changed: (term) => term !== null && terms.set(index, term),
+          restore: () => Promise.resolve(),
           failed: () => {},
         });
         void election.run();
@@ -292,6 +293,30 @@ describe.skipIf(!needsZooKeeper())("the election", () => {
   }, 60_000);
 });
 
+describe.skipIf(!needsZooKeeper())("a server that is cut off from the ensemble's leader", () => {
+  it("answers pings by itself, and is no reason to go on acting", async () => {
+    // It keeps its clients for 30 ticks, longer than a session lives.
+    const zk = await startZooKeeper({ servers: 3, tickMs, extra: "syncLimit=30" });
+    const standing = await Promise.all(zk.servers.map((server) => server.isLeader()));
+    const follower = zk.servers.find((_, index) => !standing[index])!;
+    const seats = new Seats(follower.port, "/cut-off", 2000);
+    try {
+      const seat = await seats.take("m1");
+      await until(() => seat.coordinator.acting() !== null, "it leads");
+      zk.servers[standing.indexOf(true)]!.signal("SIGSTOP");
+      const from = performance.now();
+      await until(() => seat.coordinator.acting() === null, "it acts no more");
+      expect(performance.now() - from).toBeLessThan(2000);
+      zk.servers[standing.indexOf(true)]!.signal("SIGCONT");
+      await until(() => seat.coordinator.acting() !== null, "it leads again", 20_000);
+    } finally {
+      zk.servers[standing.indexOf(true)]!.signal("SIGCONT");
+      await seats.close();
+      await zk.stop();
+    }
+  }, 60_000);
+});
+
 describe.skipIf(!needsZooKeeper())("an ensemble that comes back with nothing", () => {
   it("gets its cluster again, at an epoch above all that its members have seen", async () => {
     const zk = await startZooKeeper({ tickMs });
@@ -313,7 +338,7 @@ describe.skipIf(!needsZooKeeper())("an ensemble that comes back with nothing", (
       );
       expect(leading()!.floor).toBeGreaterThanOrEqual(5);
       expect(await leading()!.publish(["m1", "m2"])).toBe("published");
-      await until(() => both.every(({ views }) => views.at(-1)!.epoch === 6), "both have the view of epoch 6");
+      await until(() => both.every(({ views }) => views.at(-1)!.epoch > 5), "both have a view above epoch 5");
     } finally {
       await seats.close();
       await zk.stop();

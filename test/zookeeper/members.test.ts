@@ -1,5 +1,6 @@
 /** Real members, a real ensemble, real clients: what a cluster kept together by ZooKeeper does when any part of it goes. */
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -8,6 +9,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { connect } from "../../src/client/connect.ts";
 import { paths } from "../../src/coordination/zookeeper-nodes.ts";
 import { ZooKeeperClient } from "../../src/zookeeper/client.ts";
+import { hasCode } from "../../src/zookeeper/error.ts";
+import { aclAll, aclRead, openAcl } from "../../src/zookeeper/protocol.ts";
 import { through } from "../support/client.ts";
 import { gyre as run, type Run } from "../support/command.ts";
 import {
@@ -49,6 +52,21 @@ async function startAll(coordinator: string, count: number, flags: readonly stri
     members.push(await startMember(["--name", `m${index + 1}`, "--coordinator", coordinator, ...flags]));
   await settled(members);
   return members;
+}
+
+/** Removes a node and all below it. Ephemeral nodes of living members too. */
+async function removeAll(client: ZooKeeperClient, path: string): Promise<void> {
+  const { children } = await client.children(path);
+  for (const child of children) await removeAll(client, path === "/" ? `/${child}` : `${path}/${child}`);
+  await client.delete(path, -1).catch((error: unknown) => {
+    // Members put back what they miss while it is being removed.
+    if (!hasCode(error, "NO_NODE", "NOT_EMPTY")) throw error;
+  });
+}
+
+/** As ZooKeeper keeps it in access lists. */
+function digestOf(credentials: string): string {
+  return `${credentials.split(":")[0]}:${createHash("sha1").update(credentials).digest("base64")}`;
 }
 
 async function leaderOf(member: TestMember): Promise<string | null> {
@@ -119,6 +137,89 @@ describe.skipIf(!needsZooKeeper())("members and one server", () => {
     );
     expect(refused).toContain("--coordinator-credentials");
     expect((await statusOf(member!)).members).toHaveLength(1);
+  });
+
+  it("whatever people do to the nodes by hand, it heals", async () => {
+    const coordinator = place(zk);
+    const chroot = `/cluster-${serial - 1}`;
+    const [one, two] = (await startAll(coordinator, 2)) as [TestMember, TestMember];
+    const hand = new ZooKeeperClient({
+      servers: [{ host: "127.0.0.1", port: zk.servers[0]!.port }],
+      sessionMs: 10_000,
+      chroot,
+    });
+    const viewIn = async (): Promise<{ epoch: number; members: { name: string }[] }> =>
+      JSON.parse((await hand.get(paths.view)).data.toString()) as never;
+    const whole = (names: readonly string[], above: number): Promise<void> =>
+      until(async () => {
+        const view = await viewIn();
+        return view.epoch > above && view.members.map(({ name }) => name).join() === names.join();
+      }, `the view has ${names.join()} above epoch ${above}`);
+
+    await hand.delete(`${paths.members}/gyre/m2`, -1);
+    await until(async () => (await hand.exists(`${paths.members}/gyre/m2`)) !== null, "m2 has announced itself again");
+    await whole(["m1", "m2"], 0);
+
+    let { epoch } = await viewIn();
+    await hand.delete(paths.view, -1);
+    await whole(["m1", "m2"], epoch);
+
+    ({ epoch } = await viewIn());
+    await hand.set(paths.view, "not a view", -1);
+    await whole(["m1", "m2"], epoch);
+
+    // Replaced by an older copy in one go: its version begins anew.
+    const { data } = await hand.get(paths.view);
+    ({ epoch } = await viewIn());
+    const older = Buffer.from(data.toString().replace(`"epoch":${epoch}`, '"epoch":1'));
+    await hand.multi([
+      { kind: "delete", path: paths.view, version: -1 },
+      { kind: "create", path: paths.view, data: older, mode: "persistent", acl: openAcl },
+    ]);
+    const three = await startMember(["--name", "m3", "--coordinator", coordinator]);
+    await whole(["m1", "m2", "m3"], epoch);
+
+    ({ epoch } = await viewIn());
+    await removeAll(hand, "/");
+    await whole(["m1", "m2", "m3"], epoch);
+    await settled([one, two, three]);
+    expect((await hand.get(paths.leader)).data.length).toBeGreaterThan(0);
+    await hand.close();
+  }, 60_000);
+
+  it("a place that an administrator has prepared is used, also below a root that members may not write to", async () => {
+    const admin = new ZooKeeperClient({
+      servers: [{ host: "127.0.0.1", port: zk.servers[0]!.port }],
+      sessionMs: 10_000,
+      auth: [
+        { scheme: "digest", credentials: "admin:strong" },
+        { scheme: "digest", credentials: "gyre:secret" },
+      ],
+    });
+    const own = [{ permissions: aclAll, scheme: "digest", id: digestOf("gyre:secret") }];
+    await admin.ensure("/locked");
+    await admin.create("/locked/here", { acl: own });
+    await admin.setAcl("/locked", [{ permissions: aclRead, scheme: "world", id: "anyone" }], -1);
+    await admin.close();
+    const file = join(temporaryFolder(), "credentials");
+    writeFileSync(file, "gyre:secret\n");
+    const member = await startMember([
+      "--name",
+      "m1",
+      "--coordinator",
+      `zookeeper://${zk.addresses}/locked/here`,
+      "--coordinator-credentials",
+      file,
+    ]);
+    expect((await statusOf(member)).leader).toBe("m1");
+    const refused = await startMember([
+      "--name",
+      "m2",
+      "--coordinator",
+      `zookeeper://${zk.addresses}/locked/elsewhere`,
+    ]).catch((error: Error) => error.message);
+    expect(refused).toContain("does not let this member write");
+    expect(refused).not.toContain("    at ");
   });
 
   it("the original's client, written with Kazoo, reads leader and members and follows a fail-over", async () => {
