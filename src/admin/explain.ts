@@ -85,8 +85,16 @@ export function explain(plane: Plane, url: string): Explanation | { readonly err
         ? `${variants[0]!.decision} (${variants[0]!.clause})`
         : uncacheable
           ? `miss: the last response was not stored${why === null ? "" : ` (${storableReasons[why]})`}, so requests go to the origin side by side`
-          : "miss: nothing is stored",
+          : missText(plane, key, now),
   };
+}
+
+/** Where a miss looks before it asks the origin. */
+function missText({ ownership, peers, dropped }: Plane, key: string, now: number): string {
+  const previous = ownership.previousOwners(keyHash(key), now).find((name) => peers.isUp(name));
+  return previous === undefined || dropped.lately([key], now)
+    ? "miss: nothing is stored"
+    : `miss: nothing is stored here; ${previous} owned the key lately and is asked before the origin`;
 }
 
 /** The rules that differ from the defaults, as people write them. */

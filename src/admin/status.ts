@@ -45,6 +45,10 @@ export interface MemberStatus {
 export interface SelfStatus {
   readonly name: string;
   readonly state: AdministeredMember["state"];
+  /** Its own session with the coordinator; while it is not connected, the member goes by its last view. */
+  readonly session: SessionState;
+  /** Whether it may act as the leader at this moment, whatever the view says. */
+  readonly leads: boolean;
   readonly uptimeSeconds: number;
   readonly requests: number;
   readonly hits: number;
@@ -125,6 +129,8 @@ function selfOf(member: AdministeredMember, { recorder, store }: Plane): SelfSta
   return {
     name: member.name,
     state: member.state,
+    session: member.control?.session ?? "connecting",
+    leads: member.control?.leads ?? false,
     uptimeSeconds: Math.round((Date.now() - member.startedMs) / 1000),
     requests,
     hits,

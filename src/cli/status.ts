@@ -43,13 +43,19 @@ async function selfOf({ admin }: MemberStatus, secret: string | null): Promise<S
 
 /** The status as a table; `selves` are the members' own figures in the order of the view. */
 export function statusText(found: Status, selves: readonly (SelfStatus | null)[]): string {
-  const head = `cluster ${styled("bold", found.cluster)}   epoch ${found.epoch}   leader ${found.leader ?? "none"}   coordinator ${found.coordinator} (session ${found.session})`;
+  const acts = selves.some((self) => self?.leads === true);
+  // The view names who led when it was published; whether anybody leads now, only the members know.
+  const leader =
+    found.leader === null || selves.length === 0 || acts
+      ? (found.leader ?? "none")
+      : `${found.leader} (nobody leads now)`;
+  const head = `cluster ${styled("bold", found.cluster)}   epoch ${found.epoch}   leader ${leader}   coordinator ${found.coordinator} (session ${found.session})`;
   const rows = found.members.map((member, index) => {
     const self = selves[index] ?? null;
     return [
       member.name,
-      member.state,
-      member.leader ? "leads" : "",
+      self === null || self.session === "connected" ? member.state : `${member.state}, ${self.session}`,
+      (self === null ? member.leader : self.leads) ? "leads" : "",
       percent(member.share),
       self?.hitRatio == null ? "-" : percent(self.hitRatio),
       self === null ? "-" : String(self.requests),

@@ -134,6 +134,7 @@ export async function churn(given: Partial<ChurnSettings>, progress: Progress): 
       const { store } = (await statusOf(victim)).self;
       cluster.forget(victim);
       enterBy(cluster.members);
+      await load.idle(victim.listen);
       await cluster.kill(victim);
       await cluster.settled();
       return store.responses;

@@ -32,6 +32,8 @@ export class Load {
   readonly histogram: RecordableHistogram = createHistogram({ lowest: 1, highest: latencyUsMax, figures: 3 });
   readonly #pools = new Map<string, Pool>();
   readonly #pending = new Set<Promise<void>>();
+  /** Requests under way by the member that they entered by. */
+  readonly #entered = new Map<string, number>();
   #timer: NodeJS.Timeout | null = null;
   #ended: Promise<LoadResult> | null = null;
 
@@ -81,8 +83,14 @@ export class Load {
     return { sent, failed, failures, histogram };
   }
 
+  /** Resolves when nothing is under way by a member any more: it may be killed without taking an entry's requests with it. */
+  async idle(listen: string): Promise<void> {
+    while ((this.#entered.get(listen) ?? 0) > 0) await new Promise((again) => setTimeout(again, 2));
+  }
+
   async #ask({ listen, url }: Asked, plannedMs: number): Promise<void> {
     this.sent++;
+    this.#entered.set(listen, (this.#entered.get(listen) ?? 0) + 1);
     try {
       const { host, pathname, origin } = new URL(url);
       // Straight to an origin, or through a member in absolute form.
@@ -97,6 +105,7 @@ export class Load {
     } catch (error) {
       this.#fail(`${url} by ${listen}: ${(error as Error).message}`);
     }
+    this.#entered.set(listen, this.#entered.get(listen)! - 1);
     this.histogram.record(Math.max(1, Math.round((performance.now() - plannedMs) * 1000)));
   }
 

@@ -19,6 +19,8 @@ export interface PeersOptions {
 /** Connections to one member: more than one, so that one large answer does not stand in the way of all small ones. */
 const linksEach = 2;
 const redialMsMax = 1000;
+/** A newcomer that has not answered for so long is out of reach rather than new. */
+const diallingMs = 1000;
 
 /** The other members, as far as they can be reached. */
 export class Peers {
@@ -47,6 +49,16 @@ export class Peers {
 
   isUp(name: string): boolean {
     return this.#peers.get(name)?.link !== null && this.#peers.has(name);
+  }
+
+  /** Whether a member is a newcomer whose links are still being dialled for the first time. */
+  isDialling(name: string): boolean {
+    return this.#peers.get(name)?.isDialling ?? false;
+  }
+
+  /** Resolves when a newcomer's first link is up, or after `limitMs`. */
+  whenUp(name: string, limitMs: number): Promise<void> {
+    return this.#peers.get(name)?.whenUp(limitMs) ?? Promise.resolve();
   }
 
   /** Requests in flight at a member: what it last said, or what is under way to it from here, whichever is more. */
@@ -79,6 +91,9 @@ class Peer {
   readonly #options: PeersOptions;
   readonly #links: (Link | null)[] = new Array<Link | null>(linksEach).fill(null);
   readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #bornMs: number = performance.now();
+  readonly #waiting = new Set<() => void>();
+  #wasUp = false;
   #next = 0;
   #closed = false;
   #failures = 0;
@@ -98,6 +113,22 @@ class Peer {
       if (link?.state === "up") return link;
     }
     return null;
+  }
+
+  get isDialling(): boolean {
+    return !this.#wasUp && !this.#closed && performance.now() - this.#bornMs < diallingMs;
+  }
+
+  whenUp(limitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, limitMs);
+      this.#waiting.add(done);
+    });
   }
 
   get load(): number {
@@ -125,6 +156,8 @@ class Peer {
       {
         up: () => {
           this.#failures = 0;
+          this.#wasUp = true;
+          for (const done of this.#waiting) done();
           this.#options.restored?.(this.#name);
           this.#options.changed?.(this.#name, true, "");
         },

@@ -1,10 +1,14 @@
 /** Which flight a request takes: one that is under way for the same key, or one that begins with it. */
+import { background } from "../base/background.ts";
 import { requestDirectives } from "../http/directives.ts";
 import { fieldValue } from "../http/fields.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
 import { flightKeyOf, isSelective } from "./flight-request.ts";
 import { Flight, type Again, type Why } from "./flight.ts";
 import type { Ticket } from "./ticket.ts";
+
+/** How long a miss waits for the link to a previous owner that is being dialled. */
+const diallingMsMax = 300;
 
 /** A miss: joins the flight for the same key and variant, or begins one. */
 export function joinOrBegin(
@@ -20,6 +24,18 @@ export function joinOrBegin(
   const flying = plane.flights.get(flightKey);
   if (flying !== undefined && flying.takes(ticket, again)) return;
   const previous = flying === undefined ? previousOwner(ticket, hash) : null;
+  if (previous !== null && !plane.peers.isUp(previous)) {
+    // A view has just changed, and the links that it asks for are being dialled: that takes a moment, an origin fetch more.
+    exchange.onClose = () => ticket.end(false);
+    background(
+      plane.peers.whenUp(previous, diallingMsMax).then(() => {
+        ticket.peerTried = !plane.peers.isUp(previous);
+        if (!exchange.closed) again(ticket, "anew");
+      }),
+      plane.failed,
+    );
+    return;
+  }
   if (previous !== null) {
     plane.recorder.counts.peeks++;
     const source = { member: previous, kind: "peek" } as const;
@@ -91,12 +107,16 @@ export function validateInBackground(ticket: Ticket, hash: number, stored: Store
 }
 
 /** A member that had the key before and may still have the response: worth asking before the origin is. */
-function previousOwner({ plane, exchange: { head }, target, content, peerTried }: Ticket, hash: number): string | null {
-  const { method, fields } = head;
+function previousOwner(ticket: Ticket, hash: number): string | null {
+  const { plane, target, content, peerTried } = ticket;
+  const { method, fields } = ticket.exchange.head;
   if (peerTried || content !== null || (method !== "GET" && method !== "HEAD")) return null;
   const now = plane.nowSeconds();
   if (requestDirectives(fields).size > 0 || plane.uncacheable.has(target.key, now)) return null;
   if (plane.dropped.lately([target.key], now)) return null;
-  const names = plane.ownership.previousOwners(hash, plane.nowSeconds());
-  return names.find((name) => plane.peers.isUp(name)) ?? null;
+  const { ownership, peers } = plane;
+  // Who stands in for the owner that its own view names (the asker's is newer, or goes round it) asks that one.
+  const current = ticket.owner === plane.self ? [] : [ticket.owner];
+  const names = [...current, ...ownership.previousOwners(hash, now)];
+  return names.find((name) => peers.isUp(name) || peers.isDialling(name)) ?? null;
 }

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Coordinator, SessionState } from "../../src/coordination/port.ts";
 import type { Member, PublishedView } from "../../src/ring/view.ts";
 import { until } from "../support/member.ts";
+import { announcementOf } from "../support/seats.ts";
 
 /** A coordination service under test, and the faults that a suite may ask of it. */
 export interface Service {
@@ -28,25 +29,10 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-function member(name: string): Member {
-  return {
-    name,
-    listen: "127.0.0.1:1",
-    peer: "127.0.0.1:2",
-    admin: "127.0.0.1:3",
-    pid: 1,
-    weight: 1,
-    zone: "",
-    state: "active",
-    tls: false,
-    startedMs: 1,
-  };
-}
-
 async function join(service: Service, name: string): Promise<Seen> {
   const coordinator = service.session();
   const seen: Seen = { coordinator, states: [], members: [], floor: 0, term: null, views: [] };
-  await coordinator.join(member(name), {
+  await coordinator.join(announcementOf(name), {
     session: (state) => seen.states.push(state),
     members: (members, floor) => {
       seen.members = members;
@@ -98,7 +84,7 @@ export function contract(name: string, start: () => Service | Promise<Service>):
             .join() === "m1,m2",
         "both are known",
       );
-      await second.coordinator.announce({ ...member("m2"), state: "draining" });
+      await second.coordinator.announce({ ...announcementOf("m2"), state: "draining" });
       await until(() => first.members.some(({ state }) => state === "draining"), "the drain is known");
       await second.coordinator.leave();
       await until(() => first.members.length === 1, "the leave is known");
@@ -109,7 +95,9 @@ export function contract(name: string, start: () => Service | Promise<Service>):
       const first = await join(under, "m1");
       const second = await join(under, "m2");
       await until(() => first.term !== null, "the first leads");
-      expect(await first.coordinator.publish(view(first.floor + 1, [member("m1")]), first.term!)).toBe("published");
+      expect(await first.coordinator.publish(view(first.floor + 1, [announcementOf("m1")]), first.term!)).toBe(
+        "published",
+      );
       await until(() => second.views.length === 1, "the view arrives");
       const third = await join(under, "m3");
       await until(() => third.views.at(-1)?.epoch === second.views[0]!.epoch, "the newcomer has the view");
@@ -161,7 +149,7 @@ export function contract(name: string, start: () => Service | Promise<Service>):
       await until(() => first.term !== null, "the first leads");
       const { floor } = first;
       for (let round = 0; round < 3; round++)
-        await first.coordinator.publish(view(floor + round + 1, [member("m1")]), first.term!);
+        await first.coordinator.publish(view(floor + round + 1, [announcementOf("m1")]), first.term!);
       const last = floor + 3;
       // Views in between may be skipped: each replaces the one before.
       await until(() => second.views.at(-1)?.epoch === last, "the last view arrives");
@@ -176,7 +164,7 @@ export function contract(name: string, start: () => Service | Promise<Service>):
       await join(under, "m2");
       const other = under.session();
       const refused = other.join(
-        { ...member("m2"), pid: 99, startedMs: 99 },
+        { ...announcementOf("m2"), pid: 99, startedMs: 99 },
         { session() {}, members() {}, leading() {}, view() {}, ousted() {} },
       );
       await expect(refused).rejects.toThrow("belongs to another member");

@@ -72,7 +72,7 @@ describe("gyre eval", () => {
   const evaluate = async (...parameters: string[]): Promise<{ output: string; errors: string; out: string }> => {
     const out = join(temporaryFolder(), "out");
     const { code, output, errors } = await gyre(["eval", ...parameters, "--out", out], folder);
-    expect(code, errors).toBe(0);
+    expect(code, `${output}\n${errors}`).toBe(0);
     return { output, errors, out };
   };
 

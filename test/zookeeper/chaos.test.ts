@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { randomOf } from "../../src/eval/random.ts";
 import { FaultProxy } from "../support/fault-proxy.ts";
 import { root, until } from "../support/member.ts";
 import { needsZooKeeper, startZooKeeper, type EnsembleUnderTest } from "../support/zookeeper.ts";
@@ -15,18 +16,6 @@ const tickMs = 300;
 const contenders = 4;
 const seed = Number(process.env["GYRE_CHAOS_SEED"] ?? Date.now() % 1_000_000);
 const seconds = Number(process.env["GYRE_CHAOS_SECONDS"] ?? 60);
-
-/** Numbers in [0, 1) from a seed (Steele's splitmix, 32 bits). */
-function randomOf(start: number): () => number {
-  let state = start >>> 0;
-  return () => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let z = state;
-    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
-    return ((z ^ (z >>> 15)) >>> 0) / 2 ** 32;
-  };
-}
 
 interface Act {
   readonly who: string;

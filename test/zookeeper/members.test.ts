@@ -400,6 +400,11 @@ describe.skipIf(!needsZooKeeper())("five members and an ensemble of three, under
       await until(async () => (await statusOf(entry)).session !== "connected", "the ensemble's loss is seen");
       const shown = await gyre(["status", "--admin", entry.admin, "--json"]);
       expect((JSON.parse(shown.output) as { session: string }).session).not.toBe("connected");
+      await until(
+        async () =>
+          /\(nobody leads now\).*session (?!connected)/.test((await gyre(["status", "--admin", entry.admin])).output),
+        "the status says that nobody leads",
+      );
       const before = (await statusOf(entry)).epoch;
       const lostAt = performance.now();
       await until(() => performance.now() - lostAt > 60_000, "a minute has passed", 70_000);
