@@ -14,7 +14,7 @@ export interface ControlEvents {
   leading(term: number | null): void;
   failed(error: Error): void;
   ousted(reason: string): void;
-  /** Whether another member answers on its peer link at this moment. */
+  /** Whether another member answers on its peer link at this moment, or is being dialled for the first time. */
   reachable(name: string): boolean;
 }
 
@@ -26,8 +26,6 @@ const holdMs = 10_000;
 const holdLookMs = 500;
 /** After a view could not be published for a reason that may pass. */
 const retryMs = 1000;
-/** Links to them may still be dialled when the term begins: so long all of them are taken to answer. */
-const holdAllMs = 2000;
 
 /** Drives one member's part in the cluster. */
 export class Control {
@@ -126,15 +124,13 @@ export class Control {
 
   /** Members of the current view that are not announced, but answer, early in a term. */
   #held(): Member[] {
-    const now = performance.now();
-    if (now >= this.#heldUntilMs) return [];
-    const all = now < this.#heldUntilMs - holdMs + holdAllMs;
+    if (performance.now() >= this.#heldUntilMs) return [];
     const held = (this.#view?.members ?? []).filter(
       ({ name, state }) =>
         state === "active" &&
         name !== this.#member.name &&
         !this.#announced.some((member) => member.name === name) &&
-        (all || this.#events.reachable(name)),
+        this.#events.reachable(name),
     );
     if (held.length > 0 && this.#holding === null) {
       this.#holding = setTimeout(() => {

@@ -220,7 +220,7 @@ export class RunningMember {
         this.#log.info({ kind: "leader", term }, term === null ? "leads no longer" : `leads (term ${term})`),
       failed: (error) => this.#log.warn({ kind: "coordination", err: error }, error.message),
       ousted: (reason) => this.#options.ousted(reason),
-      reachable: (name) => this.#plane.peers.isUp(name),
+      reachable: (name) => this.#plane.peers.isUp(name) || this.#plane.peers.isDialling(name),
     });
     await this.#control.join();
     this.state = "ready";

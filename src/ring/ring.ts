@@ -45,12 +45,14 @@ const strata: number = 2 ** strataBits;
 /** A ring of these members; their order does not matter. Weights are clamped to (0, 64]. */
 export function ringOf(given: readonly RingMember[], tokensEach: number = tokensPerWeight): Ring {
   const members = [...given].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  const counts = members.map(({ weight }) => Math.max(1, Math.round(tokensEach * Math.min(weight, weightMax))));
+  const counts = Int32Array.from(members, ({ weight }) =>
+    Math.max(1, Math.round(tokensEach * Math.min(weight, weightMax))),
+  );
   const total = counts.reduce((sum, count) => sum + count, 0);
   const bits = Math.min(22, Math.max(strataBits, Math.ceil(Math.log2(Math.max(2, total)))));
   const shift = 32 - bits;
-  const seeds = members.map(({ name }) => murmur3(name));
-  const steps = members.map(({ name }) => murmur3(name, 0x9747b28c) | 1);
+  const seeds = Int32Array.from(members, ({ name }) => murmur3(name));
+  const steps = Int32Array.from(members, ({ name }) => murmur3(name, 0x9747b28c) | 1);
   const tokens = new Uint32Array(total);
   const owners = new Uint16Array(total);
   const starts = new Uint32Array(2 ** bits);
@@ -70,7 +72,7 @@ export function ringOf(given: readonly RingMember[], tokensEach: number = tokens
       const [seed, step, count] = [seeds[index]!, steps[index]!, counts[index]!];
       // Each member begins elsewhere, and the few tokens of a small weight are spread over the circle.
       for (let i = turns[stratum]! ^ (seed & (strata - 1)); i < count; i += strata) {
-        const token = ((stratum << (32 - strataBits)) | (mixed(seed + Math.imul(i, step)) >>> strataBits)) >>> 0;
+        const token = ((stratum << (32 - strataBits)) | (mixed((seed + Math.imul(i, step)) | 0) >>> strataBits)) >>> 0;
         dealt[length] = token;
         dealtTo[length++] = index;
         places[(token >>> shift) - fineOf + 1]!++;
