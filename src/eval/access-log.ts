@@ -1,5 +1,11 @@
 /** Access logs as requests: the common and the combined format of web servers, and Squid's native one. */
-import type { Request } from "./workload.ts";
+
+/** One request of a workload. */
+export interface Request {
+  readonly url: string;
+  /** 0 where nobody knows. */
+  readonly bytes: number;
+}
 
 export interface ParsedLog {
   /** Null where the first lines fit none. */

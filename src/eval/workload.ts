@@ -1,13 +1,8 @@
 /** Sequences of requests: made up with a known shape, read from a list or a log, or replayed from a trace. */
 import { readFileSync } from "node:fs";
 import { brotliDecompressSync } from "node:zlib";
-import { parseLog } from "./access-log.ts";
+import { parseLog, type Request } from "./access-log.ts";
 import { randomOf, zipf } from "./random.ts";
-
-export interface Request {
-  readonly url: string;
-  readonly bytes: number;
-}
 
 export interface Workload {
   readonly name: string;

@@ -1,13 +1,17 @@
 /** The client against a real server, through a proxy that cuts, delays, swallows and lies. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { connect, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { createServer } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ZooKeeperClient, type ClientOptions } from "../../src/zookeeper/client.ts";
+import { trusting } from "../../src/zookeeper/connection.ts";
 import { aclAll, aclRead } from "../../src/zookeeper/protocol.ts";
 import { JuteWriter } from "../../src/zookeeper/jute.ts";
 import type { SessionState } from "../../src/zookeeper/session.ts";
 import { FaultProxy } from "../support/fault-proxy.ts";
-import { until } from "../support/member.ts";
+import { temporaryFolder, until } from "../support/member.ts";
 import { expireSession } from "../support/seats.ts";
 import { needsZooKeeper, startZooKeeper, type EnsembleUnderTest } from "../support/zookeeper.ts";
 
@@ -330,6 +334,46 @@ describe.skipIf(!needsZooKeeper())("a client and one server", () => {
     proxy.cut();
     proxy.blackHole = false;
     await until(() => states.includes("lost") && client.state === "connected", "a new session");
+  });
+
+  it("speaks TLS to a server whose certificate it is told to trust, and to no other", async () => {
+    const folder = temporaryFolder();
+    const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+    execFileSync(
+      "openssl",
+      `req -x509 -newkey rsa:2048 -nodes -keyout ${key} -out ${cert} -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1`.split(
+        " ",
+      ),
+      { stdio: "ignore" },
+    );
+    // Debian's server needs a Java key store for TLS of its own: here TLS ends just before it.
+    const front = createServer({ key: readFileSync(key), cert: readFileSync(cert) }, (secure) => {
+      const plain = connect({ host: "127.0.0.1", port: zk.servers[0]!.port });
+      for (const [from, to] of [
+        [secure, plain],
+        [plain, secure],
+      ] as const) {
+        from.pipe(to);
+        from.on("error", () => to.destroy());
+        from.on("close", () => to.destroy());
+      }
+    });
+    await new Promise<void>((done) => front.listen(0, "127.0.0.1", done));
+    const { port } = front.address() as AddressInfo;
+    try {
+      const trusted = clientOf(port, { tls: trusting(readFileSync(cert, "utf8")), chroot: `/t${serial++}` }).client;
+      await trusted.ensure("/");
+      expect((await trusted.children("/")).children).toEqual([]);
+      await trusted.close();
+      const reasons: string[] = [];
+      const wary = clientOf(port, { tls: {}, unreachable: (reason) => reasons.push(reason) }).client;
+      await until(() => reasons.length > 0, "it has been refused");
+      expect(reasons[0]).toContain("self-signed certificate");
+      expect(wary.state).toBe("connecting");
+      await wary.close();
+    } finally {
+      await new Promise<void>((done) => front.close(() => done()));
+    }
   });
 
   it("closes once, leaves no handle, and answers what was waiting", async () => {
