@@ -55,7 +55,7 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
     return [
       member.name,
       self === null || self.session === "connected" ? member.state : `${member.state}, ${self.session}`,
-      (self === null ? member.leader : self.leads) ? "leads" : "",
+      (self === null ? member.leader && selves.length === 0 : self.leads) ? "leads" : "",
       percent(member.share),
       self?.hitRatio == null ? "-" : percent(self.hitRatio),
       self === null ? "-" : String(self.requests),
