@@ -191,12 +191,14 @@ export class Election {
       if (!this.#paused) this.#options.changed(null);
       return undefined;
     }
+    // What could not be acted on while nobody vouched for the session is told again.
+    const lapsed = this.#paused || this.acting() === null;
     this.#provenUntilMs = provenUntilMs;
-    if (this.#client.state === "connected" && this.#paused) {
+    if (this.#client.state === "connected" && lapsed) {
       this.#paused = false;
       this.#options.changed(term);
     }
-    return this.#news.next(this.#client.session.timeoutMs / 3);
+    return this.#news.next(this.#client.session.timeoutMs / 4);
   }
 
   /** Who stands in `leader` now; whatever becomes of it is news. */

@@ -8,6 +8,8 @@ describe("Dropped", () => {
     expect(dropped.suspects(["k"], 990)).toBe(true);
     expect(dropped.suspects(["k"], 1001)).toBe(true);
     expect(dropped.suspects(["k"], 1003)).toBe(false);
+    expect(dropped.since(["k"], 999)).toBe(true);
+    expect(dropped.since(["k"], 1001)).toBe(false);
     expect(dropped.suspects(["other"], 990)).toBe(false);
     expect(dropped.suspects(["other", "k"], 990)).toBe(true);
   });

@@ -36,6 +36,11 @@ export class Dropped {
     return this.suspects(names, now - rememberSeconds + slackSeconds);
   }
 
+  /** Whether any of these has been dropped since the origin itself was asked, at that time. */
+  since(names: readonly string[], requestSeconds: number): boolean {
+    return this.#floor >= requestSeconds || names.some((name) => (this.#at.get(name) ?? -Infinity) >= requestSeconds);
+  }
+
   /** Whether a response with these names, asked of its origin at that time, may be older than their invalidation. */
   suspects(names: readonly string[], requestSeconds: number): boolean {
     if (this.#floor + slackSeconds > requestSeconds) return true;

@@ -10,7 +10,7 @@ import type { Outcome } from "../http/cache-status.ts";
 import { requestDirectives } from "../http/directives.ts";
 import { fieldBlock, type FieldList } from "../http/fields.ts";
 import { currentAge, freshSecondsLeft } from "../http/freshness.ts";
-import { invalidatedGroups } from "../http/groups.ts";
+import { groupsOf, invalidatedGroups } from "../http/groups.ts";
 import { originText } from "../http/uri.ts";
 import { invalidatedUris } from "../http/invalidation.ts";
 import { isServerError, reuse } from "../http/reuse.ts";
@@ -19,7 +19,7 @@ import { variantOf } from "../http/vary.ts";
 import type { Fetch, OriginHandler } from "../origin/origin-client.ts";
 import type { OriginError } from "../origin/origin-error.ts";
 import { Body } from "../store/body.ts";
-import { StoredResponse } from "../store/stored-response.ts";
+import { groupKey, StoredResponse } from "../store/stored-response.ts";
 import { preparedHead, type PreparedHead } from "../wire/exchange.ts";
 import { deliver, send } from "./deliver.ts";
 import { servedStale } from "./stale.ts";
@@ -259,7 +259,7 @@ export class Flight {
       : this.#prepared;
     if (judgement.store && (this.#source === null || this.#storing)) {
       plane.uncacheable.delete(this.#first.target.key);
-    } else if (this.#flightKey !== null) {
+    } else if (this.#flightKey !== null && !this.#invalidated) {
       plane.uncacheable.add(this.#first.target.key, now, judgement.reason);
       this.#unlist();
     }
@@ -352,6 +352,9 @@ export class Flight {
     this.#finish();
     if (!stored) return;
     const { plane, target } = this.#first;
+    // Its group may have been invalidated since the origin was asked.
+    const groups = groupsOf(this.#head!.fields).map((group) => groupKey(originText(target.uri), group));
+    if (groups.length > 0 && plane.dropped.since(groups, this.#requestSeconds)) return;
     const copies = this.#source?.kind === "copy";
     if (copies && owner(plane.view.ring, this.#hash).name !== this.#source!.member) return;
     if (copies) plane.recorder.counts.copiesMade++;

@@ -30,7 +30,8 @@ export function joinOrBegin(
     background(
       plane.peers.whenUp(previous, diallingMsMax).then(() => {
         ticket.peerTried = !plane.peers.isUp(previous);
-        if (!exchange.closed) again(ticket, "anew");
+        if (exchange.closed) ticket.end(false);
+        else again(ticket, "anew");
       }),
       plane.failed,
     );
@@ -118,5 +119,5 @@ function previousOwner(ticket: Ticket, hash: number): string | null {
   // Who stands in for the owner that its own view names (the asker's is newer, or goes round it) asks that one.
   const current = ticket.owner === plane.self ? [] : [ticket.owner];
   const names = [...current, ...ownership.previousOwners(hash, now)];
-  return names.find((name) => peers.isUp(name) || peers.isDialling(name)) ?? null;
+  return names.find((name) => peers.isUp(name)) ?? names.find((name) => peers.isDialling(name)) ?? null;
 }

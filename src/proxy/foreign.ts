@@ -69,28 +69,31 @@ function forward(ticket: Ticket, hash: number, here: () => void): void {
 
 /** Whom to ask, in order: the bearer of the load, then the owner and its successors. */
 function* candidates(ticket: Ticket, hash: number): Generator<Candidate> {
+  const passed = bearerOf(ticket, hash);
+  if (passed !== null) yield { member: passed, asking: "stand-in" };
+  yield { member: ticket.owner, asking: "answer" };
+  for (const { name } of successors(ticket.plane.view.ring, hash))
+    if (name !== ticket.owner && name !== passed) yield { member: name, asking: "answer" };
+}
+
+/** The successor that stands in for a busy owner, or null where the owner bears its load. */
+function bearerOf(ticket: Ticket, hash: number): string | null {
   const { plane } = ticket;
-  const { ring } = plane.view;
-  const order = successors(ring, hash);
-  const first = order.next().value?.name as string;
   const bound = plane.loadBound;
-  let passed: string | null = null;
   // What a stand-in could not keep, it would have to ask the origin for.
-  if (bound !== null && load(plane, first) >= bound.floor && mayCopy(ticket)) {
-    const names = [first];
-    for (const { name } of successors(ring, hash)) {
-      if (names.length === bearersMax) break;
-      if (name !== first && (name === plane.self || plane.peers.isUp(name))) names.push(name);
-    }
-    const total = ring.members.reduce((sum, { name }) => sum + load(plane, name), 0);
-    const chosen = bearer(
-      names.map((name) => load(plane, name)),
-      loadLimit(total, ring.members.length, bound),
-    );
-    if (chosen > 0) yield { member: (passed = names[chosen]!), asking: "stand-in" };
+  if (bound === null || load(plane, ticket.owner) < bound.floor || !mayCopy(ticket)) return null;
+  const { ring } = plane.view;
+  const names: string[] = [];
+  for (const { name } of successors(ring, hash)) {
+    if (names.length === bearersMax) break;
+    if (name === ticket.owner || name === plane.self || plane.peers.isUp(name)) names.push(name);
   }
-  yield { member: first, asking: "answer" };
-  for (const { name } of order) if (name !== passed) yield { member: name, asking: "answer" };
+  const total = ring.members.reduce((sum, { name }) => sum + load(plane, name), 0);
+  const chosen = bearer(
+    names.map((name) => load(plane, name)),
+    loadLimit(total, ring.members.length, bound),
+  );
+  return chosen === 0 ? null : names[chosen]!;
 }
 
 function load({ self, peers, recorder }: Plane, name: string): number {
@@ -135,12 +138,12 @@ function isHot({ plane }: Ticket, hash: number, copy: StoredResponse | undefined
 /** Whether the answer to this request could be kept for others. */
 function mayCopy({ plane, exchange: { head }, target, content, peerTried }: Ticket): boolean {
   return (
+    plane.store.copiesBytesMax > 0 &&
     !peerTried &&
     head.method === "GET" &&
     content === null &&
     !isSelective(head.fields) &&
     requestDirectives(head.fields).size === 0 &&
-    plane.store.copiesBytesMax > 0 &&
     !plane.uncacheable.has(target.key, plane.nowSeconds())
   );
 }

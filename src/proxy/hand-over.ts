@@ -115,11 +115,15 @@ export async function handOver(plane: Plane, limitMs: number): Promise<HandedOve
   const done = { responses: 0, bytes: 0 };
   await Promise.all(
     [...byOwner].map(async ([name, list]) => {
+      const offered = new Set<string>();
       for (const offer of offers(list)) {
         const left = deadline - performance.now();
         if (left <= 0) return;
-        for (const keys of inSteps([...new Set(offer.map(({ key }) => key))])) {
-          const taken = await plane.peers.call(name, "take-over", { keys }, left).catch(() => null);
+        // A key is offered once: its variants go together.
+        const keys = new Set(offer.map(({ key }) => key).filter((key) => !offered.has(key)));
+        for (const key of keys) offered.add(key);
+        for (const some of inSteps([...keys])) {
+          const taken = await plane.peers.call(name, "take-over", { keys: some }, left).catch(() => null);
           // It may have died, or its link: who asks for these keys later asks the origin.
           if (taken === null) return;
         }
@@ -159,7 +163,13 @@ function isNews({ store, dropped }: Plane, { key, groups, head }: StoredResponse
   if (dropped.suspects([key, ...groups], head.requestSeconds)) return false;
   return store
     .variants(key)
-    .every((other) => other.copyUntil !== null || other.outdated || other.head.variant !== head.variant);
+    .every(
+      (other) =>
+        other.copyUntil !== null ||
+        other.outdated ||
+        other.head.variant !== head.variant ||
+        other.head.requestSeconds < head.requestSeconds,
+    );
 }
 
 /** Fetches one stored response, or null where there is none (any more), or no room. */

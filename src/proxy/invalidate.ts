@@ -66,8 +66,7 @@ export async function invalidateGroupsEverywhere(
 export function invalidateGroupsHere(plane: Plane, origin: string, groups: readonly string[]): number {
   const now = plane.nowSeconds();
   for (const group of groups) plane.dropped.add(groupKey(origin, group), now);
-  // Which groups a response belongs to is known only when it is here.
-  for (const flights of plane.fetching.values()) for (const flight of flights) flight.invalidate();
+  // Which groups a response under way belongs to is known when its head is: it is looked at before it is stored.
   return plane.store.removeGroups(origin, groups);
 }
 

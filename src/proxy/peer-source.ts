@@ -54,8 +54,13 @@ export function fetchFromPeer(
     const fields = fieldsOf(head);
     const groups = groupsOf(fields).map((group) => groupKey(originText(target.uri), group));
     // It may have been fetched before its group was invalidated.
-    if (kind === "peek" && plane.dropped.lately([target.key, ...groups], plane.nowSeconds()))
-      return failed("invalidated meanwhile");
+    const seconds = plane.nowSeconds();
+    const old =
+      kind === "peek"
+        ? plane.dropped.lately([target.key, ...groups], seconds)
+        : // Groups are told to all members at once: for a moment an owner may answer from what it is about to drop.
+          groups.length > 0 && plane.dropped.suspects(groups, seconds);
+    if (old) return failed("invalidated meanwhile");
     over = true;
     room.release();
     handler.head(head.status, fields, head.inner);
