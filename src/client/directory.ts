@@ -1,4 +1,5 @@
 /** Where a cluster's members are, as a client sees it: the newest view, and who leads. Kept up to date by its coordinator. */
+import type { Waiters } from "../base/waiters.ts";
 import type { Member, PublishedView } from "../ring/view.ts";
 
 export interface Directory {
@@ -22,29 +23,6 @@ export function leaderFirst({ view, leader }: Pick<Directory, "view" | "leader">
       Number(a.state === "draining") - Number(b.state === "draining") ||
       Number(b.name === leader) - Number(a.name === leader),
   );
-}
-
-/** Who waits for news, and wakes with it. */
-export class Waiters {
-  readonly #waiting = new Set<() => void>();
-
-  /** Resolves at the next `wake`, or after `limitMs`. */
-  wait(limitMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.#waiting.delete(done);
-        resolve();
-      };
-      const timer = setTimeout(done, limitMs);
-      this.#waiting.add(done);
-    });
-  }
-
-  wake(): void {
-    const waiting = Array.from(this.#waiting);
-    for (const done of waiting) done();
-  }
 }
 
 /** Waits until a condition holds, looking again at each wake. @throws Error with the sentence given. */

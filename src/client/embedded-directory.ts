@@ -1,10 +1,11 @@
 /** The directory of an embedded coordinator, over the peer link and with the cluster's secret. Its view is asked for regularly. */
+import { Waiters } from "../base/waiters.ts";
 import { background } from "../base/background.ts";
 import type { HostPort } from "../base/host-port.ts";
 import { methods, topics } from "../coordination/embedded-host.ts";
 import { Link } from "../peer/link.ts";
 import { publishedViewOf, type PublishedView } from "../ring/view.ts";
-import { Waiters, waitUntil, type Directory } from "./directory.ts";
+import { waitUntil, type Directory } from "./directory.ts";
 
 export interface EmbeddedDirectoryOptions {
   readonly address: HostPort;

@@ -1,4 +1,5 @@
 /** The directory that ZooKeeper keeps: the nodes `view` and `leader`, watched. A client only reads; it needs no secret. */
+import { Waiters } from "../base/waiters.ts";
 import { asError, background } from "../base/background.ts";
 import { leaderOf, paths } from "../coordination/zookeeper-nodes.ts";
 import { publishedViewOf, type PublishedView } from "../ring/view.ts";
@@ -6,7 +7,7 @@ import { ZooKeeperClient } from "../zookeeper/client.ts";
 import type { Ensemble } from "../zookeeper/connect-string.ts";
 import { trusting } from "../zookeeper/connection.ts";
 import { hasCode } from "../zookeeper/error.ts";
-import { Waiters, waitUntil, type Directory } from "./directory.ts";
+import { waitUntil, type Directory } from "./directory.ts";
 
 export interface ZooKeeperDirectoryOptions {
   readonly ensemble: Ensemble;

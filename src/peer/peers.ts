@@ -3,6 +3,7 @@
  * reached, which is what the data plane goes by: it does not wait for a session to expire to go round a dead member.
  */
 import { hostPortOf } from "../base/host-port.ts";
+import { Waiters } from "../base/waiters.ts";
 import type { Member } from "../ring/view.ts";
 import { Link } from "./link.ts";
 import type { PeerRequest, PeerResponseHandler, PeerStream } from "./streams.ts";
@@ -92,7 +93,7 @@ class Peer {
   readonly #links: (Link | null)[] = new Array<Link | null>(linksEach).fill(null);
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #bornMs: number = performance.now();
-  readonly #waiting = new Set<() => void>();
+  readonly #waiters = new Waiters();
   #wasUp = false;
   #next = 0;
   #closed = false;
@@ -120,15 +121,7 @@ class Peer {
   }
 
   whenUp(limitMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.#waiting.delete(done);
-        resolve();
-      };
-      const timer = setTimeout(done, limitMs);
-      this.#waiting.add(done);
-    });
+    return this.#waiters.wait(limitMs);
   }
 
   get load(): number {
@@ -157,7 +150,7 @@ class Peer {
         up: () => {
           this.#failures = 0;
           this.#wasUp = true;
-          for (const done of this.#waiting) done();
+          this.#waiters.wake();
           this.#options.restored?.(this.#name);
           this.#options.changed?.(this.#name, true, "");
         },
