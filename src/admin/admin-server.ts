@@ -4,10 +4,11 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { Socket } from "node:net";
 import { background } from "../base/background.ts";
+import { listening } from "../base/listen.ts";
 import { hostPortOf, isLoopbackHost, type HostPort } from "../base/host-port.ts";
-import type { Plane } from "../proxy/plane.ts";
+import type { AdministeredPlane } from "./administered.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { explain } from "./explain.ts";
 import { memberMetrics } from "./member-metrics.ts";
@@ -18,11 +19,15 @@ export interface AdminOptions {
   readonly listen: HostPort;
   readonly secret: string;
   readonly member: AdministeredMember;
-  readonly plane: Plane;
+  readonly plane: AdministeredPlane;
+  /** Requests that wait for an origin. */
+  readonly originsWaiting: () => number;
   readonly version: string;
   readonly failed: (error: Error) => void;
 }
 
+/** Connections without a request; more, and the oldest is closed. */
+const connectionsMax = 256;
 const jsonType = "application/json; charset=utf-8";
 
 /** The admin port of one member. */
@@ -30,12 +35,14 @@ export class AdminServer {
   readonly #options: AdminOptions;
   readonly #server: Server;
   readonly #metrics: Metrics;
+  /** Connections on which no request is under way, the one that has been so for longest first. */
+  readonly #silent = new Set<Socket>();
 
   constructor(options: AdminOptions) {
     this.#options = options;
-    this.#metrics = memberMetrics(options.plane, options.member);
+    this.#metrics = memberMetrics(options.plane, options.member, options.originsWaiting);
     this.#server = createServer(
-      { requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 16 * 1024 },
+      { requestTimeout: 10_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000, maxHeaderSize: 16 * 1024 },
       (request, response) => {
         background(this.#serve(request, response), (error) => {
           options.failed(error);
@@ -43,20 +50,22 @@ export class AdminServer {
         });
       },
     );
-    this.#server.maxConnections = 512;
-  }
-
-  async listen(): Promise<HostPort> {
-    const { host, port } = this.#options.listen;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen({ host, port }, () => {
-        this.#server.off("error", reject);
-        resolve();
+    // Health must be answered whoever holds connections: beyond the bound the one that has been silent for longest goes.
+    this.#server.on("connection", (socket) => {
+      this.#silent.add(socket);
+      socket.once("close", () => this.#silent.delete(socket));
+      if (this.#silent.size > connectionsMax) this.#silent.values().next().value!.destroy();
+    });
+    this.#server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
+      this.#silent.delete(socket);
+      response.once("close", () => {
+        if (!socket.destroyed) this.#silent.add(socket);
       });
     });
-    const address = this.#server.address() as AddressInfo;
-    return { host: address.address, port: address.port };
+  }
+
+  listen(): Promise<HostPort> {
+    return listening(this.#server, this.#options.listen);
   }
 
   async close(): Promise<void> {
@@ -74,16 +83,15 @@ export class AdminServer {
     if (url === null) return give(response, 400, { error: "the target is not a URL" });
     const { member } = this.#options;
     const ready = member.state === "ready";
-    if (request.method === "GET" && url.pathname === "/healthz") return give(response, 200, { status: "alive" });
-    if (request.method === "GET" && url.pathname === "/readyz")
-      return give(response, ready ? 200 : 503, { status: member.state });
+    const reads = request.method === "GET" || request.method === "HEAD";
+    if (reads && url.pathname === "/healthz") return give(response, 200, { status: "alive" });
+    if (reads && url.pathname === "/readyz") return give(response, ready ? 200 : 503, { status: member.state });
     if (!this.#admits(request)) {
       response.setHeader("www-authenticate", 'Bearer realm="gyre"');
       return give(response, 401, { error: "send the cluster's secret: Authorization: Bearer SECRET" });
     }
     if (request.method === "POST" && url.pathname === "/api/drain") return give(response, 200, await member.drain());
-    if (request.method !== "GET" && request.method !== "HEAD")
-      return give(response, 405, { error: "only GET is known here, and POST /api/drain" });
+    if (!reads) return give(response, 405, { error: "only GET is known here, and POST /api/drain" });
     switch (url.pathname) {
       case "/metrics":
         response.setHeader("content-type", this.#metrics.contentType);
@@ -92,7 +100,7 @@ export class AdminServer {
       case "/api/status":
         return give(response, 200, this.status());
       case "/api/locate":
-        return give(response, 200, locate(this.#options.plane, url.searchParams.getAll("url")));
+        return give(response, 200, locate(this.#options.plane.current.view, url.searchParams.getAll("url")));
       case "/api/explain": {
         const target = url.searchParams.get("url");
         if (target === null) return give(response, 400, { error: "name the URL: /api/explain?url=http://…" });

@@ -4,9 +4,9 @@ import { currentAge } from "../http/freshness.ts";
 import { reuse, reuseReasons } from "../http/reuse.ts";
 import { storableReasons } from "../http/storable.ts";
 import { httpUri, uriText } from "../http/uri.ts";
-import type { Plane } from "../proxy/plane.ts";
-import { cachingRules, routeOf, type CachingRules } from "../proxy/routes.ts";
-import { cacheKey } from "../proxy/target.ts";
+import type { AdministeredPlane } from "./administered.ts";
+import { cachingRules, routeOf, type CachingRules } from "../proxy/request/routes.ts";
+import { cacheKey } from "../proxy/request/target.ts";
 import { keyHash, owner } from "../ring/ring.ts";
 
 export interface ExplainedVariant {
@@ -39,14 +39,14 @@ export interface Explanation {
 }
 
 /** Explains a URL by this member's store; an error where the text is no URL or no route leads there. */
-export function explain(plane: Plane, url: string): Explanation | { readonly error: string } {
+export function explain(plane: AdministeredPlane, url: string): Explanation | { readonly error: string } {
   const uri = httpUri(url);
   if (uri === null) return { error: `"${url}" is not an http or https URL` };
-  const route = routeOf(plane.routing.routes, uri);
-  const caching = route?.caching ?? plane.routing.forward?.caching;
+  const route = routeOf(plane.current.routing.routes, uri);
+  const caching = route?.caching ?? plane.current.routing.forward?.caching;
   if (caching === undefined) return { error: `no route leads to ${uri.host}${uri.path}` };
   const key = cacheKey(uriText(uri), uri, caching, []);
-  const now = plane.nowSeconds();
+  const now = plane.desk.nowSeconds();
   const variants = plane.store.variants(key).map(({ head, body, hits }): ExplainedVariant => {
     const decision = reuse(head, new Map(), now, {
       honourReload: caching.honourReload,
@@ -69,7 +69,7 @@ export function explain(plane: Plane, url: string): Explanation | { readonly err
       clause: reuseReasons[decision.reason],
     };
   });
-  const owning = owner(plane.view.ring, keyHash(key)).name;
+  const owning = owner(plane.current.view.ring, keyHash(key)).name;
   const uncacheable = plane.uncacheable.has(key, now);
   const why = plane.uncacheable.reason(key);
   return {
@@ -78,19 +78,19 @@ export function explain(plane: Plane, url: string): Explanation | { readonly err
     route: route?.name ?? null,
     rules: rulesOf(caching),
     owner: owning,
-    member: plane.self,
+    member: plane.desk.self,
     variants,
     next:
       variants.length > 0
         ? `${variants[0]!.decision} (${variants[0]!.clause})`
         : uncacheable
-          ? `miss: the last response was not stored${why === null ? "" : ` (${storableReasons[why]})`}, so requests go to the origin side by side`
+          ? `miss: the last response served nobody else${why === null ? "" : ` (${why === "never-fresh" ? "it is never fresh" : storableReasons[why]})`}, so requests go to the origin side by side`
           : missText(plane, key, now),
   };
 }
 
 /** Where a miss looks before it asks the origin. */
-function missText({ ownership, peers, dropped }: Plane, key: string, now: number): string {
+function missText({ ownership, peers, dropped }: AdministeredPlane, key: string, now: number): string {
   const previous = ownership.previousOwners(keyHash(key), now).find((name) => peers.isUp(name));
   return previous === undefined || dropped.lately([key], now)
     ? "miss: nothing is stored"
@@ -99,11 +99,11 @@ function missText({ ownership, peers, dropped }: Plane, key: string, now: number
 
 /** The rules that differ from the defaults, as people write them. */
 function rulesOf(caching: CachingRules): Record<string, unknown> {
-  const { freshness, negativeSeconds, graceSeconds, cookies, store, honourReload, query, keyFields } = caching;
+  const { freshness, graceSeconds, cookies, store, honourReload, query, keyFields } = caching;
   const rules: Record<string, unknown> = {
     freshness: freshness.lifetimeSeconds,
     "default-freshness": freshness.defaultSeconds,
-    "negative-freshness": negativeSeconds || undefined,
+    "negative-freshness": freshness.negativeSeconds || undefined,
     grace: graceSeconds || undefined,
     cookies: cookies === cachingRules.cookies ? undefined : cookies,
     store: store ? undefined : false,

@@ -1,7 +1,7 @@
 /** Where URLs live: their owner now, and who would take over. */
 import { httpUri, uriText } from "../http/uri.ts";
-import type { Plane } from "../proxy/plane.ts";
 import { keyHash, successors } from "../ring/ring.ts";
+import type { View } from "../ring/view.ts";
 
 export interface Location {
   readonly url: string;
@@ -15,7 +15,7 @@ export interface Location {
 
 /** Locates up to 1,000 URLs by the view in use. */
 export function locate(
-  { view }: Pick<Plane, "view">,
+  view: View,
   urls: readonly string[],
 ): { readonly epoch: number; readonly urls: readonly Location[] } {
   return {

@@ -1,12 +1,16 @@
 /** Names and meanings of the metrics. */
-import { durationBoundsMs } from "../proxy/recorder.ts";
-import type { Plane } from "../proxy/plane.ts";
+import { durationBoundsMs } from "../proxy/request/recorder.ts";
+import type { AdministeredPlane } from "./administered.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import type { AdministeredMember } from "./status.ts";
 
 /** The metrics of one member. */
-export function memberMetrics(plane: Plane, member: AdministeredMember): Metrics {
-  const { counts } = plane.recorder;
+export function memberMetrics(
+  plane: AdministeredPlane,
+  member: AdministeredMember,
+  originsWaiting: () => number,
+): Metrics {
+  const { counts } = plane.desk.recorder;
   const { store } = plane;
   const one = (value: () => number) => (): { value: number }[] => [{ value: value() }];
   return new Metrics(
@@ -61,6 +65,42 @@ export function memberMetrics(plane: Plane, member: AdministeredMember): Metrics
         values: one(() => counts.forwardFailures),
       },
       {
+        name: "gyre_declined_total",
+        help: "Requests that their owner sent back, having other settings or standing elsewhere; answered here",
+        type: "counter",
+        values: one(() => counts.declined),
+      },
+      {
+        name: "gyre_origin_waits_total",
+        help: "Requests that had to wait for a slot of their origin",
+        type: "counter",
+        values: one(() => counts.originWaits),
+      },
+      {
+        name: "gyre_origin_refusals_total",
+        help: "Requests that got no slot of their origin in time (503)",
+        type: "counter",
+        values: one(() => counts.originRefusals),
+      },
+      {
+        name: "gyre_origin_waiting",
+        help: "Requests that wait for a slot of their origin now",
+        type: "gauge",
+        values: one(originsWaiting),
+      },
+      {
+        name: "gyre_descriptors_exhausted_total",
+        help: "Fetches that failed for want of file descriptors",
+        type: "counter",
+        values: one(() => counts.exhausted),
+      },
+      {
+        name: "gyre_store_leases",
+        help: "Stored responses being read or validated",
+        type: "gauge",
+        values: one(() => store.usage.leases),
+      },
+      {
         name: "gyre_copy_hits_total",
         help: "Hits of hot copies of other members' keys",
         type: "counter",
@@ -76,7 +116,7 @@ export function memberMetrics(plane: Plane, member: AdministeredMember): Metrics
         name: "gyre_copies",
         help: "Hot copies kept",
         type: "gauge",
-        values: one(() => store.copies.size),
+        values: one(() => store.usage.copies),
       },
       {
         name: "gyre_passed_total",
@@ -114,7 +154,7 @@ export function memberMetrics(plane: Plane, member: AdministeredMember): Metrics
         name: "gyre_load",
         help: "Requests that this member is working on itself",
         type: "gauge",
-        values: one(() => plane.recorder.load),
+        values: one(() => plane.desk.recorder.load),
       },
       {
         name: "gyre_tunnels_total",
@@ -144,33 +184,43 @@ export function memberMetrics(plane: Plane, member: AdministeredMember): Metrics
         name: "gyre_store_bytes",
         help: "Bytes of the store in use, reserved ones included",
         type: "gauge",
-        values: one(() => store.bytes),
+        values: one(() => store.usage.bytes),
       },
       { name: "gyre_store_bytes_max", help: "Budget of the store", type: "gauge", values: one(() => store.bytesMax) },
-      { name: "gyre_store_responses", help: "Stored responses", type: "gauge", values: one(() => store.count) },
+      {
+        name: "gyre_store_responses",
+        help: "Stored responses",
+        type: "gauge",
+        values: one(() => store.usage.responses),
+      },
       {
         name: "gyre_store_removed_total",
         help: "Stored responses removed, by reason",
         type: "counter",
         labelNames: ["reason"],
         values: () =>
-          (["evicted", "invalidated", "purged"] as const).map((reason) => ({
+          (["evicted", "invalidated"] as const).map((reason) => ({
             labels: { reason },
-            value: store.counts[reason],
+            value: store.usage.counts[reason],
           })),
       },
-      { name: "gyre_epoch", help: "Epoch of the view in use", type: "gauge", values: one(() => plane.view.epoch) },
+      {
+        name: "gyre_epoch",
+        help: "Epoch of the view in use",
+        type: "gauge",
+        values: one(() => plane.current.view.epoch),
+      },
       {
         name: "gyre_members",
         help: "Members in the view",
         type: "gauge",
-        values: one(() => plane.view.members.length),
+        values: one(() => plane.current.view.members.length),
       },
       {
         name: "gyre_leader",
         help: "1 where this member leads",
         type: "gauge",
-        values: one(() => (plane.view.leader === plane.self ? 1 : 0)),
+        values: one(() => (plane.current.view.leader === plane.desk.self ? 1 : 0)),
       },
       {
         name: "gyre_session_connected",

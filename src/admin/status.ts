@@ -1,6 +1,6 @@
 /** What `/api/status` and `gyre status` tell: the cluster as this member sees it, and this member itself. */
 import type { SessionState } from "../coordination/port.ts";
-import type { Plane } from "../proxy/plane.ts";
+import type { AdministeredPlane } from "./administered.ts";
 import type { PublishedView } from "../ring/view.ts";
 import { shares } from "../ring/shares.ts";
 
@@ -40,6 +40,8 @@ export interface MemberStatus {
   readonly startedMs: number;
   /** The number that stays with the name; null where the coordinator keeps none. */
   readonly id: number | null;
+  /** Of its settings that decide keys and ways: members whose settings differ do not answer for each other where they do. */
+  readonly settings: string | null;
 }
 
 export interface SelfStatus {
@@ -87,8 +89,8 @@ export interface Status {
 }
 
 /** The status now. */
-export function statusOf(member: AdministeredMember, plane: Plane, version: string): Status {
-  const { view } = plane;
+export function statusOf(member: AdministeredMember, plane: AdministeredPlane, version: string): Status {
+  const { view } = plane.current;
   const owned = shares(view.ring);
   return {
     cluster: member.cluster,
@@ -97,27 +99,32 @@ export function statusOf(member: AdministeredMember, plane: Plane, version: stri
     coordinator: member.coordinatorAddress,
     session: member.control?.session ?? "connecting",
     version,
-    members: view.members.map(({ name, state, listen, peer, admin, pid, weight, zone, tls, startedMs, id }) => ({
-      name,
-      state: name === plane.self || plane.peers.isUp(name) ? state : "unreachable",
-      leader: name === view.leader,
-      listen,
-      peer,
-      admin,
-      pid,
-      share: owned.get(name) ?? 0,
-      weight,
-      zone,
-      tls,
-      startedMs,
-      id: id ?? null,
-    })),
+    members: view.members.map(
+      ({ name, state, listen, peer, admin, pid, weight, zone, tls, startedMs, id, settings }) => ({
+        name,
+        state: name === plane.desk.self || plane.peers.isUp(name) ? state : "unreachable",
+        leader: name === view.leader,
+        listen,
+        peer,
+        admin,
+        pid,
+        share: owned.get(name) ?? 0,
+        weight,
+        zone,
+        tls,
+        startedMs,
+        id: id ?? null,
+        settings: settings ?? null,
+      }),
+    ),
     self: selfOf(member, plane),
   };
 }
 
-function selfOf(member: AdministeredMember, { recorder, store }: Plane): SelfStatus {
+function selfOf(member: AdministeredMember, { desk: { recorder }, store }: AdministeredPlane): SelfStatus {
   const { counts } = recorder;
+  const { usage } = store;
+  const { responses, copies, copyBytes } = usage;
   let requests = counts.hits;
   let hits = counts.hits;
   for (const [label, count] of counts.byOutcome) {
@@ -145,12 +152,6 @@ function selfOf(member: AdministeredMember, { recorder, store }: Plane): SelfSta
     peeksFound: counts.peeksFound,
     handedOver: counts.handedOver,
     takenOver: counts.takenOver,
-    store: {
-      bytes: store.bytes,
-      bytesMax: store.bytesMax,
-      responses: store.count,
-      copies: store.copies.size,
-      copyBytes: store.copyBytes,
-    },
+    store: { bytes: usage.bytes, bytesMax: store.bytesMax, responses, copies, copyBytes },
   };
 }

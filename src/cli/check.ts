@@ -1,7 +1,8 @@
 /** `gyre check`: whether a configuration would be accepted, without starting anything. */
 import { ConfigError, loadConfig } from "../config/load.ts";
-import { refuseOpenProxy, refuseWildcardPeer } from "../member/member.ts";
+import { refuseOpenProxy, refuseWildcardPeer } from "../member/refusals.ts";
 import { buildRouting, tlsOf } from "../member/routing.ts";
+import { unheard } from "../origin/origin-client.ts";
 import { Failure } from "./failure.ts";
 import { say, sayJson } from "./terminal.ts";
 
@@ -21,7 +22,7 @@ async function problemsOf(file: string | undefined): Promise<readonly { where: s
     tlsOf(config);
     refuseOpenProxy(config);
     refuseWildcardPeer(config);
-    await buildRouting(config).close();
+    await buildRouting(config, { notes: unheard, own: () => false }).close();
     return [];
   } catch (error) {
     if (error instanceof ConfigError) return error.problems;

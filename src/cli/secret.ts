@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hostPortOf, isLoopbackHost } from "../base/host-port.ts";
 import { livingMembers, runFolder } from "../member/records.ts";
+import { openToOthers } from "../member/refusals.ts";
 import { Failure } from "./failure.ts";
 
 /** Shorter ones can be guessed from a recorded handshake. */
@@ -57,6 +58,8 @@ export function clusterSecret(
 }
 
 function readSecret(file: string): string {
+  const open = openToOthers(file);
+  if (open !== null) throw new Failure(`--secret-file ${open}`, 2);
   try {
     return readFileSync(file, "utf8");
   } catch (error) {

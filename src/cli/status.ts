@@ -66,5 +66,19 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
       String(member.pid),
     ];
   });
-  return `${head}\n\n${table(["MEMBER", "STATE", "ROLE", "SHARE", "HITS", "REQUESTS", "STORED", "PROXY", "PEER", "ADMIN", "PID"], rows)}`;
+  const differing = [...new Set(found.members.map(({ settings }) => settings))];
+  const note =
+    differing.length < 2
+      ? ""
+      : `\n\nsettings differ: ${differing
+          .map((settings) => `${settings ?? "unknown"} at ${namesWith(found, settings)}`)
+          .join(", ")}; where they do for a request, members do not answer it for each other`;
+  return `${head}\n\n${table(["MEMBER", "STATE", "ROLE", "SHARE", "HITS", "REQUESTS", "STORED", "PROXY", "PEER", "ADMIN", "PID"], rows)}${note}`;
+}
+
+function namesWith({ members }: Status, settings: string | null): string {
+  return members
+    .filter((member) => member.settings === settings)
+    .map(({ name }) => name)
+    .join(" ");
 }

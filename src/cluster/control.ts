@@ -90,6 +90,12 @@ export class Control {
     await inView;
   }
 
+  /** Announces changed facts of this member. */
+  async announce(member: Member): Promise<void> {
+    this.#member = { ...member, state: this.#member.state };
+    await this.#coordinator.announce(this.#member);
+  }
+
   /** Announces the drain and resolves when the view shows it, or after `limitMs` where nobody can publish it. */
   async drain(limitMs: number): Promise<void> {
     this.#member = { ...this.#member, state: "draining" };

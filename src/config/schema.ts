@@ -4,7 +4,7 @@ import { z } from "zod";
 import { hostPortOf } from "../base/host-port.ts";
 import { bytesOf, millisecondsOf } from "../base/sizes.ts";
 import { authority, httpUri } from "../http/uri.ts";
-import { parseNetwork } from "../origin/destinations.ts";
+import { isNetwork } from "../origin/destinations.ts";
 import { weightMax } from "../ring/ring.ts";
 import { isMemberName } from "../ring/view.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
@@ -58,7 +58,7 @@ const positive = number.pipe(z.number().int().min(1));
 const network = z
   .string()
   .describe("10.0.0.0/8 or a single address")
-  .refine((text) => parseNetwork(text) !== null, "write a network as in 10.0.0.0/8, or a single address");
+  .refine((text) => isNetwork(text), "write a network as in 10.0.0.0/8, or a single address");
 const flag = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]);
 const originUrl = z
   .string()
@@ -111,7 +111,15 @@ const originTimes = {
     .pipe(z.number().int().min(0).max(5))
     .optional()
     .describe("of idempotent requests, on fresh connections"),
-  connections: positive.optional().describe("to each origin"),
+  connections: positive
+    .optional()
+    .describe("requests under way to each origin; what stays open for long is not counted"),
+  queue: count.optional().describe("requests that may wait for an origin"),
+  "queue-timeout": duration.optional().describe("how long one may wait"),
+  "tls-name": z
+    .string()
+    .optional()
+    .describe("name for SNI and the certificate check, where it is not the origin's own"),
   "verify-tls": flag.optional(),
   ca: z.string().optional().describe("file of further trusted certificates"),
 };
@@ -239,6 +247,12 @@ export const configSchema = z.strictObject({
   "origin-connect-timeout": duration.default(5_000),
   "origin-head-timeout": duration.default(60_000),
   "origin-body-timeout": duration.default(60_000),
+  "origin-connections": positive
+    .default(256)
+    .describe("requests under way to one origin; what stays open for long is not counted"),
+  "origin-queue": count.default(1024).describe("requests that may wait for one origin; beyond it they get 503"),
+  "origin-queue-timeout": duration.default(10_000).describe("how long one may wait before it gets 503"),
+  "tls-name": z.string().optional().describe("name for SNI and the certificate check of --origin"),
 });
 
 export type Config = z.output<typeof configSchema>;

@@ -16,15 +16,29 @@ export interface ResponseDirectives {
 
 const none: Directives = new Map();
 
-/** The directives of a Cache-Control field value. Never throws; what is no directive is passed over. */
+/** Directives that make a cache keep or use less: they count even inside an element that is none. */
+const restrictive: readonly string[] = ["no-store", "no-cache", "private", "must-revalidate", "proxy-revalidate"];
+
+/**
+ * The directives of a Cache-Control field value. Never throws. What is no directive is passed over, but for the restrictive words
+ * in it: `private; max-age=100` was meant to keep a response from others, and sharing it is the one mistake that cannot be undone.
+ */
 export function directivesOf(value: string | undefined): Directives {
   if (value === undefined) return none;
   const directives = new Map<string, string | null>();
   for (const element of listElements(value)) {
-    const { name, value: argument } = parameter(element);
+    const { name, value: argument, quoted } = parameter(element);
     if (isToken(name) && !directives.has(name)) directives.set(name, argument);
+    if (!isToken(name) || (argument !== null && !quoted && !isToken(argument))) {
+      for (const word of restrictiveWords(element)) if (!directives.has(word)) directives.set(word, null);
+    }
   }
   return directives;
+}
+
+function restrictiveWords(text: string): string[] {
+  const words: readonly string[] = text.toLowerCase().match(/[a-z-]+/g) ?? [];
+  return restrictive.filter((word) => words.includes(word));
 }
 
 /** A request's directives; `Pragma: no-cache` counts where Cache-Control is absent. RFC 9111 §5.4. */

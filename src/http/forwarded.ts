@@ -1,18 +1,44 @@
 /** Telling an origin who asked: Forwarded and the older X-Forwarded fields. RFC 7239. */
-import { fieldValue, withoutFields, type FieldList } from "./fields.ts";
+import { fieldValue, type FieldList } from "./fields.ts";
 import { isToken } from "./grammar.ts";
 
-const names: ReadonlySet<string> = new Set([
+/**
+ * Fields beside X-Forwarded-* by which one proxy or another says who asked, how, and for what. Frameworks read them, what they make of
+ * them (a redirect, an absolute link) is stored for everybody, and so nobody but a trusted proxy may say them.
+ */
+const family: ReadonlySet<string> = new Set([
   "forwarded",
-  "x-forwarded-for",
-  "x-forwarded-host",
-  "x-forwarded-proto",
+  "forwarded-for",
+  "client-ip",
+  "x-client-ip",
+  "x-cluster-client-ip",
   "x-real-ip",
+  "x-remote-ip",
+  "x-remote-addr",
+  "x-originating-ip",
+  "x-original-forwarded-for",
+  "x-original-host",
+  "x-original-proto",
+  "x-original-url",
+  "x-rewrite-url",
+  "x-url-scheme",
+  "x-scheme",
+  "x-host",
+  "x-http-host-override",
+  "front-end-https",
+  "true-client-ip",
+  "cf-connecting-ip",
+  "fastly-client-ip",
 ]);
 
+/** Whether a field claims something about the client or the connection before this one. */
+export function isForwardingClaim(name: string): boolean {
+  return name.startsWith("x-forwarded") || family.has(name);
+}
+
 /**
- * The fields with this hop added. What a client claims about others before it is kept only from those that are trusted
- * to say so; from anyone else it is dropped, since an origin would believe it.
+ * The fields with this hop added. What a client claims about others before it is kept, whole and in all its fields, only from
+ * those that are trusted to say so; from anyone else the whole family is dropped, since an origin would believe it.
  */
 export function withForwarded(
   fields: FieldList,
@@ -26,7 +52,11 @@ export function withForwarded(
   const earlier = hop.trustsClient ? fieldValue(fields, "forwarded") : undefined;
   const earlierFor = hop.trustsClient ? fieldValue(fields, "x-forwarded-for") : undefined;
   const own = `for=${node(hop.client)};host=${value(hop.host)};proto=${hop.scheme}`;
-  const kept = withoutFields(fields, names);
+  const kept: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!;
+    if (!isForwardingClaim(name) || (hop.trustsClient && !madeHere.has(name))) kept.push(name, fields[i + 1]!);
+  }
   kept.push(
     "forwarded",
     earlier === undefined ? own : `${earlier}, ${own}`,
@@ -39,6 +69,14 @@ export function withForwarded(
   );
   return kept;
 }
+
+/** Written anew at each hop, out of what came and what is known here. */
+const madeHere: ReadonlySet<string> = new Set([
+  "forwarded",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+]);
 
 /** RFC 7239 §6: an IPv6 address stands in brackets and quotes. */
 function node(address: string): string {

@@ -19,27 +19,21 @@ export function freshenedFields(stored: FieldList, update: FieldList): string[] 
 }
 
 /**
- * Which of the stored responses that were asked about (the newest first) a 304 speaks of: with a strong validator those that
- * share it; with a weak one the newest that matches; with none, the only one that was asked about. RFC 9111 §4.3.4. The last
- * goes beyond its letter (which wants that one to lack a validator too): servers that leave ETag out of a 304 are common, and
- * our question named just one.
+ * Whether a 304 speaks of the stored response that was asked about. RFC 9111 §4.3.4: a strong validator of the 304 must be the
+ * stored one's too; a weak one matches weakly; without any, our question named just this one, and servers that leave
+ * ETag out of a 304 are common. An origin that drops the `W/` (a compressing proxy before it does) still means the same
+ * response where Last-Modified agrees: asking for all of it each time would help nobody.
  */
-export function selectedByNotModified<T extends { readonly fields: FieldList }>(
-  asked: readonly T[],
-  notModified: FieldList,
-): T[] {
+export function isSelectedByNotModified(stored: FieldList, notModified: FieldList): boolean {
   const etag = etagOf(notModified);
-  if (etag !== null) {
-    const matching = asked.filter((stored) => {
-      const own = etagOf(stored.fields);
-      return own !== null && (etag.weak ? weaklyEqual(own, etag) : stronglyEqual(own, etag));
-    });
-    return etag.weak ? matching.slice(0, 1) : matching;
-  }
   const modified = fieldValue(notModified, "last-modified");
-  if (modified !== undefined)
-    return asked.filter((stored) => fieldValue(stored.fields, "last-modified") === modified).slice(0, 1);
-  return asked.length === 1 ? [...asked] : [];
+  const sameDate = modified !== undefined && modified === fieldValue(stored, "last-modified");
+  if (etag !== null) {
+    const own = etagOf(stored);
+    if (own === null || !weaklyEqual(own, etag)) return false;
+    return etag.weak || stronglyEqual(own, etag) || sameDate;
+  }
+  return modified === undefined || sameDate;
 }
 
 /** Whether a 200 to HEAD describes the stored response, and so freshens it; if not, the stored one is out of date. RFC 9111 §4.3.5. */

@@ -1,4 +1,4 @@
-/** The lexical rules that every field shares: tokens, quoted strings, lists, digits. RFC 9110 §5.6. The only file that splits or trims. */
+/** The lexical rules that every field shares: tokens, quoted strings, lists, digits. RFC 9110 §5.6. The only file that splits lists or trims fields. */
 
 const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
@@ -7,10 +7,13 @@ export function isToken(text: string): boolean {
   return tokenPattern.test(text);
 }
 
-/** Without the optional white space (space and tab only) around it. RFC 9110 §5.6.3. */
-export function trimmed(text: string): string {
-  let start = 0;
-  let end = text.length;
+/**
+ * text[from, to) without the optional white space (space and tab only) around it: a byte such as A0, which JavaScript takes
+ * for a blank, may be the end of a UTF-8 character. RFC 9110 §5.6.3.
+ */
+export function trimmed(text: string, from = 0, to: number = text.length): string {
+  let start = from;
+  let end = to;
   while (start < end && isBlank(text.charCodeAt(start))) start++;
   while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
   return start === 0 && end === text.length ? text : text.slice(start, end);

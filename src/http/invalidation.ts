@@ -18,6 +18,13 @@ export function invalidatedUris(method: string, target: HttpUri, status: number,
   return [...uris];
 }
 
+/** Whether the response says that its content is the representation of the request's own URI. RFC 9110 §8.7. */
+export function isLocatedAtTarget(target: HttpUri, responseFields: FieldList): boolean {
+  const value = fieldValue(responseFields, "content-location");
+  const uri = value === undefined ? null : resolved(value, target);
+  return uri !== null && uriText(uri) === uriText(target);
+}
+
 /** A URI reference against its base, or null where it is no http URI. RFC 3986 §5. */
 function resolved(reference: string, base: HttpUri): HttpUri | null {
   if (!URL.canParse(reference, uriText(base))) return null;

@@ -23,7 +23,8 @@ export function selectedRanges(value: string, length: number): RangeSelection {
   if (elements.length === 0 || elements.length > rangesMax) return { kind: "ignore" };
   const ranges: ByteRange[] = [];
   for (const element of elements) {
-    const spec = /^(\d{0,15})[ \t]*-[ \t]*(\d{0,15})$/.exec(element);
+    // Positions of any length: beyond what a number holds exactly they lie beyond every content all the same.
+    const spec = /^(\d*)[ \t]*-[ \t]*(\d*)$/.exec(element);
     if (spec === null || (spec[1] === "" && spec[2] === "")) return { kind: "ignore" };
     if (spec[1] === "") {
       const suffix = Math.min(Number(spec[2]), length);

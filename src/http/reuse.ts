@@ -50,25 +50,31 @@ export function reuse(stored: StoredHead, request: Directives, now: number, poli
   if (isUnqualified(response, "no-cache")) return { kind: "validate", reason: "no-cache" };
   if (left > 0) return { kind: "hit", reason: "fresh" };
   if (forbidsStale(stored)) return { kind: "validate", reason: "stale" };
-  if (request.has("max-stale")) {
+  const shared = impliesValidation(stored);
+  if (request.has("max-stale") && !shared) {
     const accepted = directiveSeconds(request, "max-stale");
     const bound = request.get("max-stale") === null ? Infinity : (accepted ?? 0);
     if (-left <= bound) return { kind: "hit", reason: "max-stale" };
   }
-  const grace = directiveSeconds(response, "stale-while-revalidate") ?? policy.graceSeconds;
+  const grace = directiveSeconds(response, "stale-while-revalidate") ?? (shared ? 0 : policy.graceSeconds);
   if (grace > 0 && -left < grace) return { kind: "stale-while-revalidate", reason: "stale-while-revalidate" };
   return { kind: "validate", reason: "stale" };
 }
 
-/** Whether the origin forbade any stale use. s-maxage implies proxy-revalidate. RFC 9111 §4.2.4, §5.2.2.2, §5.2.2.8, §5.2.2.10. */
+/** Whether the origin forbade any stale use in so many words. RFC 9111 §4.2.4, §5.2.2.2, §5.2.2.8. */
 export function forbidsStale(stored: StoredHead): boolean {
   const { directives } = stored.directives;
   return (
-    directives.has("must-revalidate") ||
-    directives.has("proxy-revalidate") ||
-    directives.has("s-maxage") ||
-    isUnqualified(directives, "no-cache")
+    directives.has("must-revalidate") || directives.has("proxy-revalidate") || isUnqualified(directives, "no-cache")
   );
+}
+
+/**
+ * Whether it did so by s-maxage, which implies proxy-revalidate (RFC 9111 §5.2.2.10). An extension for stale use beside it is the
+ * origin's own, more special word and counts (RFC 5861): origins are told to send `s-maxage=60, stale-while-revalidate=600`.
+ */
+function impliesValidation(stored: StoredHead): boolean {
+  return stored.directives.directives.has("s-maxage");
 }
 
 /**
@@ -83,10 +89,23 @@ export function staleOnError(
 ): boolean {
   if (forbidsStale(stored) || request.has("no-cache")) return false;
   const staleness = currentAge(stored, now) - stored.lifetime.seconds;
+  const shared = impliesValidation(stored);
   const allowed =
-    directiveSeconds(stored.directives.directives, "stale-if-error") ?? directiveSeconds(request, "stale-if-error");
+    directiveSeconds(stored.directives.directives, "stale-if-error") ??
+    (shared ? undefined : directiveSeconds(request, "stale-if-error"));
   if (allowed !== undefined && allowed !== null) return staleness <= allowed;
-  return failure === "unreachable";
+  return failure === "unreachable" && !shared;
+}
+
+/**
+ * Whether what is stored can still answer somebody, fresh or stale by the origin's leave: an error of the origin must not take its
+ * place then. RFC 5861 §3, §4.
+ */
+export function outlivesError(stored: StoredHead, now: number, graceSeconds: number): boolean {
+  const policy = { honourReload: true, graceSeconds };
+  return (
+    reuse(stored, new Map(), now, policy).kind !== "validate" || staleOnError(stored, new Map(), now, "server-error")
+  );
 }
 
 /** Statuses that stale-if-error covers. RFC 5861 §4. */

@@ -5,13 +5,13 @@ import { isNotModified, notModifiedHead, rangeApplies } from "./conditional.ts";
 import { endToEndFields } from "./connection-fields.ts";
 import { requestDirectives, responseDirectives } from "./directives.ts";
 import { withForwarded } from "./forwarded.ts";
-import { freshenedFields, headDescribes, selectedByNotModified } from "./freshen.ts";
+import { freshenedFields, headDescribes, isSelectedByNotModified } from "./freshen.ts";
 import { bornSeconds, currentAge, freshnessLifetime } from "./freshness.ts";
 import { groupsOf, invalidatedGroups } from "./groups.ts";
-import { invalidatedUris } from "./invalidation.ts";
+import { invalidatedUris, isLocatedAtTarget } from "./invalidation.ts";
 import { hasLooped } from "./loops.ts";
 import { selectedRanges } from "./ranges.ts";
-import { reuse, staleOnError } from "./reuse.ts";
+import { outlivesError, reuse, staleOnError } from "./reuse.ts";
 import { storable } from "./storable.ts";
 import { storedHead, type StoredHead } from "./stored-head.ts";
 import { httpUri } from "./uri.ts";
@@ -20,7 +20,7 @@ import { variantOf, varyNames } from "./vary.ts";
 const now = Date.UTC(2026, 10, 22, 12) / 1000;
 const times = { requestSeconds: now, responseSeconds: now };
 const stored = (fields: readonly string[], requestFields: readonly string[] = [], status = 200): StoredHead =>
-  storedHead(requestFields, status, fields, times);
+  storedHead((names) => variantOf(names, requestFields), status, fields, times);
 const lifetime = (fields: readonly string[], status = 200) =>
   freshnessLifetime(status, fields, responseDirectives(fields), times);
 const policy = { honourReload: true, graceSeconds: 0 };
@@ -248,6 +248,97 @@ describe("reuse", () => {
   });
 });
 
+describe("what does not parse", () => {
+  it.each([
+    ["private; max-age=100", "private"],
+    ["no-cache; private", "no-cache"],
+    ["no-store max-age=0", "no-store"],
+    ["max-age=0; no-store", "no-store"],
+    ["public max-age=60 must-revalidate", "must-revalidate"],
+  ])("%s still restricts by its %s: nothing is shared on a guess", (value, word) => {
+    expect(responseDirectives(["cache-control", value]).directives.has(word)).toBe(true);
+  });
+
+  it("does not see words in what does parse", () => {
+    const { directives } = responseDirectives([
+      "cache-control",
+      'max-age=5, x="no-store", no-storex, community="private"',
+    ]);
+    expect([...directives.keys()]).toEqual(["max-age", "x", "no-storex", "community"]);
+  });
+});
+
+describe("configured lifetimes", () => {
+  const configured = (status: number, override: object, fields: readonly string[] = []) =>
+    storedHead(() => "", status, fields, times, override).lifetime;
+  it.each([302, 303, 307, 400, 401, 403, 408, 421, 425, 429, 431, 500, 502, 503, 504])(
+    "none is guessed for %d, whatever default-freshness or freshness says (RFC 9110 §15.1)",
+    (status) => {
+      expect(configured(status, { defaultSeconds: 60, lifetimeSeconds: 60 }).source).toBe("none");
+    },
+  );
+  it("replace what the origin gives, and stand in where it gives nothing", () => {
+    expect(configured(200, { defaultSeconds: 60 })).toEqual({ seconds: 60, source: "configured" });
+    expect(configured(200, { defaultSeconds: 60 }, ["cache-control", "max-age=5"]).seconds).toBe(5);
+    expect(configured(302, { lifetimeSeconds: 60 }, ["cache-control", "max-age=5"]).seconds).toBe(60);
+  });
+  it("negative-freshness keeps errors of the resource or the origin, not of who asked", () => {
+    for (const status of [404, 410, 500, 503]) expect(configured(status, { negativeSeconds: 9 }).seconds).toBe(9);
+    for (const status of [400, 401, 403, 407, 413, 421, 429, 431])
+      expect(configured(status, { negativeSeconds: 9 }).seconds).toBe(0);
+  });
+});
+
+describe("s-maxage", () => {
+  const old = ["date", "Sun, 22 Nov 2026 11:59:00 GMT"];
+  it("forbids stale use, but for what the origin itself allows beside it (§5.2.2.10, RFC 5861)", () => {
+    const bare = stored([...old, "cache-control", "s-maxage=10"]);
+    expect(reuse(bare, new Map([["max-stale", null]]), now, policy).kind).toBe("validate");
+    expect(reuse(bare, new Map(), now, { ...policy, graceSeconds: 600 }).kind).toBe("validate");
+    expect(staleOnError(bare, new Map(), now, "unreachable")).toBe(false);
+    const extended = stored([...old, "cache-control", "s-maxage=10, stale-while-revalidate=600, stale-if-error=600"]);
+    expect(reuse(extended, new Map(), now, policy).kind).toBe("stale-while-revalidate");
+    expect(staleOnError(extended, new Map(), now, "server-error")).toBe(true);
+    expect(outlivesError(extended, now, 0)).toBe(true);
+    for (const word of ["must-revalidate", "proxy-revalidate"]) {
+      const strict = stored([...old, "cache-control", `s-maxage=10, stale-while-revalidate=600, ${word}`]);
+      expect(reuse(strict, new Map(), now, policy).kind).toBe("validate");
+      expect(outlivesError(strict, now, 0)).toBe(false);
+    }
+  });
+});
+
+describe("a POST's own representation (RFC 9110 §9.3.3)", () => {
+  const target = httpUri("http://h/a")!;
+  it("is known by its Content-Location", () => {
+    expect(isLocatedAtTarget(target, ["content-location", "/a"])).toBe(true);
+    expect(isLocatedAtTarget(target, ["content-location", "/b"])).toBe(false);
+    expect(isLocatedAtTarget(target, [])).toBe(false);
+  });
+  it("is stored with explicit freshness alone", () => {
+    const post = (status: number, cacheControl: string, locatedAtTarget: boolean) =>
+      storable(
+        { method: "POST", fields: [] },
+        { status, fields: ["cache-control", cacheControl] },
+        { cookies: "safe", locatedAtTarget },
+      ).store;
+    expect(post(200, "max-age=60", true)).toBe(true);
+    expect(post(200, "max-age=60", false)).toBe(false);
+    expect(post(200, "public", true)).toBe(false);
+    expect(post(201, "max-age=60", true)).toBe(false);
+    expect(post(200, "max-age=60, private", true)).toBe(false);
+  });
+});
+
+describe("the wall clock", () => {
+  it("is what dates are read by, not what ages count on (§4.2.3)", () => {
+    const skewed = { ...times, wallLeadSeconds: -3600 };
+    const wall = "Sun, 22 Nov 2026 11:00:00 GMT";
+    expect(currentAge({ born: bornSeconds(["date", wall], skewed) }, now + 5)).toBe(5);
+    expect(storedHead(() => "", 200, [], skewed).fields).toEqual(["date", wall]);
+  });
+});
+
 describe("Vary", () => {
   it.each([
     [
@@ -275,7 +366,8 @@ describe("Vary", () => {
     expect(variant("accept-encoding", "gzip, br")).toBe(variant("accept-encoding", "BR ,x-gzip"));
     expect(variant("accept-encoding", "gzip;q=0.5, br")).not.toBe(variant("accept-encoding", "gzip, br;q=0.5"));
     expect(variant("accept-language", "de, en;q=0.5")).toBe(variant("accept-language", "DE,en; q=0.5"));
-    expect(variant("accept-language", "de, en")).not.toBe(variant("accept-language", "en, de"));
+    expect(variant("accept-language", "de, en")).toBe(variant("accept-language", "EN;q=1.0, de"));
+    expect(variant("accept-language", "de, en;q=0.5")).not.toBe(variant("accept-language", "en, de;q=0.5"));
     expect(variant("foo", "1", "2")).toBe(variant("foo", "1,2"));
     expect(variant("foo")).not.toBe(variant("foo", ""));
   });
@@ -319,6 +411,8 @@ describe("conditions and ranges", () => {
       ],
     ],
     ["bytes=2-99", [[2, 9]]],
+    ["bytes=00000000000000000000000002-99999999999999999999999999", [[2, 9]]],
+    ["bytes=99999999999999999999999999-", "unsatisfiable"],
     ["BYTES=0-1", [[0, 1]]],
     ["bytes=-99", [[0, 9]]],
     ["bytes=10-", "unsatisfiable"],
@@ -353,13 +447,21 @@ describe("freshening", () => {
     ).toEqual(["content-encoding", "gzip", "y", "kept", "x", "new"]);
   });
 
-  it("selects by strong validator all, by weak one the newest, by none the only one (§4.3.4)", () => {
-    const [a, b, weak] = [{ fields: ["etag", '"a"'] }, { fields: ["etag", '"b"'] }, { fields: ["etag", 'W/"a"'] }];
-    expect(selectedByNotModified([a, b, weak], ["etag", '"a"'])).toEqual([a]);
-    expect(selectedByNotModified([weak, a], ["etag", 'W/"a"'])).toEqual([weak]);
-    expect(selectedByNotModified([a, b], ["etag", '"c"'])).toEqual([]);
-    expect(selectedByNotModified([a], [])).toEqual([a]);
-    expect(selectedByNotModified([a, b], [])).toEqual([]);
+  const monday = "Mon, 02 Nov 2026 12:00:00 GMT";
+  it.each([
+    [["etag", '"a"'], ["etag", '"a"'], true],
+    [["etag", '"a"'], ["etag", '"b"'], false],
+    [["etag", 'W/"a"'], ["etag", 'W/"a"'], true],
+    [["etag", '"a"'], ["etag", 'W/"a"'], true],
+    [["etag", 'W/"a"'], ["etag", '"a"'], false],
+    [["etag", 'W/"a"', "last-modified", monday], ["etag", '"a"', "last-modified", monday], true],
+    [["etag", 'W/"a"', "last-modified", monday], ["etag", '"a"', "last-modified", date], false],
+    [["last-modified", monday], ["last-modified", monday], true],
+    [["last-modified", monday], ["last-modified", date], false],
+    [["last-modified", monday], ["etag", '"a"', "last-modified", monday], false],
+    [["etag", '"a"'], [], true],
+  ] as const)("of %j, asked about, a 304 with %j speaks: %s (§4.3.4)", (own, fields, answer) => {
+    expect(isSelectedByNotModified(own, fields)).toBe(answer);
   });
 
   it("believes a HEAD that describes what is stored (§4.3.5)", () => {

@@ -9,6 +9,8 @@ import { varyNames } from "./vary.ts";
 /** Reasons an operator can read, each with its clause. */
 export const storableReasons = {
   method: "RFC 9111 §3: the method's responses are not stored",
+  content: "RFC 9110 §9.3.1: the request had content, which is not in the key",
+  outlived: "RFC 5861: an error does not take the place of what can still answer",
   "request-no-store": "RFC 9111 §5.2.1.5: the request said no-store",
   "no-store": "RFC 9111 §5.2.2.5: the response said no-store",
   private: "RFC 9111 §5.2.2.7: the response is private to one user",
@@ -34,6 +36,10 @@ export interface StoringPolicy {
   readonly forbidden?: boolean;
   /** The route gives a lifetime of its own, which stands for an explicit one. */
   readonly configuredLifetime?: boolean;
+  /** The request had content that is not in the key. */
+  readonly content?: boolean;
+  /** The response to a POST names the request's own URI as its Content-Location. */
+  readonly locatedAtTarget?: boolean;
 }
 
 const safe: StoringPolicy = { cookies: "safe" };
@@ -45,9 +51,12 @@ export function storable(
   policy: StoringPolicy = safe,
 ): Storable {
   if (policy.forbidden === true) return no("configured");
-  // QUERY comes here only with its content in the key (RFC 10008 §2.7).
-  if (request.method !== "GET" && request.method !== "QUERY") return no("method");
   const { status, fields } = response;
+  // QUERY comes here only with its content in the key (RFC 10008 §2.7). RFC 9110 §9.3.3: what a POST gives as the representation of
+  // its own URI, with explicit freshness, answers later GETs.
+  const posted = request.method === "POST" && policy.locatedAtTarget === true && status === 200;
+  if (request.method !== "GET" && request.method !== "QUERY" && !posted) return no("method");
+  if (policy.content === true && !posted) return no("content");
   if (status < 200 || status === 304) return no("status");
   // These answer one request's conditions, range or expectation, none of which is in the key: kept, they would poison it.
   if (status === 412 || status === 416 || status === 417) return no("request-specific");
@@ -70,12 +79,14 @@ export function storable(
     return no("set-cookie");
   }
   if (varyNames(fields) === "*") return no("vary-star");
-  if (policy.configuredLifetime === true) return { store: true };
+  if (policy.configuredLifetime === true && !posted) return { store: true };
   const explicit =
     directives.has("public") ||
     directives.has("max-age") ||
     directives.has("s-maxage") ||
     (source === "cache-control" && hasField(fields, "expires"));
+  if (posted && !directives.has("max-age") && !directives.has("s-maxage") && !hasField(fields, "expires"))
+    return no("method");
   if (!explicit && !isHeuristicallyCacheable(status)) return no("no-freshness");
   if (isUnqualified(directives, "no-cache") && !hasValidator(fields)) return no("no-use");
   if (!explicit && !hasValidator(fields)) return no("no-use");

@@ -3,8 +3,17 @@ import { endToEndFields } from "./connection-fields.ts";
 import { dateText } from "./dates.ts";
 import { qualifiedNames, responseDirectives, type ResponseDirectives } from "./directives.ts";
 import { withoutFields, type FieldList } from "./fields.ts";
-import { bornSeconds, dateOf, freshnessLifetime, type FreshnessLifetime, type ResponseTimes } from "./freshness.ts";
-import { varyNames, variantOf } from "./vary.ts";
+import {
+  bornSeconds,
+  dateOf,
+  freshnessLifetime,
+  isExplicit,
+  isHeuristicallyCacheable,
+  receivedAt,
+  type FreshnessLifetime,
+  type ResponseTimes,
+} from "./freshness.ts";
+import { varyNames } from "./vary.ts";
 
 export interface StoredHead extends ResponseTimes {
   readonly status: number;
@@ -24,16 +33,24 @@ export interface StoredHead extends ResponseTimes {
 export interface FreshnessOverride {
   /** Replaces the origin's lifetime. */
   readonly lifetimeSeconds?: number | undefined;
-  /** Used where the origin gives none. */
+  /** Used where the origin gives none and the status lets a cache guess. */
   readonly defaultSeconds?: number | undefined;
+  /** The same for errors that tell of the resource or the origin, not of who asked or how. */
+  readonly negativeSeconds?: number | undefined;
 }
 
 /** Framing is made anew for every answer, and Age is computed. RFC 9111 §5.1, RFC 9112 §6. */
 const notKept: ReadonlySet<string> = new Set(["age", "content-length", "transfer-encoding"]);
 
-/** The head to store for a response to a request. */
+/**
+ * Errors that negative caching may keep without the origin's word. Left out are those that answer one request's credentials (401, 403,
+ * 407), size (413, 431), framing (400, 408, 411, 417, 421) or rate (425, 429): they say nothing to others.
+ */
+const negativeStatuses: ReadonlySet<number> = new Set([404, 405, 410, 414, 500, 501, 502, 503, 504]);
+
+/** The head to store for a response to a request whose selecting fields `variantFor` puts into one comparable string. */
 export function storedHead(
-  requestFields: FieldList,
+  variantFor: (names: readonly string[]) => string,
   status: number,
   responseFields: FieldList,
   times: ResponseTimes,
@@ -55,7 +72,7 @@ export function storedHead(
     dateSeconds: dateOf(responseFields, times),
     lifetime: lifetimeOf(status, responseFields, directives, times, override),
     varyNames: selecting,
-    variant: variantOf(selecting, requestFields),
+    variant: variantFor(selecting),
   };
 }
 
@@ -66,17 +83,21 @@ function lifetimeOf(
   times: ResponseTimes,
   override: FreshnessOverride,
 ): FreshnessLifetime {
-  if (override.lifetimeSeconds !== undefined) return { seconds: override.lifetimeSeconds, source: "configured" };
   const lifetime = freshnessLifetime(status, fields, directives, times);
-  if (lifetime.source === "none" || lifetime.source === "heuristic") {
-    if (override.defaultSeconds !== undefined) return { seconds: override.defaultSeconds, source: "configured" };
-  }
+  const explicit = isExplicit(lifetime);
+  const guessable = isHeuristicallyCacheable(status);
+  if (!explicit && override.negativeSeconds !== undefined && negativeStatuses.has(status))
+    return { seconds: override.negativeSeconds, source: "configured" };
+  if (override.lifetimeSeconds !== undefined && (explicit || guessable))
+    return { seconds: override.lifetimeSeconds, source: "configured" };
+  if (!explicit && guessable && override.defaultSeconds !== undefined)
+    return { seconds: override.defaultSeconds, source: "configured" };
   return lifetime;
 }
 
 /** RFC 9110 §6.6.1: a recipient with a clock that gets a response without Date adds one before it caches or forwards it. */
 function withDate(kept: string[], received: FieldList, times: ResponseTimes): string[] {
   for (let i = 0; i < received.length; i += 2) if (received[i] === "date") return kept;
-  kept.push("date", dateText(times.responseSeconds));
+  kept.push("date", dateText(receivedAt(times)));
   return kept;
 }

@@ -1,4 +1,4 @@
-/** http and https URIs in normal form: the identity of a stored response, and what an origin is asked for. RFC 9110 §4.2.3, RFC 3986 §6. */
+/** http and https URIs: the identity of a stored response, and what an origin is asked for. RFC 9110 §4.2.3. Scheme, host and port in normal form, path and query as sent. */
 
 export interface HttpUri {
   readonly scheme: "http" | "https";
@@ -33,13 +33,13 @@ export function authority(
   return port > 0 && port <= 65_535 ? { host, port } : null;
 }
 
-/** An absolute http or https URI in normal form, or null where it is none. */
+/** An absolute http or https URI, or null where it is none. */
 export function httpUri(text: string): HttpUri | null {
   const match = /^(https?):\/\/([^/?#]+)([/?][^#]*)?$/i.exec(text);
   if (match === null) return null;
   const scheme = match[1]!.toLowerCase() as "http" | "https";
   const place = authority(match[2]!, scheme);
-  const path = normalPath(match[3] ?? "/");
+  const path = keptPath(match[3] ?? "/");
   return place === null || path === null ? null : { scheme, ...place, path };
 }
 
@@ -59,25 +59,48 @@ export function hostText({ scheme, host, port }: Pick<HttpUri, "scheme" | "host"
 }
 
 /**
- * Path and query in normal form: escapes of unreserved characters decoded, the others in upper case, dot segments
- * removed; null where a character or escape is impossible. The origin is asked for this form too, so that a stored
- * response is always what the origin gave for the key's own spelling.
+ * Path and query as the bytes that the client sent, or null where a character can stand in none. A proxy must not change them
+ * (RFC 9110 §7.7): signatures cover them, and origins tell `%2F` from `%2f`. A stray percent sign is data. Bytes above 127 are
+ * escaped, so that nothing behind this sees them.
  */
-export function normalPath(text: string): string | null {
+export function keptPath(text: string): string | null {
   if (!needsWork.test(text)) return text;
-  if (/[^\x21-\x7e]|#|%(?![0-9a-f]{2})/i.test(text)) return null;
-  const decoded = text.replace(/%([0-9a-f]{2})/gi, (escape, hex: string) => {
+  if (/[\x00-\x20\x7f#]/.test(text)) return null;
+  const escaped = text.replace(
+    /[\x80-\xff]/g,
+    (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
+  );
+  return /[^\x21-\x7e]/.test(escaped) ? null : escaped.startsWith("/") ? escaped : `/${escaped}`;
+}
+
+/** What calls for a look: a path without it, beginning with "/", is kept as it is. */
+const needsWork = /[^\x21-\x7e]|#|^[^/]|^$/;
+
+/**
+ * The path as a router reads it, without its query: escapes of unreserved characters decoded, dot segments removed. Which origin a request
+ * goes to must not depend on how its path is spelled: `/api/../admin` is not below `/api`. RFC 3986 §6.2.2.
+ */
+export function routedPath(path: string): string {
+  const question = path.indexOf("?");
+  const bare = question === -1 ? path : path.slice(0, question);
+  if (!/%|\/\./.test(bare)) return bare;
+  const decoded = bare.replace(/%([0-9a-f]{2})/gi, (escape, hex: string) => {
     const character = String.fromCharCode(Number.parseInt(hex, 16));
     return /[A-Za-z0-9\-._~]/.test(character) ? character : escape.toUpperCase();
   });
-  const question = decoded.indexOf("?");
-  const path = question === -1 ? decoded : decoded.slice(0, question);
-  const query = question === -1 ? "" : decoded.slice(question);
-  return withoutDotSegments(path === "" ? "/" : path) + query;
+  return withoutDotSegments(decoded);
 }
 
-/** Characters that may call for a change: a path without them, beginning with "/", is in normal form already. */
-const needsWork = /[^\x21-\x7e]|[#%]|\/\.|^[^/]/;
+/** Whether a host means "this machine" to whoever resolves it: loopback and link-local literals, and the names that stand for them. RFC 6761 §6.3. */
+export function isLoopbackName(host: string): boolean {
+  return (
+    host === "localhost" ||
+    host.endsWith(".localhost") ||
+    host.startsWith("127.") ||
+    host.startsWith("169.254.") ||
+    /^\[(?:(?:0{0,4}:){1,7}0{0,3}1|fe[89ab][0-9a-f]:.*|::ffff:(?:127\.|7f).*)\]$/.test(host)
+  );
+}
 
 /** RFC 3986 §5.2.4. */
 function withoutDotSegments(path: string): string {

@@ -30,28 +30,19 @@ function selectingValue(name: string, fields: FieldList): string | null {
   if (lines.length === 0) return null;
   const elements = listElements(lines.join(","));
   if (name === "accept-encoding") return preferences(elements, normaliseCoding);
-  if (name === "accept-language") return preferences(elements, (language) => language, "in order");
+  if (name === "accept-language") return preferences(elements, (language) => language);
   return elements.join(",");
 }
 
-/**
- * Preferences in the order of their weight. Those equal in weight are sorted where their order means nothing, so that it does
- * not matter; among languages origins often go by it. RFC 9110 §12.4.2, §12.5.4.
- */
-function preferences(
-  elements: readonly string[],
-  normalise: (value: string) => string,
-  equals: "in order" | "sorted" = "sorted",
-): string {
+/** Preferences in the order of their weight, and of their names where that is equal: their order in the field means nothing. RFC 9110 §12.4.2, §12.5.4. */
+function preferences(elements: readonly string[], normalise: (value: string) => string): string {
   const weighted = elements.map((element) => {
     const [value, ...parameters] = listElements(element, ";");
     const weight = parameters.map((text) => parameter(text)).find(({ name }) => name === "q")?.value;
     const q = weight === undefined || weight === null ? 1 : Number(weight);
     return { value: normalise((value ?? "").toLowerCase()), q: Number.isFinite(q) ? q : 1 };
   });
-  weighted.sort(
-    (a, b) => b.q - a.q || (equals === "in order" ? 0 : a.value < b.value ? -1 : a.value > b.value ? 1 : 0),
-  );
+  weighted.sort((a, b) => b.q - a.q || (a.value < b.value ? -1 : a.value > b.value ? 1 : 0));
   return weighted.map(({ value, q }) => (q === 1 ? value : `${value};q=${q}`)).join(",");
 }
 

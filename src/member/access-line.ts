@@ -1,5 +1,5 @@
 /** The fields of an access log line. */
-import type { AccessRecord } from "../proxy/recorder.ts";
+import type { AccessRecord } from "../proxy/request/recorder.ts";
 
 /** `durationMs` is rounded to microseconds; an absent reason is left out. */
 export function accessLine(record: AccessRecord): Record<string, unknown> {

@@ -2,10 +2,9 @@
  * One member, put together: the data plane, the control plane, the ports they listen on, and the order in which all of it
  * starts, reloads and stops. Nothing else knows all the parts.
  */
-import { createHmac } from "node:crypto";
 import { asError, background } from "../base/background.ts";
 import { bytesText } from "../base/sizes.ts";
-import { hostPortOf, hostPortText, isLoopbackHost, type HostPort } from "../base/host-port.ts";
+import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { AdminServer } from "../admin/admin-server.ts";
 import { Control } from "../cluster/control.ts";
 import { restartKeys, type Config } from "../config/schema.ts";
@@ -13,33 +12,29 @@ import { EmbeddedHost } from "../coordination/embedded-host.ts";
 import type { Coordinator } from "../coordination/port.ts";
 import { Networks } from "../origin/destinations.ts";
 import { PeerAcceptor, type AcceptedLink } from "../peer/acceptor.ts";
-import { PeerExchange } from "../peer/peer-exchange.ts";
-import { Peers } from "../peer/peers.ts";
-import { keepCopies } from "../proxy/foreign.ts";
-import { answerCall } from "../proxy/calls.ts";
-import { Dropped } from "../proxy/dropped.ts";
-import { handOver, type HandedOver } from "../proxy/hand-over.ts";
-import { replayMissed } from "../proxy/invalidate.ts";
-import { Ownership } from "../proxy/ownership.ts";
-import type { Plane } from "../proxy/plane.ts";
-import { Recorder } from "../proxy/recorder.ts";
+import { answerCall } from "../proxy/members/calls.ts";
+import { keepCopies } from "../proxy/members/foreign.ts";
+import { handOver, type HandedOver } from "../proxy/members/hand-over.ts";
+import type { Recorder } from "../proxy/request/recorder.ts";
 import { serve } from "../proxy/serve.ts";
-import { Uncacheable } from "../proxy/uncacheable.ts";
-import { loadBound } from "../ring/bounded-load.ts";
-import { FrequencySketch } from "../ring/frequency-sketch.ts";
 import { viewOfOne, type Member, type View } from "../ring/view.ts";
-import { MemoryStore } from "../store/memory-store.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { wireLimits } from "../wire/limits.ts";
 import { listenFailure, WireServer } from "../wire/server.ts";
-import { StartError } from "./start-error.ts";
-import { openCoordinator } from "./open-coordinator.ts";
 import { accessLine } from "./access-line.ts";
-import { buildRouting, identitiesOf, tlsOf, type BuiltRouting } from "./routing.ts";
+import { Clock } from "./clock.ts";
+import { buildDataPlane, type DataPlane } from "./data-plane.ts";
+import { connectionsUnder, descriptorLimit } from "./descriptors.ts";
+import { openCoordinator } from "./open-coordinator.ts";
+import { ownAddresses, placeOf } from "./place.ts";
+import { isWildcard, refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
+import { buildRouting, identitiesOf, tlsOf, type BuiltRouting, type RoutingContext } from "./routing.ts";
+import { StartError } from "./start-error.ts";
 import { wireLimitsOf } from "./wire-limits.ts";
 
 /** How a member left. */
 export interface Departure {
-  /** Connections cut when the limit had passed. */
+  /** Connections of clients, and answers to other members, cut when the limit had passed. */
   readonly cut: number;
   readonly handedOver: HandedOver;
 }
@@ -74,7 +69,10 @@ export class RunningMember {
   readonly #options: MemberOptions;
   #config: Config;
   readonly #log: Logger;
-  readonly #plane: Plane;
+  readonly #plane: DataPlane;
+  readonly #clock: Clock;
+  readonly #place = placeOf();
+  readonly #routingContext: RoutingContext;
   #built: BuiltRouting;
   readonly #tls: ReturnType<typeof tlsOf>;
   #allowed: Networks;
@@ -97,57 +95,48 @@ export class RunningMember {
     this.name = name;
     refuseOpenProxy(config);
     refuseWildcardPeer(config);
+    const failed = (error: Error): void => log.error({ kind: "failure", err: error }, error.message);
+    this.#routingContext = { notes: originNotes(log, () => this.#plane.desk.recorder), own: ownAddresses() };
     try {
-      this.#built = buildRouting(config);
+      this.#built = buildRouting(config, this.#routingContext);
       this.#tls = tlsOf(config);
     } catch (error) {
       throw new StartError(asError(error).message);
     }
-    const failed = (error: Error): void => log.error({ kind: "failure", err: error }, error.message);
-    const recorder = new Recorder();
-    setAccessLog(recorder, config, log);
-    this.#plane = {
-      self: name,
-      cdnId: `gyre-${createHmac("sha256", secret).update("cdn-loop").digest("hex").slice(0, 10)}`,
-      viaLine: `via: 1.1 ${name} (gyre)\r\n`,
-      objectBytesMax: config["object-max"],
-      view: viewOfOne(config.cluster, this.#announcement({ listen: "", peer: "", admin: "" }, "active")),
-      routing: this.#built.routing,
-      store: new MemoryStore(config.memory, { copiesBytesMax: config["hot-copies"] ?? Math.floor(config.memory / 8) }),
-      peers: new Peers({
-        cluster: config.cluster,
-        secret,
-        self: name,
-        changed: (member, reachable, reason) =>
-          log.info(
-            { kind: "peer", peer: member, reachable, reason },
-            reachable ? `${member} is reachable` : `${member} is not reachable: ${reason}`,
-          ),
-        restored: (member) => background(replayMissed(this.#plane, member), failed),
-      }),
-      flights: new Map(),
-      uncacheable: new Uncacheable(),
-      ownership: new Ownership(name),
-      fetching: new Map(),
-      dropped: new Dropped(),
-      missed: new Map(),
-      heat: new FrequencySketch(),
-      loadBound: config["load-bound"] === "off" ? null : { ...loadBound, epsilon: config["load-bound"] },
-      recorder,
-      nowSeconds: () => Date.now() / 1000,
+    this.#clock = new Clock((seconds) => {
+      const text = `the clock was set ${seconds > 0 ? "ahead" : "back"} by ${Math.abs(Math.round(seconds))} s; ages go on as they were`;
+      log.warn({ kind: "clock", seconds }, text);
+    });
+    this.#plane = buildDataPlane({
+      config,
+      name,
+      secret,
+      clock: this.#clock,
+      current: {
+        view: viewOfOne(config.cluster, this.#announcement({ listen: "", peer: "", admin: "" }, "active")),
+        routing: this.#built.routing,
+      },
+      linkChanged: (member, reachable, reason) =>
+        log.info(
+          { kind: "peer", peer: member, reachable, reason },
+          reachable ? `${member} is reachable` : `${member} is not reachable: ${reason}`,
+        ),
+      linkRestored: (member) => background(this.#plane.invalidations.replay(member), failed),
       failed,
-    };
+    });
+    const { recorder } = this.#plane.desk;
+    setAccessLog(recorder, config, log);
     this.#allowed = new Networks(config.allow);
     this.#wire = new WireServer({
       listen: hostPortOf(config.listen)!,
-      limits: wireLimitsOf(config),
+      limits: limitsUnder(config, log),
       tls: this.#tls,
       proxyProtocol: config["proxy-protocol"],
       admits: (address) => isThisMachine(address) || this.#allowed.has(address),
       isLocal: isThisMachine,
       handle: (exchange) => serve(this.#plane, exchange),
       refused: ({ status, reason }, client) => {
-        recorder.counts.refused++;
+        recorder.refused();
         log.debug({ kind: "refused", client: client.address, status, reason }, `refused: ${reason}`);
       },
       bug: failed,
@@ -157,9 +146,10 @@ export class RunningMember {
       cluster: config.cluster,
       secret,
       self: name,
-      handle: (exchange) => serve(this.#plane, exchange, exchange instanceof PeerExchange ? exchange : null),
+      handle: (exchange) => serve(this.#plane, exchange, exchange),
+      bug: failed,
       answer: (link, method, value) => this.#answer(link, method, value),
-      load: () => this.#plane.recorder.load,
+      load: () => recorder.load,
       serves: (purpose) =>
         purpose === "member" ||
         purpose === "tool" ||
@@ -172,6 +162,7 @@ export class RunningMember {
       secret,
       member: this,
       plane: this.#plane,
+      originsWaiting: () => this.#built.waiting(),
       version: options.version,
       failed,
     });
@@ -199,6 +190,7 @@ export class RunningMember {
 
   /** Listens, joins, and resolves when clients can be served. @throws StartError with a sentence for the operator. */
   async start(): Promise<Addresses> {
+    this.#clock.start();
     const peer = await listening(() => this.#acceptor.listen(), "the peer port", this.#config.peer);
     const admin = await listening(() => this.#admin.listen(), "the admin port", this.#config.admin);
     const listen = await listening(() => this.#wire.listen(), "the proxy", this.#config.listen);
@@ -235,19 +227,24 @@ export class RunningMember {
   reload(config: Config): readonly string[] {
     refuseOpenProxy({ ...config, listen: this.#config.listen });
     const identities = identitiesOf(config);
-    const built = buildRouting(config);
+    const built = buildRouting(config, this.#routingContext);
     if (this.#tls !== null && identities !== null) {
       this.#tls.replace(identities);
       this.#wire.updateTls(this.#tls);
     }
     const old = this.#built;
     this.#built = built;
-    this.#plane.routing = built.routing;
+    this.#plane.current.routing = built.routing;
     this.#allowed = new Networks(config.allow);
-    setAccessLog(this.#plane.recorder, config, this.#log);
+    setAccessLog(this.#plane.desk.recorder, config, this.#log);
     this.#log.level = config["log-level"];
-    // Fetches under way end on the old clients; nobody begins another there.
-    setTimeout(() => background(old.close(), this.#plane.failed), 60_000).unref();
+    // Requests that have their route already may still begin a fetch on the old clients; those under way end there, however long they take.
+    setTimeout(() => background(old.retire(), (error) => this.#failed(error)), 60_000).unref();
+    // Others must know that this member's settings are not theirs any more, or are again.
+    if (old.settings !== built.settings && this.#addresses !== null)
+      background(this.#control?.announce(this.#announcement(this.#addresses, "active")) ?? Promise.resolve(), (error) =>
+        this.#failed(error),
+      );
     const kept: (keyof Config)[] = restartKeys.filter(
       (key) => JSON.stringify(config[key]) !== JSON.stringify(this.#config[key]),
     );
@@ -280,11 +277,16 @@ export class RunningMember {
     this.state = "draining";
     this.#log.info({ kind: "drain" }, "draining");
     await this.#control?.drain(Math.min(1000, limitMs));
-    // What is stored goes to the new owners while answers in progress end.
-    const [cut, handedOver] = await Promise.all([
+    const deadline = performance.now() + limitMs;
+    // What is stored goes to the new owners while answers in progress end, those that other members pass on to their clients too.
+    const [cutClients, cutPeers, handedOver] = await Promise.all([
       this.#wire.close(limitMs),
+      this.#acceptor.idle(limitMs),
       heirs === "heirs" ? handOver(this.#plane, limitMs) : { responses: 0, bytes: 0, left: 0 },
     ]);
+    // Handing over makes requests of its own.
+    const cut =
+      cutClients + (cutPeers === 0 ? await this.#acceptor.idle(Math.max(0, deadline - performance.now())) : cutPeers);
     const { responses, bytes, left } = handedOver;
     if (responses + left > 0)
       this.#log.info(
@@ -301,18 +303,28 @@ export class RunningMember {
     await this.#acceptor.close();
     await this.#admin.close();
     await this.#built.close();
+    this.#clock.stop();
     this.state = "stopped";
-    this.#log.info({ kind: "stop", cut }, cut === 0 ? "drained and left" : `left; ${cut} connections cut at the limit`);
+    this.#log.info(
+      { kind: "stop", cut },
+      cut === 0 ? "drained and left" : `left; ${cut} connections and answers cut at the limit`,
+    );
     return departure;
   }
 
+  #failed(error: Error): void {
+    this.#log.error({ kind: "failure", err: error }, error.message);
+  }
+
   #follow(view: View): void {
-    const before = this.#plane.view.ring;
-    this.#plane.ownership.follow(view, this.#plane.nowSeconds());
-    this.#plane.view = view;
-    this.#plane.peers.follow(view.members);
-    keepCopies(this.#plane, before);
-    for (const name of this.#plane.missed.keys()) if (!view.byName.has(name)) this.#plane.missed.delete(name);
+    const plane = this.#plane;
+    const before = plane.current.view.ring;
+    const now = plane.desk.nowSeconds();
+    plane.ownership.follow(view, now);
+    plane.current.view = view;
+    plane.peers.follow(view.members);
+    keepCopies(plane, before, now);
+    plane.invalidations.forgetStrangers();
     this.#log.info(
       { kind: "view", epoch: view.epoch, leader: view.leader, members: view.members.map(({ name }) => name) },
       `epoch ${view.epoch}: ${view.members.length} members, ${view.leader} leads`,
@@ -336,6 +348,8 @@ export class RunningMember {
       state,
       tls: this.#tls !== null,
       startedMs: this.startedMs,
+      settings: this.#built.settings,
+      ...(this.#place === undefined ? {} : { place: this.#place }),
     };
   }
 
@@ -346,31 +360,6 @@ export class RunningMember {
     if (answer === undefined) throw new Error(`${this.name} does not know ${method}`);
     return answer;
   }
-}
-
-/** Listening beyond loopback without saying for whom makes an open proxy, which strangers find within hours. */
-export function refuseOpenProxy(config: Config): void {
-  const { host } = hostPortOf(config.listen)!;
-  const reverseOnly = !(config.forward ?? (config.origin === undefined && (config.routes ?? []).length === 0));
-  if (isLoopbackHost(host) || config.allow.length > 0) return;
-  throw new StartError(
-    `--listen ${config.listen} is open to other machines, and nothing says who may use it.\n` +
-      (reverseOnly
-        ? "Name the clients with --allow, for instance --allow 0.0.0.0/0 for a public reverse proxy."
-        : "An open forward proxy is found and misused within hours. Name its clients with --allow CIDR, for instance --allow 10.0.0.0/8."),
-  );
-}
-
-/** Other machines cannot dial 0.0.0.0: who listens on all addresses must say by which one it is reached. */
-export function refuseWildcardPeer({ peer, advertise }: Config): void {
-  if (!isWildcard(peer) || advertise !== undefined) return;
-  throw new StartError(
-    `--peer ${peer} listens on every address, but others need one to dial: name it with --advertise HOST, or listen on it alone`,
-  );
-}
-
-function isWildcard(address: string): boolean {
-  return address.startsWith("0.0.0.0:") || address.startsWith("[::]:");
 }
 
 function isThisMachine(address: string): boolean {
@@ -392,4 +381,55 @@ async function listening(listen: () => Promise<HostPort>, what: string, address:
   } catch (error) {
     throw new StartError(listenFailure(error as NodeJS.ErrnoException, what, hostPortOf(address)!));
   }
+}
+
+/** Fewer than this are worth a word at start. */
+const connectionsFew = 1000;
+
+/** The configured limits, and no more connections than there are descriptors for. */
+function limitsUnder(config: Config, log: Logger): ReturnType<typeof wireLimitsOf> {
+  const given = wireLimitsOf(config);
+  const wanted = given.connectionsMax ?? wireLimits.connectionsMax;
+  const limit = descriptorLimit();
+  const connectionsMax = connectionsUnder(limit, wanted);
+  if (connectionsMax < Math.min(wanted, connectionsFew))
+    log.warn(
+      { kind: "limits", descriptors: limit, connections: connectionsMax },
+      `with ${limit} file descriptors (ulimit -n) at most ${connectionsMax} clients are served at once`,
+    );
+  return { ...given, connectionsMax };
+}
+
+const noteEveryMs = 10_000;
+
+/** What origins have to be told of, at most once in a while: the same trouble comes with every request. */
+function originNotes(log: Logger, recorder: () => Recorder): RoutingContext["notes"] {
+  const toldAt = new Map<string, number>();
+  const tell = (what: string, say: () => void): void => {
+    const now = performance.now();
+    if (now - (toldAt.get(what) ?? -Infinity) < noteEveryMs) return;
+    if (toldAt.size > 1000) toldAt.clear();
+    toldAt.set(what, now);
+    say();
+  };
+  return {
+    waited: (origin) => {
+      recorder().originWaited();
+      tell(`waited ${origin}`, () =>
+        log.warn({ kind: "origin", origin }, `requests wait for ${origin}: it has as many as it may have`),
+      );
+    },
+    refused: (origin, why) => {
+      recorder().originRefused();
+      tell(`refused ${origin}`, () =>
+        log.error({ kind: "origin", origin, why }, `requests to ${origin} are refused: ${why}`),
+      );
+    },
+    exhausted: () => {
+      recorder().exhausted();
+      tell("exhausted", () =>
+        log.error({ kind: "limits" }, "no file descriptors are left: origins cannot be reached (raise ulimit -n)"),
+      );
+    },
+  };
 }

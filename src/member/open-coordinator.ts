@@ -10,6 +10,7 @@ import { Link } from "../peer/link.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
 import { trusting } from "../zookeeper/connection.ts";
+import { openToOthers } from "./refusals.ts";
 import { StartError } from "./start-error.ts";
 
 export interface CoordinatorContext {
@@ -40,7 +41,7 @@ export function openCoordinator(config: Config, { peer, self, secret, log }: Coo
       sessionMs: ensemble.sessionMs,
       cluster,
       chroot: ensemble.chroot,
-      credentials: credentialsIn(config["coordinator-credentials"]),
+      credentials: credentialsIn(config["coordinator-credentials"], log),
       failed,
     });
   }
@@ -54,8 +55,10 @@ export function openCoordinator(config: Config, { peer, self, secret, log }: Coo
   });
 }
 
-function credentialsIn(file: string | undefined): string | null {
+function credentialsIn(file: string | undefined, log: Logger): string | null {
   if (file === undefined) return null;
+  const open = openToOthers(file);
+  if (open !== null) log.warn({ kind: "secrets", file }, `--coordinator-credentials ${open}`);
   const text = readText("--coordinator-credentials", file).trim();
   if (!/^[^:\s]+:\S+$/.test(text))
     throw new StartError(`--coordinator-credentials ${file}: the file must hold one line, user:password`);

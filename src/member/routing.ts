@@ -3,29 +3,47 @@ import { readFileSync } from "node:fs";
 import type { CachingConfig, Config, RouteConfig } from "../config/schema.ts";
 import { Networks } from "../origin/destinations.ts";
 import { healthRules, OriginChoice } from "../origin/origin-choice.ts";
-import { OriginClient, originSettings, type OriginSettings } from "../origin/origin-client.ts";
-import type { Routing } from "../proxy/plane.ts";
-import { cachingRules, type CachingRules, type Route } from "../proxy/routes.ts";
+import { OriginClient, originSettings, type OriginNotes, type OriginSettings } from "../origin/origin-client.ts";
+import { cachingRules, type CachingRules, type Route, type Routing } from "../proxy/request/routes.ts";
+import { murmur3 } from "../ring/murmur3.ts";
 import { TlsIdentities, type Identity } from "../wire/tls-identities.ts";
 
 export interface BuiltRouting {
   readonly routing: Routing;
+  /** Of all settings that decide keys and ways, for people to compare. */
+  readonly settings: string;
+  /** Requests that wait for an origin. */
+  readonly waiting: () => number;
+  /** Lets answers under way end; nobody begins another. */
+  readonly retire: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
+/** What the world tells of itself. */
+export interface RoutingContext {
+  readonly notes: OriginNotes;
+  /** Whether an address is one of this machine's own. */
+  readonly own: (address: string) => boolean;
+}
+
 /** @throws Error where a certificate file cannot be read. */
-export function buildRouting(config: Config): BuiltRouting {
+export function buildRouting(config: Config, { notes, own }: RoutingContext): BuiltRouting {
   const clients: OriginClient[] = [];
   const base = settingsOf(config, {});
   const allowed = config["allow-destination"].length > 0 ? new Networks(config["allow-destination"]) : null;
   const common = cachingOf(config.caching, cachingRules);
   const given: readonly RouteConfig[] =
     config.routes ??
-    (config.origin === undefined ? [] : [{ origin: config.origin, "host-field": config["host-field"] }]);
+    (config.origin === undefined
+      ? []
+      : [{ origin: config.origin, "host-field": config["host-field"], "tls-name": config["tls-name"] }]);
   const routes = given.map((route, index): Route => {
-    const client = new OriginClient({ inner: true, allowed: null, configured: true }, settingsOf(config, route));
+    const policy = { inner: true, allowed: null, configured: true };
+    const client = new OriginClient(policy, settingsOf(config, route), notes);
     clients.push(client);
     const origins = route.origins ?? [route.origin!];
+    const caching = cachingOf(route.caching, common);
+    const hostField = hostFieldOf(route["host-field"], origins[0]!);
     return {
       name: `${route.host ?? "*"}${route.path ?? "/"}#${index}`,
       host: route.host ?? null,
@@ -34,18 +52,19 @@ export function buildRouting(config: Config): BuiltRouting {
         failuresMax: route["rest-after"] ?? healthRules.failuresMax,
         restMs: route["rest-for"] ?? healthRules.restMs,
       }),
-      hostField: hostFieldOf(route["host-field"], origins[0]!),
+      hostField,
       client,
-      caching: cachingOf(route.caching, common),
+      caching,
+      settings: fingerprint({ host: route.host, path: route.path, origins, hostField, caching }),
     };
   });
   const forwards = config.forward ?? routes.length === 0;
   let forward: Routing["forward"] = null;
   if (forwards) {
-    const local = new OriginClient({ inner: true, allowed, configured: false }, base);
-    const remote = new OriginClient({ inner: false, allowed, configured: false }, base);
+    const local = new OriginClient({ inner: true, allowed, configured: false, own }, base, notes);
+    const remote = new OriginClient({ inner: false, allowed, configured: false, own }, base, notes);
     clients.push(local, remote);
-    forward = { local, remote, caching: common };
+    forward = { local, remote, caching: common, settings: fingerprint({ caching: common }) };
   }
   const trusted = new Networks(config["trust-forwarded"]);
   const ports = config["connect-ports"];
@@ -61,10 +80,24 @@ export function buildRouting(config: Config): BuiltRouting {
         allowed,
       },
     },
+    settings: fingerprint({ routes: routes.map((route) => route.settings), forward: forward?.settings ?? null })
+      .toString(16)
+      .padStart(8, "0"),
+    waiting: () => clients.reduce((sum, client) => sum + client.waiting, 0),
+    retire: async () => {
+      await Promise.all(clients.map((client) => client.retire()));
+    },
     close: async () => {
       await Promise.all(clients.map((client) => client.close()));
     },
   };
+}
+
+/** A number that differs where what decides a request's key or way does; never 0, which means that it does not matter. */
+function fingerprint(settings: unknown): number {
+  const plain = (_name: string, value: unknown): unknown =>
+    value instanceof Set ? [...(value as Set<string>)].toSorted((a, b) => (a < b ? -1 : 1)) : value;
+  return murmur3(JSON.stringify(settings, plain)) || 1;
 }
 
 /** The certificates for clients, or null where they speak plainly. @throws Error where one cannot be read. */
@@ -102,7 +135,10 @@ function settingsOf(config: Config, route: Partial<RouteConfig>): OriginSettings
     headMs: route["head-timeout"] ?? config["origin-head-timeout"],
     bodyMs: route["body-timeout"] ?? config["origin-body-timeout"],
     retries: route.retries ?? originSettings.retries,
-    connectionsMax: route.connections ?? originSettings.connectionsMax,
+    connectionsMax: route.connections ?? config["origin-connections"],
+    queueMax: route.queue ?? config["origin-queue"],
+    queueMs: route["queue-timeout"] ?? config["origin-queue-timeout"],
+    tlsName: route["tls-name"],
     verifyTls: route["verify-tls"] ?? config["verify-tls"],
     ca: ca === undefined ? undefined : certificatesIn(ca),
     resolver: config.resolver,
@@ -121,8 +157,8 @@ function cachingOf(config: CachingConfig | undefined, base: CachingRules): Cachi
     freshness: {
       lifetimeSeconds: config.freshness ?? base.freshness.lifetimeSeconds,
       defaultSeconds: config["default-freshness"] ?? base.freshness.defaultSeconds,
+      negativeSeconds: config["negative-freshness"] ?? base.freshness.negativeSeconds,
     },
-    negativeSeconds: config["negative-freshness"] ?? base.negativeSeconds,
     graceSeconds: config.grace ?? base.graceSeconds,
     cookies: config.cookies ?? base.cookies,
     store: config.store ?? base.store,

@@ -4,7 +4,7 @@
  */
 import { lookup as systemLookup, promises as dns, type LookupAddress } from "node:dns";
 import { connect as netConnect, isIP, type LookupFunction, type Socket } from "node:net";
-import { connect as tlsConnect, rootCertificates } from "node:tls";
+import { rootCertificates } from "node:tls";
 import { buildConnector } from "undici";
 import { destinationClass, type Networks } from "./destinations.ts";
 import { OriginError, refusedDestination } from "./origin-error.ts";
@@ -16,6 +16,8 @@ export interface ConnectPolicy {
   readonly allowed: Networks | null;
   /** The operator named this origin: nothing is denied. */
   readonly configured: boolean;
+  /** Whether an address is one of this machine's own: what listens on it may count on strangers not coming from here. */
+  readonly own?: ((address: string) => boolean) | undefined;
 }
 
 export interface ConnectOptions {
@@ -30,10 +32,15 @@ export interface ConnectOptions {
 /** Why an address may not be connected to under a policy, or null where it may. */
 export function refusal(address: string, policy: ConnectPolicy): string | null {
   if (policy.configured) return null;
-  const kind = destinationClass(address);
+  const kind = kindOf(address, policy);
   if (kind === "forbidden") return "link-local, metadata and unroutable addresses are always denied";
   if (kind === "public" || policy.inner || policy.allowed?.has(address) === true) return null;
   return "loopback and private addresses are open only to clients on this machine (--allow-destination opens them)";
+}
+
+function kindOf(address: string, { own }: ConnectPolicy): ReturnType<typeof destinationClass> {
+  const kind = destinationClass(address);
+  return kind === "public" && own?.(address) === true ? "inner" : kind;
 }
 
 /** The connector for undici, with the policy built in. `connected` learns of each connection to a loopback or private address. */
@@ -62,7 +69,7 @@ export function guardedConnector(
       if (error !== null) return done(error, null);
       const denied = deniedPeer(socket, policy);
       if (denied === null) {
-        if (destinationClass(socket.remoteAddress ?? "") !== "public")
+        if (kindOf(socket.remoteAddress ?? "", policy) !== "public")
           connectedInside(`${target.protocol}//${target.host}`);
         return done(null, socket);
       }
@@ -79,21 +86,17 @@ export function tunnelTo(
   policy: ConnectPolicy,
   options: ConnectOptions,
   done: (error: Error | null, socket: Socket | null) => void,
-  secure = false,
 ): Socket {
   const name = bare(host);
   const why = isIP(name) === 0 ? null : refusal(name, policy);
-  const target = {
+  const socket = netConnect({
     host: name,
     port,
     lookup: guardedLookup(policy, options.resolver),
     allowHalfOpen: true,
     autoSelectFamily: true,
     noDelay: true,
-  };
-  const socket = secure
-    ? tlsConnect({ ...target, servername: isIP(name) === 0 ? name : "", rejectUnauthorized: options.verifyTls })
-    : netConnect(target);
+  });
   let settled = false;
   const settle = (error: Error | null): void => {
     if (settled) return;
@@ -106,7 +109,7 @@ export function tunnelTo(
   socket.setTimeout(options.connectMs, () =>
     settle(new OriginError("connect", "ETIMEDOUT", `${host}:${port} did not accept a connection in time`, 504, true)),
   );
-  socket.once(secure ? "secureConnect" : "connect", () => settle(deniedPeer(socket, policy)));
+  socket.once("connect", () => settle(deniedPeer(socket, policy)));
   if (why !== null) settle(refusedDestination(host, name, why));
   return socket;
 }

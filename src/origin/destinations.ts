@@ -1,116 +1,128 @@
 /**
  * Which addresses a proxy may connect to for whom. A forward proxy that reaches wherever it is told is how strangers read
  * cloud credentials and internal services; so link-local and metadata addresses are denied always, and loopback and
- * private ones to clients that are not on this machine, unless the operator allows them. IANA special-purpose registries.
+ * private ones to clients that are not on this machine, unless the operator allows them. IANA special-purpose registries, as ipaddr.js knows them.
  */
-import { BlockList, isIP, isIPv4 } from "node:net";
+import ipaddr from "ipaddr.js";
 
 export type DestinationClass = "public" | "inner" | "forbidden";
 
-const forbidden = blockList([
-  ["0.0.0.0", 8],
-  ["169.254.0.0", 16],
-  ["224.0.0.0", 4],
-  ["240.0.0.0", 4],
-  // Metadata services that are not link-local: Alibaba, Azure, Oracle, AWS over IPv6.
-  ["100.100.100.200", 32],
-  ["168.63.129.16", 32],
-  ["192.0.0.192", 32],
-  ["::", 128],
-  ["fe80::", 10],
-  ["ff00::", 8],
-  ["fd00:ec2::254", 128],
-  ["fd20:ce::254", 128],
-  // Forms that carry an IPv4 address somewhere else: translated (RFC 2765), local NAT64 (RFC 8215), Teredo (RFC 4380).
-  ["::ffff:0:0:0", 96],
-  ["64:ff9b:1::", 48],
-  ["2001::", 32],
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+type Subnet = [Address, number];
+
+/** Metadata services outside the link-local ranges: Alibaba, Azure, Oracle, AWS and Google over IPv6. */
+const metadata: readonly Subnet[] = [
+  "100.100.100.200/32",
+  "168.63.129.16/32",
+  "192.0.0.192/32",
+  "fd00:ec2::254/128",
+  "fd20:ce::254/128",
+].map((network) => ipaddr.parseCIDR(network));
+
+/** Ranges that a proxy has no business in; with them the forms that carry an IPv4 address where no rule sees it (RFC 2765, 4380, 8215). */
+const forbidden: ReadonlySet<string> = new Set([
+  "unspecified",
+  "broadcast",
+  "multicast",
+  "linkLocal",
+  "reserved",
+  "rfc6145",
+  "teredo",
 ]);
-const inner = blockList([
-  ["127.0.0.0", 8],
-  ["10.0.0.0", 8],
-  ["172.16.0.0", 12],
-  ["192.168.0.0", 16],
-  ["100.64.0.0", 10],
-  ["192.0.0.0", 24],
-  ["198.18.0.0", 15],
-  ["::1", 128],
-  ["fc00::", 7],
-  ["fec0::", 10],
+const inner: ReadonlySet<string> = new Set([
+  "loopback",
+  "private",
+  "uniqueLocal",
+  "carrierGradeNat",
+  "deprecatedSiteLocal",
+  "benchmarking",
 ]);
+/** What ipaddr.js counts among its wider ranges, and we judge by itself: this network (RFC 1122), IETF assignments, local NAT64 (RFC 8215). */
+const judgedFirst: readonly (readonly [Subnet, DestinationClass])[] = [
+  [ipaddr.parseCIDR("0.0.0.0/8"), "forbidden"],
+  [ipaddr.parseCIDR("192.0.0.0/24"), "inner"],
+  [ipaddr.parseCIDR("198.18.0.0/15"), "inner"],
+  [ipaddr.parseCIDR("240.0.0.0/4"), "forbidden"],
+  [ipaddr.parseCIDR("64:ff9b:1::/48"), "forbidden"],
+  [ipaddr.parseCIDR("fec0::/10"), "inner"],
+  // Documentation's own: nobody is there, and nothing has to be kept from anybody.
+  [ipaddr.parseCIDR("192.0.2.0/24"), "public"],
+  [ipaddr.parseCIDR("198.51.100.0/24"), "public"],
+  [ipaddr.parseCIDR("203.0.113.0/24"), "public"],
+  [ipaddr.parseCIDR("2001:db8::/32"), "public"],
+];
 
 /** What kind of place an IP address is; an IPv6 address that carries an IPv4 one is judged by it. Anything else is forbidden. */
 export function destinationClass(address: string): DestinationClass {
-  const family = isIP(address);
-  if (family === 0) return "forbidden";
-  if (family === 6) {
-    const carried = carriedIpv4(address);
-    if (carried !== null) return destinationClass(carried);
-  }
-  const kind = family === 4 ? "ipv4" : "ipv6";
-  if (forbidden.check(address, kind)) return "forbidden";
-  return inner.check(address, kind) ? "inner" : "public";
+  const parsed = addressOf(address);
+  return parsed === null ? "forbidden" : classOf(parsed);
+}
+
+function classOf(address: Address): DestinationClass {
+  const carried = address.kind() === "ipv6" ? carriedIpv4(address as ipaddr.IPv6) : null;
+  if (carried !== null) return classOf(carried);
+  if (metadata.some((network) => isIn(address, network))) return "forbidden";
+  for (const [network, kind] of judgedFirst) if (isIn(address, network)) return kind;
+  const range = address.range();
+  if (forbidden.has(range)) return "forbidden";
+  return inner.has(range) ? "inner" : "public";
 }
 
 /** A list of networks as `10.0.0.0/8` or single addresses. */
 export class Networks {
-  readonly #list = new BlockList();
+  readonly #networks: readonly Subnet[];
 
   /** @throws Error naming the text that is no network. */
   constructor(networks: readonly string[]) {
-    for (const network of networks) {
-      const parsed = parseNetwork(network);
+    this.#networks = networks.map((network) => {
+      const parsed = subnetOf(network);
       if (parsed === null)
         throw new Error(`"${network}" is not a network: write 10.0.0.0/8, 2001:db8::/32 or a single address`);
-      this.#list.addSubnet(parsed.address, parsed.bits, isIPv4(parsed.address) ? "ipv4" : "ipv6");
-    }
+      return parsed;
+    });
   }
 
   has(address: string): boolean {
-    const family = isIP(address);
-    return family !== 0 && this.#list.check(address, family === 4 ? "ipv4" : "ipv6");
+    if (this.#networks.length === 0) return false;
+    const parsed = addressOf(address);
+    return parsed !== null && this.#networks.some((network) => isIn(parsed, network));
   }
 }
 
-/** `address/bits` taken apart, or null. */
-export function parseNetwork(text: string): { readonly address: string; readonly bits: number } | null {
-  const [address = "", bitsText, ...rest] = text.trim().split("/");
-  const family = isIP(address);
-  const width = family === 4 ? 32 : 128;
-  const bits = bitsText === undefined ? width : /^\d{1,3}$/.test(bitsText) ? Number(bitsText) : -1;
-  return family === 0 || rest.length > 0 || bits < 0 || bits > width ? null : { address, bits };
+/** Whether a text is `address/bits` or a single address. */
+export function isNetwork(text: string): boolean {
+  return subnetOf(text) !== null;
 }
 
-/** The IPv4 address inside an IPv4-mapped (::ffff:0:0/96), NAT64 (64:ff9b::/96) or 6to4 (2002::/16) one. */
-function carriedIpv4(address: string): string | null {
-  const groups = expanded(address);
-  if (groups === null) return null;
-  const zeros = (from: number, to: number): boolean => groups.slice(from, to).every((group) => group === 0);
-  const dotted = (high: number, low: number): string => [high >> 8, high & 255, low >> 8, low & 255].join(".");
-  if (zeros(0, 5) && groups[5] === 0xffff) return dotted(groups[6]!, groups[7]!);
-  if (zeros(0, 6) && (groups[6] !== 0 || groups[7]! > 1)) return dotted(groups[6]!, groups[7]!);
-  if (groups[0] === 0x64 && groups[1] === 0xff9b && zeros(2, 6)) return dotted(groups[6]!, groups[7]!);
-  if (groups[0] === 0x2002) return dotted(groups[1]!, groups[2]!);
+function subnetOf(text: string): Subnet | null {
+  const plain = text.trim();
+  const [address = "", bits, ...rest] = plain.split("/");
+  const parsed = addressOf(address);
+  if (parsed === null || rest.length > 0) return null;
+  const width = parsed.kind() === "ipv4" ? 32 : 128;
+  if (bits === undefined) return [parsed, width];
+  return /^\d{1,3}$/.test(bits) && Number(bits) <= width ? [parsed, Number(bits)] : null;
+}
+
+/** Only the plain forms: `127.1` and `0x7f.1` mean an address to some resolvers, and are none here. A zone is left out. */
+function addressOf(text: string): Address | null {
+  const plain = text.split("%")[0]!;
+  if (ipaddr.IPv4.isValidFourPartDecimal(plain)) return ipaddr.IPv4.parse(plain);
+  return ipaddr.IPv6.isValid(plain) ? ipaddr.IPv6.parse(plain) : null;
+}
+
+function isIn(address: Address, [network, bits]: Subnet): boolean {
+  return address.kind() === network.kind() && address.match(network as ipaddr.IPv4 & ipaddr.IPv6, bits);
+}
+
+/** The IPv4 address inside an IPv4-mapped (::ffff:0:0/96), IPv4-compatible (::/96), NAT64 (64:ff9b::/96) or 6to4 (2002::/16) one. */
+function carriedIpv4(address: ipaddr.IPv6): ipaddr.IPv4 | null {
+  if (address.isIPv4MappedAddress()) return address.toIPv4Address();
+  const bytes = address.toByteArray();
+  const { parts } = address;
+  const zeros = (from: number, to: number): boolean => parts.slice(from, to).every((part) => part === 0);
+  if (zeros(0, 6) && (parts[6] !== 0 || parts[7]! > 1)) return new ipaddr.IPv4(bytes.slice(12));
+  if (parts[0] === 0x64 && parts[1] === 0xff9b && zeros(2, 6)) return new ipaddr.IPv4(bytes.slice(12));
+  if (parts[0] === 0x2002) return new ipaddr.IPv4(bytes.slice(2, 6));
   return null;
-}
-
-function expanded(address: string): number[] | null {
-  let text = address.split("%")[0]!;
-  const dotted = /(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text);
-  if (dotted !== null) {
-    const [a, b, c, d] = dotted.slice(1).map(Number) as [number, number, number, number];
-    text = `${text.slice(0, dotted.index)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
-  }
-  const [head = "", tail] = text.split("::");
-  const front = head === "" ? [] : head.split(":");
-  const back = tail === undefined || tail === "" ? [] : tail.split(":");
-  const middle = tail === undefined ? [] : new Array<string>(Math.max(0, 8 - front.length - back.length)).fill("0");
-  const groups = [...front, ...middle, ...back].map((group) => Number.parseInt(group, 16));
-  return groups.length === 8 && groups.every((group) => group >= 0 && group <= 0xffff) ? groups : null;
-}
-
-function blockList(networks: readonly (readonly [string, number])[]): BlockList {
-  const list = new BlockList();
-  for (const [address, bits] of networks) list.addSubnet(address, bits, isIPv4(address) ? "ipv4" : "ipv6");
-  return list;
 }

@@ -29,6 +29,11 @@ export class OriginChoice {
     this.#rules = rules;
   }
 
+  /** The one that stands for all where just a name is needed. */
+  get first(): string {
+    return this.origins[0]!.origin;
+  }
+
   /** The origin to ask, or null where all of several rest. A single origin is always asked: its own error tells more. */
   choose(nowMs: number): OriginState | null {
     if (this.origins.length === 1) return this.origins[0]!;

@@ -2,22 +2,39 @@
  * Requests to origins, through undici: heads re-serialised from parsed requests, responses checked where the library
  * does not, errors as data, a retry of what may be retried on a connection nobody used before.
  */
+import { isIP } from "node:net";
 import type { Duplex, Readable } from "node:stream";
 import { Agent, type Dispatcher } from "undici";
-import type { FieldList } from "../http/fields.ts";
+import { fieldLines, type FieldList } from "../http/fields.ts";
+import { listElements, trimmed } from "../http/grammar.ts";
 import { isIdempotent } from "../http/messages.ts";
 import { guardedConnector, type ConnectOptions, type ConnectPolicy } from "./connector.ts";
-import { originError, OriginError } from "./origin-error.ts";
+import { busyOrigin, originError, OriginError } from "./origin-error.ts";
+import { Slots, type Slot, type SlotRules } from "./slots.ts";
 
 /** Time-outs and retries of one origin, or of all that a forward proxy reaches. */
-export interface OriginSettings extends ConnectOptions {
+export interface OriginSettings extends ConnectOptions, SlotRules {
   /** Until the response head has come. */
   readonly headMs: number;
   /** The longest silence inside a response's content. */
   readonly bodyMs: number;
   readonly retries: number;
-  readonly connectionsMax: number;
+  /** The name for SNI and the certificate check, where it is not the origin's own. */
+  readonly tlsName?: string | undefined;
 }
+
+/** What an operator should hear of. */
+export interface OriginNotes {
+  /** Requests wait for one origin. */
+  waited(origin: string): void;
+  /** One waited in vain, or could not even wait. */
+  refused(origin: string, why: string): void;
+  /** This process has no descriptors left. */
+  exhausted(): void;
+}
+
+/** For those who have nobody to tell. */
+export const unheard: OriginNotes = { waited: () => {}, refused: () => {}, exhausted: () => {} };
 
 export const originSettings: OriginSettings = {
   connectMs: 5_000,
@@ -25,6 +42,8 @@ export const originSettings: OriginSettings = {
   bodyMs: 60_000,
   retries: 1,
   connectionsMax: 256,
+  queueMax: 1024,
+  queueMs: 10_000,
   verifyTls: true,
 };
 
@@ -70,28 +89,118 @@ export class OriginClient {
   /** Origins once found at a loopback or private address. undici does not show a response's socket; once inside, always inside errs on the safe side. */
   readonly #insideOrigins = new Set<string>();
 
-  constructor(policy: ConnectPolicy, settings: OriginSettings) {
+  readonly #notes: OriginNotes;
+  /** By origin; those of origins that nobody asks go. */
+  readonly #slots = new Map<string, Slots>();
+
+  constructor(policy: ConnectPolicy, settings: OriginSettings, notes: OriginNotes = unheard) {
     this.#settings = settings;
+    this.#notes = notes;
     const connect = guardedConnector(policy, settings, (origin) => this.#insideOrigins.add(new URL(origin).origin));
     const options = {
       connect,
-      connections: settings.connectionsMax,
       headersTimeout: settings.headMs,
       bodyTimeout: settings.bodyMs,
       maxHeaderSize: headBytesMax,
     };
+    // How many connections there are is bounded by the slots: a bound of the library's would queue without end or word.
     this.#agent = new Agent({ ...options, pipelining: 1, keepAliveTimeout: 10_000 });
     // Retries go out on connections that nobody has used: pipelining 0 means no keep-alive.
     this.#fresh = new Agent({ ...options, pipelining: 0 });
   }
 
   fetch(request: OriginRequest, handler: OriginHandler): Fetch {
-    return new Attempts(request, handler, this.#settings, this.#agent, this.#fresh, this.#insideOrigins);
+    const { origin } = request;
+    const slots = this.#slots.get(origin) ?? new Slots(this.#settings);
+    this.#slots.set(origin, slots);
+    const place = origin.slice(origin.indexOf("//") + 2);
+    let attempts: Attempts | null = null;
+    let paused = false;
+    let over = false;
+    const end = (): void => {
+      over = true;
+      slot?.release();
+      if (slots.idle) this.#slots.delete(origin);
+    };
+    // Called perhaps before `take` has returned: the slot is released behind it then.
+    let slot: Slot | null = null;
+    slot = slots.take({
+      taken: () => {
+        attempts = new Attempts(
+          request,
+          {
+            ...handler,
+            head: (status, fields, inner) => {
+              if (isEventStream(fields)) slot?.lasts();
+              handler.head(status, fields, inner);
+            },
+            end: (trailers) => {
+              end();
+              handler.end(trailers);
+            },
+            failed: (error) => {
+              end();
+              if (error.code === "EMFILE" || error.code === "ENFILE") this.#notes.exhausted();
+              handler.failed(error);
+            },
+            switched: (fields, socket) => {
+              end();
+              handler.switched?.(fields, socket);
+            },
+          },
+          this.#settings,
+          this.#agent,
+          this.#fresh,
+          this.#insideOrigins,
+        );
+        if (paused) attempts.pause();
+      },
+      refused: (why) => {
+        end();
+        this.#notes.refused(origin, why);
+        handler.failed(busyOrigin(place, why));
+      },
+    });
+    if (over) slot.release();
+    else if (attempts === null) this.#notes.waited(origin);
+    return {
+      pause: () => {
+        paused = true;
+        attempts?.pause();
+      },
+      resume: () => {
+        paused = false;
+        attempts?.resume();
+      },
+      cancel: () => {
+        if (over) return;
+        end();
+        attempts?.cancel();
+        const { body } = request;
+        if (attempts === null && body !== null && !Buffer.isBuffer(body)) body.destroy();
+      },
+    };
+  }
+
+  /** Requests that wait for a slot. */
+  get waiting(): number {
+    let waiting = 0;
+    for (const slots of this.#slots.values()) waiting += slots.waiting;
+    return waiting;
+  }
+
+  /** Ends when the answers under way have: nothing is cut. */
+  async retire(): Promise<void> {
+    await Promise.all([this.#agent.close(), this.#fresh.close()]);
   }
 
   async close(): Promise<void> {
     await Promise.all([this.#agent.destroy(), this.#fresh.destroy()]);
   }
+}
+
+function isEventStream(fields: FieldList): boolean {
+  return fieldLines(fields, "content-type").some((type) => type.toLowerCase().startsWith("text/event-stream"));
 }
 
 /** One fetch with its retries. */
@@ -101,6 +210,7 @@ class Attempts implements Fetch {
   readonly #retries: number;
   readonly #fresh: Agent;
   readonly #insideOrigins: ReadonlySet<string>;
+  readonly #servername: string | undefined;
   #controller: Dispatcher.DispatchController | null = null;
   #tries = 0;
   #cancelled = false;
@@ -118,6 +228,7 @@ class Attempts implements Fetch {
     this.#handler = handler;
     this.#fresh = fresh;
     this.#insideOrigins = insideOrigins;
+    this.#servername = serverName(request.origin, settings.tlsName);
     // What is streamed cannot be sent twice.
     this.#retries =
       (request.body === null || Buffer.isBuffer(request.body)) && isIdempotent(request.method) ? settings.retries : 0;
@@ -197,8 +308,9 @@ class Attempts implements Fetch {
           path,
           headers: [...fields],
           body,
+          ...(this.#servername === undefined ? {} : { servername: this.#servername }),
           ...(upgrade === undefined ? {} : { upgrade }),
-        },
+        } as Dispatcher.DispatchOptions,
         handler,
       );
     } catch (error) {
@@ -207,9 +319,22 @@ class Attempts implements Fetch {
   }
 }
 
-/** Head faults that undici lets pass: a status that is none, a field value with control characters. */
+/** The origin's own name, whatever Host it gets: the certificate is its, not the site's. Undefined where there is no TLS, or no name. */
+function serverName(origin: string, given: string | undefined): string | undefined {
+  if (!origin.startsWith("https:")) return undefined;
+  const { hostname } = new URL(origin);
+  return given ?? (isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? hostname : undefined);
+}
+
+/**
+ * Head faults that undici lets pass: a status that is none, a field value with control characters, a transfer coding that it does not
+ * decode and whose label does not go on, so that nothing would say how to read the content. RFC 9112 §6.1.
+ */
 function oddResponse(status: number, fields: FieldList): string | null {
   if (status > 999) return `the status ${status}`;
+  const codings = listElements(fieldLines(fields, "transfer-encoding").join(",").toLowerCase());
+  if (codings.some((coding) => coding !== "chunked" && coding !== "identity"))
+    return `content in a transfer coding that is not understood (${codings.join(", ")})`;
   for (let i = 0; i < fields.length; i += 2) {
     if (/[\0-\x08\x0a-\x1f\x7f]/.test(fields[i + 1]!)) return `a control character in the field ${fields[i]}`;
   }
@@ -230,5 +355,5 @@ function rawFields(
 }
 
 function text(line: Buffer | string): string {
-  return (typeof line === "string" ? line : line.toString("latin1")).trim();
+  return trimmed(typeof line === "string" ? line : line.toString("latin1"));
 }

@@ -1,6 +1,8 @@
 /** What can go wrong between Gyre and an origin, as data: where it failed, whether another try may help, what to say. */
 
-export type OriginPhase = "refused" | "resolve" | "connect" | "tls" | "head" | "content";
+import type { FieldList } from "../http/fields.ts";
+
+export type OriginPhase = "refused" | "busy" | "resolve" | "connect" | "tls" | "head" | "content";
 
 /** A fetch that failed. */
 export class OriginError extends Error {
@@ -11,9 +13,19 @@ export class OriginError extends Error {
   readonly status: 403 | 502 | 503 | 504;
   /** Nothing of an answer had been received. */
   readonly retriable: boolean;
+  /** Fields for the answer. */
+  readonly fields: FieldList;
 
-  constructor(phase: OriginPhase, code: string, message: string, status: OriginError["status"], retriable: boolean) {
+  constructor(
+    phase: OriginPhase,
+    code: string,
+    message: string,
+    status: OriginError["status"],
+    retriable: boolean,
+    fields: FieldList = [],
+  ) {
     super(message);
+    this.fields = fields;
     this.phase = phase;
     this.code = code;
     this.status = status;
@@ -30,6 +42,12 @@ export function refusedDestination(host: string, address: string, why: string): 
     403,
     false,
   );
+}
+
+/** An origin that has as many requests as it may have, and as many waiting. */
+export function busyOrigin(place: string, why: string): OriginError {
+  const message = `${place} is busy: ${why} (connections, queue and queue-timeout of its route, or --origin-connections, set the bounds)`;
+  return new OriginError("busy", "ORIGIN_BUSY", message, 503, false, ["retry-after", "1"]);
 }
 
 /** Maps whatever the sockets and the client library report. `answering`: the head had arrived already. */
@@ -54,6 +72,10 @@ export function originError(cause: unknown, place: string, answering: boolean): 
       code === "EAI_AGAIN" ? 504 : 502,
       code === "EAI_AGAIN",
     );
+  }
+  if (code === "EMFILE" || code === "ENFILE") {
+    const message = `${place} cannot be reached: this member has no file descriptors left (raise ulimit -n)`;
+    return new OriginError("connect", code, message, 503, false, ["retry-after", "1"]);
   }
   if (code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT") {
     return new OriginError("connect", code, `${place} did not accept a connection in time`, 504, true);

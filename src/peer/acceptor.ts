@@ -3,30 +3,33 @@
  * calls. Until a link has proved itself nothing of it is believed, and it may send two small frames.
  */
 import { randomBytes } from "node:crypto";
-import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
+import { asError, background } from "../base/background.ts";
 import type { HostPort } from "../base/host-port.ts";
-import type { Exchange } from "../wire/exchange.ts";
+import { listening } from "../base/listen.ts";
+import { Waiters } from "../base/waiters.ts";
 import {
   flagFailed,
   handshakeBytesMax,
   payloadBytesMax,
-  FrameReader,
   FrameType,
-  FrameWriter,
   PayloadReader,
   protocolVersion,
   type Frame,
 } from "./frames.ts";
 import { nonceBytes, proof, sameProof, type Handshake, type Purpose } from "./handshake.ts";
-import { jsonOf, writeAll } from "./link.ts";
-import { PeerExchange } from "./peer-exchange.ts";
+import { FrameSocket, jsonOf } from "./frame-socket.ts";
+import { PeerExchange, type AnswerLink } from "./peer-exchange.ts";
+import type { FrameWriter } from "./frames.ts";
 
 export interface AcceptorOptions {
   readonly listen: HostPort;
   readonly cluster: string;
   readonly secret: string;
   readonly self: string;
-  readonly handle: (exchange: Exchange) => void;
+  /** Answers a forwarded request. What it throws is a bug: it is reported, and ends that request alone. */
+  readonly handle: (exchange: PeerExchange) => void;
+  readonly bug: (error: Error) => void;
   /** Answers a call, or rejects with a message for the caller. */
   readonly answer: (link: AcceptedLink, method: string, value: unknown) => Promise<unknown>;
   readonly refused?: (address: string, reason: string) => void;
@@ -51,28 +54,37 @@ export class PeerAcceptor {
   readonly #links = new Set<AcceptedLink>();
   readonly #unproven = new Set<AcceptedLink>();
   readonly #sockets = new Set<Socket>();
+  readonly #quiet = new Waiters();
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
     this.#server = createServer({ noDelay: true }, (socket) => this.#accepted(socket));
   }
 
-  async listen(): Promise<HostPort> {
-    const { host, port } = this.#options.listen;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen({ host, port }, () => {
-        this.#server.off("error", reject);
-        resolve();
-      });
-    });
-    const address = this.#server.address() as AddressInfo;
-    return { host: address.address, port: address.port };
+  listen(): Promise<HostPort> {
+    return listening(this.#server, this.#options.listen);
   }
 
   /** Proven links, those of members and of tools. */
   get links(): ReadonlySet<AcceptedLink> {
     return this.#links;
+  }
+
+  /** Resolves when no request of another member is under way here, or after `limitMs`. @returns how many still are. */
+  async idle(limitMs: number): Promise<number> {
+    const deadline = performance.now() + limitMs;
+    for (;;) {
+      const left = deadline - performance.now();
+      const open = this.#streams();
+      if (open === 0 || left <= 0) return open;
+      await this.#quiet.wait(left);
+    }
+  }
+
+  #streams(): number {
+    let count = 0;
+    for (const link of this.#links) count += link.streams;
+    return count;
   }
 
   async close(): Promise<void> {
@@ -89,42 +101,47 @@ export class PeerAcceptor {
   #accepted(socket: Socket): void {
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
-    const link = new AcceptedLink(socket, this.#options, (proven) => {
+    const settled = (proven: boolean): void => {
       this.#unproven.delete(link);
       if (proven) this.#links.add(link);
-    });
+    };
+    const link = new AcceptedLink(socket, this.#options, settled, () => this.#quiet.wake());
     this.#unproven.add(link);
     if (this.#unproven.size > unprovenMax)
       this.#unproven.values().next().value!.goodbye("too many links wait for their proof");
-    link.whenGone(() => this.#links.delete(link));
+    link.whenGone(() => {
+      this.#links.delete(link);
+      this.#quiet.wake();
+    });
   }
 }
 
 /** One link from the side that accepted it. */
-export class AcceptedLink {
+export class AcceptedLink implements AnswerLink {
   /** The name that the other side gave and proved with the secret; `?` for a tool. */
   name = "";
   readonly #socket: Socket;
   readonly #options: AcceptorOptions;
-  readonly #out = new FrameWriter();
-  readonly #in = new FrameReader(handshakeBytesMax);
+  readonly #frames: FrameSocket;
+  /** The last request under way on this link has ended. */
+  readonly #quiet: () => void;
   readonly #exchanges = new Map<number, PeerExchange>();
   readonly #nonce = randomBytes(nonceBytes);
   readonly #gone: (() => void)[] = [];
   #state: "hello" | "proof" | "up" | "gone" = "hello";
   #handshake: Handshake | null = null;
-  #flushing = false;
   #settled: ((proven: boolean) => void) | null;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(socket: Socket, options: AcceptorOptions, settled: (proven: boolean) => void) {
+  constructor(socket: Socket, options: AcceptorOptions, settled: (proven: boolean) => void, quiet: () => void) {
+    this.#quiet = quiet;
     this.#socket = socket;
     this.#options = options;
     this.#settled = settled;
     this.#timer = setTimeout(() => this.#refuse("no proof in time"), proofMs);
-    socket.on("data", (bytes: Buffer) => {
-      if (this.#state !== "gone" && !this.#in.feed(bytes, (frame) => this.#take(frame)))
-        this.#refuse("a frame was too large");
+    this.#frames = new FrameSocket(socket, handshakeBytesMax, {
+      take: (frame) => this.#take(frame),
+      broken: (reason) => this.#refuse(reason),
     });
     socket.on("drain", () => {
       for (const exchange of this.#exchanges.values()) exchange.room();
@@ -140,24 +157,24 @@ export class AcceptedLink {
   /** Tells something without being asked. */
   note(topic: string, value: unknown): void {
     if (this.#state !== "up") return;
-    this.#out.begin(FrameType.note, 0, 0);
-    this.#out.text(topic);
-    this.#out.end(Buffer.from(JSON.stringify(value)));
+    this.#frames.writer.begin(FrameType.note, 0, 0);
+    this.#frames.writer.text(topic);
+    this.#frames.writer.end(Buffer.from(JSON.stringify(value)));
     this.schedule();
   }
 
   goodbye(reason: string): void {
     if (this.#state === "gone") return;
-    this.#out.begin(FrameType.goodbye, 0, 0);
-    this.#out.text(reason);
-    this.#out.end();
-    writeAll(this.#socket, this.#out.take());
+    this.#frames.writer.begin(FrameType.goodbye, 0, 0);
+    this.#frames.writer.text(reason);
+    this.#frames.writer.end();
+    this.#frames.flush();
     this.#socket.end();
     this.#go();
   }
 
   get writer(): FrameWriter {
-    return this.#out;
+    return this.#frames.writer;
   }
 
   get load(): number {
@@ -165,20 +182,20 @@ export class AcceptedLink {
   }
 
   get congested(): boolean {
-    return this.#socket.writableNeedDrain;
+    return this.#frames.congested;
   }
 
   schedule(): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    setImmediate(() => {
-      this.#flushing = false;
-      if (this.#state !== "gone" && !this.#socket.destroyed) writeAll(this.#socket, this.#out.take());
-    });
+    this.#frames.schedule();
+  }
+
+  /** Requests of the other member that are being answered. */
+  get streams(): number {
+    return this.#exchanges.size;
   }
 
   finished(stream: number): void {
-    this.#exchanges.delete(stream);
+    if (this.#exchanges.delete(stream) && this.#exchanges.size === 0) this.#quiet();
   }
 
   #take(frame: Frame): void {
@@ -212,10 +229,10 @@ export class AcceptedLink {
       );
     this.#handshake = { purpose, cluster, dialer, acceptor: self, dialerNonce, acceptorNonce: this.#nonce };
     this.#state = "proof";
-    this.#out.begin(FrameType.challenge, 0, 0);
-    this.#out.text(self);
-    this.#out.bytes(this.#nonce);
-    this.#out.end();
+    this.#frames.writer.begin(FrameType.challenge, 0, 0);
+    this.#frames.writer.text(self);
+    this.#frames.writer.bytes(this.#nonce);
+    this.#frames.writer.end();
     this.schedule();
   }
 
@@ -227,12 +244,12 @@ export class AcceptedLink {
     clearTimeout(this.#timer);
     this.name = this.#handshake!.dialer;
     this.#state = "up";
-    this.#in.payloadBytesMax = payloadBytesMax;
+    this.#frames.admit(payloadBytesMax);
     this.#settled?.(true);
     this.#settled = null;
-    this.#out.begin(FrameType.welcome, 0, 0);
-    this.#out.bytes(proof(secret, "acceptor", this.#handshake!));
-    this.#out.end();
+    this.#frames.writer.begin(FrameType.welcome, 0, 0);
+    this.#frames.writer.bytes(proof(secret, "acceptor", this.#handshake!));
+    this.#frames.writer.end();
     this.schedule();
   }
 
@@ -242,7 +259,12 @@ export class AcceptedLink {
         const exchange = PeerExchange.of(frame, this);
         if (exchange === null || this.#exchanges.size >= streamsMax) return this.#refuse("a broken request frame");
         this.#exchanges.set(frame.stream, exchange);
-        this.#options.handle(exchange);
+        try {
+          this.#options.handle(exchange);
+        } catch (error) {
+          this.#options.bug(asError(error));
+          exchange.abort();
+        }
         break;
       }
       case FrameType.window:
@@ -250,12 +272,12 @@ export class AcceptedLink {
         break;
       case FrameType.reset:
         this.#exchanges.get(frame.stream)?.askerLeft();
-        this.#exchanges.delete(frame.stream);
+        this.finished(frame.stream);
         break;
       case FrameType.ping:
-        this.#out.begin(FrameType.pong, 0, 0);
-        this.#out.u32(this.load);
-        this.#out.end();
+        this.#frames.writer.begin(FrameType.pong, 0, 0);
+        this.#frames.writer.u32(this.load);
+        this.#frames.writer.end();
         this.schedule();
         break;
       case FrameType.call:
@@ -271,14 +293,17 @@ export class AcceptedLink {
     const value = jsonOf(reader.rest());
     const reply = (flags: number, result: unknown): void => {
       if (this.#state !== "up") return;
-      this.#out.begin(FrameType.reply, flags, frame.stream);
-      this.#out.end(Buffer.from(JSON.stringify(result ?? null)));
+      this.#frames.writer.begin(FrameType.reply, flags, frame.stream);
+      this.#frames.writer.end(Buffer.from(JSON.stringify(result ?? null)));
       this.schedule();
     };
     if (reader.broken) return this.#refuse("a broken call frame");
-    this.#options.answer(this, method, value).then(
-      (result) => reply(0, result),
-      (error: Error) => reply(flagFailed, error.message),
+    background(
+      this.#options.answer(this, method, value).then(
+        (result) => reply(0, result),
+        (error: unknown) => reply(flagFailed, asError(error).message),
+      ),
+      this.#options.bug,
     );
   }
 

@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import type { HostPort } from "../base/host-port.ts";
+import { FrameSocket, jsonOf } from "./frame-socket.ts";
 import type { PeerRequest, PeerResponseHandler, PeerStream } from "./streams.ts";
 import { OutgoingStream } from "./outgoing-stream.ts";
 import {
@@ -18,10 +19,9 @@ import {
   flagPlain,
   flagSecure,
   flagStandIn,
-  FrameReader,
   FrameType,
-  FrameWriter,
   PayloadReader,
+  payloadBytesMax,
   protocolVersion,
   type Frame,
 } from "./frames.ts";
@@ -67,14 +67,12 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #events: LinkEvents;
   readonly #socket: Socket;
-  readonly #out = new FrameWriter();
-  readonly #in = new FrameReader();
+  readonly #frames: FrameSocket;
   readonly #streams = new Map<number, OutgoingStream>();
   readonly #calls = new Map<number, Call>();
   readonly #nonce = randomBytes(nonceBytes);
   #handshake: Handshake | null = null;
   #nextStream = 1;
-  #flushing = false;
   #heardAt = performance.now();
   readonly #pinger: NodeJS.Timeout;
 
@@ -84,7 +82,10 @@ export class Link {
     const { host, port } = options.address;
     this.#socket = connect({ host, port, noDelay: true });
     this.#socket.on("connect", () => this.#hello());
-    this.#socket.on("data", (bytes: Buffer) => this.#received(bytes));
+    this.#frames = new FrameSocket(this.#socket, payloadBytesMax, {
+      take: (frame) => this.#take(frame),
+      broken: (reason) => this.#go(reason),
+    });
     this.#socket.on("error", (error) => this.#go(error.message));
     this.#socket.on("close", () => this.#go("the connection was closed"));
     this.#socket.setTimeout(options.connectMs ?? 2000, () => {
@@ -95,7 +96,7 @@ export class Link {
     this.#pinger = setInterval(() => {
       const silence = performance.now() - this.#heardAt;
       if (silence > silenceMs && this.state === "up") this.#go(`silent for ${Math.round(silence)} ms`);
-      else if (silence > pingMs / 2 && this.state === "up") this.#frame(FrameType.ping, 0, 0);
+      else if (silence > pingMs / 2 && this.state === "up") this.#frames.bare(FrameType.ping, 0, 0);
     }, pingMs);
     this.#pinger.unref();
   }
@@ -107,7 +108,7 @@ export class Link {
   /** Sends a request; the handler hears its answer. The link must be up. */
   request(request: PeerRequest, handler: PeerResponseHandler): PeerStream {
     const stream = this.#nextStream++;
-    const out = this.#out;
+    const out = this.#frames.writer;
     let flags = flagEnd;
     if (request.local) flags |= flagLocal;
     if (request.secure) flags |= flagSecure;
@@ -117,6 +118,7 @@ export class Link {
     out.begin(FrameType.request, flags, stream);
     out.f64(request.epoch);
     out.u8(request.hops);
+    out.u32(request.settings);
     out.text(request.method);
     out.text(request.uri);
     out.text(request.client);
@@ -126,7 +128,7 @@ export class Link {
     out.end();
     const outgoing = new OutgoingStream(stream, handler, this);
     this.#streams.set(stream, outgoing);
-    this.#schedule();
+    this.#frames.schedule();
     return outgoing;
   }
 
@@ -140,11 +142,11 @@ export class Link {
         reject(new Error(`no answer to ${method} in ${limitMs} ms`));
       }, limitMs);
       this.#calls.set(stream, { resolve, reject, timer });
-      const out = this.#out;
+      const out = this.#frames.writer;
       out.begin(FrameType.call, 0, stream);
       out.text(method);
       out.end(Buffer.from(JSON.stringify(value ?? null)));
-      this.#schedule();
+      this.#frames.schedule();
     });
   }
 
@@ -153,19 +155,19 @@ export class Link {
   }
 
   credit(stream: number, bytes: number): void {
-    const out = this.#out;
+    const out = this.#frames.writer;
     out.begin(FrameType.window, 0, stream);
     out.u32(bytes);
     out.end();
-    this.#schedule();
+    this.#frames.schedule();
   }
 
   cancel(stream: number): void {
-    if (this.#streams.delete(stream) && this.state === "up") this.#frame(FrameType.reset, 0, stream);
+    if (this.#streams.delete(stream) && this.state === "up") this.#frames.bare(FrameType.reset, 0, stream);
   }
 
   #hello(): void {
-    const out = this.#out;
+    const out = this.#frames.writer;
     out.begin(FrameType.hello, 0, 0);
     out.u8(protocolVersion);
     out.text(this.#options.cluster);
@@ -174,20 +176,16 @@ export class Link {
     out.bytes(this.#nonce);
     out.end();
     this.state = "proving";
-    this.#schedule();
-  }
-
-  #received(bytes: Buffer): void {
-    this.#heardAt = performance.now();
-    if (!this.#in.feed(bytes, (frame) => this.#take(frame))) this.#go("a frame was too large");
+    this.#frames.schedule();
   }
 
   #take(frame: Frame): void {
+    this.#heardAt = performance.now();
     if (this.state === "gone") return;
     if (this.state !== "up") this.#prove(frame);
     else if (frame.type === FrameType.reply) this.#replied(frame);
     else if (frame.type === FrameType.note) this.#noted(frame);
-    else if (frame.type === FrameType.ping) this.#frame(FrameType.pong, 0, 0);
+    else if (frame.type === FrameType.ping) this.#frames.bare(FrameType.pong, 0, 0);
     else if (frame.type === FrameType.pong) this.load = new PayloadReader(frame.payload).u32();
     else if (frame.type === FrameType.goodbye) this.#go("the member is leaving");
     else this.#streams.get(frame.stream)?.take(frame);
@@ -203,11 +201,11 @@ export class Link {
       if (reader.broken) return this.#go("a broken challenge");
       if (expected !== null && acceptor !== expected) return this.#go(`expected member ${expected}, found ${acceptor}`);
       this.#handshake = { purpose, cluster, dialer: self, acceptor, dialerNonce: this.#nonce, acceptorNonce };
-      const out = this.#out;
+      const out = this.#frames.writer;
       out.begin(FrameType.proof, 0, 0);
       out.bytes(proof(secret, "dialer", this.#handshake));
       out.end();
-      this.#schedule();
+      this.#frames.schedule();
     } else if (frame.type === FrameType.welcome && this.#handshake !== null) {
       if (!sameProof(reader.rest(), proof(this.#options.secret, "acceptor", this.#handshake)))
         return this.#go("the member does not know the secret");
@@ -240,23 +238,6 @@ export class Link {
     this.#streams.delete(stream);
   }
 
-  #frame(type: number, flags: number, stream: number): void {
-    this.#out.begin(type, flags, stream);
-    this.#out.end();
-    this.#schedule();
-  }
-
-  /** All frames of one turn of the event loop leave together: under load that is what makes a hop cheap. */
-  #schedule(): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    setImmediate(() => {
-      this.#flushing = false;
-      if (this.state === "gone" || this.#socket.destroyed) return;
-      writeAll(this.#socket, this.#out.take());
-    });
-  }
-
   #go(reason: string): void {
     if (this.state === "gone") return;
     this.state = "gone";
@@ -271,24 +252,5 @@ export class Link {
     this.#streams.clear();
     for (const stream of streams) stream.failed(reason);
     this.#events.gone(reason);
-  }
-}
-
-/** One gathered write. */
-export function writeAll(socket: Socket, pieces: readonly Buffer[]): void {
-  if (pieces.length === 1) socket.write(pieces[0]!);
-  else if (pieces.length > 1) {
-    socket.cork();
-    for (const piece of pieces) socket.write(piece);
-    socket.uncork();
-  }
-}
-
-/** What JSON a peer sent, or null where it is none: a peer can be wrong, but never make us throw. */
-export function jsonOf(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString("utf8")) as unknown;
-  } catch {
-    return null; // The only way JSON.parse has to say "not JSON".
   }
 }

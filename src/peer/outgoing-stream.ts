@@ -73,7 +73,8 @@ export class OutgoingStream implements PeerStream {
         this.#handler.end(fieldsOfText(frame.payload.toString("latin1")) satisfies FieldList);
         break;
       case FrameType.reset:
-        this.failed("the member broke the answer off");
+        if (frame.payload.length > 0) this.#declined(new PayloadReader(frame.payload).rest().toString("latin1"));
+        else this.failed("the member broke the answer off");
         break;
       default: // A type that only a newer member knows.
     }
@@ -82,7 +83,12 @@ export class OutgoingStream implements PeerStream {
   failed(reason: string): void {
     if (this.#over) return;
     this.#finish();
-    this.#handler.failed(reason);
+    this.#handler.failed(reason, "gone");
+  }
+
+  #declined(reason: string): void {
+    this.#finish();
+    this.#handler.failed(reason, this.#begun ? "gone" : "declined");
   }
 
   pause(): void {

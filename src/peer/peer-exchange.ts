@@ -1,8 +1,9 @@
 /** A request that another member has forwarded, answered over its link. Small answers are one frame. */
 import type { FieldList } from "../http/fields.ts";
-import { fieldBlock } from "../http/fields.ts";
 import { hasNoContent } from "../http/messages.ts";
-import { preparedHead, type Client, type Exchange, type PreparedHead } from "../wire/exchange.ts";
+import type { AnswerHead } from "../wire/answer-head.ts";
+import type { Client, Exchange } from "../wire/exchange.ts";
+import { Holds, type Hold, type Holder } from "../wire/holds.ts";
 import {
   flagByKey,
   flagEnd,
@@ -22,7 +23,7 @@ import {
 import { fieldsOfText, type Asking } from "./streams.ts";
 
 /** The link's side of an exchange. */
-interface AnswerLink {
+export interface AnswerLink {
   readonly writer: FrameWriter;
   readonly congested: boolean;
   /** Requests that this member handles now. */
@@ -49,12 +50,13 @@ export class PeerExchange implements Exchange {
   /** The request's content, where it belongs to the key. */
   readonly content: Buffer | null;
   readonly asking: Asking;
+  /** Of the asking member's settings for this request; 0 where they do not matter. */
+  readonly settings: number;
   inner = false;
   answered = false;
   closed = false;
   sentBytes = 0;
-  onDrain: (() => void) | null = null;
-  onClose: (() => void) | null = null;
+  readonly #holds = new Holds();
   readonly #link: AnswerLink;
   readonly #stream: number;
   #window = streamWindowBytes;
@@ -71,6 +73,7 @@ export class PeerExchange implements Exchange {
     forward: boolean,
     content: Buffer | null,
     asking: Asking,
+    settings: number,
   ) {
     this.#stream = stream;
     this.#link = link;
@@ -80,6 +83,7 @@ export class PeerExchange implements Exchange {
     this.forward = forward;
     this.content = content;
     this.asking = asking;
+    this.settings = settings;
   }
 
   /** The exchange of a request frame, or null where it cannot be read. */
@@ -87,6 +91,7 @@ export class PeerExchange implements Exchange {
     const reader = new PayloadReader(frame.payload);
     const epoch = reader.f64();
     const hops = reader.u8();
+    const settings = reader.u32();
     const method = reader.text();
     const target = reader.text();
     const address = reader.text();
@@ -113,6 +118,7 @@ export class PeerExchange implements Exchange {
       (frame.flags & flagForward) !== 0,
       content.length === 0 ? null : Buffer.from(content),
       asking,
+      settings,
     );
   }
 
@@ -126,11 +132,11 @@ export class PeerExchange implements Exchange {
     this.#link.schedule();
   }
 
-  answer(status: number, fields: FieldList, contentBytes: number | null): void {
-    this.beginPrepared(preparedHead(status, fieldBlock(fields), contentBytes), "");
+  hold(holder: Holder): Hold {
+    return this.#holds.take(holder);
   }
 
-  beginPrepared(head: PreparedHead, changing: string): void {
+  begin(head: AnswerHead, changing: string): void {
     if (this.closed || this.answered) return;
     this.answered = true;
     this.#silent = hasNoContent(this.head.method, head.status);
@@ -139,9 +145,9 @@ export class PeerExchange implements Exchange {
     this.#link.schedule();
   }
 
-  answerPrepared(head: PreparedHead, changing: string, content: Buffer | null): void {
+  answer(head: AnswerHead, changing: string, content: Buffer | null): void {
     if (content !== null && content.length > joinedBytesMax) {
-      this.beginPrepared(head, changing);
+      this.begin(head, changing);
       this.write(content);
       this.end();
       return;
@@ -178,9 +184,21 @@ export class PeerExchange implements Exchange {
   }
 
   abort(): void {
+    this.#reset("");
+  }
+
+  /** Nothing is wrong, but another member must answer: with other settings, or from another place. */
+  decline(reason: string): boolean {
+    if (this.answered) return false;
+    this.#reset(reason);
+    return true;
+  }
+
+  #reset(reason: string): void {
     if (this.closed || this.#finished) return;
     const { writer } = this.#link;
     writer.begin(FrameType.reset, 0, this.#stream);
+    writer.tail(reason);
     writer.end();
     this.#finish();
     this.closed = true;
@@ -199,24 +217,25 @@ export class PeerExchange implements Exchange {
   room(): void {
     if (!this.#wantsRoom || this.#window <= 0 || this.#link.congested) return;
     this.#wantsRoom = false;
-    this.onDrain?.();
+    this.#holds.drained();
   }
 
   askerLeft(): void {
     if (this.closed || this.#finished) return;
     this.closed = true;
-    this.onClose?.();
+    this.#holds.left();
   }
 
-  #head(head: PreparedHead, changing: string, flags: number): void {
+  #head(head: AnswerHead, changing: string, flags: number): void {
     const { writer } = this.#link;
+    const { block } = head;
     const known = (head.contentBytes === null ? flagUnknownLength : 0) | (this.inner ? flagInner : 0);
     writer.begin(FrameType.response, flags | known, this.#stream);
     writer.u16(head.status);
     writer.u32(this.#link.load);
     writer.f64(head.contentBytes ?? 0);
-    writer.u32(head.lengthAt - head.fieldsAt + changing.length);
-    writer.bytes(head.bytes.subarray(head.fieldsAt, head.lengthAt));
+    writer.u32(block.length + changing.length);
+    writer.bytes(block);
     writer.tail(changing);
   }
 

@@ -17,11 +17,14 @@ export interface PeerRequest {
   readonly uri: string;
   /** The client's address. */
   readonly client: string;
+  /** The client is where the asked member is, so that loopback means the same to both. */
   readonly local: boolean;
   readonly secure: boolean;
   readonly plain: boolean;
   /** The client used a forward proxy, not a route. */
   readonly forward: boolean;
+  /** Of the settings that decide this request's key and way; 0 where they do not matter. A member with others declines. */
+  readonly settings: number;
   readonly fields: FieldList;
   /** Small content that belongs to the cache key (QUERY), or null. */
   readonly content: Buffer | null;
@@ -42,7 +45,8 @@ export interface PeerResponseHandler {
   head(head: PeerResponseHead, whole: Buffer | null): void;
   data(content: Buffer): void;
   end(trailers: FieldList): void;
-  failed(reason: string): void;
+  /** `declined`: the member is there, but another must answer this request. */
+  failed(reason: string, how: "gone" | "declined"): void;
 }
 
 /** A request under way. */

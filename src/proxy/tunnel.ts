@@ -1,40 +1,51 @@
 /** Requests that leave HTTP: CONNECT (RFC 9110 §9.3.6) and Upgrade (§7.8). Bytes both ways, half-close kept, idle bound. */
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { cacheStatus } from "../http/cache-status.ts";
 import { dateText } from "../http/dates.ts";
-import { fieldBlock, fieldValue } from "../http/fields.ts";
+import { fieldBlock, fieldValue, withoutFields } from "../http/fields.ts";
 import { reasonPhrase } from "../http/messages.ts";
 import { authority } from "../http/uri.ts";
 import { tunnelTo } from "../origin/connector.ts";
-import { originError } from "../origin/origin-error.ts";
-import type { Exchange } from "../wire/exchange.ts";
-import { preparedHead } from "../wire/exchange.ts";
-import { send } from "./deliver.ts";
-import { Body } from "../store/body.ts";
-import { fetchFor } from "./fetch.ts";
-import type { Plane } from "./plane.ts";
-import { refuse, refuseEarly } from "./refuse.ts";
-import { passedFields } from "./response-policy.ts";
-import type { Ticket } from "./ticket.ts";
 import type { Fetch } from "../origin/origin-client.ts";
+import { originError } from "../origin/origin-error.ts";
+import { Body } from "../store/body.ts";
+import { AnswerHead } from "../wire/answer-head.ts";
+import type { Exchange } from "../wire/exchange.ts";
+import { send } from "./answer/deliver.ts";
+import { refuse, refuseEarly } from "./answer/refuse.ts";
+import { passedFields } from "./fetch/judging.ts";
+import { fetchFor } from "./fetch/origin-source.ts";
+import type { Desk } from "./request/desk.ts";
+import type { Routing } from "./request/routes.ts";
+import type { Ticket } from "./request/ticket.ts";
+
+export interface TunnelNeeds {
+  readonly desk: Desk;
+  readonly current: { readonly routing: Routing };
+}
 
 /** CONNECT host:port. */
-export function connectTunnel(plane: Plane, exchange: Exchange): void {
-  const { forward, tunnels } = plane.routing;
+export function connectTunnel({ desk, current }: TunnelNeeds, exchange: Exchange): void {
+  const startedMs = performance.now();
+  const { forward, tunnels } = current.routing;
   const { target } = exchange.head;
   const place = authority(target, "https");
+  const refused = (status: number, reason: string): void => refuseEarly(desk, exchange, { status, reason }, startedMs);
   if (exchange.hop !== 0 || forward === null)
-    return refuseEarly(plane, exchange, 405, "this member is not a forward proxy: CONNECT is not for it");
-  if (place === null || (tunnels.ports !== "any" && !tunnels.ports.has(place.port))) {
-    return refuseEarly(plane, exchange, 403, `CONNECT to this port is not allowed (--connect-ports opens more)`);
-  }
-  const startedMs = performance.now();
+    return refused(405, "this member is not a forward proxy: CONNECT is not for it");
+  if (place === null || (tunnels.ports !== "any" && !tunnels.ports.has(place.port)))
+    return refused(403, "CONNECT to this port is not allowed (--connect-ports opens more)");
   const policy = { inner: exchange.client.local, allowed: tunnels.allowed, configured: false };
-  const socket = tunnelTo(place.host, place.port, policy, tunnels.settings, (error, connected) => {
+  // What is refused at once is told before `tunnelTo` returns.
+  let socket: Socket | null = null;
+  const hold = exchange.hold({ left: () => socket?.destroy() });
+  socket = tunnelTo(place.host, place.port, policy, tunnels.settings, (error, connected) => {
+    hold.release();
     if (error !== null || connected === null) {
       if (exchange.closed) return;
       const failure = originError(error, target, false);
-      refuseEarly(plane, exchange, failure.status, failure.message);
+      refused(failure.status, failure.message);
       return;
     }
     const taken = exchange.takeOver();
@@ -42,17 +53,17 @@ export function connectTunnel(plane: Plane, exchange: Exchange): void {
       connected.destroy();
       return;
     }
-    plane.recorder.counts.tunnels++;
+    desk.recorder.tunnelOpened();
     taken.socket.write("HTTP/1.1 200 Connection Established\r\n\r\n", "latin1");
     join(taken.socket, connected, taken.early, tunnels.idleMs, (bytes) => {
-      plane.recorder.finished(
+      desk.recorder.finished(
         {
           client: exchange.client.address,
           method: "CONNECT",
           uri: target,
           status: 200,
           reason: "tunnel",
-          owner: plane.self,
+          owner: desk.self,
           hop: 0,
           bytes,
           durationMs: performance.now() - startedMs,
@@ -62,40 +73,50 @@ export function connectTunnel(plane: Plane, exchange: Exchange): void {
       );
     });
   });
-  exchange.onClose = () => socket.destroy();
+  return undefined;
 }
 
-/** GET with Upgrade: the origin may switch, or answer as to any request. */
-export function upgrade(ticket: Ticket): void {
-  const { exchange, plane } = ticket;
+const dated: ReadonlySet<string> = new Set(["date"]);
+
+/** A request with Upgrade: the origin may switch, or answer as to any request. */
+export function upgrade({ current }: TunnelNeeds, ticket: Ticket): void {
+  const { exchange, desk } = ticket;
   const protocol = fieldValue(exchange.head.fields, "upgrade")!;
   ticket.outcome = { hit: false, forward: "request" };
   ticket.reason = "upgrade";
   let body: Body | null = null;
-  const fetch: Fetch | null = fetchFor(
+  let fetch: Fetch | null = null;
+  const hold = exchange.hold({
+    left: () => {
+      fetch?.cancel();
+      ticket.end(false);
+    },
+  });
+  fetch = fetchFor(
     ticket,
-    "GET",
-    "kept",
+    current.routing,
+    { method: exchange.head.method, conditional: "kept", upgrade: protocol },
     {
       interim: (status, fields) => exchange.inform(status, passedFields(fields)),
       head: (status, fields) => {
+        hold.release();
         ticket.status = status;
         const length = fieldValue(fields, "content-length");
         body = new Body("passing", null);
         body.source = fetch;
-        exchange.beginPrepared(
-          preparedHead(status, fieldBlock(passedFields(fields)), length === undefined ? null : Number(length)),
-          ticket.lines(null),
-        );
+        const contentBytes = length === undefined ? null : Number(length);
+        exchange.begin(AnswerHead.of(status, passedFields(fields), contentBytes), ticket.lines(null));
         send(ticket, body, 0, null, () => fetch?.cancel());
       },
       data: (chunk) => body?.append(chunk),
       end: () => body?.finish(),
       failed: (error) => {
+        hold.release();
         if (body !== null) body.fail();
-        else if (!exchange.closed) refuse(ticket, error.status, error.message);
+        else if (!exchange.closed) refuse(ticket, error.status, error.message, error.fields);
       },
       switched: (fields, socket) => {
+        hold.release();
         const taken = exchange.takeOver();
         if (taken === null) {
           socket.destroy();
@@ -104,23 +125,19 @@ export function upgrade(ticket: Ticket): void {
         }
         ticket.switched();
         ticket.status = 101;
-        plane.recorder.counts.tunnels++;
-        const line = cacheStatus(plane.self, ticket.outcome);
-        const kept = passedFields(fields);
+        desk.recorder.tunnelOpened();
+        const line = cacheStatus(desk.self, ticket.outcome);
+        const date = dateText(Math.floor(desk.nowSeconds() + desk.wallLeadSeconds()));
         taken.socket.write(
-          `HTTP/1.1 101 ${reasonPhrase(101)}\r\ndate: ${dateText(Math.floor(plane.nowSeconds()))}\r\n${fieldBlock(kept.filter((_, i) => kept[i - (i % 2)] !== "date"))}` +
-            `connection: upgrade\r\nupgrade: ${fieldValue(fields, "upgrade") ?? protocol}\r\ncache-status: ${line}\r\n${plane.viaLine}\r\n`,
+          `HTTP/1.1 101 ${reasonPhrase(101)}\r\ndate: ${date}\r\n${fieldBlock(withoutFields(passedFields(fields), dated))}` +
+            `connection: upgrade\r\nupgrade: ${fieldValue(fields, "upgrade") ?? protocol}\r\ncache-status: ${line}\r\n${desk.viaLine}\r\n`,
           "latin1",
         );
-        join(taken.socket, socket, taken.early, plane.routing.tunnels.idleMs, () => ticket.end(true));
+        join(taken.socket, socket, taken.early, current.routing.tunnels.idleMs, () => ticket.end(true));
       },
     },
-    protocol,
   );
-  exchange.onClose = () => {
-    fetch?.cancel();
-    ticket.end(false);
-  };
+  if (exchange.closed) fetch?.cancel();
 }
 
 /** Carries bytes both ways until both sides have ended, one has broken, or nothing moved for `idleMs`. */

@@ -20,6 +20,10 @@ export interface Member {
   readonly tls: boolean;
   /** Milliseconds since the epoch at which this process started: tells a restarted member from its predecessor. */
   readonly startedMs: number;
+  /** Where it stands: the same for all who share one network namespace of one machine, and so mean the same by loopback. */
+  readonly place?: string;
+  /** Of all its settings that decide keys and ways: members whose settings differ do not answer for each other. */
+  readonly settings?: string;
   /** A number that stays with the name, where the coordinator keeps them. */
   readonly id?: number;
   /** The epoch since which it has been in every view; given by the leader. Before it, it may have missed invalidations. */
@@ -72,10 +76,8 @@ export function isMemberName(text: string): boolean {
 /** A member as received from elsewhere, or null where it is none. */
 export function memberOf(value: unknown): Member | null {
   if (typeof value !== "object" || value === null) return null;
-  const { name, listen, peer, admin, pid, weight, zone, state, tls, startedMs, id, since } = value as Record<
-    string,
-    unknown
-  >;
+  const { name, listen, peer, admin, pid, weight, zone, state, tls, startedMs, id, since, place, settings } =
+    value as Record<string, unknown>;
   if (typeof name !== "string" || !isMemberName(name)) return null;
   if (typeof listen !== "string" || typeof peer !== "string" || typeof admin !== "string" || typeof zone !== "string")
     return null;
@@ -96,6 +98,8 @@ export function memberOf(value: unknown): Member | null {
   };
   return {
     ...member,
+    ...(typeof place === "string" ? { place: place.slice(0, 128) } : {}),
+    ...(typeof settings === "string" ? { settings: settings.slice(0, 64) } : {}),
     ...(typeof id === "number" && Number.isSafeInteger(id) ? { id } : {}),
     ...(typeof since === "number" && Number.isSafeInteger(since) ? { since } : {}),
   };

@@ -4,10 +4,12 @@
  * reader has not taken, and pauses the source beyond a window. Keeping may turn into passing, never back.
  */
 
+import type { Hold, Holder } from "../wire/holds.ts";
+
 /** What a reader writes to; the data plane's exchanges are such. */
 export interface ContentSink {
   readonly closed: boolean;
-  onDrain: (() => void) | null;
+  hold(holder: Holder): Hold;
   write(content: Buffer): boolean;
   end(trailers?: readonly string[]): void;
   abort(): void;
@@ -21,8 +23,11 @@ export interface ContentSource {
 
 /** Content passed on without being kept may be this far ahead of its fastest reader. */
 const windowBytes = 512 * 1024;
-/** A reader that falls this far behind the others is cut off: one stalled client must not hold up all who share a body. */
+/** A reader may fall this far behind while a body passes; then the source waits for it, as it would for a single one. */
 const lagBytesMax = 16 * windowBytes;
+/** Who keeps the others waiting must take at least so much in so long: one stalled client must not stop all who share a body. */
+const paceBytesMin = 256 * 1024;
+const paceMs = 10_000;
 const segmentBytesMax = 256 * 1024;
 const segmentBytesMin = 4 * 1024;
 
@@ -42,6 +47,8 @@ export class Body {
   #dropped = 0;
   #droppedBytes = 0;
   #paused = false;
+  /** Runs while readers wait for one that is far behind. */
+  #pacing: NodeJS.Timeout | null = null;
   /** Until the first reader has come, nothing is dropped: it may still be on its way. */
   #awaited = true;
   readonly #readers = new Set<BodyReader>();
@@ -90,6 +97,7 @@ export class Body {
     if (this.complete) return;
     this.failed = true;
     this.source = null;
+    this.#pace(false);
     for (const reader of this.#readers) reader.pump();
   }
 
@@ -102,16 +110,20 @@ export class Body {
   }
 
   /** Sends bytes [from, to) to a sink, as they come; `to` null means up to the end. `done` is called once, however it ends. */
-  read(sink: ContentSink, from: number, to: number | null, done: (complete: boolean) => void): BodyReader {
-    const reader = new BodyReader(this, sink, from, to, (complete) => {
+  read(sink: ContentSink, from: number, to: number | null, done: (complete: boolean) => void): void {
+    this.#awaited = false;
+    if (sink.closed) {
+      done(false);
+      this.#balance();
+      return;
+    }
+    const reader: BodyReader = new BodyReader(this, sink, from, to, (complete) => {
       this.#readers.delete(reader);
       done(complete);
       this.#balance();
     });
     this.#readers.add(reader);
-    this.#awaited = false;
     reader.pump();
-    return reader;
   }
 
   /** A reader has moved on: there may be room again. */
@@ -171,21 +183,39 @@ export class Body {
       this.segments[this.#dropped++] = null;
     }
     let fastestByte = slowestByte;
-    for (const reader of this.#readers) {
-      fastestByte = Math.max(fastestByte, reader.position);
-      if (this.#readers.size > 1 && this.bytes - reader.position > lagBytesMax) {
-        reader.cut();
-        return;
-      }
-    }
-    const waiting = this.bytes - Math.max(fastestByte, this.#droppedBytes);
-    if (waiting > windowBytes && !this.#paused) {
+    for (const reader of this.#readers) fastestByte = Math.max(fastestByte, reader.position);
+    const ahead = this.bytes - Math.max(fastestByte, this.#droppedBytes);
+    const lag = this.#readers.size > 1 ? this.bytes - slowestByte : 0;
+    const held = lag > lagBytesMax;
+    this.#pace(held || (this.#pacing !== null && lag > lagBytesMax / 2));
+    if ((ahead > windowBytes || held) && !this.#paused) {
       this.#paused = true;
       this.source?.pause();
-    } else if (waiting <= windowBytes / 2 && this.#paused) {
+    } else if (ahead <= windowBytes / 2 && lag <= lagBytesMax / 2 && this.#paused) {
       this.#paused = false;
       this.source?.resume();
     }
+  }
+
+  /** Watches, while others wait, that whoever is behind moves on; who does not is cut. */
+  #pace(watch: boolean): void {
+    if (!watch || this.complete || this.failed) {
+      if (this.#pacing !== null) clearInterval(this.#pacing);
+      this.#pacing = null;
+      return;
+    }
+    if (this.#pacing !== null) return;
+    let marks = new Map([...this.#readers].map((reader) => [reader, reader.position]));
+    this.#pacing = setInterval(() => {
+      const slow = [...this.#readers].filter((reader) => {
+        const before = marks.get(reader);
+        const behind = this.bytes - reader.position > lagBytesMax / 2;
+        return behind && before !== undefined && reader.position - before < paceBytesMin;
+      });
+      marks = new Map([...this.#readers].map((reader) => [reader, reader.position]));
+      for (const reader of slow) reader.cut();
+    }, paceMs);
+    this.#pacing.unref();
   }
 }
 
@@ -204,6 +234,7 @@ export class BodyReader {
   readonly #sink: ContentSink;
   readonly #to: number | null;
   readonly #done: (complete: boolean) => void;
+  readonly #hold: Hold;
 
   constructor(body: Body, sink: ContentSink, from: number, to: number | null, done: (complete: boolean) => void) {
     this.#body = body;
@@ -211,10 +242,13 @@ export class BodyReader {
     this.#to = to;
     this.#done = done;
     this.#toSkip = from;
-    sink.onDrain = () => {
-      this.#blocked = false;
-      this.pump();
-    };
+    this.#hold = sink.hold({
+      left: () => this.#finish(false),
+      drained: () => {
+        this.#blocked = false;
+        this.pump();
+      },
+    });
   }
 
   /** Writes what is there until the sink has enough. */
@@ -256,11 +290,6 @@ export class BodyReader {
     } else if (this.position > before) this.#body.advanced();
   }
 
-  /** The asker has left. */
-  leave(): void {
-    this.#finish(false);
-  }
-
   /** Ends the asker's answer before its time. */
   cut(): void {
     this.#sink.abort();
@@ -275,6 +304,7 @@ export class BodyReader {
   #finish(complete: boolean): void {
     if (this.#finished) return;
     this.#finished = true;
+    this.#hold.release();
     this.#done(complete);
   }
 }

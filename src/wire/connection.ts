@@ -3,16 +3,15 @@
  * pipelined request is read only when the one before has been answered; its bytes wait, bounded.
  *
  * States: idle → head → answering (its content, if any, being read meanwhile) → idle …, or `over` when the socket was
- * given to a tunnel or closed. Deadlines are numbers that the server's sweep compares: no timer a request.
+ * given to a tunnel or closed. A request's content is incoming-content.ts's affair, deadlines are deadlines.ts's.
  */
 import type { Socket } from "node:net";
 import { reasonPhrase } from "../http/messages.ts";
-import { ChunkedDecoder } from "./chunked.ts";
+import { Deadlines } from "./deadlines.ts";
 import type { Client, Exchange } from "./exchange.ts";
 import type { WireLimits } from "./limits.ts";
-import { tooSlow, type Progress } from "./progress.ts";
-import { RequestBody } from "./request-body.ts";
-import { chunked, isRefusal, requestHead, type ParsedHead, type Refusal } from "./request-head.ts";
+import { IncomingContent } from "./incoming-content.ts";
+import { isRefusal, requestHead, type ParsedHead, type Refusal } from "./request-head.ts";
 import { WireExchange } from "./wire-exchange.ts";
 
 /** What a connection needs from its server. */
@@ -30,11 +29,11 @@ export interface ConnectionHost {
 const empty: Buffer = Buffer.alloc(0);
 /** Empty lines tolerated before a request line. RFC 9112 §2.2. */
 const emptyLinesMax = 4;
-/** After our side has ended: how long, and how much, the client may go on before it is cut off. */
-const lingerMs = 2000;
-const lingerBytesMax = 8 * 1024 * 1024;
 /** Content nobody wants is read and dropped up to here to keep the connection; beyond it, closing is cheaper. */
 const discardBytesMax = 256 * 1024;
+/** Between two probes of a half-closed client, and before one that cannot be probed is given up: in first probes' time. */
+const probesApart = 15;
+const patience = 30;
 
 /** One client connection. */
 export class Connection {
@@ -47,20 +46,20 @@ export class Connection {
   #ended = false;
   #requests = 0;
   #exchange: WireExchange | null = null;
-  #body: RequestBody | null = null;
-  #decoder: ChunkedDecoder | null = null;
-  #contentLeft = 0;
-  #deadline: number;
+  #content: IncomingContent | null = null;
+  readonly #deadlines: Deadlines;
   #emptyLines = 0;
-  readonly #sending: Progress = { sinceMs: 0, bytes: 0, mark: 0, queue: 0 };
-  readonly #receiving: Progress = { sinceMs: 0, bytes: 0, mark: 0, queue: 0 };
-  #discardedBytes = 0;
+  /** When a client that has ended its side is asked whether it is still there. */
+  #probeAt = Infinity;
+  /** When a connection that we have closed is given up, whatever still comes. */
+  #lingerEnd = Infinity;
+  #probedBytes = -1;
 
   constructor(socket: Socket, client: Client, host: ConnectionHost) {
     this.socket = socket;
     this.client = client;
     this.#host = host;
-    this.#deadline = host.coarseNow + host.limits.idleMs;
+    this.#deadlines = new Deadlines(host.limits, host.coarseNow + host.limits.idleMs);
     socket.setNoDelay(true);
     socket.on("data", (bytes: Buffer) => this.#received(bytes));
     socket.on("drain", () => this.#drained());
@@ -82,38 +81,27 @@ export class Connection {
   sweep(now: number): void {
     if (this.#state === "over") return;
     const { socket } = this;
-    const { rateWindowMs, rateBytesMin } = this.#host.limits;
-    const body = this.#body !== null && !this.#body.complete && !this.#body.waiting && this.#state === "answering";
-    const queue = (socket as { _handle?: { writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0;
-    const stalled = tooSlow(
-      this.#sending,
-      socket.writableLength > 0,
-      socket.bytesWritten - socket.writableLength,
-      queue,
-      now,
-      rateWindowMs,
-      rateBytesMin,
-    );
-    const starved = tooSlow(this.#receiving, body, socket.bytesRead, 0, now, rateWindowMs, rateBytesMin);
-    if (stalled || starved) {
+    const awaited = this.#state === "answering" && this.#content?.awaited === true;
+    if (this.#deadlines.stalled(socket, awaited, now)) {
       this.#reset();
       return;
     }
-    if (now <= this.#deadline) return;
+    if (now > this.#probeAt) this.#probe(now);
+    if (!this.#deadlines.passed(now)) return;
     if (this.#state === "closing") {
       if (socket.writableLength === 0) socket.destroy();
     } else if (this.#state === "idle") {
       // An answer still on its way out keeps the connection from being idle.
       if (socket.writableLength === 0) this.#close();
     } else if (this.#state === "head") this.#refuse({ status: 408, reason: "the request head took too long" });
-    else if (body) {
-      this.#body!.destroy(new Error("the client stopped sending content"));
+    else if (awaited) {
+      this.#content!.fail("the client stopped sending content");
       this.#refuse({ status: 408, reason: "the request content took too long" });
     }
   }
 
   #drained(): void {
-    this.#exchange?.onDrain?.();
+    this.#exchange?.drained();
     if (this.#state === "idle" && this.#rest.length > 0) {
       this.socket.resume();
       this.#run();
@@ -123,8 +111,8 @@ export class Connection {
   #received(bytes: Buffer): void {
     if (this.#state === "over") return;
     if (this.#state === "closing") {
-      this.#discardedBytes += bytes.length;
-      if (this.#discardedBytes > lingerBytesMax) this.socket.destroy();
+      // It is still sending, and will read our answer when it has done so. RFC 9112 §9.6.
+      if (this.#lingerEnd !== Infinity) this.#lingerOn();
       return;
     }
     if (this.#rest.length === 0) this.#rest = bytes;
@@ -139,7 +127,7 @@ export class Connection {
     this.#running = true;
     try {
       while (this.#rest.length > 0 && this.#state !== "over" && this.#state !== "closing") {
-        if (this.#body !== null && !this.#body.complete) {
+        if (this.#content !== null && !this.#content.complete) {
           if (!this.#readContent()) break;
         } else if (this.#state === "answering") break;
         else if (this.socket.writableNeedDrain) {
@@ -158,9 +146,11 @@ export class Connection {
   #afterEnd(): void {
     if (!this.#ended || this.#rest.length > 0) return;
     if (this.#state === "idle" || this.#state === "head") this.#close();
-    else if (this.#state === "answering" && this.#body !== null && !this.#body.complete) {
-      this.#body.destroy(new Error("the client ended before its content did"));
+    else if (this.#state === "answering" && this.#content !== null && !this.#content.complete) {
+      this.#content.fail("the client ended before its content did");
       this.#reset();
+    } else if (this.#state === "answering" && this.#probeAt === Infinity) {
+      this.#probeAt = this.#host.coarseNow + this.#host.limits.probeMs;
     }
   }
 
@@ -202,7 +192,7 @@ export class Connection {
     }
     if (this.#state === "idle") {
       this.#state = "head";
-      this.#deadline = this.#host.coarseNow + limits.headMs;
+      this.#deadlines.set(this.#host.coarseNow + limits.headMs);
     }
     return false;
   }
@@ -211,25 +201,21 @@ export class Connection {
     this.#state = "answering";
     this.#emptyLines = 0;
     this.#requests++;
-    this.#contentLeft = 0;
-    if (head.contentBytes !== 0) {
-      this.#decoder = head.contentBytes === chunked ? new ChunkedDecoder() : null;
-      this.#contentLeft = head.contentBytes;
-      this.#body = new RequestBody(() => this.#wantsContent(head));
-      this.#deadline = this.#host.coarseNow + this.#host.limits.bodyMs;
-    } else {
-      this.#body = null;
-      this.#deadline = Infinity;
-    }
+    const { limits } = this.#host;
+    this.#content =
+      head.contentBytes === 0
+        ? null
+        : new IncomingContent(head.contentBytes, limits.bodyBytesMax, () => this.#wantsContent(head));
+    this.#deadlines.set(this.#content === null ? Infinity : this.#host.coarseNow + limits.bodyMs);
     const keepAlive =
       head.keepAlive &&
       !this.#host.draining &&
       !(this.#ended && this.#rest.length === 0) &&
-      this.#requests < this.#host.limits.requestsPerConnectionMax;
+      this.#requests < limits.requestsPerConnectionMax;
     const more = this.#rest.length > 0;
     // Answers to pipelined requests leave together.
     if (more) this.socket.cork();
-    const exchange = new WireExchange(head, this.client, this.socket, this.#body, keepAlive, this);
+    const exchange = new WireExchange(head, this.client, this.socket, this.#content?.body ?? null, keepAlive, this);
     this.#exchange = exchange;
     try {
       this.#host.handle(exchange);
@@ -242,62 +228,42 @@ export class Connection {
 
   /** Called by the body when somebody reads it: only then is the client told to send what it held back. RFC 9110 §10.1.1. */
   #wantsContent(head: ParsedHead): void {
-    if (head.expectsContinue && !this.#exchange!.answered && this.socket.bytesRead > 0 && !this.#body!.started) {
+    const { body } = this.#content!;
+    if (head.expectsContinue && !this.#exchange!.answered && this.socket.bytesRead > 0 && !body.started) {
       this.socket.write("HTTP/1.1 100 Continue\r\n\r\n", "latin1");
     }
-    this.#body!.started = true;
-    this.#deadline = this.#host.coarseNow + this.#host.limits.bodyMs;
+    body.started = true;
+    this.#deadlines.set(this.#host.coarseNow + this.#host.limits.bodyMs);
     this.socket.resume();
     if (this.#rest.length > 0) process.nextTick(() => this.#run());
   }
 
+  /** @returns whether there may be more to use at once. */
   #readContent(): boolean {
-    const body = this.#body!;
-    if (body.waiting) {
+    const content = this.#content!;
+    if (content.body.waiting) {
       // The reader is slower than the client: leave the bytes, and the client, waiting.
       if (this.#rest.length > this.#host.limits.pipelinedBytesMax) this.socket.pause();
       return false;
     }
-    this.#deadline = this.#host.coarseNow + this.#host.limits.bodyMs;
-    const rest = this.#rest;
-    const decoder = this.#decoder;
-    if (decoder !== null) {
-      const used = decoder.feed(rest, 0, (content) => this.#take(body, content));
-      if (this.#state !== "answering") return false;
-      if (used === -1) {
-        body.destroy(new Error(decoder.failure));
-        return this.#refuse({ status: 400, reason: decoder.failure });
-      }
-      this.#rest = used === rest.length ? empty : rest.subarray(used);
-      // Finishing may end the exchange, and with it this decoder's time.
-      const { done } = decoder;
-      if (done) body.finish(decoder.trailers);
-      return done;
+    this.#deadlines.set(this.#host.coarseNow + this.#host.limits.bodyMs);
+    const taken = content.take(this.#rest, () => this.#state === "answering");
+    if ("refused" in taken) return this.#refuse(taken.refused);
+    if (this.#state !== "answering" && this.#state !== "idle") return false;
+    this.#rest = taken.used === this.#rest.length ? empty : this.#rest.subarray(taken.used);
+    // Nobody reads what comes after the answer: past a bound, closing is cheaper than dropping it.
+    if (!content.complete && this.#exchange?.finished === true && content.body.receivedBytes > discardBytesMax) {
+      this.#close();
+      return false;
     }
-    const content = rest.length > this.#contentLeft ? rest.subarray(0, this.#contentLeft) : rest;
-    this.#contentLeft -= content.length;
-    this.#rest = content.length === rest.length ? empty : rest.subarray(content.length);
-    this.#take(body, content);
-    if (this.#contentLeft === 0 && this.#state === "answering") body.finish([]);
     return true;
-  }
-
-  #take(body: RequestBody, content: Buffer): void {
-    if (this.#state !== "answering") return;
-    body.receivedBytes += content.length;
-    const { bodyBytesMax } = this.#host.limits;
-    if (bodyBytesMax > 0 && body.receivedBytes > bodyBytesMax) {
-      body.destroy(new Error("content too large"));
-      this.#refuse({ status: 413, reason: `content above ${bodyBytesMax} bytes` });
-    } else if (this.#exchange?.finished === true && body.receivedBytes > discardBytesMax) this.#close();
-    else body.deliver(content);
   }
 
   /** The exchange has sent its whole answer. */
   answerDone(keepAlive: boolean): void {
     if (this.#state !== "answering") return;
-    const body = this.#body;
-    if (body !== null && !body.complete) {
+    const body = this.#content?.body;
+    if (body !== undefined && !body.complete) {
       if (!keepAlive || !body.started || body.receivedBytes > discardBytesMax) {
         // Content that was never asked for may never come: the connection cannot be used again.
         this.#close();
@@ -309,14 +275,14 @@ export class Connection {
       return;
     }
     this.#exchange = null;
-    this.#body = null;
-    this.#decoder = null;
+    this.#content = null;
+    this.#probeAt = Infinity;
     if (!keepAlive || this.#host.draining) {
       this.#close();
       return;
     }
     this.#state = "idle";
-    this.#deadline = this.#host.coarseNow + this.#host.limits.idleMs;
+    this.#deadlines.set(this.#host.coarseNow + this.#host.limits.idleMs);
     if (this.socket.isPaused()) this.socket.resume();
     if (this.#rest.length > 0 && !this.#running) process.nextTick(() => this.#run());
     else if (!this.#running) this.#afterEnd();
@@ -374,13 +340,34 @@ export class Connection {
     if (this.#state === "closing" || this.#state === "over") return;
     this.#state = "closing";
     this.#rest = empty;
-    // While the answer is on its way out the rate check alone decides; the moment begins when it has left.
-    this.#deadline = Infinity;
+    // While the answer is on its way out the rate check alone decides; lingering begins when it has left.
+    this.#deadlines.set(Infinity);
     while (this.socket.writableCorked > 0) this.socket.uncork();
     this.socket.end(() => {
-      this.#deadline = this.#host.coarseNow + lingerMs;
+      this.#lingerEnd = this.#host.coarseNow + this.#host.limits.lingerMs;
+      this.#lingerOn();
     });
     this.socket.resume();
+  }
+
+  /** As long as the client goes on sending it has not read the answer yet; a moment of silence, or the end of our patience, ends it. */
+  #lingerOn(): void {
+    this.#deadlines.set(Math.min(this.#lingerEnd, this.#host.coarseNow + this.#host.limits.lingerSilenceMs));
+  }
+
+  /** A client that has ended its side and cannot be asked whether it is there is waited for in silence, then given up. */
+  #probe(now: number): void {
+    const exchange = this.#exchange;
+    if (exchange === null || this.#state !== "answering") {
+      this.#probeAt = Infinity;
+      return;
+    }
+    const { probeMs } = this.#host.limits;
+    const sent = this.socket.bytesWritten;
+    if (exchange.probe()) this.#probeAt = now + probeMs * probesApart;
+    else if (this.#probedBytes === sent) this.#reset();
+    else this.#probeAt = now + probeMs * patience;
+    this.#probedBytes = this.socket.bytesWritten;
   }
 
   #clientEnded(): void {
@@ -391,8 +378,7 @@ export class Connection {
 
   #closed(): void {
     this.#state = "over";
-    if (this.#body !== null && !this.#body.complete)
-      this.#body.destroy(new Error("the client left before its content ended"));
+    this.#content?.fail("the client left before its content ended");
     this.#exchange?.askerLeft();
     this.#exchange = null;
     this.#host.closed(this);

@@ -11,9 +11,14 @@ export interface WireLimits {
   readonly headMs: number;
   /** The longest silence inside a request's content. */
   readonly bodyMs: number;
-  /** A peer that takes or gives less than this over `rateWindowMs` is cut. Bytes per second. */
+  /** A client that takes or gives nothing, or less than this many bytes a second, over `rateWindowMs` is cut. */
   readonly rateBytesMin: number;
   readonly rateWindowMs: number;
+  /** After a client has ended its side while it is owed an answer: how often it is asked whether it is still there. */
+  readonly probeMs: number;
+  /** After our last byte, how long a client that goes on sending is listened to: in silence, and in all. */
+  readonly lingerSilenceMs: number;
+  readonly lingerMs: number;
   readonly connectionsMax: number;
   readonly connectionsPerClientMax: number;
   readonly requestsPerConnectionMax: number;
@@ -28,9 +33,12 @@ export const wireLimits: WireLimits = {
   bodyBytesMax: 0,
   idleMs: 65_000,
   headMs: 15_000,
-  bodyMs: 30_000,
-  rateBytesMin: 256,
-  rateWindowMs: 20_000,
+  bodyMs: 60_000,
+  rateBytesMin: 0,
+  rateWindowMs: 60_000,
+  probeMs: 1000,
+  lingerSilenceMs: 5000,
+  lingerMs: 30_000,
   connectionsMax: 20_000,
   connectionsPerClientMax: 10_000,
   requestsPerConnectionMax: 1_000_000,

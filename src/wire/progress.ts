@@ -10,7 +10,7 @@ export interface Progress {
 }
 
 /**
- * Whether less than the least rate has moved for a whole window. `done` counts finished bytes, `queue` those of a write that
+ * Whether nothing, or less than the least rate, has moved for a whole window. `done` counts finished bytes, `queue` those of a write that
  * the kernel has taken in part: a large write moves long before it is finished.
  */
 export function tooSlow(
@@ -31,7 +31,7 @@ export function tooSlow(
   progress.mark = done;
   progress.queue = queue;
   if (!waiting || now - progress.sinceMs < windowMs) return false;
-  const slow = progress.bytes < (rateMin * (now - progress.sinceMs)) / 1000;
+  const slow = progress.bytes === 0 || progress.bytes < (rateMin * (now - progress.sinceMs)) / 1000;
   progress.sinceMs = now;
   progress.bytes = 0;
   return slow;

@@ -3,7 +3,7 @@
  * reason, never repaired: a head that two readers could read differently is how requests are smuggled.
  */
 import { authority } from "../http/uri.ts";
-import { listElements } from "../http/grammar.ts";
+import { listElements, trimmed } from "../http/grammar.ts";
 import type { RequestHead } from "../http/messages.ts";
 import { lowerName, validValue } from "./field-line.ts";
 import type { WireLimits } from "./limits.ts";
@@ -72,7 +72,7 @@ export function requestHead(text: string, limits: WireLimits): ParsedHead | Refu
     return refuse(414, `the target is longer than ${limits.uriBytesMax} bytes`);
   const minor = versionMinor(text, targetEnd + 1, lineEnd);
   if (typeof minor !== "number") return minor;
-  const target = text.slice(methodEnd + 1, targetEnd);
+  const target = escapedTarget(text.slice(methodEnd + 1, targetEnd));
   const form = targetForm(method, target);
   if (form === null) return refuse(400, "the request target has no form that HTTP knows");
 
@@ -91,8 +91,9 @@ export function requestHead(text: string, limits: WireLimits): ParsedHead | Refu
     if (colon === -1 || colon > end) return refuse(400, "a field line has no colon");
     const name = lowerName(text.slice(at, colon));
     if (name === null) return refuse(400, "a field name is not a token");
-    const value = fieldLineValue(text, colon + 1, end);
-    if (value === null) return refuse(400, `the field ${name} holds a character that no field may hold`);
+    const value = trimmed(text, colon + 1, end);
+    if (!validValue(value, 0, value.length))
+      return refuse(400, `the field ${name} holds a character that no field may hold`);
     fields.push(name, value);
     if (fields.length > limits.fieldsMax * 2) return refuse(431, `more than ${limits.fieldsMax} field lines`);
     switch (name) {
@@ -135,18 +136,6 @@ export function requestHead(text: string, limits: WireLimits): ParsedHead | Refu
   return { method, target, form, minor, fields, contentBytes, keepAlive, expectsContinue, plain, host: place };
 }
 
-function fieldLineValue(text: string, from: number, to: number): string | null {
-  let start = from;
-  let end = to;
-  while (start < end && isBlank(text.charCodeAt(start))) start++;
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
-  return validValue(text, start, end) ? text.slice(start, end) : null;
-}
-
-function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09;
-}
-
 function versionMinor(text: string, start: number, end: number): 0 | 1 | Refusal {
   if (end - start !== 8 || !text.startsWith("HTTP/", start))
     return refuse(400, "the request line is not METHOD TARGET VERSION");
@@ -160,7 +149,13 @@ function versionMinor(text: string, start: number, end: number): 0 | 1 | Refusal
 
 const targetCharacters = /^[\x21\x22\x24-\x7e]+$/;
 
-/** RFC 9112 §3.2: which of the four forms a target has; a fragment or a character beyond printable ASCII is in none. */
+/** Bytes above 127, which browsers escape and other clients send as they are, escaped before anything else sees them. RFC 3986 §2.1. */
+function escapedTarget(target: string): string {
+  if (!/[\x80-\xff]/.test(target)) return target;
+  return target.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+/** RFC 9112 §3.2: which of the four forms a target has; a fragment, a blank or a control character is in none. */
 function targetForm(method: string, target: string): RequestHead["form"] | null {
   if (!targetCharacters.test(target)) return null;
   if (method === "CONNECT") return authority(target, "https") !== null && /:\d+$/.test(target) ? "authority" : null;
@@ -190,7 +185,7 @@ function framing(minor: 0 | 1, length: string | null, coding: string | null, lim
   return bytes;
 }
 
-/** RFC 9112 §3.2: exactly one Host in HTTP/1.1, the same as an absolute target's authority. */
+/** RFC 9112 §3.2: exactly one Host in HTTP/1.1; beside an absolute target it is ignored and replaced (§3.2.2). */
 function hostOf(form: RequestHead["form"], target: string, host: string | null, minor: 0 | 1): string | Refusal {
   if (host === null && minor === 1) return refuse(400, "no Host");
   if (host !== null && host !== "" && !isHost(host)) return refuse(400, "Host is not host[:port]");
@@ -204,9 +199,6 @@ function hostOf(form: RequestHead["form"], target: string, host: string | null, 
   const secure = target.slice(0, 6).toLowerCase() === "https:";
   if (authority(place, secure ? "https" : "http") === null)
     return refuse(400, "the target's authority is not host[:port]");
-  if (host !== null && !sameAuthority(place, host, secure ? "https" : "http")) {
-    return refuse(400, "Host differs from the target's authority");
-  }
   return place;
 }
 
@@ -219,12 +211,6 @@ function isHost(text: string): boolean {
   if (authority(text, "http") === null) return false;
   if (rightHosts.size < rightHostsMax) rightHosts.add(Buffer.from(text, "latin1").toString("latin1"));
   return true;
-}
-
-function sameAuthority(one: string, other: string, scheme: "http" | "https"): boolean {
-  if (one === other) return true;
-  const [a, b] = [authority(one, scheme), authority(other, scheme)];
-  return a !== null && b !== null && a.host === b.host && a.port === b.port;
 }
 
 function refuse(status: Refusal["status"], reason: string): Refusal {

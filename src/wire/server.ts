@@ -2,9 +2,10 @@
  * Listens for clients: plain or TLS, with or without a PROXY header before. Counts connections, sweeps deadlines once in
  * a while, drains. What a request means is the handler's affair.
  */
-import { createServer, isIPv4, type AddressInfo, type Server, type Socket } from "node:net";
+import { createServer, isIPv4, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { hostPortText, type HostPort } from "../base/host-port.ts";
+import { listening } from "../base/listen.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import type { Client, Exchange } from "./exchange.ts";
 import { wireLimits, type WireLimits } from "./limits.ts";
@@ -61,19 +62,11 @@ export class WireServer {
 
   /** Starts listening. @returns the address taken. Rejects with the system's error, its address named, where the port is in use. */
   async listen(): Promise<HostPort> {
-    const { host, port } = this.#options.listen;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen({ host, port, backlog: 1024 }, () => {
-        this.#server.off("error", reject);
-        resolve();
-      });
-    });
+    const address = await listening(this.#server, this.#options.listen, 1024);
     this.#server.on("error", (error) => this.#host.bug(error));
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
     this.#sweeper.unref();
-    const address = this.#server.address() as AddressInfo;
-    return { host: address.address, port: address.port };
+    return address;
   }
 
   /** Takes up changed certificates without dropping a connection. */

@@ -3,7 +3,9 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { fieldBlock, type FieldList } from "../http/fields.ts";
 import { hasNoContent, reasonPhrase } from "../http/messages.ts";
-import { preparedHead, type Client, type Exchange, type PreparedHead } from "./exchange.ts";
+import type { AnswerHead } from "./answer-head.ts";
+import type { Client, Exchange } from "./exchange.ts";
+import { Holds, type Hold, type Holder } from "./holds.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { ParsedHead } from "./request-head.ts";
 
@@ -19,6 +21,8 @@ export interface AnswerSink {
  * the buffer pool: above it every copy is an allocation outside the heap, which made a 16 KB hit twice as dear (measured).
  */
 const joinedBytesMax = 3500;
+/** Leading zeros of one chunk size: recipients bound its digits. */
+const probesMax = 4;
 
 /** The exchange of a client's request. */
 export class WireExchange implements Exchange {
@@ -31,8 +35,7 @@ export class WireExchange implements Exchange {
   closed = false;
   finished = false;
   sentBytes = 0;
-  onDrain: (() => void) | null = null;
-  onClose: (() => void) | null = null;
+  readonly #holds = new Holds();
   readonly #socket: Socket;
   readonly #connection: AnswerSink;
   #keepAlive: boolean;
@@ -40,6 +43,7 @@ export class WireExchange implements Exchange {
   #silent = false;
   #delimitedByEnd = false;
   #left = Infinity;
+  #probes = 0;
 
   constructor(
     head: ParsedHead,
@@ -63,36 +67,32 @@ export class WireExchange implements Exchange {
     this.#socket.write(`HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n${fieldBlock(fields)}\r\n`, "latin1");
   }
 
-  answer(status: number, fields: FieldList, contentBytes: number | null): void {
-    if (!this.#mayAnswer()) return;
-    this.#begin(preparedHead(status, fieldBlock(fields), contentBytes), "");
+  hold(holder: Holder): Hold {
+    return this.#holds.take(holder);
   }
 
-  answerPrepared(head: PreparedHead, changing: string, content: Buffer | null): void {
+  answer(head: AnswerHead, changing: string, content: Buffer | null): void {
     if (!this.#mayAnswer()) return;
     const tail = `${changing}${this.#connectionLine()}\r\n`;
-    const headBytes = head.bytes.length + tail.length;
+    const { http1 } = head;
+    const headBytes = http1.length + tail.length;
     const contentBytes = content === null ? 0 : content.length;
     this.sentBytes = contentBytes;
     if (content !== null && contentBytes > joinedBytesMax) {
       this.#socket.cork();
-      this.#socket.write(joined(head.bytes, tail, headBytes));
+      this.#socket.write(joined(http1, tail, headBytes));
       this.#socket.write(content);
       this.#socket.uncork();
     } else {
-      const whole = joined(head.bytes, tail, headBytes + contentBytes);
+      const whole = joined(http1, tail, headBytes + contentBytes);
       if (content !== null) whole.set(content, headBytes);
       this.#socket.write(whole);
     }
     this.#finish();
   }
 
-  beginPrepared(head: PreparedHead, changing: string): void {
+  begin(head: AnswerHead, changing: string): void {
     if (!this.#mayAnswer()) return;
-    this.#begin(head, changing);
-  }
-
-  #begin(head: PreparedHead, changing: string): void {
     this.#silent = hasNoContent(this.head.method, head.status);
     let framing = "";
     if (head.contentBytes !== null) this.#left = head.contentBytes;
@@ -106,7 +106,7 @@ export class WireExchange implements Exchange {
       }
     }
     const tail = `${changing}${framing}${this.#connectionLine()}\r\n`;
-    this.#socket.write(joined(head.bytes, tail, head.bytes.length + tail.length));
+    this.#socket.write(joined(head.http1, tail, head.http1.length + tail.length));
   }
 
   write(content: Buffer): boolean {
@@ -114,6 +114,7 @@ export class WireExchange implements Exchange {
     this.sentBytes += content.length;
     if (this.#chunked) {
       this.#socket.cork();
+      this.#probes = 0;
       this.#socket.write(`${content.length.toString(16)}\r\n`, "latin1");
       this.#socket.write(content);
       this.#socket.write("\r\n", "latin1");
@@ -145,6 +146,10 @@ export class WireExchange implements Exchange {
     this.#connection.answerCut(this.#delimitedByEnd);
   }
 
+  decline(): false {
+    return false;
+  }
+
   takeOver(): { readonly socket: Duplex; readonly early: Buffer } | null {
     if (this.answered || this.closed) return null;
     this.answered = true;
@@ -152,11 +157,34 @@ export class WireExchange implements Exchange {
     return { socket: this.#socket, early: this.#connection.release() };
   }
 
+  /** The client has room again. */
+  drained(): void {
+    this.#holds.drained();
+  }
+
   /** The client is gone, or its request was refused after it had begun. */
   askerLeft(): void {
     if (this.closed || this.finished) return;
     this.closed = true;
-    this.onClose?.();
+    this.#holds.left();
+  }
+
+  /**
+   * The client has ended its side: is it still there? Only bytes can tell, since one that has gone answers them with a reset. They must
+   * mean nothing to one that has not: an interim response before the answer (RFC 9110 §15.2: clients must take them unasked), a leading zero of
+   * the next chunk's size within one (RFC 9112 §7.1: `1*HEXDIG`).
+   * @returns whether bytes could be sent.
+   */
+  probe(): boolean {
+    if (this.closed || this.finished) return true;
+    if (!this.answered) {
+      if (this.head.minor === 0) return false;
+      this.#socket.write("HTTP/1.1 100 Continue\r\n\r\n", "latin1");
+      return true;
+    }
+    if (!this.#chunked || this.#probes++ >= probesMax) return false;
+    this.#socket.write("0", "latin1");
+    return true;
   }
 
   #mayAnswer(): boolean {

@@ -229,6 +229,7 @@ describe("content from a loopback address", () => {
                     secure: false,
                     plain: true,
                     forward: true,
+                    settings: 0,
                     fields: [],
                     content: null,
                   },

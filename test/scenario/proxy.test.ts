@@ -7,6 +7,7 @@ import { createServer, type AddressInfo, type Server } from "node:net";
 import { join } from "node:path";
 import { connect as tlsConnect } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { AnswerHead } from "../../src/wire/answer-head.ts";
 import { WireServer } from "../../src/wire/server.ts";
 import { ask, RawClient, through } from "../support/client.ts";
 import { endAll, startMember, temporaryFolder, until, type TestMember } from "../support/member.ts";
@@ -291,8 +292,7 @@ describe("the reverse proxy", () => {
       admits: (address) => address !== "127.0.0.9",
       isLocal: () => true,
       handle: (exchange) => {
-        exchange.answer(200, [], 0);
-        exchange.end();
+        exchange.answer(AnswerHead.of(200, [], 0), "", null);
       },
     });
     const { port } = await server.listen();

@@ -20,6 +20,8 @@ const elsewhere = "10.0.0.7";
 execFileSync("ip", ["link", "set", "lo", "up"]);
 for (const address of ["169.254.169.254", "100.100.100.200", elsewhere, "10.0.0.9", "203.0.113.5"])
   execFileSync("ip", ["addr", "add", `${address}/32`, "dev", "lo"]);
+// Reached here without being an address of this machine: what stands for the world.
+execFileSync("ip", ["route", "add", "local", "198.51.100.7/32", "dev", "lo"]);
 
 let reached = 0;
 const trap = createServer((_request, response) => {
@@ -34,7 +36,8 @@ const { port } = trap.address() as AddressInfo;
 const names: Readonly<Record<string, readonly number[]>> = {
   "metadata.test": [169, 254, 169, 254],
   "inner.test": [10, 0, 0, 9],
-  "public.test": [203, 0, 113, 5],
+  "public.test": [198, 51, 100, 7],
+  "own.test": [203, 0, 113, 5],
 };
 const resolver = createSocket("udp4");
 resolver.on("message", (question, { address, port: from }) => {
@@ -108,7 +111,16 @@ for (const place of [
 ]) {
   await attempt(`local to ${place}`, member, "127.0.0.1", `http://${place}:${port}/local/${encodeURIComponent(place)}`);
 }
-for (const place of ["127.0.0.1", "10.0.0.9", "inner.test", "metadata.test", "public.test", "203.0.113.5"]) {
+for (const place of [
+  "127.0.0.1",
+  "10.0.0.9",
+  "inner.test",
+  "metadata.test",
+  "public.test",
+  "own.test",
+  "198.51.100.7",
+  "203.0.113.5",
+]) {
   await attempt(`elsewhere to ${place}`, member, elsewhere, `http://${place}:${port}/elsewhere`);
 }
 await attempt(

@@ -1,0 +1,19 @@
+/** What the admin port looks at: the data plane as far as it can be asked about. */
+import type { Peers } from "../peer/peers.ts";
+import type { Uncacheable } from "../proxy/fetch/uncacheable.ts";
+import type { Dropped } from "../proxy/invalidation/dropped.ts";
+import type { Ownership } from "../proxy/invalidation/ownership.ts";
+import type { Desk } from "../proxy/request/desk.ts";
+import type { Routing } from "../proxy/request/routes.ts";
+import type { View } from "../ring/view.ts";
+import type { Store } from "../store/port.ts";
+
+export interface AdministeredPlane {
+  readonly desk: Desk;
+  readonly current: { readonly view: View; readonly routing: Routing };
+  readonly store: Store;
+  readonly peers: Pick<Peers, "isUp">;
+  readonly ownership: Ownership;
+  readonly uncacheable: Uncacheable;
+  readonly dropped: Dropped;
+}

@@ -1,0 +1,105 @@
+/** The data plane of one member, put together: every room gets what it says it needs, and nothing else knows all of it. */
+import { createHmac } from "node:crypto";
+import type { Config } from "../config/schema.ts";
+import { Peers, type PeersOptions } from "../peer/peers.ts";
+import { Flights } from "../proxy/fetch/flights.ts";
+import type { FetchNeeds } from "../proxy/fetch/needs.ts";
+import { Uncacheable } from "../proxy/fetch/uncacheable.ts";
+import { Dropped } from "../proxy/invalidation/dropped.ts";
+import { Invalidations } from "../proxy/invalidation/invalidations.ts";
+import { Ownership } from "../proxy/invalidation/ownership.ts";
+import { UnderWay } from "../proxy/invalidation/under-way.ts";
+import type { CallNeeds } from "../proxy/members/calls.ts";
+import type { Desk } from "../proxy/request/desk.ts";
+import { Recorder } from "../proxy/request/recorder.ts";
+import type { Routing } from "../proxy/request/routes.ts";
+import type { ServeNeeds } from "../proxy/serve.ts";
+import { loadBound } from "../ring/bounded-load.ts";
+import { FrequencySketch } from "../ring/frequency-sketch.ts";
+import type { View } from "../ring/view.ts";
+import { MemoryStore } from "../store/memory-store.ts";
+import type { Clock } from "./clock.ts";
+
+/** What the data plane goes by at this moment. Both are replaced as a whole, by one assignment, here and nowhere else. */
+export interface Current {
+  view: View;
+  routing: Routing;
+}
+
+/** Everything that the rooms of the data plane need. */
+export interface DataPlane extends ServeNeeds, CallNeeds {
+  readonly current: Current;
+  readonly peers: Peers;
+  readonly uncacheable: Uncacheable;
+  readonly invalidations: Invalidations;
+}
+
+export interface DataPlaneInit {
+  readonly config: Config;
+  readonly name: string;
+  readonly secret: string;
+  readonly clock: Pick<Clock, "nowSeconds" | "wallLeadSeconds">;
+  readonly current: Current;
+  readonly linkChanged: NonNullable<PeersOptions["changed"]>;
+  /** A link to a member is up again. */
+  readonly linkRestored: (member: string) => void;
+  /** A bug or a lost promise, for the log. */
+  readonly failed: (error: Error) => void;
+}
+
+/** Builds the data plane of a member. */
+export function buildDataPlane(init: DataPlaneInit): DataPlane {
+  const { config, name, secret, clock, current, linkChanged, linkRestored, failed } = init;
+  const recorder = new Recorder();
+  const desk: Desk = {
+    self: name,
+    cdnId: `gyre-${createHmac("sha256", secret).update("cdn-loop").digest("hex").slice(0, 10)}`,
+    viaLine: `via: 1.1 ${name} (gyre)\r\n`,
+    recorder,
+    nowSeconds: clock.nowSeconds,
+    wallLeadSeconds: clock.wallLeadSeconds,
+  };
+  const store = new MemoryStore(config.memory, {
+    copiesBytesMax: config["hot-copies"] ?? Math.floor(config.memory / 8),
+  });
+  const peers = new Peers({
+    cluster: config.cluster,
+    secret,
+    self: name,
+    changed: linkChanged,
+    restored: linkRestored,
+  });
+  const underWay = new UnderWay();
+  const dropped = new Dropped();
+  const ownership = new Ownership(name);
+  const uncacheable = new Uncacheable();
+  const { nowSeconds } = clock;
+  const invalidations = new Invalidations({ self: name, current, store, peers, underWay, dropped, nowSeconds });
+  const fetching: FetchNeeds = {
+    current,
+    store,
+    peers,
+    ownership,
+    uncacheable,
+    invalidations,
+    underWay,
+    dropped,
+    objectBytesMax: config["object-max"],
+    failed,
+  };
+  return {
+    self: name,
+    desk,
+    current,
+    store,
+    peers,
+    ownership,
+    uncacheable,
+    dropped,
+    invalidations,
+    flights: new Flights(fetching),
+    heat: new FrequencySketch(),
+    loadBound: config["load-bound"] === "off" ? null : { ...loadBound, epsilon: config["load-bound"] },
+    ownLoad: () => recorder.load,
+  };
+}

@@ -1,0 +1,38 @@
+/** Configurations that would work, and should not: each is refused with what to write instead. */
+import { statSync } from "node:fs";
+import { hostPortOf, isLoopbackHost } from "../base/host-port.ts";
+import type { Config } from "../config/schema.ts";
+import { StartError } from "./start-error.ts";
+
+/** Listening beyond loopback without saying for whom makes an open proxy, which strangers find within hours. */
+export function refuseOpenProxy(config: Config): void {
+  const { host } = hostPortOf(config.listen)!;
+  const reverseOnly = !(config.forward ?? (config.origin === undefined && (config.routes ?? []).length === 0));
+  if (isLoopbackHost(host) || config.allow.length > 0) return;
+  throw new StartError(
+    `--listen ${config.listen} is open to other machines, and nothing says who may use it.\n` +
+      (reverseOnly
+        ? "Name the clients with --allow, for instance --allow 0.0.0.0/0 for a public reverse proxy."
+        : "An open forward proxy is found and misused within hours. Name its clients with --allow CIDR, for instance --allow 10.0.0.0/8."),
+  );
+}
+
+/** Other machines cannot dial 0.0.0.0: who listens on all addresses must say by which one it is reached. */
+export function refuseWildcardPeer({ peer, advertise }: Config): void {
+  if (!isWildcard(peer) || advertise !== undefined) return;
+  throw new StartError(
+    `--peer ${peer} listens on every address, but others need one to dial: name it with --advertise HOST, or listen on it alone`,
+  );
+}
+
+/** Whether an address stands for all of this machine's. */
+export function isWildcard(address: string): boolean {
+  return address.startsWith("0.0.0.0:") || address.startsWith("[::]:");
+}
+
+/** What is wrong with the permissions of a file that holds a secret, or null: others may read, or write, it. */
+export function openToOthers(file: string): string | null {
+  const mode = statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
+  if ((mode & 0o006) === 0) return null;
+  return `${file} is open to every user of this machine (mode ${(mode & 0o777).toString(8)}): chmod 600 ${file}`;
+}

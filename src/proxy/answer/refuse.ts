@@ -1,0 +1,72 @@
+/** Answers that Gyre makes itself: refusals and failures, with a sentence that helps and nothing of the inside. */
+import { cacheStatus, type Outcome } from "../../http/cache-status.ts";
+import { dateText } from "../../http/dates.ts";
+import type { FieldList } from "../../http/fields.ts";
+import { hasNoContent, reasonPhrase } from "../../http/messages.ts";
+import { AnswerHead } from "../../wire/answer-head.ts";
+import type { Exchange } from "../../wire/exchange.ts";
+import type { Desk } from "../request/desk.ts";
+import type { Ticket } from "../request/ticket.ts";
+
+/** Why a request without a target, or before its ticket, is answered by Gyre itself. */
+export interface Refused {
+  readonly status: number;
+  readonly reason: string;
+  readonly fields?: FieldList;
+}
+
+/** Refuses a request that has no ticket. `startedMs`: when it had come, monotonic. */
+export function refuseEarly(
+  desk: Desk,
+  exchange: Exchange,
+  refused: Refused,
+  startedMs: number = performance.now(),
+): void {
+  const { status, reason } = refused;
+  desk.recorder.refused();
+  answer(desk, exchange, refused, { hit: false, detail: "refused" });
+  desk.recorder.finished(
+    {
+      client: exchange.client.address,
+      method: exchange.head.method,
+      uri: exchange.head.target.slice(0, 2000),
+      status,
+      reason,
+      owner: desk.self,
+      hop: exchange.hop,
+      bytes: exchange.sentBytes,
+      durationMs: performance.now() - startedMs,
+      complete: true,
+    },
+    { hit: false },
+  );
+}
+
+/** Ends a ticket with an answer of our own. Where an answer had been begun, it is cut instead. */
+export function refuse(ticket: Ticket, status: number, reason: string, fields: FieldList = []): void {
+  const { exchange, desk } = ticket;
+  ticket.status = status;
+  ticket.reason = reason;
+  if (exchange.answered) exchange.abort();
+  else answer(desk, exchange, { status, reason, fields }, ticket.outcome);
+  ticket.end(!exchange.closed);
+}
+
+function answer(desk: Desk, exchange: Exchange, { status, reason, fields = [] }: Refused, outcome: Outcome): void {
+  const silent = hasNoContent("GET", status);
+  const text = Buffer.from(silent ? "" : `${status} ${reasonPhrase(status)}: ${reason}\n`, "utf8");
+  const all = [
+    "date",
+    dateText(Math.floor(desk.nowSeconds() + desk.wallLeadSeconds())),
+    ...(silent ? [] : ["content-type", "text/plain; charset=utf-8"]),
+    "cache-control",
+    "no-store",
+    ...fields,
+    "age",
+    "0",
+    "cache-status",
+    cacheStatus(desk.self, outcome),
+  ];
+  const content = exchange.head.method === "HEAD" || silent ? null : text;
+  exchange.answer(AnswerHead.of(status, all, text.length), desk.viaLine, content);
+}

@@ -1,0 +1,463 @@
+/**
+ * The one fetch for a key, alone or shared (flights.ts says which a request takes). A flight begins with the ticket that needed it; others
+ * for the same key join it, before its head has come or while its content streams, and all are served from its first byte. It
+ * stores what may be stored. Those it cannot serve (the response is not storable, or another variant) start over at once.
+ *
+ *   waiting    no head yet
+ *   judged     the head is known, but nobody may see it before every member has dropped what it invalidates
+ *   streaming  the head is known and shown, content is arriving
+ *   over       nothing more will come; who reads what has come goes on reading
+ *
+ * A flight outlives the client that began it as long as anybody waits.
+ */
+import { background } from "../../base/background.ts";
+import type { Outcome } from "../../http/cache-status.ts";
+import { isNotModified } from "../../http/conditional.ts";
+import { requestDirectives } from "../../http/directives.ts";
+import type { FieldList } from "../../http/fields.ts";
+import { currentAge, freshSecondsLeft, type ResponseTimes } from "../../http/freshness.ts";
+import { invalidatedGroups } from "../../http/groups.ts";
+import { invalidatedUris } from "../../http/invalidation.ts";
+import { isServerError, reuse } from "../../http/reuse.ts";
+import type { StoredHead } from "../../http/stored-head.ts";
+import { httpUri, originText } from "../../http/uri.ts";
+import type { Fetch, OriginHandler } from "../../origin/origin-client.ts";
+import type { OriginError } from "../../origin/origin-error.ts";
+import { groupKey, uriOfKey, type Lease } from "../../store/port.ts";
+import { AnswerHead } from "../../wire/answer-head.ts";
+import { deliver, send } from "../answer/deliver.ts";
+import { mayBeShown, refuseInside } from "../answer/inside.ts";
+import { covers } from "../answer/parts.ts";
+import { refuse } from "../answer/refuse.ts";
+import { mayServeStale, serveStale, type OriginFailure } from "../answer/stale.ts";
+import type { Named } from "../invalidation/missed.ts";
+import type { Suspectable } from "../invalidation/under-way.ts";
+import { keyedUri } from "../request/target.ts";
+import type { Ticket } from "../request/ticket.ts";
+import { freshenByHead, freshenStored } from "./freshening.ts";
+import { Intake } from "./intake.ts";
+import { judge, passedFields, type Judgement } from "./judging.ts";
+import { keep, keepableBytes } from "./keeping.ts";
+import type { FetchNeeds } from "./needs.ts";
+import { fetchFor } from "./origin-source.ts";
+import { fetchFromPeer, type PeerSource } from "./peer-source.ts";
+import { conditionsOf } from "./sharing.ts";
+import { Waiting, type Again, type Waiter } from "./waiting.ts";
+
+/** Why a request goes forward. */
+export type Why = NonNullable<Outcome["forward"]>;
+
+/** What a flight is for. */
+export interface FlightInit {
+  readonly first: Ticket;
+  readonly hash: number;
+  readonly why: Why;
+  /** What the origin is asked to validate; the flight's to release. */
+  readonly validating?: Lease;
+  /** Nobody waits for it: what is stored has answered already. */
+  readonly background?: boolean;
+  /** Another member is asked first; where it has nothing, all who wait start over. */
+  readonly source?: PeerSource;
+  /** Takes it off the list of those that may be joined; null where it never was on it. */
+  readonly unlist: (() => void) | null;
+}
+
+type State =
+  | { readonly kind: "waiting" }
+  | { readonly kind: "judged"; readonly judgement: Judgement; readonly intake: Intake; ended: boolean }
+  | {
+      readonly kind: "streaming";
+      readonly judgement: Judgement;
+      readonly intake: Intake;
+      /** For the client that asked first, and for all others: some fields may be for the first alone. */
+      readonly own: AnswerHead;
+      readonly shared: AnswerHead;
+    }
+  | { readonly kind: "over" };
+
+/** A fetch and all who wait for it. */
+export class Flight implements Suspectable {
+  readonly #needs: FetchNeeds;
+  readonly #init: FlightInit;
+  readonly #validating: Lease | null;
+  readonly #source: PeerSource | null;
+  readonly #background: boolean;
+  readonly #method: string;
+  readonly #uri: string;
+  /** What it brings has heard of every invalidation through this epoch: the one in which it began. */
+  readonly #trustedEpoch: number;
+  readonly #waiting = new Waiting(() => this.#cancelIfUnwanted());
+  #state: State = { kind: "waiting" };
+  #reading = 0;
+  #fetch: Fetch | null = null;
+  #requestSeconds: number;
+  #inner = false;
+  #suspected = false;
+
+  constructor(needs: FetchNeeds, init: FlightInit) {
+    this.#needs = needs;
+    this.#init = init;
+    const { first, background: unwaited = false, validating, source } = init;
+    this.#validating = validating ?? null;
+    this.#source = source ?? null;
+    this.#background = unwaited;
+    this.#requestSeconds = first.desk.nowSeconds();
+    this.#trustedEpoch = needs.ownership.trustedEpoch;
+    const { method } = first.exchange.head;
+    // A HEAD whose stored response must be validated asks with GET: a 200 then brings the new content, not just its head.
+    const whole = unwaited || source !== undefined || (validating !== undefined && method === "HEAD");
+    this.#method = whole ? "GET" : method;
+    this.#uri = uriOfKey(first.target.key);
+    needs.underWay.add(this.#uri, this);
+  }
+
+  suspect(): void {
+    this.#suspected = true;
+    this.#init.unlist?.();
+  }
+
+  // ---- joining ----------------------------------------------------------------------------------------------------
+
+  /** Lets a ticket join, where it can be served with what this flight brings. @returns whether it was. */
+  takes(ticket: Ticket, again: Again): boolean {
+    const state = this.#state;
+    if (this.#suspected) return false;
+    const directives = requestDirectives(ticket.exchange.head.fields);
+    // What another member has may not do for who wants more than what is stored. RFC 9111 §5.2.1.
+    if (this.#source !== null && directives.size > 0) return false;
+    const waiter = { ticket, again, collapsed: true };
+    if (state.kind === "waiting") {
+      this.#waiting.add(waiter);
+      return true;
+    }
+    if (state.kind !== "streaming" || !state.intake.storing || !state.intake.body.whole) return false;
+    const { head } = state.judgement;
+    const now = ticket.desk.nowSeconds();
+    if (reuse(head, directives, now, { honourReload: true, graceSeconds: 0 }).kind !== "hit") return false;
+    if (head.variant !== ticket.selecting(head.varyNames)) return false;
+    this.#serve(state, waiter, now);
+    return true;
+  }
+
+  /** Sends the request for the ticket that needed it. */
+  begin(ticket: Ticket, again: Again | null): void {
+    this.#waiting.add({ ticket, again, collapsed: false });
+    if (this.#state.kind === "waiting") this.#send(this.#validating === null ? "plain" : "validate");
+  }
+
+  /** Sends a validation that nobody waits for. */
+  beginAlone(): void {
+    this.#send("validate");
+  }
+
+  #cancelIfUnwanted(): void {
+    const state = this.#state;
+    if (state.kind === "over" || this.#waiting.size > 0 || this.#reading > 0) return;
+    const intake = state.kind === "waiting" ? null : state.intake;
+    // All of it has come: nothing is left to cancel, and what can be kept is about to be.
+    if (intake?.body.complete === true) return;
+    // A background validation is waited for by nobody, until it turns out to bring nothing to store.
+    if (this.#background && (intake === null || intake.storing)) return;
+    // What is nearly there is worth having: the next client may want it.
+    if (state.kind === "streaming" && state.intake.storing) {
+      const { contentBytes } = state.judgement;
+      if (contentBytes !== null && state.intake.body.bytes * 2 > contentBytes) return;
+    }
+    this.#finish();
+    this.#fetch?.cancel();
+    intake?.fail();
+  }
+
+  // ---- the fetch --------------------------------------------------------------------------------------------------
+
+  /** Whether the client's own conditions and Range go along: not where others share the fetch, or a stored response is asked about. */
+  get #keepsConditions(): boolean {
+    return this.#init.unlist === null && this.#validating === null;
+  }
+
+  #send(how: "plain" | "validate"): void {
+    const { first } = this.#init;
+    this.#requestSeconds = first.desk.nowSeconds();
+    const handler: OriginHandler = {
+      interim: (status, fields) => this.#waiting.inform(status, passedFields(fields)),
+      head: (status, fields, inner) => this.#answered(status, fields, inner, how),
+      data: (chunk) => this.#received(chunk),
+      end: (trailers) => this.#ended(trailers),
+      failed: (error) => this.#failed(error),
+    };
+    if (this.#source !== null) {
+      this.#fetch = fetchFromPeer(this.#needs, first, this.#source, this.#bytesMax, handler);
+      if (this.#fetch === null) this.#startOver();
+      return;
+    }
+    first.desk.recorder.originAsked();
+    const conditional =
+      how === "validate" && this.#validating !== null
+        ? conditionsOf(this.#validating.stored)
+        : this.#keepsConditions
+          ? "kept"
+          : [];
+    const { routing } = this.#needs.current;
+    this.#fetch = fetchFor(first, routing, { method: this.#method, conditional }, handler);
+  }
+
+  get #bytesMax(): number {
+    return keepableBytes(this.#needs, this.#source);
+  }
+
+  #answered(status: number, fields: FieldList, inner: boolean, how: "plain" | "validate"): void {
+    if (this.#state.kind !== "waiting") return;
+    const { first } = this.#init;
+    const times: ResponseTimes = {
+      requestSeconds: this.#requestSeconds,
+      responseSeconds: first.desk.nowSeconds(),
+      wallLeadSeconds: first.desk.wallLeadSeconds(),
+    };
+    this.#inner = inner;
+    if (how === "validate" && status === 304) return this.#notModified(fields, times);
+    const fromOrigin = this.#source === null;
+    if (fromOrigin && isServerError(status) && this.#standIn({ kind: "server-error", status })) return this.#stop();
+    const method = this.#method;
+    const validating = this.#validating?.stored ?? null;
+    const judgement = judge(first, { method, status, fields, times, validating });
+    if (judgement.reason === "outlived" && this.#background) return this.#stop();
+    if (method === "HEAD" && status === 200) freshenByHead(this.#needs.store, first, fields, times);
+    const intake = new Intake(this.#needs.store, {
+      store: judgement.store && !this.#suspected,
+      contentBytes: judgement.contentBytes,
+      bytesMax: this.#bytesMax,
+      source: this.#fetch,
+      passes: () => {
+        this.#init.unlist?.();
+        this.#cancelIfUnwanted();
+      },
+    });
+    const named = invalidated(first, status, fields);
+    if (named === null) return this.#show(judgement, intake);
+    // The answer waits until every member has heard: whoever sees it must not then see the old response.
+    this.#state = { kind: "judged", judgement, intake, ended: false };
+    const { invalidations, failed } = this.#needs;
+    background(
+      invalidations.everywhere(named, this).then(() => this.#show(judgement, intake)),
+      failed,
+    );
+  }
+
+  /** The head may be seen: everybody who waits is served, or told to go on alone. */
+  #show(judgement: Judgement, intake: Intake): void {
+    const before = this.#state;
+    if (before.kind === "over") return;
+    const { first } = this.#init;
+    const now = first.desk.nowSeconds();
+    const { head, contentBytes, passed } = judgement;
+    const own = AnswerHead.of(head.status, passed, contentBytes);
+    const shared = intake.storing ? AnswerHead.of(head.status, head.fields, contentBytes) : own;
+    const state = { kind: "streaming", judgement, intake, own, shared } as const;
+    this.#state = state;
+    const shareable = intake.storing && isHit(head, now);
+    this.#remember(judgement, shareable, now);
+    // What came instead of a 304 supersedes what was asked about, whether it may be stored or not.
+    if (head.status < 500 && this.#validating !== null) this.#needs.store.discard(this.#validating.stored);
+    this.#waiting.settle({ head, shareable }, (waiter) => {
+      if (judgement.reason !== null) waiter.ticket.reason = judgement.reason;
+      this.#serve(state, waiter, now);
+    });
+    if (before.kind === "judged" && before.ended) return this.#conclude(state);
+    return this.#cancelIfUnwanted();
+  }
+
+  /** Whether the next requests for this key have something to wait for. */
+  #remember({ store, reason }: Judgement, shareable: boolean, now: number): void {
+    const { uncacheable } = this.#needs;
+    const { key } = this.#init.first.target;
+    if (shareable) uncacheable.delete(key);
+    else if (!this.#suspected && (this.#init.unlist !== null || uncacheable.has(key, now))) {
+      uncacheable.add(key, now, store ? "never-fresh" : reason);
+      this.#init.unlist?.();
+    }
+  }
+
+  #serve(state: State & { readonly kind: "streaming" }, { ticket, collapsed }: Waiter, now: number): void {
+    const { exchange } = ticket;
+    const { judgement, intake, own, shared } = state;
+    const { head } = judgement;
+    exchange.inner = this.#inner;
+    const ownFetch = !collapsed && this.#source === null;
+    if (!ownFetch && !mayBeShown(this.#inner, exchange)) return refuseInside(ticket);
+    ticket.outcome = {
+      hit: false,
+      forward: this.#init.why,
+      forwardStatus: head.status,
+      stored: intake.storing,
+      collapsed,
+      ttlSeconds: intake.storing ? freshSecondsLeft(head, now) : undefined,
+      detail: this.#detail(ticket, intake),
+    };
+    this.#reading++;
+    const left = (): void => {
+      this.#reading--;
+      this.#cancelIfUnwanted();
+    };
+    const answerHead = collapsed ? shared : own;
+    const evaluates = intake.storing || (!this.#keepsConditions && isNotModified(exchange.head.fields, head, now));
+    if (head.status === 200 && evaluates)
+      return deliver(ticket, { head, answerHead, body: intake.body, part: null }, now, left);
+    ticket.status = head.status;
+    exchange.begin(answerHead, ticket.lines(currentAge(head, now)));
+    return send(ticket, intake.body, 0, null, left);
+  }
+
+  #detail({ reason }: Ticket, { storing }: Intake): string | undefined {
+    if (this.#source !== null) return `${this.#source.kind === "copy" ? "owner" : "peeked"}-${this.#source.member}`;
+    return storing || reason === this.#init.why ? undefined : (reason ?? undefined);
+  }
+
+  #received(chunk: Buffer): void {
+    const state = this.#state;
+    if (state.kind === "waiting" || state.kind === "over") return;
+    if (this.#source === null) this.#init.first.desk.recorder.originSent(chunk.length);
+    state.intake.received(chunk);
+  }
+
+  #ended(trailers: FieldList): void {
+    const state = this.#state;
+    if (state.kind === "waiting" || state.kind === "over") return;
+    state.intake.finish(passedFields(trailers));
+    if (state.kind === "judged") state.ended = true;
+    else this.#conclude(state);
+  }
+
+  #conclude({ judgement, intake }: State & { readonly kind: "streaming" }): void {
+    const { first, hash } = this.#init;
+    if (intake.storing && !this.#suspected) {
+      keep(this.#needs, first, intake, {
+        hash,
+        judgement,
+        inner: this.#inner,
+        trustedEpoch: this.#trustedEpoch,
+        source: this.#source,
+      });
+    }
+    intake.abandon();
+    this.#finish();
+  }
+
+  #failed(error: OriginError): void {
+    const state = this.#state;
+    if (state.kind === "over") return;
+    if (this.#source !== null && state.kind === "waiting") return this.#startOver();
+    this.#init.first.desk.recorder.originFailed();
+    if (state.kind === "streaming") {
+      this.#finish();
+      return state.intake.fail();
+    }
+    if (state.kind === "judged") state.intake.fail();
+    else if (error.phase !== "refused" && this.#standIn({ kind: "unreachable", status: undefined }))
+      return this.#finish();
+    const validated = this.#validating !== null;
+    const waiters = this.#waiting.take();
+    this.#finish();
+    for (const { ticket } of waiters) {
+      ticket.outcome = { hit: false, forward: this.#init.why, detail: error.code };
+      // What is denied here may be open at the member that the client spoke to.
+      if (error.phase === "refused" && ticket.exchange.decline(error.message)) ticket.end(true);
+      // RFC 9111 §5.2.2.2: what must be validated, and cannot be, is answered with 504.
+      else refuse(ticket, validated && error.phase !== "refused" ? 504 : error.status, error.message, error.fields);
+    }
+  }
+
+  /** The other member had nothing, or is gone: everybody goes on as if it had not been asked. */
+  #startOver(): void {
+    const waiters = this.#waiting.take();
+    this.#finish();
+    for (const { ticket, again } of waiters) {
+      ticket.peerTried = true;
+      again!(ticket, "anew");
+    }
+  }
+
+  // ---- validation -------------------------------------------------------------------------------------------------
+
+  #notModified(fields: FieldList, times: ResponseTimes): void {
+    const { store, uncacheable } = this.#needs;
+    const { first: asker, why } = this.#init;
+    const lease = this.#validating!;
+    const suspected = this.#suspected;
+    const result = freshenStored(store, asker, fields, { lease, times, trustedEpoch: this.#trustedEpoch, suspected });
+    // The 304 does not speak of what was asked about: only the whole response can help. RFC 9111 §4.3.4.
+    if (result === null) return this.#send("plain");
+    const { shared, first } = result;
+    const now = asker.desk.nowSeconds();
+    const fresh = shared?.stored ?? null;
+    const head = fresh?.head ?? first.head;
+    if (fresh !== null && isHit(head, now)) uncacheable.delete(asker.target.key);
+    this.#init.unlist?.();
+    this.#waiting.settle({ head, shareable: fresh !== null }, ({ ticket, again, collapsed }) => {
+      const what = collapsed && fresh !== null ? fresh : first;
+      const { exchange } = ticket;
+      // The date that If-Range names may have changed with the validation.
+      if (!covers(what, exchange, now)) return again?.(ticket, "alone");
+      ticket.outcome = {
+        hit: false,
+        forward: why,
+        forwardStatus: 304,
+        collapsed,
+        ttlSeconds: freshSecondsLeft(head, now),
+      };
+      exchange.inner = lease.stored.inner;
+      const reading = store.lease(fresh ?? lease.stored);
+      return deliver(ticket, what, now, () => reading.release());
+    });
+    shared?.release();
+    return this.#finish();
+  }
+
+  /** Answers those with the stale stored response who may have it. @returns whether nobody is left. */
+  #standIn(failure: OriginFailure): boolean {
+    if (this.#validating === null) return false;
+    const { stored } = this.#validating;
+    const { store } = this.#needs;
+    const taken = this.#waiting.take(
+      ({ ticket }) =>
+        covers(stored, ticket.exchange, ticket.desk.nowSeconds()) && mayServeStale(ticket, stored, failure),
+    );
+    for (const { ticket, collapsed } of taken) {
+      const lease = store.lease(stored);
+      serveStale(ticket, stored, failure, { collapsed, left: () => lease.release() });
+    }
+    return this.#waiting.size === 0 && taken.length > 0;
+  }
+
+  // ---- the end ----------------------------------------------------------------------------------------------------
+
+  /** What comes is of no use to anybody. */
+  #stop(): void {
+    this.#finish();
+    this.#fetch?.cancel();
+  }
+
+  #finish(): void {
+    if (this.#state.kind === "over") return;
+    this.#state = { kind: "over" };
+    this.#init.unlist?.();
+    this.#needs.underWay.remove(this.#uri, this);
+    this.#validating?.release();
+  }
+}
+
+/** Whether a response may answer any plain request now. */
+function isHit(head: StoredHead, now: number): boolean {
+  return reuse(head, new Map(), now, { honourReload: false, graceSeconds: 0 }).kind === "hit";
+}
+
+/** What the answer to an unsafe request makes untrustworthy, or null. RFC 9111 §4.4, RFC 9875 §3. */
+function invalidated({ target, exchange }: Ticket, status: number, fields: FieldList): Named | null {
+  const { method } = exchange.head;
+  const uris = invalidatedUris(method, target.uri, status, fields);
+  if (uris.length === 0) return null;
+  const origin = originText(target.uri);
+  return {
+    uris: uris.map((uri) => keyedUri(uri, httpUri(uri)!, target.caching)),
+    groups: invalidatedGroups(method, status, fields).map((group) => groupKey(origin, group)),
+  };
+}

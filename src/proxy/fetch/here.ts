@@ -1,0 +1,78 @@
+/** A request answered at the owner, or at whoever stands in for it: from the store, or by a fetch. RFC 9111 §4. */
+import { requestDirectives } from "../../http/directives.ts";
+import { freshSecondsLeft } from "../../http/freshness.ts";
+import { reuse, type Reuse } from "../../http/reuse.ts";
+import type { Lease, StoredResponse } from "../../store/port.ts";
+import { deliver } from "../answer/deliver.ts";
+import { mayBeShown, refuseInside } from "../answer/inside.ts";
+import { covers } from "../answer/parts.ts";
+import { refuse } from "../answer/refuse.ts";
+import type { Ticket } from "../request/ticket.ts";
+import type { Flights } from "./flights.ts";
+import type { FetchNeeds } from "./needs.ts";
+import type { Again } from "./waiting.ts";
+
+export interface HereNeeds extends Pick<FetchNeeds, "store" | "ownership" | "current"> {
+  readonly flights: Flights;
+}
+
+/** Answers the ticket's request; `alone` where it has waited for a flight in vain. */
+export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: "joining" | "alone" = "joining"): void {
+  const { store, flights } = needs;
+  const { desk, exchange, target, selecting } = ticket;
+  const now = desk.nowSeconds();
+  const directives = requestDirectives(exchange.head.fields);
+  const again: Again = (other, anew) => answerHere(needs, other, hash, anew === "alone" ? "alone" : "joining");
+  // A whole answers everything; a part only what lies within it.
+  const lease =
+    store.find(target.key, selecting, ({ part }) => part === null) ??
+    store.find(target.key, selecting, (stored) => covers(stored, exchange, now));
+  if (lease !== null) return fromStored(lease);
+  if (directives.has("only-if-cached")) {
+    ticket.outcome = { hit: false };
+    return refuse(ticket, 504, "only-if-cached, and nothing is stored");
+  }
+  const all = store.variants(target.key);
+  const isSelected = ({ head }: StoredResponse): boolean => head.variant === selecting(head.varyNames);
+  const why = all.length === 0 ? "uri-miss" : all.some(isSelected) ? "partial" : "vary-miss";
+  ticket.reason = why;
+  if (how === "alone") return flights.alone(ticket, hash, why, again);
+  return flights.joinOrBegin(ticket, hash, why, all, again);
+
+  function fromStored(found: Lease): void {
+    const { stored } = found;
+    if (!mayBeShown(stored.inner, exchange)) {
+      found.release();
+      return refuseInside(ticket);
+    }
+    const { honourReload, graceSeconds } = target.caching;
+    const decision = reuse(stored.head, directives, now, { honourReload, graceSeconds });
+    ticket.reason = decision.reason;
+    const trusted = !stored.outdated && needs.ownership.trusts(stored);
+    if (decision.kind !== "validate" && trusted) return hit(found, decision);
+    if (directives.has("only-if-cached")) {
+      found.release();
+      return refuse(ticket, 504, "only-if-cached, and what is stored must be validated first");
+    }
+    const reason = decision.reason.startsWith("request") ? "request" : "stale";
+    return flights.validate(ticket, hash, found, { why: reason, company: how, again });
+  }
+
+  function hit(found: Lease, decision: Reuse): void {
+    const { stored } = found;
+    store.trust(stored, needs.ownership.trustedEpoch);
+    store.used(stored);
+    exchange.inner = stored.inner;
+    ticket.outcome = { hit: true, ttlSeconds: freshSecondsLeft(stored.head, now) };
+    if (ticket.shortcut !== 0 && decision.reason === "fresh") allowShortcut(stored, ticket.shortcut);
+    deliver(ticket, stored, now, () => found.release());
+    if (decision.kind === "stale-while-revalidate") flights.validateInBackground(ticket, hash, stored);
+  }
+
+  /** Under these settings, requests of this form for this very key get what is stored: the shortcut need not find that out again. */
+  function allowShortcut({ memo }: StoredResponse, form: number): void {
+    const { routing } = needs.current;
+    memo.forms = memo.settings === routing ? memo.forms | form : form;
+    memo.settings = routing;
+  }
+}

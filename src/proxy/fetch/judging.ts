@@ -1,0 +1,76 @@
+/** An origin's response, judged: what is stored of it, what is passed on. */
+import { endToEndFields } from "../../http/connection-fields.ts";
+import { dateText } from "../../http/dates.ts";
+import { fieldLines, hasField, withoutFields, type FieldList } from "../../http/fields.ts";
+import { receivedAt, type ResponseTimes } from "../../http/freshness.ts";
+import { isLocatedAtTarget } from "../../http/invalidation.ts";
+import { isServerError, outlivesError } from "../../http/reuse.ts";
+import { contentRange, storable, type NotStorable } from "../../http/storable.ts";
+import { storedHead, type StoredHead } from "../../http/stored-head.ts";
+import type { Part, StoredResponse } from "../../store/port.ts";
+import type { Ticket } from "../request/ticket.ts";
+
+export interface Judgement {
+  readonly store: boolean;
+  /** Why not, where it is not stored. */
+  readonly reason: NotStorable | null;
+  readonly head: StoredHead;
+  /** The fields for the client that asked: some may not be kept for others. */
+  readonly passed: FieldList;
+  /** Null where only the end will tell. */
+  readonly contentBytes: number | null;
+  readonly part: Part | null;
+}
+
+/** What came, in answer to what. */
+export interface Answered {
+  /** Sent to the origin, which may not be the client's. */
+  readonly method: string;
+  readonly status: number;
+  readonly fields: FieldList;
+  readonly times: ResponseTimes;
+  /** What was being validated, or null. */
+  readonly validating: StoredResponse | null;
+}
+
+const remade: ReadonlySet<string> = new Set(["content-length", "age"]);
+
+/** Judges the response to the ticket's request. */
+export function judge(ticket: Ticket, { method, status, fields, times, validating }: Answered): Judgement {
+  const { target, exchange, content, desk } = ticket;
+  const { caching } = target;
+  const head = storedHead(ticket.selecting, status, fields, times, caching.freshness);
+  const length = fieldLines(fields, "content-length")[0];
+  // RFC 9110 §8.6: a 304 made from nothing stored must not claim a length.
+  const contentBytes = status === 304 ? null : status === 204 ? 0 : length === undefined ? null : Number(length);
+  const range = status === 206 ? contentRange(fields) : null;
+  const part =
+    range === null || range.total === null ? null : { first: range.first, last: range.last, total: range.total };
+  const passed = passedFields(fields);
+  if (!hasField(passed, "date")) passed.push("date", dateText(receivedAt(times)));
+  const judgement = { head, passed, contentBytes, part };
+  const no = (reason: NotStorable): Judgement => ({ ...judgement, store: false, reason });
+  const decision = storable(
+    { method, fields: exchange.head.fields },
+    { status, fields },
+    {
+      cookies: caching.cookies,
+      forbidden: !caching.store || (method === "QUERY" && content === null),
+      configuredLifetime: head.lifetime.source === "configured",
+      content: exchange.body !== null && content === null,
+      locatedAtTarget: method === "POST" && isLocatedAtTarget(target.uri, fields),
+    },
+  );
+  if (!decision.store) return no(decision.reason);
+  if (status === 206 && (part === null || contentBytes !== part.last - part.first + 1)) return no("partial-content");
+  const survives =
+    validating !== null &&
+    isServerError(status) &&
+    outlivesError(validating.head, desk.nowSeconds(), caching.graceSeconds);
+  return survives ? no("outlived") : { ...judgement, store: true, reason: null };
+}
+
+/** Fields that may go on to the client. */
+export function passedFields(fields: FieldList): string[] {
+  return withoutFields(endToEndFields(fields), remade);
+}

@@ -1,0 +1,35 @@
+/** A ticket's request as another member gets it. */
+import type { View } from "../../ring/view.ts";
+import type { PeerRequest } from "../../peer/streams.ts";
+import type { Ticket } from "../request/ticket.ts";
+
+/** How one member asks another. */
+export type HowAsked = Pick<PeerRequest, "asking" | "hops" | "method" | "fields">;
+
+/** The request for `member`; loopback means the same to both only where they stand at the same place. */
+export function peerRequest(ticket: Ticket, view: View, member: string, how: HowAsked): PeerRequest {
+  const {
+    desk,
+    exchange: { head, client },
+    target,
+    content,
+  } = ticket;
+  return {
+    ...how,
+    epoch: view.epoch,
+    uri: target.text,
+    client: client.address,
+    local: client.local && shareAPlace(view, desk.self, member),
+    secure: client.scheme === "https",
+    plain: head.plain,
+    forward: target.route === null,
+    settings: target.settings,
+    content,
+  };
+}
+
+/** Whether two members say that they stand in one network namespace of one machine. */
+export function shareAPlace({ byName }: View, one: string, other: string): boolean {
+  const [a, b] = [byName.get(one)?.place, byName.get(other)?.place];
+  return a !== undefined && a === b;
+}

@@ -1,0 +1,128 @@
+/**
+ * What a flight brings from another member instead of the origin: a hot copy from the key's owner, or what a previous owner
+ * still has. Collected whole before anybody hears of it: a member that dies in between is then no client's affair.
+ */
+import { endToEndFields } from "../../http/connection-fields.ts";
+import { fieldsOfBlock, withoutFields, type FieldList } from "../../http/fields.ts";
+import { groupsOf } from "../../http/groups.ts";
+import { originText } from "../../http/uri.ts";
+import type { Fetch, OriginHandler } from "../../origin/origin-client.ts";
+import { OriginError } from "../../origin/origin-error.ts";
+import type { PeerResponseHead } from "../../peer/streams.ts";
+import { groupKey, uriOfKey, type Writer } from "../../store/port.ts";
+import type { Ticket } from "../request/ticket.ts";
+import { judge } from "./judging.ts";
+import type { FetchNeeds } from "./needs.ts";
+import { peerRequest } from "./peer-request.ts";
+
+export interface PeerSource {
+  readonly member: string;
+  readonly kind: "copy" | "peek";
+}
+
+/** What asks for less than the whole: only the whole can be kept. */
+const selecting: ReadonlySet<string> = new Set(["range", "if-range", "if-none-match", "if-modified-since"]);
+
+/** Starts the fetch, or null where the member cannot be reached. `bytesMax` bounds the content. */
+export function fetchFromPeer(
+  needs: FetchNeeds,
+  ticket: Ticket,
+  { member, kind }: PeerSource,
+  bytesMax: number,
+  handler: OriginHandler,
+): Fetch | null {
+  const { exchange, target, desk } = ticket;
+  const { store, dropped, peers, uncacheable, current } = needs;
+  /** Counts what is collected; the flight keeps it in room of its own. */
+  let room: Writer | null = null;
+  const chunks: Buffer[] = [];
+  let head: PeerResponseHead | null = null;
+  let over = false;
+  const release = (): void => {
+    over = true;
+    room?.abandon();
+  };
+  const failed = (reason: string): void => {
+    if (over) return;
+    release();
+    handler.failed(new OriginError("head", "PEER", `${member}: ${reason}`, 502, true));
+  };
+  /** What cannot be kept is not worth waiting for: from now on its requests take the plain hop. */
+  const refused = (reason: string): void => {
+    if (over) return;
+    if (kind === "copy") uncacheable.add(target.key, desk.nowSeconds(), null);
+    stream!.cancel();
+    failed(reason);
+  };
+  const arrived = (trailers: FieldList): void => {
+    if (over) return;
+    if (head === null) return failed("an answer without a head");
+    const fields = fieldsOf(head);
+    const groups = groupsOf(fields).map((group) => groupKey(originText(target.uri), group));
+    const uri = uriOfKey(target.key);
+    const seconds = desk.nowSeconds();
+    // Whom an invalidation reaches last may for a moment still answer from before it: the owners of a plain URI hear of it first, not
+    // those of its groups, nor of its longer keys.
+    const late = groups.length > 0 || uri !== target.key;
+    const old =
+      kind === "peek" ? dropped.lately([uri, ...groups], seconds) : late && dropped.suspects([uri, ...groups], seconds);
+    if (old) return failed("invalidated meanwhile");
+    release();
+    handler.head(head.status, fields, head.inner);
+    for (const chunk of chunks) handler.data(chunk);
+    handler.end(trailers);
+  };
+  const stream = peers.request(
+    member,
+    peerRequest(ticket, current.view, member, {
+      asking: kind === "peek" ? "peek" : "answer",
+      hops: kind === "copy" && exchange.hop === 1 ? 2 : 1,
+      method: "GET",
+      fields: withoutFields(endToEndFields(exchange.head.fields), selecting),
+    }),
+    {
+      interim: () => {},
+      head: (given, whole) => {
+        head = given;
+        if (whole !== null) {
+          if (whole.length > 0) chunks.push(whole);
+          return arrived([]);
+        }
+        const { contentBytes, status } = given;
+        // An answer that nobody may keep, or whose end nobody knows, must reach those who wait as it comes.
+        if (contentBytes === null || contentBytes > bytesMax) return refused("more than may be kept");
+        const seconds = desk.nowSeconds();
+        const times = { requestSeconds: seconds, responseSeconds: seconds };
+        const judgement = judge(ticket, { method: "GET", status, fields: fieldsOf(given), times, validating: null });
+        if (!judgement.store) return refused("not to be kept");
+        room = store.begin(contentBytes);
+        return room === null ? refused("no room") : undefined;
+      },
+      data: (chunk) => {
+        if (!over) chunks.push(chunk);
+      },
+      end: arrived,
+      failed,
+    },
+  );
+  if (stream === null) return null;
+  return {
+    pause: () => {},
+    resume: () => {},
+    cancel: () => {
+      release();
+      stream.cancel();
+    },
+  };
+}
+
+/** The answer's fields without those that the member added about itself: it is this member that answers now. */
+function fieldsOf({ fields: block, contentBytes }: PeerResponseHead): string[] {
+  const fields = fieldsOfBlock(block.toString("latin1"));
+  if (contentBytes !== null) fields.push("content-length", String(contentBytes));
+  for (const name of ["cache-status", "via"]) {
+    const last = fields.findLastIndex((text, index) => index % 2 === 0 && text === name);
+    if (last !== -1) fields.splice(last, 2);
+  }
+  return fields;
+}

@@ -1,0 +1,186 @@
+/**
+ * Requests for keys of other members, at the member that the client spoke to: answered from a hot copy, by making one, or by one
+ * hop; and at a successor that stands in for a busy owner.
+ *
+ *   copy        a hot copy that may be used              → answered here
+ *   heat        asked for often lately (frequency sketch) → a copy is fetched from the owner, and kept for a while
+ *   bearer      the owner, or a successor where the owner is above its bound → one hop
+ *
+ * A hot copy is never used beyond its own freshness, nor for longer than a few seconds; every invalidation reaches every member,
+ * and a view that gives the key another owner drops it.
+ */
+import { requestDirectives } from "../../http/directives.ts";
+import { freshSecondsLeft } from "../../http/freshness.ts";
+import { reuse } from "../../http/reuse.ts";
+import type { Peers } from "../../peer/peers.ts";
+import { bearer, loadLimit, type LoadBound } from "../../ring/bounded-load.ts";
+import type { FrequencySketch } from "../../ring/frequency-sketch.ts";
+import { hotCount, renewHits } from "../../ring/hot-keys.ts";
+import { owner, successors, type Ring } from "../../ring/ring.ts";
+import type { View } from "../../ring/view.ts";
+import type { Lease, Store, StoredResponse } from "../../store/port.ts";
+import { deliver } from "../answer/deliver.ts";
+import { mayBeShown, refuseInside } from "../answer/inside.ts";
+import type { Flights } from "../fetch/flights.ts";
+import { isConditional, wantsPart } from "../fetch/sharing.ts";
+import type { Uncacheable } from "../fetch/uncacheable.ts";
+import type { Ownership } from "../invalidation/ownership.ts";
+import type { Ticket } from "../request/ticket.ts";
+import { hop, type Candidate } from "./hop.ts";
+
+/** What asking other members needs of this one. */
+export interface ForeignNeeds {
+  readonly self: string;
+  readonly current: { readonly view: View };
+  readonly store: Store;
+  readonly peers: Pick<Peers, "request" | "isUp" | "load">;
+  readonly ownership: Ownership;
+  readonly uncacheable: Uncacheable;
+  readonly flights: Flights;
+  /** How often other members' keys are asked for here. */
+  readonly heat: FrequencySketch;
+  /** Null where owners bear whatever load comes. */
+  readonly loadBound: LoadBound | null;
+  /** Requests that this member is working on itself. */
+  readonly ownLoad: () => number;
+}
+
+/** Successors among whom a bearer is looked for. */
+const bearersMax = 4;
+
+/** Answers a client's request for another member's key; `here` answers it as the owner would, where nobody else is left. */
+export function answerForeign(needs: ForeignNeeds, ticket: Ticket, hash: number, here: () => void): void {
+  const copy = copyFor(needs, ticket);
+  if (copy !== null && mayUse(needs, ticket, copy.stored)) return answerWith(needs, ticket, copy);
+  const used = copy?.stored.hits ?? 0;
+  copy?.release();
+  const worth = isHot(needs, hash, used) && mayCopy(needs, ticket);
+  if (worth) return needs.flights.copyFrom(ticket, hash, ticket.owner, (other) => forward(needs, other, hash, here));
+  return forward(needs, ticket, hash, here);
+}
+
+/** Answers for an owner that is busy: from a copy, or with one made now, for which the owner is asked once whoever waits. */
+export function standIn(needs: ForeignNeeds, ticket: Ticket, hash: number, here: () => void): void {
+  ticket.desk.recorder.stoodIn();
+  const copy = copyFor(needs, ticket);
+  if (copy !== null && mayUse(needs, ticket, copy.stored)) return answerWith(needs, ticket, copy);
+  copy?.release();
+  if (!mayCopy(needs, ticket)) return here();
+  return needs.flights.copyFrom(ticket, hash, ticket.owner, here);
+}
+
+/** Drops the copies that a new view makes useless, and lets the others serve in it. `before`: the ring until now. */
+export function keepCopies(
+  { store, current: { view }, ownership }: Pick<ForeignNeeds, "store" | "current" | "ownership">,
+  before: Ring,
+  now: number,
+): void {
+  for (const copy of store.copies()) {
+    const kept =
+      ownership.trusts(copy) &&
+      now < copy.freshUntil &&
+      (before === view.ring || owner(before, copy.hash).name === owner(view.ring, copy.hash).name);
+    if (kept) store.trust(copy, view.epoch);
+    else store.discard(copy);
+  }
+}
+
+function forward(needs: ForeignNeeds, ticket: Ticket, hash: number, here: () => void): void {
+  hop(needs, ticket, candidates(needs, ticket, hash), {
+    none: () => {
+      // This member may be the successor that a busy owner's keys go to.
+      const busy = needs.loadBound !== null && needs.peers.isUp(ticket.owner);
+      return busy && ticket.owner !== needs.self ? standIn(needs, ticket, hash, here) : here();
+    },
+    declined: here,
+  });
+}
+
+/** Whom to ask, in order: the bearer of the load, then the owner and its successors. */
+function* candidates(needs: ForeignNeeds, ticket: Ticket, hash: number): Generator<Candidate> {
+  const passed = bearerOf(needs, ticket, hash);
+  if (passed !== null) yield { member: passed, asking: "stand-in" };
+  yield { member: ticket.owner, asking: "answer" };
+  for (const { name } of successors(needs.current.view.ring, hash))
+    if (name !== ticket.owner && name !== passed) yield { member: name, asking: "answer" };
+}
+
+/** The successor that stands in for a busy owner, or null where the owner bears its load. */
+function bearerOf(needs: ForeignNeeds, ticket: Ticket, hash: number): string | null {
+  const { loadBound: bound, current, self, peers } = needs;
+  // What a stand-in could not keep, it would have to ask the origin for.
+  if (bound === null || load(needs, ticket.owner) < bound.floor || !mayCopy(needs, ticket)) return null;
+  const { ring } = current.view;
+  const names: string[] = [];
+  for (const { name } of successors(ring, hash)) {
+    if (names.length === bearersMax) break;
+    if (name === ticket.owner || name === self || peers.isUp(name)) names.push(name);
+  }
+  const total = ring.members.reduce((sum, { name }) => sum + load(needs, name), 0);
+  const chosen = bearer(
+    names.map((name) => load(needs, name)),
+    loadLimit(total, ring.members.length, bound),
+  );
+  return chosen === 0 ? null : names[chosen]!;
+}
+
+function load({ self, peers, ownLoad }: ForeignNeeds, name: string): number {
+  return name === self ? ownLoad() : peers.load(name);
+}
+
+/** The hot copy that the request selects. */
+function copyFor({ store }: ForeignNeeds, { target, selecting }: Ticket): Lease | null {
+  if (store.usage.copies === 0) return null;
+  return store.find(target.key, selecting, ({ copyUntil, part }) => copyUntil !== null && part === null);
+}
+
+function mayUse({ current }: ForeignNeeds, { desk, exchange, target }: Ticket, copy: StoredResponse): boolean {
+  const now = desk.nowSeconds();
+  if (now >= copy.copyUntil! || copy.outdated || copy.trustedEpoch !== current.view.epoch) return false;
+  const { honourReload } = target.caching;
+  return (
+    reuse(copy.head, requestDirectives(exchange.head.fields), now, { honourReload, graceSeconds: 0 }).kind === "hit"
+  );
+}
+
+function answerWith({ store }: ForeignNeeds, ticket: Ticket, copy: Lease): void {
+  const { desk, exchange } = ticket;
+  const { stored } = copy;
+  if (!mayBeShown(stored.inner, exchange)) {
+    copy.release();
+    return refuseInside(ticket);
+  }
+  const now = desk.nowSeconds();
+  store.used(stored);
+  desk.recorder.copyUsed();
+  ticket.outcome = { hit: true, ttlSeconds: freshSecondsLeft(stored.head, now), detail: "hot-copy" };
+  exchange.inner = stored.inner;
+  return deliver(ticket, stored, now, () => copy.release());
+}
+
+function isHot({ store, heat }: ForeignNeeds, hash: number, copyHits: number): boolean {
+  if (store.copiesBytesMax === 0) return false;
+  const count = heat.add(hash);
+  return count >= hotCount || copyHits >= renewHits;
+}
+
+/** Whether the answer to this request could be kept for others. */
+function mayCopy({ store, uncacheable }: ForeignNeeds, ticket: Ticket): boolean {
+  const {
+    exchange: { head },
+    target,
+    content,
+    peerTried,
+    desk,
+  } = ticket;
+  return (
+    store.copiesBytesMax > 0 &&
+    !peerTried &&
+    head.method === "GET" &&
+    content === null &&
+    !wantsPart(head.fields) &&
+    !isConditional(head.fields) &&
+    requestDirectives(head.fields).size === 0 &&
+    !uncacheable.has(target.key, desk.nowSeconds())
+  );
+}

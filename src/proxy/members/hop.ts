@@ -1,0 +1,137 @@
+/**
+ * One hop to the member that owns the key, and round it where it is dead: its successors on the ring in order, this member
+ * itself among them. What was forwarded is never forwarded again.
+ *
+ * A member that dies in the middle of an answer: the rest is asked of the next one, and joined on only where a strong
+ * validator and the length say that it is the same representation (RFC 9110 §8.8.1). A member that declines (it has other settings for this
+ * request, or may not reach where its client may) is not dead: this member answers itself.
+ */
+import { endToEndFields } from "../../http/connection-fields.ts";
+import { isIdempotent } from "../../http/messages.ts";
+import type { Peers } from "../../peer/peers.ts";
+import type { Asking, PeerStream } from "../../peer/streams.ts";
+import type { View } from "../../ring/view.ts";
+import { AnswerHead } from "../../wire/answer-head.ts";
+import { refuse } from "../answer/refuse.ts";
+import { peerRequest } from "../fetch/peer-request.ts";
+import type { Ticket } from "../request/ticket.ts";
+import { identityOf, Resumption } from "./resumption.ts";
+
+/** Members asked, one after the other, before this one goes to the origin itself. */
+const triesMax = 3;
+
+/** A member to ask, and what for. */
+export interface Candidate {
+  readonly member: string;
+  readonly asking: Extract<Asking, "answer" | "stand-in">;
+}
+
+export interface HopNeeds {
+  readonly self: string;
+  readonly current: { readonly view: View };
+  readonly peers: Pick<Peers, "request">;
+}
+
+/** What is done where no other member answers. */
+export interface Fallback {
+  /** None of them could be reached. */
+  readonly none: () => void;
+  /** One of them sent the request back. */
+  readonly declined: () => void;
+}
+
+/** Forwards the ticket's request to the first of the candidates that answers. */
+export function hop(needs: HopNeeds, ticket: Ticket, candidates: Iterator<Candidate>, fallback: Fallback): void {
+  let tries = 0;
+  next();
+
+  function next(): void {
+    for (;;) {
+      const candidate = tries++ < triesMax ? candidates.next() : { done: true as const };
+      if (candidate.done === true || candidate.value.member === needs.self) return fallback.none();
+      if (ask(needs, ticket, candidate.value, (how) => (how === "declined" ? fallback.declined() : next()))) return;
+    }
+  }
+}
+
+/** @returns false where the member cannot be reached now; else `failed` is called if somebody else must answer. */
+function ask(
+  { peers, current }: HopNeeds,
+  ticket: Ticket,
+  { member, asking }: Candidate,
+  failed: (how: "gone" | "declined") => void,
+): boolean {
+  const { desk, exchange } = ticket;
+  const { recorder } = desk;
+  const { head } = exchange;
+  const resumption = exchange instanceof Resumption ? exchange : null;
+  let begun: Resumption | null = null;
+  const fields = head.plain ? head.fields : endToEndFields(head.fields);
+  const stream: PeerStream | null = peers.request(
+    member,
+    peerRequest(ticket, current.view, member, { asking, hops: 1, method: head.method, fields }),
+    {
+      interim: (status, informed) => exchange.inform(status, informed),
+      head: ({ status, fields: block, contentBytes }, whole) => {
+        ticket.status = status;
+        ticket.outcome = { hit: false, forward: "bypass", forwardStatus: status, detail: `owner-${member}` };
+        const answerHead = AnswerHead.ofBlock(status, block, contentBytes);
+        const lines = ticket.lines(null);
+        if (whole !== null) {
+          over();
+          exchange.answer(answerHead, lines, head.method === "HEAD" ? null : whole);
+          return ticket.end(true);
+        }
+        begun = resumption ?? new Resumption(exchange, identityOf(answerHead));
+        exchange.begin(answerHead, lines);
+        if (!exchange.closed) return undefined;
+        // What another member would continue with is not what was begun.
+        stream!.cancel();
+        over();
+        return ticket.end(false);
+      },
+      data: (content) => {
+        begun?.count(content.length);
+        if (!exchange.write(content)) stream!.pause();
+      },
+      end: (trailers) => {
+        over();
+        exchange.end(trailers);
+        ticket.end(true);
+      },
+      failed: (reason, how) => {
+        over();
+        if (how === "declined") {
+          recorder.declined();
+          return exchange.closed ? ticket.end(false) : failed(how);
+        }
+        recorder.forwardFailed();
+        if (exchange.closed) return ticket.end(false);
+        if (begun === null && !exchange.answered && isIdempotent(head.method)) return failed(how);
+        if (begun?.resumable === true) {
+          ticket.exchange = begun.again();
+          return failed(how);
+        }
+        return refuse(ticket, 502, `the member that owns this URL went away: ${reason}`);
+      },
+    },
+  );
+  if (stream === null) return false;
+  recorder.forwarded(asking);
+  let forwarding = true;
+  const hold = exchange.hold({
+    left: () => {
+      stream.cancel();
+      over();
+      ticket.end(false);
+    },
+    drained: () => stream.resume(),
+  });
+  return true;
+
+  function over(): void {
+    hold.release();
+    if (forwarding) recorder.forwardEnded();
+    forwarding = false;
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * What is to be done with a request, decided by its head alone: which way it takes, or why it is refused. A decision is data; serve.ts
+ * carries it out, once.
+ */
+import { mustAskOrigin } from "../../http/conditional.ts";
+import { fieldValue, type FieldList } from "../../http/fields.ts";
+import { listElements } from "../../http/grammar.ts";
+import { hasLooped } from "../../http/loops.ts";
+import { keyHash, owner } from "../../ring/ring.ts";
+import type { View } from "../../ring/view.ts";
+import { isLoopbackName } from "../../http/uri.ts";
+import type { Exchange } from "../../wire/exchange.ts";
+import { targetOf, type Target } from "./target.ts";
+import type { Routing } from "./routes.ts";
+
+/** What another member adds to a request that it forwards. */
+export interface Forwarded {
+  /** For the forward proxy, not for a route. */
+  readonly forward: boolean;
+  /** Of the asking member's settings for this request; 0 where they do not matter. */
+  readonly settings: number;
+  readonly asking: "answer" | "stand-in";
+}
+
+export type Decision =
+  | { readonly kind: "refused"; readonly status: number; readonly reason: string; readonly fields?: FieldList }
+  /** The member that forwarded the request answers it itself. */
+  | { readonly kind: "declined"; readonly reason: string }
+  | { readonly kind: "tunnel" }
+  | { readonly kind: "upgrade"; readonly target: Target }
+  /** To the origin, whoever owns the key: the answer is not from a cache, nor for one. */
+  | { readonly kind: "passed-on"; readonly target: Target; readonly why: "method" | "request" | "bypass" }
+  | { readonly kind: "here"; readonly target: Target; readonly hash: number; readonly owner: string }
+  | { readonly kind: "foreign"; readonly target: Target; readonly hash: number; readonly owner: string }
+  | { readonly kind: "stand-in"; readonly target: Target; readonly hash: number; readonly owner: string };
+
+export interface DecideNeeds {
+  readonly self: string;
+  readonly cdnId: string;
+  readonly view: View;
+  readonly routing: Routing;
+}
+
+/** Methods that a server may be asked about; what one origin allows is its own affair. */
+const allowed = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, TRACE, QUERY, CONNECT";
+
+/** The decision. `content` is that of a QUERY, which belongs to the key. */
+export function decide(
+  { self, cdnId, view, routing }: DecideNeeds,
+  exchange: Exchange,
+  from: Forwarded | null,
+  content: Buffer | null,
+): Decision {
+  const { head } = exchange;
+  if (head.form === "authority") return { kind: "tunnel" };
+  if (head.form === "asterisk")
+    return { kind: "refused", status: 204, reason: "the proxy itself", fields: ["allow", allowed] };
+  if (hasLooped(head.fields, cdnId))
+    return {
+      kind: "refused",
+      status: 508,
+      reason: "this cluster has handled this request before: it would go round for ever",
+    };
+  const target = targetOf(exchange, routing, from?.forward ?? null, content);
+  if ("refused" in target) {
+    return from === null
+      ? { kind: "refused", status: target.refused, reason: target.reason }
+      : { kind: "declined", reason: `here ${target.reason}` };
+  }
+  if (from !== null && from.settings !== 0 && from.settings !== target.settings)
+    return { kind: "declined", reason: "the settings for this request differ" };
+  const last = lastHop(head.method, head.fields);
+  if (last !== null) return last;
+  if (exchange.hop === 0 && asksForUpgrade(head.fields)) return { kind: "upgrade", target };
+  if (mustAskOrigin(head.fields)) return { kind: "passed-on", target, why: "request" };
+  if (!isCached(exchange, content)) return { kind: "passed-on", target, why: "method" };
+  // What loopback means depends on where one stands: it is for this member's own clients alone, and for no other member to fetch or keep.
+  if (exchange.hop === 0 && target.route === null && isLoopbackName(target.uri.host) && !standTogether(view))
+    return { kind: "passed-on", target, why: "bypass" };
+  const hash = keyHash(target.key);
+  const { name } = owner(view.ring, hash);
+  const place = { target, hash, owner: name };
+  if (name === self) return { kind: "here", ...place };
+  if (exchange.hop === 0) return { kind: "foreign", ...place };
+  // The owner cannot be reached from where the request comes, or is busy.
+  return { kind: from?.asking === "stand-in" ? "stand-in" : "here", ...place };
+}
+
+/** OPTIONS and TRACE that may travel no further. RFC 9110 §7.6.2. */
+function lastHop(method: string, fields: FieldList): Decision | null {
+  if ((method !== "OPTIONS" && method !== "TRACE") || fieldValue(fields, "max-forwards") !== "0") return null;
+  return method === "OPTIONS"
+    ? { kind: "refused", status: 204, reason: "Max-Forwards ends here", fields: ["allow", allowed] }
+    : { kind: "refused", status: 405, reason: "Max-Forwards ends here", fields: ["allow", allowed] };
+}
+
+/** An offer of HTTP/2 (h2c) comes with ordinary requests and is declined by answering in HTTP/1.1. RFC 9110 §7.8. */
+function asksForUpgrade(fields: FieldList): boolean {
+  const protocols = fieldValue(fields, "upgrade");
+  return protocols !== undefined && listElements(protocols).some((protocol) => protocol.toLowerCase() !== "h2c");
+}
+
+/** Whether a cache has anything to say to the request: everything else passes through. Content of a GET is in no key. */
+function isCached({ head, body }: Exchange, content: Buffer | null): boolean {
+  if (head.method === "QUERY") return content !== null;
+  return (head.method === "GET" || head.method === "HEAD") && body === null;
+}
+
+/** Whether all members stand in one network namespace of one machine. */
+function standTogether({ members }: View): boolean {
+  const place = members[0]?.place;
+  return members.length === 1 || (place !== undefined && members.every((member) => member.place === place));
+}

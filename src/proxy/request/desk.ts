@@ -1,0 +1,16 @@
+/** What every request needs of the member that handles it, whatever becomes of it. */
+import type { Recorder } from "./recorder.ts";
+
+export interface Desk {
+  /** The member's name, as in Cache-Status and Via. */
+  readonly self: string;
+  /** The name in CDN-Loop, one for the cluster. RFC 8586. */
+  readonly cdnId: string;
+  /** The Via line of answers, with its CRLF. */
+  readonly viaLine: string;
+  readonly recorder: Recorder;
+  /** Seconds since the epoch by a clock that never goes back: what ages count on. */
+  readonly nowSeconds: () => number;
+  /** Seconds by which the wall clock leads that one: what Date fields say is by the wall clock. */
+  readonly wallLeadSeconds: () => number;
+}

@@ -1,0 +1,97 @@
+/** The fields that an origin gets: end-to-end only, Host made anew, marks against loops added. RFC 9110 §7.6. */
+import { endToEndFields } from "../../http/connection-fields.ts";
+import { fieldValue, withoutFields, type FieldList } from "../../http/fields.ts";
+import { isForwardingClaim, withForwarded } from "../../http/forwarded.ts";
+import { hostText, httpUri } from "../../http/uri.ts";
+import type { Exchange } from "../../wire/exchange.ts";
+import type { Desk } from "./desk.ts";
+import type { Target } from "./target.ts";
+
+const madeAnew: ReadonlySet<string> = new Set(["host", "expect", "max-forwards"]);
+const loopMarks: ReadonlySet<string> = new Set(["cdn-loop", "via"]);
+const framing: ReadonlySet<string> = new Set(["content-length"]);
+const conditions: ReadonlySet<string> = new Set([
+  "if-none-match",
+  "if-modified-since",
+  "if-match",
+  "if-unmodified-since",
+  "if-range",
+  "range",
+]);
+
+/** A request, as far as the fields for its origin are concerned. */
+export interface Asked {
+  readonly desk: Pick<Desk, "self" | "cdnId">;
+  readonly exchange: Pick<Exchange, "head" | "client" | "body">;
+  readonly target: Target;
+  readonly content: Buffer | null;
+  /** Whether the client may speak for others. */
+  readonly trusted: boolean;
+}
+
+/**
+ * @param origin scheme, host and port of the one asked.
+ * @param conditional the client's conditions and Range go along, or are replaced by those of a validation (or by none).
+ */
+export function originFields(asked: Asked, origin: string, conditional: "kept" | readonly string[]): string[] {
+  const { exchange, target, desk, content, trusted } = asked;
+  const { head, client } = exchange;
+  let fields = withoutFields(endToEndFields(head.fields), madeAnew);
+  if (conditional !== "kept") fields = [...withoutFields(fields, conditions), ...conditional];
+  if (exchange.body === null || content !== null) fields = withoutFields(fields, framing);
+  if (target.route !== null) {
+    // At an owner, for the client that the entry member named.
+    fields = withForwarded(fields, {
+      client: client.address,
+      host: head.host,
+      scheme: client.scheme,
+      trustsClient: trusted,
+    });
+  }
+  const loop = fieldValue(fields, "cdn-loop");
+  const via = fieldValue(fields, "via");
+  fields = withoutFields(fields, loopMarks);
+  const own = `${head.minor === 1 ? "1.1" : "1.0"} ${desk.self}`;
+  fields.push(
+    "via",
+    via === undefined ? own : `${via}, ${own}`,
+    "cdn-loop",
+    loop === undefined ? desk.cdnId : `${loop}, ${desk.cdnId}`,
+  );
+  const maxForwards = fieldValue(head.fields, "max-forwards");
+  if (maxForwards !== undefined && /^\d{1,6}$/.test(maxForwards) && Number(maxForwards) > 0) {
+    fields.push("max-forwards", String(Number(maxForwards) - 1));
+  }
+  return ["host", originHost(asked, origin), ...fields];
+}
+
+function originHost({ target, exchange }: Asked, origin: string): string {
+  if (target.route === null) return hostText(target.uri);
+  const { hostField } = target.route;
+  if (hostField === "preserve") return exchange.head.host === "" ? hostText(httpUri(origin)!) : exchange.head.host;
+  return hostField === "origin" ? hostText(httpUri(origin)!) : hostField.name;
+}
+
+/** Whether any of these fields reaches the origin otherwise than the client sent it. */
+export function areRewritten(names: readonly string[], fields: FieldList): boolean {
+  const connection = fieldValue(fields, "connection")?.toLowerCase();
+  if (connection !== undefined && connection !== "keep-alive" && connection !== "close") return true;
+  return names.some((name) => remade.has(name) || isForwardingClaim(name));
+}
+
+const remade: ReadonlySet<string> = new Set([
+  "via",
+  "cdn-loop",
+  "host",
+  "expect",
+  "max-forwards",
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "proxy-authorization",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "content-length",
+]);

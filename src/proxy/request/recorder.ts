@@ -1,0 +1,248 @@
+/** What happened to requests, counted and told: plain numbers on the hit path, a log line only where one is wanted. */
+import { outcomeLabel, type Outcome } from "../../http/cache-status.ts";
+
+/** A finished request, as the access log tells it. */
+export interface AccessRecord {
+  readonly client: string;
+  readonly method: string;
+  readonly uri: string;
+  readonly status: number;
+  readonly outcome: string;
+  readonly reason: string | null;
+  readonly owner: string;
+  /** 0 at the member that the client spoke to, 1 at one that it forwarded to. */
+  readonly hop: 0 | 1;
+  readonly bytes: number;
+  readonly durationMs: number;
+  readonly complete: boolean;
+}
+
+export interface Counts {
+  hits: number;
+  hitBytes: number;
+  /** Requests handled here, from clients and from members, by outcome; hits of the fast way are in `hits` only. */
+  readonly byOutcome: Map<string, number>;
+  readonly byStatus: Map<number, number>;
+  bytesSent: number;
+  /** Requests that have left the fast way and are not answered yet. */
+  inFlight: number;
+  originFetches: number;
+  originErrors: number;
+  originBytes: number;
+  /** Requests that had to wait for a slot of their origin, that got none, and that found no file descriptor left. */
+  originWaits: number;
+  originRefusals: number;
+  exhausted: number;
+  forwarded: number;
+  /** Forwarded requests whose answer has not ended. */
+  forwarding: number;
+  /** Requests that have become tunnels and are still open. */
+  tunnelling: number;
+  /** Hits of hot copies; they are among the hits. */
+  copyHits: number;
+  copiesMade: number;
+  /** Requests passed to a successor because their owner was busy, and those taken for a busy owner. */
+  passed: number;
+  stoodIn: number;
+  /** Misses for which a previous owner was asked, those that it had, and what others asked here. */
+  peeks: number;
+  peeksFound: number;
+  peeksAnswered: number;
+  /** Stored responses given to a new owner when leaving, and taken from one that left. */
+  handedOver: number;
+  takenOver: number;
+  forwardFailures: number;
+  /** Requests that their owner sent back: it has other settings, or stands elsewhere. */
+  declined: number;
+  collapsed: number;
+  refused: number;
+  tunnels: number;
+  /** Upper bounds in ms, with counts of requests that left the fast way. */
+  readonly durations: number[];
+  durationSumMs: number;
+}
+
+export const durationBoundsMs: readonly number[] = [
+  1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000,
+];
+
+/** Counts what happened, and writes log lines where they are wanted. */
+export class Recorder {
+  readonly #counts: Counts = {
+    hits: 0,
+    hitBytes: 0,
+    byOutcome: new Map(),
+    byStatus: new Map(),
+    bytesSent: 0,
+    inFlight: 0,
+    originFetches: 0,
+    originErrors: 0,
+    originBytes: 0,
+    originWaits: 0,
+    originRefusals: 0,
+    exhausted: 0,
+    forwarded: 0,
+    forwarding: 0,
+    tunnelling: 0,
+    copyHits: 0,
+    copiesMade: 0,
+    passed: 0,
+    stoodIn: 0,
+    peeks: 0,
+    peeksFound: 0,
+    peeksAnswered: 0,
+    handedOver: 0,
+    takenOver: 0,
+    forwardFailures: 0,
+    declined: 0,
+    collapsed: 0,
+    refused: 0,
+    tunnels: 0,
+    durations: new Array<number>(durationBoundsMs.length + 1).fill(0),
+    durationSumMs: 0,
+  };
+  get counts(): Readonly<Counts> {
+    return this.#counts;
+  }
+
+  /** Writes a log line; null where the access log is off. */
+  log: ((record: AccessRecord) => void) | null = null;
+  /** One request in so many is logged. */
+  sample = 1;
+  #seen = 0;
+
+  /** Whether the next request to finish gets a log line: it must then take the way that tells everything of it. */
+  get logsNext(): boolean {
+    return this.log !== null && this.#seen % this.sample === 0;
+  }
+
+  /** Requests that this member is working on itself. */
+  get load(): number {
+    const { inFlight, forwarding, tunnelling } = this.#counts;
+    return Math.max(0, inFlight - forwarding - tunnelling);
+  }
+
+  /** A hit of the fast way. */
+  hit(bytes: number): void {
+    this.#seen++;
+    this.#counts.hits++;
+    this.#counts.hitBytes += bytes;
+  }
+
+  /** A request has left the fast way. */
+  began(): void {
+    this.#counts.inFlight++;
+  }
+
+  /** It has become a tunnel. */
+  switched(): void {
+    this.#counts.tunnelling++;
+  }
+
+  ended(as: "request" | "tunnel"): void {
+    this.#counts.inFlight--;
+    if (as === "tunnel") this.#counts.tunnelling--;
+  }
+
+  tunnelOpened(): void {
+    this.#counts.tunnels++;
+  }
+
+  refused(): void {
+    this.#counts.refused++;
+  }
+
+  originAsked(): void {
+    this.#counts.originFetches++;
+  }
+
+  originFailed(): void {
+    this.#counts.originErrors++;
+  }
+
+  /** A request waits for a slot of its origin, was refused one, or found no descriptor left. */
+  originWaited(): void {
+    this.#counts.originWaits++;
+  }
+
+  originRefused(): void {
+    this.#counts.originRefusals++;
+  }
+
+  exhausted(): void {
+    this.#counts.exhausted++;
+  }
+
+  originSent(bytes: number): void {
+    this.#counts.originBytes += bytes;
+  }
+
+  /** A request has gone to another member. */
+  forwarded(asking: "answer" | "stand-in"): void {
+    this.#counts.forwarded++;
+    this.#counts.forwarding++;
+    if (asking === "stand-in") this.#counts.passed++;
+  }
+
+  /** Its answer has ended, or will not come. */
+  forwardEnded(): void {
+    this.#counts.forwarding--;
+  }
+
+  forwardFailed(): void {
+    this.#counts.forwardFailures++;
+  }
+
+  /** Another member sent the request back: this one must answer it. */
+  declined(): void {
+    this.#counts.declined++;
+  }
+
+  copyUsed(): void {
+    this.#counts.copyHits++;
+  }
+
+  copyMade(): void {
+    this.#counts.copiesMade++;
+  }
+
+  stoodIn(): void {
+    this.#counts.stoodIn++;
+  }
+
+  /** A previous owner is asked, has had it, was asked here. */
+  peeked(): void {
+    this.#counts.peeks++;
+  }
+
+  peekFound(): void {
+    this.#counts.peeksFound++;
+  }
+
+  peekAnswered(): void {
+    this.#counts.peeksAnswered++;
+  }
+
+  handedOver(responses: number): void {
+    this.#counts.handedOver += responses;
+  }
+
+  takenOver(responses: number): void {
+    this.#counts.takenOver += responses;
+  }
+
+  finished(record: Omit<AccessRecord, "outcome">, outcome: Outcome): void {
+    const counts = this.#counts;
+    const label = outcomeLabel(outcome);
+    counts.byOutcome.set(label, (counts.byOutcome.get(label) ?? 0) + 1);
+    counts.byStatus.set(record.status, (counts.byStatus.get(record.status) ?? 0) + 1);
+    counts.bytesSent += record.bytes;
+    if (outcome.collapsed === true) counts.collapsed++;
+    let bucket = durationBoundsMs.findIndex((bound) => record.durationMs <= bound);
+    if (bucket === -1) bucket = durationBoundsMs.length;
+    counts.durations[bucket]!++;
+    counts.durationSumMs += record.durationMs;
+    if (this.logsNext) this.log!({ ...record, outcome: label });
+    this.#seen++;
+  }
+}

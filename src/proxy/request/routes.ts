@@ -1,0 +1,100 @@
+/** Where requests go: routes by host and path prefix to configured origins, or to wherever a forward proxy is told. */
+import type { FreshnessOverride } from "../../http/stored-head.ts";
+import { routedPath, type HttpUri } from "../../http/uri.ts";
+import type { Networks } from "../../origin/destinations.ts";
+import type { OriginChoice } from "../../origin/origin-choice.ts";
+import type { OriginClient, OriginSettings } from "../../origin/origin-client.ts";
+
+/** How responses of a route are kept and used, beyond what they say themselves. */
+export interface CachingRules {
+  readonly freshness: FreshnessOverride;
+  /** Seconds of stale-while-revalidate where the origin gives none. */
+  readonly graceSeconds: number;
+  readonly cookies: "safe" | "rfc";
+  readonly store: boolean;
+  /** Whether a client's no-cache or max-age=0 makes the origin be asked. */
+  readonly honourReload: boolean;
+  /** Query parameters that do not belong to the key, or the only ones that do; null for all. */
+  readonly query: { readonly ignore: ReadonlySet<string> } | { readonly select: ReadonlySet<string> } | null;
+  /** Request fields whose values belong to the key. */
+  readonly keyFields: readonly string[];
+}
+
+export const cachingRules: CachingRules = {
+  freshness: {},
+  graceSeconds: 0,
+  cookies: "safe",
+  store: true,
+  honourReload: true,
+  query: null,
+  keyFields: [],
+};
+
+/** What decides a request's key and way, as a number: members whose numbers differ for a request do not answer it for each other. */
+interface Way {
+  readonly settings: number;
+  readonly caching: CachingRules;
+}
+
+export interface Route extends Way {
+  readonly name: string;
+  /** Lower case; null for any host. */
+  readonly host: string | null;
+  readonly path: string;
+  readonly origins: OriginChoice;
+  /** The Host that the origin gets: the client's, the origin's own, or a fixed one. */
+  readonly hostField: "preserve" | "origin" | { readonly name: string };
+  readonly client: OriginClient;
+}
+
+/** The two ways out of a forward proxy: for clients on this machine and for all others. */
+export interface ForwardWay extends Way {
+  readonly local: OriginClient;
+  readonly remote: OriginClient;
+}
+
+/** What the configuration says of requests; replaced as a whole on reload. */
+export interface Routing {
+  readonly routes: readonly Route[];
+  /** Null where this member is only a reverse proxy. */
+  readonly forward: ForwardWay | null;
+  /** Whether a client may say where from it speaks for others (X-Forwarded-For). */
+  readonly trusts: (address: string) => boolean;
+  readonly tunnels: {
+    readonly settings: OriginSettings;
+    /** Ports that CONNECT may reach. */
+    readonly ports: ReadonlySet<number> | "any";
+    readonly idleMs: number;
+    readonly allowed: Networks | null;
+  };
+}
+
+/** The route of a URI: the longest path prefix among those whose host matches, a named host before any host. */
+export function routeOf(routes: readonly Route[], uri: HttpUri): Route | null {
+  let best: Route | null = null;
+  let path: string | null = null;
+  for (const route of routes) {
+    if (route.host !== null && !hostMatches(route.host, uri.host)) continue;
+    if (route.path !== "/" && !pathMatches(route.path, (path ??= routedPath(uri.path)))) continue;
+    if (best === null || rank(route) > rank(best)) best = route;
+  }
+  return best;
+}
+
+function hostMatches(pattern: string, host: string): boolean {
+  return pattern.startsWith("*.")
+    ? host.endsWith(pattern.slice(1)) && host.length > pattern.length - 1
+    : pattern === host;
+}
+
+/** A prefix matches at segment borders only: /api is not a prefix of /apis. */
+function pathMatches(prefix: string, path: string): boolean {
+  if (!path.startsWith(prefix)) return false;
+  const next = path[prefix.length];
+  return prefix.endsWith("/") || next === undefined || next === "/";
+}
+
+function rank({ host, path }: Route): number {
+  const exact = host === null ? 0 : host.startsWith("*.") ? 1 : 2;
+  return exact * 100_000 + path.length;
+}

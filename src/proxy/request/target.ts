@@ -1,0 +1,100 @@
+/** From a request head to what it asks for: the URI, the cache key, the way out. RFC 9110 §7.1, RFC 9111 §2. */
+import { createHash } from "node:crypto";
+import { fieldValue, type FieldList } from "../../http/fields.ts";
+import { authority, httpUri, keptPath, uriText, type HttpUri } from "../../http/uri.ts";
+import type { Exchange } from "../../wire/exchange.ts";
+import { routeOf, type CachingRules, type ForwardWay, type Route, type Routing } from "./routes.ts";
+
+export interface Target {
+  readonly uri: HttpUri;
+  /** The URI as text: identity for people. */
+  readonly text: string;
+  readonly key: string;
+  /** Null for the forward proxy. */
+  readonly route: Route | null;
+  readonly caching: CachingRules;
+  /** Of the settings that have decided all this. */
+  readonly settings: number;
+}
+
+export interface NoTarget {
+  readonly refused: 400 | 404;
+  readonly reason: string;
+}
+
+/** What the request is for, or why it cannot be answered. `forward` is known for requests from another member. */
+export function targetOf(
+  exchange: Exchange,
+  routing: Routing,
+  forward: boolean | null,
+  content: Buffer | null = null,
+): Target | NoTarget {
+  const { head, client } = exchange;
+  const uri = head.form === "absolute" ? httpUri(head.target) : ownUri(head.target, head.host, client.scheme);
+  if (uri === null) return { refused: 400, reason: "the target is not an http or https URI" };
+  const route = forward === true ? null : routeOf(routing.routes, uri);
+  if (route !== null) return target(uri, route, route, exchange, content);
+  if (routing.forward !== null && (forward ?? head.form === "absolute"))
+    return target(uri, null, routing.forward, exchange, content);
+  if (routing.routes.length > 0) return { refused: 404, reason: `no route leads to ${uri.host}${uri.path}` };
+  return {
+    refused: 400,
+    reason:
+      "this is a forward proxy: ask it for a whole URL, as in `curl -x http://proxy:port http://example.com/`; `--origin URL` makes it a reverse proxy",
+  };
+}
+
+function target(
+  uri: HttpUri,
+  route: Route | null,
+  { caching, settings }: Route | ForwardWay,
+  exchange: Exchange,
+  content: Buffer | null,
+): Target {
+  const text = uriText(uri);
+  const key = cacheKey(text, uri, caching, exchange.head.fields);
+  return {
+    uri,
+    text,
+    key: content === null ? key : `${key}${contentKey(content, exchange.head.fields)}`,
+    route,
+    caching,
+    settings,
+  };
+}
+
+/** What a QUERY's content and the fields that say what it is add to the key. RFC 10008 §2.7. */
+function contentKey(content: Buffer, fields: FieldList): string {
+  const described = ["content-type", "content-encoding", "content-language"]
+    .map((name) => fieldValue(fields, name) ?? "")
+    .join("\n");
+  return `\nquery:${createHash("sha256").update(described).update("\n\n").update(content).digest("base64url")}`;
+}
+
+/** The primary key: the URI, as the route's configuration narrows or widens it. RFC 9111 §2. */
+export function cacheKey(text: string, uri: HttpUri, caching: CachingRules, requestFields: FieldList): string {
+  let key = keyedUri(text, uri, caching);
+  for (const name of caching.keyFields) key += `\n${name}:${fieldValue(requestFields, name) ?? ""}`;
+  return key;
+}
+
+/** The URI as it stands in keys: without the query parameters that do not belong to them. */
+export function keyedUri(text: string, { path }: HttpUri, { query }: CachingRules): string {
+  const question = path.indexOf("?");
+  if (query === null || question === -1) return text;
+  const kept = path
+    .slice(question + 1)
+    .split("&")
+    .filter((pair) => {
+      const name = pair.split("=", 1)[0]!;
+      return "ignore" in query ? !query.ignore.has(name) : query.select.has(name);
+    });
+  const base = text.slice(0, text.indexOf("?"));
+  return kept.length === 0 ? base : `${base}?${kept.join("&")}`;
+}
+
+function ownUri(path: string, host: string, scheme: "http" | "https"): HttpUri | null {
+  const place = authority(host === "" ? "localhost" : host, scheme);
+  const kept = keptPath(path);
+  return place === null || kept === null ? null : { scheme, ...place, path: kept };
+}

@@ -1,0 +1,90 @@
+/** A request that has left the fast way: its exchange, where it goes, how it ended. Ends exactly once, whoever ends it. */
+import { cacheStatus, type Outcome } from "../../http/cache-status.ts";
+import type { Exchange } from "../../wire/exchange.ts";
+import type { Desk } from "./desk.ts";
+import { selectingOf } from "./selecting.ts";
+import type { Target } from "./target.ts";
+
+/** What is known of a request when it leaves the fast way. */
+export interface TicketInit {
+  readonly exchange: Exchange;
+  readonly target: Target;
+  /** The request's content where it belongs to the key (QUERY), else null. */
+  readonly content: Buffer | null;
+  readonly trusted: boolean;
+  /** The form in which later requests like this one may take the shortcut of a hit; 0 for none. */
+  readonly shortcut: number;
+}
+
+/** One request under way. */
+export class Ticket {
+  readonly desk: Desk;
+  /** Replaced where the answer of a member that died is resumed. */
+  exchange: Exchange;
+  readonly target: Target;
+  readonly content: Buffer | null;
+  readonly trusted: boolean;
+  readonly shortcut: number;
+  /** What the request says in the fields that Vary names. */
+  readonly selecting: (varyNames: readonly string[]) => string;
+  readonly startedMs: number = performance.now();
+  outcome: Outcome = { hit: false };
+  reason: string | null = null;
+  status = 0;
+  /** The member that owns the key. */
+  owner: string;
+  /** Another member has been asked for a copy, or for what it had as the previous owner, in vain: once is enough. */
+  peerTried = false;
+  #ended = false;
+  #switched = false;
+
+  constructor(desk: Desk, { exchange, target, content, trusted, shortcut }: TicketInit) {
+    this.desk = desk;
+    this.exchange = exchange;
+    this.target = target;
+    this.content = content;
+    this.trusted = trusted;
+    this.shortcut = shortcut;
+    this.owner = desk.self;
+    this.selecting = selectingOf(this);
+    desk.recorder.began();
+  }
+
+  /** The lines that this member adds to an answer: Age where it is known, Cache-Status, Via. */
+  lines(ageSeconds: number | null): string {
+    const age = ageSeconds === null ? "" : `age: ${Math.max(0, Math.floor(ageSeconds))}\r\n`;
+    // A key that is just the URI says nothing new.
+    const { key, text } = this.target;
+    const outcome = key === text ? this.outcome : { ...this.outcome, key: key.replaceAll("\n", " ") };
+    return `${age}cache-status: ${cacheStatus(this.desk.self, outcome)}\r\n${this.desk.viaLine}`;
+  }
+
+  /** From now on it is a tunnel: it stays in flight, but is no work. */
+  switched(): void {
+    if (this.#ended || this.#switched) return;
+    this.#switched = true;
+    this.desk.recorder.switched();
+  }
+
+  end(complete: boolean): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { exchange, target, desk } = this;
+    desk.recorder.ended(this.#switched ? "tunnel" : "request");
+    desk.recorder.finished(
+      {
+        client: exchange.client.address,
+        method: exchange.head.method,
+        uri: target.text,
+        status: this.status,
+        reason: this.reason,
+        owner: this.owner,
+        hop: exchange.hop,
+        bytes: exchange.sentBytes,
+        durationMs: performance.now() - this.startedMs,
+        complete,
+      },
+      this.outcome,
+    );
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * The store port: what the data plane may ask of whatever keeps responses, in memory, in shared pages or on a disk. Every implementation
+ * passes one contract suite (test/contract/store.ts).
+ *
+ *   find        → a lease on one stored response: head, content, for as long as the lease is held
+ *   begin       → a writer: room for content that is arriving; committed whole, or abandoned
+ *   update      → a newer head for what is stored, content unchanged: a lease on the result
+ *   invalidate  → what a selector names is dropped, or validated before its next use
+ *
+ * A stored response never changes: a newer head makes a newer one that shares its content. What the store knows *of* it (whether it is out of
+ * date, how far it can be trusted, how often it was used) does change, and only the store changes it.
+ */
+import type { FieldList } from "../http/fields.ts";
+import type { StoredHead } from "../http/stored-head.ts";
+import type { AnswerHead } from "../wire/answer-head.ts";
+import type { Body } from "./body.ts";
+
+/** The part of a whole that a stored 206 holds, both ends included. */
+export interface Part {
+  readonly first: number;
+  readonly last: number;
+  readonly total: number;
+}
+
+/** What is kept of a response, beside its content. */
+export interface Keepsake {
+  readonly key: string;
+  /** The key's position on the ring. */
+  readonly hash: number;
+  readonly head: StoredHead;
+  /** Fetched for the forward proxy from a loopback or private address: not for clients that may not go there. */
+  readonly inner: boolean;
+  /** The epoch through which it has heard of every invalidation: that of the view in which its fetch began. */
+  readonly trustedEpoch: number;
+  /** A hot copy of another member's key: seconds until which it may be used; null for what is kept as the owner. */
+  readonly copyUntil: number | null;
+  /** Null for a whole. */
+  readonly part: Part | null;
+  /** To be validated before its first use. */
+  readonly outdated: boolean;
+}
+
+/** What the data plane has worked out about a stored response to answer sooner; lost with it, and never what decides. */
+export interface Memo {
+  /** The age for which `lines` were written. */
+  ageSeconds: number;
+  lines: string;
+  /** The settings under which the shortcut of a hit was found to be one, and for which forms of request. */
+  settings: object | null;
+  forms: number;
+}
+
+/** A stored response. */
+export interface StoredResponse extends Keepsake {
+  /** The head as answers begin with it. */
+  readonly answerHead: AnswerHead;
+  readonly body: Body;
+  /** The groups it belongs to, each with its origin. RFC 9875 §2.1. */
+  readonly groups: readonly string[];
+  /** Seconds up to which it may answer a request without any directive; 0 where it must be validated first. */
+  readonly freshUntil: number;
+  /** What it costs of the budget. */
+  readonly bytes: number;
+  readonly hits: number;
+  readonly memo: Memo;
+}
+
+/** A stored response that stays readable until it is released, whatever becomes of it in the store. */
+export interface Lease {
+  readonly stored: StoredResponse;
+  /** Exactly once. */
+  release(): void;
+}
+
+/** Room for content that is arriving. Ends by `commit` or `abandon`, whichever comes first. */
+export interface Writer {
+  /** Content arrives here, and is read from here meanwhile. */
+  readonly body: Body;
+  /** Makes room for so many bytes more. @returns false where the store has none: the content must pass through unstored. */
+  grow(bytes: number): boolean;
+  /** Keeps it in the place of those that the same requests select. @returns false where there was no room for it. */
+  commit(kept: Keepsake): boolean;
+  abandon(): void;
+}
+
+/** What an invalidation names. */
+export type Selector =
+  /** Everything stored under a URI: every variant, part, key field's value, QUERY's content. */
+  | { readonly kind: "uri"; readonly uri: string }
+  /** RFC 9875. */
+  | { readonly kind: "group"; readonly origin: string; readonly group: string }
+  | { readonly kind: "everything" };
+
+/** Puts the selecting fields of a request into one comparable string. RFC 9111 §4.1. */
+export type Selecting = (varyNames: readonly string[]) => string;
+
+export interface StoreCounts {
+  readonly evicted: number;
+  readonly invalidated: number;
+  readonly stored: number;
+  readonly refused: number;
+}
+
+export interface StoreUsage {
+  /** Stored, and set aside for what is arriving. */
+  readonly bytes: number;
+  readonly responses: number;
+  readonly copies: number;
+  readonly copyBytes: number;
+  /** Leases not yet released. */
+  readonly leases: number;
+  readonly counts: StoreCounts;
+}
+
+/** Keeps responses under a budget in bytes. */
+export interface Store {
+  readonly bytesMax: number;
+  /** The part of it that hot copies may take. */
+  readonly copiesBytesMax: number;
+  readonly usage: StoreUsage;
+  /** The only stored response of a key, where it has just one without Vary: the shortcut's question. To be used before this turn ends. */
+  single(key: string): StoredResponse | undefined;
+  /** All stored responses of a key, the newest first: to be looked at before this turn ends. */
+  variants(key: string): readonly StoredResponse[];
+  /** The newest of those that a request selects and `accepts` takes, or null. */
+  find(key: string, selecting: Selecting, accepts: (stored: StoredResponse) => boolean): Lease | null;
+  /** A lease on one that was just looked at. */
+  lease(stored: StoredResponse): Lease;
+  /** It has answered a request. */
+  used(stored: StoredResponse): void;
+  /** It has been found to have heard of every invalidation through this epoch. */
+  trust(stored: StoredResponse, epoch: number): void;
+  /** Room for content, or null where the budget has none (any more). `contentBytes` null where only the end will tell. */
+  begin(contentBytes: number | null): Writer | null;
+  /**
+   * A newer head after a validation. Where what was leased is no longer stored (invalidated, evicted, replaced meanwhile) nothing is stored, and
+   * the lease is on something that serves whoever waited for it alone. The old lease is the caller's to release.
+   */
+  update(lease: Lease, head: StoredHead, trustedEpoch: number | null): Lease;
+  /** Validated before its next use. */
+  outdate(stored: StoredResponse): void;
+  /** Drops one that turned out unusable. */
+  discard(stored: StoredResponse): void;
+  /** @returns how many stored responses it concerned. */
+  invalidate(selector: Selector, mode: "drop" | "outdate"): number;
+  /** Hot copies of other members' keys; to be looked at before this turn ends. */
+  copies(): readonly StoredResponse[];
+  /** All stored responses; what comes and goes meanwhile may be among them or not. */
+  all(): Iterable<StoredResponse>;
+}
+
+/** Variants kept side by side for one key: a Vary on a field that clients choose freely must not fill the store. */
+export const variantsMax = 32;
+
+/** A group's name with its origin: groups of different origins have nothing to do with each other. RFC 9875 §2. */
+export function groupKey(origin: string, group: string): string {
+  return `${origin}\n${group}`;
+}
+
+/** The URI that a key is for: what settings and contents add to a key stands behind it, on lines of its own. */
+export function uriOfKey(key: string): string {
+  const end = key.indexOf("\n");
+  return end === -1 ? key : key.slice(0, end);
+}
+
+/** Scheme, host and port at the beginning of a key. */
+export function originOfKey(key: string): string {
+  return key.slice(0, key.indexOf("/", key.indexOf("//") + 2));
+}
+
+/** Seconds up to which a head may answer a request without any directive; 0 where it must be validated first. */
+export function freshUntilOf(head: StoredHead, copyUntil: number | null): number {
+  const own = head.directives.directives.has("no-cache") ? 0 : head.born + head.lifetime.seconds;
+  return Math.min(own, copyUntil ?? Infinity);
+}
+
+/** Whether a newer response takes an older one's place: the same requests select both. Parts stand beside each other. */
+export function replaces(newer: Keepsake, older: Keepsake): boolean {
+  const sameVary = newer.head.varyNames.join() === older.head.varyNames.join();
+  if (!sameVary || newer.head.variant !== older.head.variant) return false;
+  return newer.part === null || older.part !== null;
+}
+
+/** Fields as they cost memory: two strings and a place in a list each. */
+export function fieldBytes(fields: FieldList): number {
+  let bytes = 0;
+  for (const text of fields) bytes += text.length + 40;
+  return bytes;
+}
