@@ -326,6 +326,22 @@ function serverName(origin: string, given: string | undefined): string | undefin
   return given ?? (isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? hostname : undefined);
 }
 
+/** Registered codings. A word that names none cannot have been applied: it says nothing, and is left out like every hop-by-hop field. */
+const codingsThatChangeContent: ReadonlySet<string> = new Set([
+  "gzip",
+  "x-gzip",
+  "deflate",
+  "compress",
+  "x-compress",
+  "br",
+  "zstd",
+  "dcb",
+  "dcz",
+  "exi",
+  "pack200-gzip",
+  "aes128gcm",
+]);
+
 /**
  * Head faults that undici lets pass: a status that is none, a field value with control characters, a transfer coding that it does not
  * decode and whose label does not go on, so that nothing would say how to read the content. RFC 9112 §6.1.
@@ -333,7 +349,7 @@ function serverName(origin: string, given: string | undefined): string | undefin
 function oddResponse(status: number, fields: FieldList): string | null {
   if (status > 999) return `the status ${status}`;
   const codings = listElements(fieldLines(fields, "transfer-encoding").join(",").toLowerCase());
-  if (codings.some((coding) => coding !== "chunked" && coding !== "identity"))
+  if (codings.some((coding) => codingsThatChangeContent.has(coding)))
     return `content in a transfer coding that is not understood (${codings.join(", ")})`;
   for (let i = 0; i < fields.length; i += 2) {
     if (/[\0-\x08\x0a-\x1f\x7f]/.test(fields[i + 1]!)) return `a control character in the field ${fields[i]}`;

@@ -31,7 +31,7 @@ const empty: Buffer = Buffer.alloc(0);
 const emptyLinesMax = 4;
 /** Content nobody wants is read and dropped up to here to keep the connection; beyond it, closing is cheaper. */
 const discardBytesMax = 256 * 1024;
-/** Between two probes of a half-closed client, and before one that cannot be probed is given up: in first probes' time. */
+/** Between two pairs of probes of a half-closed client, and before one that cannot be probed is given up: in first probes' time. */
 const probesApart = 15;
 const patience = 30;
 
@@ -54,6 +54,7 @@ export class Connection {
   /** When a connection that we have closed is given up, whatever still comes. */
   #lingerEnd = Infinity;
   #probedBytes = -1;
+  #probed = false;
 
   constructor(socket: Socket, client: Client, host: ConnectionHost) {
     this.socket = socket;
@@ -364,8 +365,11 @@ export class Connection {
     }
     const { probeMs } = this.#host.limits;
     const sent = this.socket.bytesWritten;
-    if (exchange.probe()) this.#probeAt = now + probeMs * probesApart;
-    else if (this.#probedBytes === sent) this.#reset();
+    // The first bytes make a client that has gone answer with a reset; it is the second ones that find it there.
+    if (exchange.probe()) {
+      this.#probed = !this.#probed;
+      this.#probeAt = this.#probed ? now : now + probeMs * probesApart;
+    } else if (this.#probedBytes === sent) this.#reset();
     else this.#probeAt = now + probeMs * patience;
     this.#probedBytes = this.socket.bytesWritten;
   }

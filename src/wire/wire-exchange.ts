@@ -22,7 +22,7 @@ export interface AnswerSink {
  */
 const joinedBytesMax = 3500;
 /** Leading zeros of one chunk size: recipients bound its digits. */
-const probesMax = 4;
+const probesMax = 8;
 
 /** The exchange of a client's request. */
 export class WireExchange implements Exchange {

@@ -89,6 +89,8 @@ export class Flight implements Suspectable {
   readonly #waiting = new Waiting(() => this.#cancelIfUnwanted());
   #state: State = { kind: "waiting" };
   #reading = 0;
+  /** An asker was satisfied with less than the whole (a head, a 304, a range): the rest is for the next ones. */
+  #filling = false;
   #fetch: Fetch | null = null;
   #requestSeconds: number;
   #inner = false;
@@ -156,6 +158,7 @@ export class Flight implements Suspectable {
     const intake = state.kind === "waiting" ? null : state.intake;
     // All of it has come: nothing is left to cancel, and what can be kept is about to be.
     if (intake?.body.complete === true) return;
+    if (this.#filling && intake?.storing === true) return;
     // A background validation is waited for by nobody, until it turns out to bring nothing to store.
     if (this.#background && (intake === null || intake.storing)) return;
     // What is nearly there is worth having: the next client may want it.
@@ -296,6 +299,7 @@ export class Flight implements Suspectable {
     this.#reading++;
     const left = (): void => {
       this.#reading--;
+      if (!exchange.closed) this.#filling = true;
       this.#cancelIfUnwanted();
     };
     const answerHead = collapsed ? shared : own;
