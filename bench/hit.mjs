@@ -1,4 +1,7 @@
-/** `node bench/hit.mjs`: CPU µs of a 1 KB hit beside nginx's, in one run. Needs wrk and nginx (Debian: apt-get install wrk nginx). */
+/**
+ * `node bench/hit.mjs`: CPU µs of a 1 KB hit beside nginx's, in one run. Needs wrk and nginx (Debian: apt-get install
+ * wrk nginx).
+ */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 

@@ -1,4 +1,6 @@
-/** The servers under load: Gyre and its peers, each as its makers would set it up for one core and a cache in memory. */
+/**
+ * The servers under load: Gyre and its peers, each as its makers would set it up for one core and a cache in memory.
+ */
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";

@@ -1,7 +1,8 @@
 /**
- * `node bench/soak.mjs [--minutes N]`: mixed load on two members for ten minutes (hits, misses, large bodies, aborts, slow
- * readers, bad requests), and what it leaves: memory at the same load early and late, open handles, unhandled errors. Prints a
- * line every ten seconds, ends with a verdict, and exits 1 where memory grew or handles stayed. Loopback only.
+ * `node bench/soak.mjs [--minutes N]`: mixed load on two members for ten minutes (hits, misses, large bodies, aborts,
+ * slow readers, bad requests), and what it leaves: memory at the same load early and late, open handles, unhandled
+ * errors. Prints a line every ten seconds, ends with a verdict, and exits 1 where memory grew or handles stayed.
+ * Loopback only.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";

@@ -1,7 +1,7 @@
 /**
- * Writes docs/conformance.md: which function carries out which clause, and which tests speak of it. Read from the source: a
- * clause counts where an exported function's docstring, a reason or a test's name cites it. `--check` says whether the file
- * is up to date.
+ * Writes docs/conformance.md: which function carries out which clause, and which tests speak of it. Read from the
+ * source: a clause counts where an exported function's docstring, a reason or a test's name cites it. `--check` says
+ * whether the file is up to date.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";

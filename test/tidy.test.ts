@@ -7,7 +7,10 @@ import { describe, expect, it } from "vitest";
 const root = resolve(import.meta.dirname, "..");
 const source = join(root, "src");
 
-/** Layers from the ground up: an import points to the same folder or further down. Folders of one rung do not know each other. */
+/**
+ * Layers from the ground up: an import points to the same folder or further down. Folders of one rung do not know each
+ * other.
+ */
 const ladder: readonly (readonly string[])[] = [
   ["base"],
   ["http", "ring", "telemetry", "zookeeper"],
@@ -33,8 +36,11 @@ const linesMax = 400;
 /** Longer rooms, each with why it is still one room. */
 const longRooms: Readonly<Record<string, number>> = {
   // One state machine of a fetch: a cut through it would only move its states apart.
-  "proxy/flight.ts": 500,
+  "proxy/fetch/flight.ts": 480,
 };
+/** The rooms of the data plane, from the ground up: one may know those before it. What lies beside them knows all. */
+const rooms: readonly string[] = ["request", "answer", "invalidation", "fetch", "members"];
+const columnsMax = 120;
 
 interface Source {
   readonly name: string;
@@ -48,6 +54,34 @@ const program = files.filter(({ name }) => !name.endsWith(".test.ts"));
 
 function rung(folder: string): number {
   return ladder.findIndex((folders) => folders.includes(folder));
+}
+
+/** The file that a line imports, types too, or null. */
+function imported(name: string, line: string): string | null {
+  const target = /(?:from|import\() ?"(\.[^"]+)"/.exec(line)?.[1];
+  return target === undefined ? null : relative(source, resolve(source, name, "..", target));
+}
+
+function importsOf(name: string, lines: readonly string[]): string[] {
+  return lines.map((line) => imported(name, line)).filter((target) => target !== null);
+}
+
+/** Every way that leads back to where it began, told once. */
+function circlesIn(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const path: string[] = [];
+  const walk = (name: string): void => {
+    const at = path.indexOf(name);
+    if (at !== -1) return void circles.push([...path.slice(at), name].join(" → "));
+    if (done.has(name)) return;
+    path.push(name);
+    for (const next of graph.get(name) ?? []) walk(next);
+    path.pop();
+    done.add(name);
+  };
+  for (const name of graph.keys()) walk(name);
+  return circles;
 }
 
 /** Every line of the given files for which `fault` has something to say. */
@@ -71,15 +105,49 @@ describe("the house", () => {
   it("imports down the ladder or within a folder", () => {
     expect(
       faults(program, (line, { name }) => {
-        const target = /(?:from|import\() ?"(\.[^"]+)"/.exec(line)?.[1];
-        if (target === undefined) return null;
-        const [own, other] = [
-          name.split("/")[0]!,
-          relative(source, resolve(source, name, "..", target)).split("/")[0]!,
-        ];
+        const target = imported(name, line);
+        if (target === null) return null;
+        const [own, other] = [name.split("/")[0]!, target.split("/")[0]!];
         if (own === other || rung(other) < rung(own)) return null;
         return `${own} may not import ${other}`;
       }),
+    ).toEqual([]);
+  });
+
+  it("keeps the data plane in its rooms: each knows those below it, and none what lies beside them", () => {
+    const roomOf = (name: string): string | null => /^proxy\/(?:([a-z-]+)\/)?[^/]+$/.exec(name)?.[1] ?? null;
+    expect(
+      program
+        .map(({ name }) => name)
+        .filter((name) => name.startsWith("proxy/") && roomOf(name) !== null && !rooms.includes(roomOf(name)!)),
+    ).toEqual([]);
+    const inside = program.filter(({ name }) => name.startsWith("proxy/") && roomOf(name) !== null);
+    expect(
+      faults(inside, (line, { name }) => {
+        const target = imported(name, line);
+        if (target === null || !target.startsWith("proxy/")) return null;
+        const [own, other] = [roomOf(name)!, roomOf(target)];
+        if (other === null) return `${own} may not import ${target}`;
+        return rooms.indexOf(other) <= rooms.indexOf(own) ? null : `${own} may not import ${other}`;
+      }),
+    ).toEqual([]);
+  });
+
+  it("goes round in no circle, types counted", () => {
+    expect(circlesIn(new Map(program.map(({ name, lines }) => [name, importsOf(name, lines)])))).toEqual([]);
+    const knotted = new Map([
+      ["a.ts", ["b.ts"]],
+      ["b.ts", ["c.ts"]],
+      ["c.ts", ["b.ts"]],
+    ]);
+    expect(circlesIn(knotted), "this test would see one").toEqual(["b.ts → c.ts → b.ts"]);
+  });
+
+  it("keeps prose within the columns that code keeps", () => {
+    expect(
+      faults(files, (line) =>
+        line.length > columnsMax && /^\s*(?:\*|\/\/|\/\*\*)/.test(line) ? `${line.length} columns` : null,
+      ),
     ).toEqual([]);
   });
 
@@ -145,6 +213,13 @@ describe("the house", () => {
       faults(
         program.filter(({ name }) => name.startsWith("http/") && name !== "http/grammar.ts"),
         (line) => (/\.split\(","\)|\.trim\(\)/.test(line) ? "lists and blanks are grammar.ts's affair" : null),
+      ),
+    ).toEqual([]);
+    expect(
+      faults(
+        program.filter(({ name }) => /^(?:wire|origin|peer|proxy|store)\//.test(name)),
+        (line) =>
+          /\.trim(?:Start|End)?\(\)/.test(line) ? "fields are trimmed by grammar.ts: a byte A0 is no blank" : null,
       ),
     ).toEqual([]);
     expect(

@@ -1,6 +1,6 @@
 /**
- * The admin port: health, metrics, status. Reading is open to this machine; everything else, and everybody else, needs the
- * cluster's secret as a bearer token. Health alone is for all, since balancers ask for it.
+ * The admin port: health, metrics, status. Reading is open to this machine; everything else, and everybody else, needs
+ * the cluster's secret as a bearer token. Health alone is for all, since balancers ask for it.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -50,7 +50,8 @@ export class AdminServer {
         });
       },
     );
-    // Health must be answered whoever holds connections: beyond the bound the one that has been silent for longest goes.
+    // Health must be answered whoever holds connections: beyond the bound the one that has been silent for longest
+    // goes.
     this.#server.on("connection", (socket) => {
       this.#silent.add(socket);
       socket.once("close", () => this.#silent.delete(socket));
@@ -123,7 +124,10 @@ export class AdminServer {
     }
   }
 
-  /** By the secret; or reading from this machine, asked for by an address of this machine: a page that rebinds its name to it sends the page's. */
+  /**
+   * By the secret; or reading from this machine, asked for by an address of this machine: a page that rebinds its name
+   * to it sends the page's.
+   */
   #admits(request: IncomingMessage): boolean {
     const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
     if (given !== undefined) return timingSafeEqual(digest(given), digest(this.#options.secret));

@@ -40,7 +40,10 @@ export interface MemberStatus {
   readonly startedMs: number;
   /** The number that stays with the name; null where the coordinator keeps none. */
   readonly id: number | null;
-  /** Of its settings that decide keys and ways: members whose settings differ do not answer for each other where they do. */
+  /**
+   * Of its settings that decide keys and ways: members whose settings differ do not answer for each other where they
+   * do.
+   */
   readonly settings: string | null;
 }
 

@@ -4,7 +4,10 @@ export interface HostPort {
   readonly port: number;
 }
 
-/** Reads `host:port`, `[v6]:port`, `:port` (all of this machine's loopback) or a bare port; null where it is none of them. */
+/**
+ * Reads `host:port`, `[v6]:port`, `:port` (all of this machine's loopback) or a bare port; null where it is none of
+ * them.
+ */
 export function hostPortOf(text: string, hostDefault = "127.0.0.1"): HostPort | null {
   const match = /^(?:\[([0-9a-f:.%]+)\]:|([^:[\]\s/@]*):)?(\d{1,5})$/i.exec(text.trim());
   if (match === null) return null;

@@ -1,4 +1,7 @@
-/** Listening, with the system's error as a rejection: servers report it as an event that may come before anybody listens for it. */
+/**
+ * Listening, with the system's error as a rejection: servers report it as an event that may come before anybody listens
+ * for it.
+ */
 import type { AddressInfo, Server } from "node:net";
 import type { HostPort } from "./host-port.ts";
 

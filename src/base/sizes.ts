@@ -23,7 +23,10 @@ export function bytesOf(text: string): number | null {
   return scaled(text, byteUnits);
 }
 
-/** Milliseconds meant by a duration such as `1.5s`, or null where it is none. A bare number is refused: its unit is a guess. */
+/**
+ * Milliseconds meant by a duration such as `1.5s`, or null where it is none. A bare number is refused: its unit is a
+ * guess.
+ */
 export function millisecondsOf(text: string): number | null {
   return scaled(text, durationUnits);
 }

@@ -40,7 +40,10 @@ const startMs = 20_000;
 /** Flags that differ from member to member, or that the command sets itself. */
 const own: readonly string[] = ["name", "listen", "peer", "admin", "coordinator", "memory", "cluster"];
 
-/** Starts the members, waits until all have joined, and stays, or leaves them running. @throws Failure where one cannot start; those started are ended. */
+/**
+ * Starts the members, waits until all have joined, and stays, or leaves them running. @throws Failure where one cannot
+ * start; those started are ended.
+ */
 export async function cluster(options: ClusterOptions): Promise<void> {
   const count = Number(options.members);
   if (!Number.isInteger(count) || count < 1 || count > membersMax)
@@ -210,7 +213,9 @@ function endMember(child: ChildProcess): Promise<void> {
   });
 }
 
-/** The first member takes what was configured, and fails where it is in use; each further one takes the next free port. */
+/**
+ * The first member takes what was configured, and fails where it is in use; each further one takes the next free port.
+ */
 async function place(configured: string, index: number, offset: number, taken: Set<string>): Promise<string> {
   const { host, port } = hostPortOf(configured)!;
   if (port === 0) return hostPortText({ host, port: 0 });

@@ -1,4 +1,7 @@
-/** `gyre fetch URL`: asks the cluster who leads, and sends the request through it; where that dies, through another member. */
+/**
+ * `gyre fetch URL`: asks the cluster who leads, and sends the request through it; where that dies, through another
+ * member.
+ */
 import { request, type IncomingMessage } from "node:http";
 import { request as requestTls } from "node:https";
 import { hostPortOf } from "../base/host-port.ts";

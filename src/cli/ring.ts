@@ -1,4 +1,7 @@
-/** `gyre ring`: how the key space is shared, where URLs live, and what would move if members came, went or weighed otherwise. */
+/**
+ * `gyre ring`: how the key space is shared, where URLs live, and what would move if members came, went or weighed
+ * otherwise.
+ */
 import type { Location } from "../admin/locate.ts";
 import { ringOf, type RingMember } from "../ring/ring.ts";
 import { moves, shares, type Move } from "../ring/shares.ts";

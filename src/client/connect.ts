@@ -1,6 +1,6 @@
 /**
- * `gyre/client`: a cluster as a library sees it. It finds the members by the coordinator, sends each request straight to the
- * member that owns the URL, and goes to another one where that is gone.
+ * `gyre/client`: a cluster as a library sees it. It finds the members by the coordinator, sends each request straight
+ * to the member that owns the URL, and goes to another one where that is gone.
  *
  * ```ts
  * import { connect } from "gyre/client";

@@ -1,4 +1,7 @@
-/** Where a cluster's members are, as a client sees it: the newest view, and who leads. Kept up to date by its coordinator. */
+/**
+ * Where a cluster's members are, as a client sees it: the newest view, and who leads. Kept up to date by its
+ * coordinator.
+ */
 import type { Waiters } from "../base/waiters.ts";
 import type { Member, PublishedView } from "../ring/view.ts";
 

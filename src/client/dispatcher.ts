@@ -1,6 +1,7 @@
 /**
- * Requests through a cluster as an undici dispatcher: straight to the member that owns the URL, and to the next one on the ring
- * where that cannot be reached. A request that may have been carried out is repeated only where doing it twice is doing it once.
+ * Requests through a cluster as an undici dispatcher: straight to the member that owns the URL, and to the next one on
+ * the ring where that cannot be reached. A request that may have been carried out is repeated only where doing it twice
+ * is doing it once.
  */
 import { DecoratorHandler, Dispatcher, Pool } from "undici";
 import { background } from "../base/background.ts";

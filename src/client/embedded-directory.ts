@@ -1,4 +1,7 @@
-/** The directory of an embedded coordinator, over the peer link and with the cluster's secret. Its view is asked for regularly. */
+/**
+ * The directory of an embedded coordinator, over the peer link and with the cluster's secret. Its view is asked for
+ * regularly.
+ */
 import { Waiters } from "../base/waiters.ts";
 import { background } from "../base/background.ts";
 import type { HostPort } from "../base/host-port.ts";

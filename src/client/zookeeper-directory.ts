@@ -1,4 +1,6 @@
-/** The directory that ZooKeeper keeps: the nodes `view` and `leader`, watched. A client only reads; it needs no secret. */
+/**
+ * The directory that ZooKeeper keeps: the nodes `view` and `leader`, watched. A client only reads; it needs no secret.
+ */
 import { Waiters } from "../base/waiters.ts";
 import { asError, background } from "../base/background.ts";
 import { leaderOf, paths } from "../coordination/zookeeper-nodes.ts";

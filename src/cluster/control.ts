@@ -1,6 +1,6 @@
 /**
- * The control plane of one member: its session, its announcement, and, while it leads, the publishing of views. The data
- * plane hears of it only through the views it hands out.
+ * The control plane of one member: its session, its announcement, and, while it leads, the publishing of views. The
+ * data plane hears of it only through the views it hands out.
  */
 import { background } from "../base/background.ts";
 import type { Coordinator, SessionState } from "../coordination/port.ts";
@@ -19,8 +19,8 @@ export interface ControlEvents {
 }
 
 /**
- * A new leader may have been elected by a coordinator that has forgotten everybody, and members announce themselves one by
- * one: for so long those that answer are kept in the view, so that the key space does not move there and back.
+ * A new leader may have been elected by a coordinator that has forgotten everybody, and members announce themselves one
+ * by one: for so long those that answer are kept in the view, so that the key space does not move there and back.
  */
 const holdMs = 10_000;
 const holdLookMs = 500;

@@ -1,4 +1,7 @@
-/** Configuration from flags, GYRE_* variables and a YAML file, in this order of precedence, with errors that name their place. */
+/**
+ * Configuration from flags, GYRE_* variables and a YAML file, in this order of precedence, with errors that name their
+ * place.
+ */
 import { readFileSync } from "node:fs";
 import { closest, distance } from "fastest-levenshtein";
 import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from "yaml";

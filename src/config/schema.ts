@@ -1,4 +1,7 @@
-/** What can be configured: one schema for the file, for GYRE_* variables and for flags. Sizes and times carry their unit. */
+/**
+ * What can be configured: one schema for the file, for GYRE_* variables and for flags. Sizes and times carry their
+ * unit.
+ */
 import { totalmem } from "node:os";
 import { z } from "zod";
 import { hostPortOf } from "../base/host-port.ts";

@@ -1,7 +1,7 @@
 /**
  * A member's session with an embedded coordinator elsewhere. While the coordinator cannot be reached the session is
- * suspended: the member goes on with the last view. When it answers again, the session is taken up, or opened anew where
- * the coordinator does not know it any more.
+ * suspended: the member goes on with the last view. When it answers again, the session is taken up, or opened anew
+ * where the coordinator does not know it any more.
  */
 import { randomUUID } from "node:crypto";
 import { background } from "../base/background.ts";

@@ -1,6 +1,6 @@
 /**
- * The embedded coordinator (the "strong master"): hosted by the first member on its peer port. Its own member's session is
- * local and comes first, so as long as it lives it leads; the others' sessions come over their links.
+ * The embedded coordinator (the "strong master"): hosted by the first member on its peer port. Its own member's session
+ * is local and comes first, so as long as it lives it leads; the others' sessions come over their links.
  */
 import type { Member, PublishedView } from "../ring/view.ts";
 import { memberOf, publishedViewOf } from "../ring/view.ts";

@@ -28,7 +28,9 @@ export interface Coordinator {
   /** For people, as in `http://127.0.0.1:8081`. */
   readonly address: string;
   readonly state: SessionState;
-  /** Opens a session, announces the member, and stands for election. Resolves once announced; keeps trying until then. */
+  /**
+   * Opens a session, announces the member, and stands for election. Resolves once announced; keeps trying until then.
+   */
   join(member: Member, events: CoordinatorEvents): Promise<void>;
   /** Replaces this member's announcement. */
   announce(member: Member): Promise<void>;

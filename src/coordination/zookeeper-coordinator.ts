@@ -1,8 +1,8 @@
 /**
  * ZooKeeper as the coordinator: members as ephemeral service instances, the election, the fenced view.
  *
- * Each session is a generation with its own loops, ended together when the session is lost. What survives is the member, the
- * last view seen, and the wish to take part.
+ * Each session is a generation with its own loops, ended together when the session is lost. What survives is the
+ * member, the last view seen, and the wish to take part.
  */
 import { randomUUID } from "node:crypto";
 import { asError, background } from "../base/background.ts";
@@ -324,8 +324,8 @@ export class ZooKeeperCoordinator implements Coordinator {
   }
 
   /**
-   * Whether what stands in ZooKeeper is older than what this member has seen: wiped, removed, or restored from a copy. The leader then
-   * publishes anew, though nothing else has changed.
+   * Whether what stands in ZooKeeper is older than what this member has seen: wiped, removed, or restored from a copy.
+   * The leader then publishes anew, though nothing else has changed.
    */
   #outstripped({ standing }: Generation): boolean {
     const seen = this.#view?.epoch ?? -1;
@@ -335,7 +335,8 @@ export class ZooKeeperCoordinator implements Coordinator {
   }
 
   #seen(view: PublishedView): void {
-    // A wiped ensemble begins again below what this member has seen: its announcement says so, and the leader skips ahead.
+    // A wiped ensemble begins again below what this member has seen: its announcement says so, and the leader skips
+    // ahead.
     if (this.#view !== null && view.epoch <= this.#view.epoch) return;
     this.#view = view;
     this.#lastEpoch = Math.max(this.#lastEpoch, view.epoch);

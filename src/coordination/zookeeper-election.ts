@@ -4,9 +4,10 @@
  * ```
  * out → queued (watches its predecessor) → head (claims) → leading(term) ⇄ paused (session suspended) → out
  * ```
- * First in line is only a candidate. The leader is who has made the claiming transaction in this session: it raises the version
- * of `epoch`, which is the term that fences every later write, and creates `leader`. Whether it may act is read from a clock at
- * every use, which answers of the ensemble's own leader push forward, never from a flag alone: a process that stood still must not act on what it believed before.
+ * First in line is only a candidate. The leader is who has made the claiming transaction in this session: it raises the
+ * version of `epoch`, which is the term that fences every later write, and creates `leader`. Whether it may act is read
+ * from a clock at every use, which answers of the ensemble's own leader push forward, never from a flag alone: a
+ * process that stood still must not act on what it believed before.
  */
 import { randomUUID } from "node:crypto";
 import { asError } from "../base/background.ts";
@@ -47,8 +48,9 @@ export class Election {
   #term: number | null = null;
   #paused = false;
   /**
-   * Until when the ensemble's leader certainly has not given the session up. Pings do not count: a server that is cut off from the
-   * others answers them by itself for longer than a session may live; `sync` goes through the leader, which looks at the session.
+   * Until when the ensemble's leader certainly has not given the session up. Pings do not count: a server that is cut
+   * off from the others answers them by itself for longer than a session may live; `sync` goes through the leader,
+   * which looks at the session.
    */
   #provenUntilMs = 0;
 
@@ -119,7 +121,10 @@ export class Election {
     return this.#news.next();
   }
 
-  /** The own candidate node, found or created: a create whose answer was lost is found by its uuid, never repeated blindly. */
+  /**
+   * The own candidate node, found or created: a create whose answer was lost is found by its uuid, never repeated
+   * blindly.
+   */
   async #candidate(): Promise<string> {
     if (this.#own !== null) return this.#own;
     const prefix = candidateName(this.#guid);

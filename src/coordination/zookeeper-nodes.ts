@@ -1,6 +1,6 @@
 /**
- * What stands where in ZooKeeper, and how it reads: paths below the chroot, the leader's node, members as Curator service
- * instances, the order of contenders. Pure: everything here is data to data.
+ * What stands where in ZooKeeper, and how it reads: paths below the chroot, the leader's node, members as Curator
+ * service instances, the order of contenders. Pure: everything here is data to data.
  */
 import { hostPortOf } from "../base/host-port.ts";
 import { memberOf, type Member } from "../ring/view.ts";
@@ -55,7 +55,10 @@ export function leaderOf(text: string): LeaderNode | null {
   return value as LeaderNode;
 }
 
-/** A member as announced, and the newest epoch that it has seen: an ensemble without memory learns from it where to go on. */
+/**
+ * A member as announced, and the newest epoch that it has seen: an ensemble without memory learns from it where to go
+ * on.
+ */
 export interface Announced {
   readonly member: Member;
   readonly lastEpoch: number;

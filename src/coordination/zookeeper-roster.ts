@@ -1,6 +1,6 @@
 /**
- * Who is announced: the own service instance, kept where it belongs while the session lives, and, for a leader, everybody
- * else's. What a watch says is only that something has changed; then it is read again.
+ * Who is announced: the own service instance, kept where it belongs while the session lives, and, for a leader,
+ * everybody else's. What a watch says is only that something has changed; then it is read again.
  */
 import { asError, background } from "../base/background.ts";
 import type { Member } from "../ring/view.ts";
@@ -51,8 +51,8 @@ export class Roster {
   }
 
   /**
-   * Keeps the own announcement where it belongs, and as it should read, until the session ends: a node that somebody removed is made
-   * again. @throws NameTaken where another process has the name now.
+   * Keeps the own announcement where it belongs, and as it should read, until the session ends: a node that somebody
+   * removed is made again. @throws NameTaken where another process has the name now.
    */
   async keep(announced: () => Announced): Promise<void> {
     const { signal, service } = this.#options;
@@ -77,7 +77,9 @@ export class Roster {
     }
   }
 
-  /** What makes sense after a failure of a loop: wait for the connection, or put back what is missing and wait a moment. */
+  /**
+   * What makes sense after a failure of a loop: wait for the connection, or put back what is missing and wait a moment.
+   */
   async #recover(error: unknown): Promise<void> {
     const { signal, failed, restore } = this.#options;
     if (hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT", "SESSION_EXPIRED")) {
@@ -90,8 +92,8 @@ export class Roster {
   }
 
   /**
-   * Announces a member, or replaces its announcement. A node of the same process from an earlier session is replaced at once; one
-   * of another process gets the time of a session to vanish.
+   * Announces a member, or replaces its announcement. A node of the same process from an earlier session is replaced at
+   * once; one of another process gets the time of a session to vanish.
    * @throws NameTaken where it stays.
    */
   async announce(announced: Announced): Promise<void> {
@@ -177,8 +179,8 @@ export class Roster {
 }
 
 /**
- * The numeric id of a member's name: the same in every session, and never another's. `known` is the one it had before: an ensemble
- * that has lost its data is told of it, unless another member has been given it meanwhile.
+ * The numeric id of a member's name: the same in every session, and never another's. `known` is the one it had before:
+ * an ensemble that has lost its data is told of it, unless another member has been given it meanwhile.
  */
 export async function numericId(
   client: ZooKeeperClient,

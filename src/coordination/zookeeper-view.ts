@@ -1,4 +1,7 @@
-/** The published view as it stands in ZooKeeper, seen from one session: read, watched, and replaced only by the leader of the term. */
+/**
+ * The published view as it stands in ZooKeeper, seen from one session: read, watched, and replaced only by the leader
+ * of the term.
+ */
 import { publishedViewOf, type PublishedView } from "../ring/view.ts";
 import type { ZooKeeperClient } from "../zookeeper/client.ts";
 import { hasCode } from "../zookeeper/error.ts";
@@ -51,7 +54,10 @@ export class StandingView {
     }
   }
 
-  /** Replaces what was read last, if the term is still the newest. @throws ZooKeeperError where either is not so any more */
+  /**
+   * Replaces what was read last, if the term is still the newest. @throws ZooKeeperError where either is not so any
+   * more
+   */
   async write(view: PublishedView, term: number): Promise<void> {
     const { acl, signal } = this.#options;
     const data = Buffer.from(JSON.stringify(view));

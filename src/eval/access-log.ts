@@ -19,7 +19,9 @@ const common = /^\S+ \S+ .+? \[[^\]]+\] "([A-Z]+) (\S+)(?: HTTP\/[\d.]+)?" \d{3}
 const squid = /^\s*\d+\.\d+\s+-?\d+ \S+ [A-Z_]+\/\d{3} (\d+) ([A-Z]+) (\S+) /;
 const linesProbed = 20;
 
-/** Reads a log; `site` (scheme and host) stands before what is only a path. GET alone counts: nothing else is shared. */
+/**
+ * Reads a log; `site` (scheme and host) stands before what is only a path. GET alone counts: nothing else is shared.
+ */
 export function parseLog(text: string, site: string): ParsedLog {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   const probed = lines.slice(0, linesProbed);

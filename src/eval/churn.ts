@@ -1,6 +1,6 @@
 /**
- * `gyre eval churn`: a warm cluster under steady load while members join, drain, restart one after the other, and die. What the
- * origin is asked beyond what the load's new URLs need is the price of the change.
+ * `gyre eval churn`: a warm cluster under steady load while members join, drain, restart one after the other, and die.
+ * What the origin is asked beyond what the load's new URLs need is the price of the change.
  */
 import { Load } from "./load.ts";
 import { CountingOrigin, Processes, statusOf, type RunningProcess } from "./processes.ts";

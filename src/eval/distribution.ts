@@ -1,6 +1,6 @@
 /**
- * `gyre eval distribution`: how the URLs and requests of a workload spread over the members, as the small study system measured
- * it (50/30/20 on three nodes), with its map of sites to nodes.
+ * `gyre eval distribution`: how the URLs and requests of a workload spread over the members, as the small study system
+ * measured it (50/30/20 on three nodes), with its map of sites to nodes.
  */
 import { FrequencySketch } from "../ring/frequency-sketch.ts";
 import { copySeconds, hotCount, renewHits } from "../ring/hot-keys.ts";

@@ -1,4 +1,7 @@
-/** `gyre eval failover`: members, the leader and the coordinator die under load; what clients see of it, and how long it takes to heal. */
+/**
+ * `gyre eval failover`: members, the leader and the coordinator die under load; what clients see of it, and how long it
+ * takes to heal.
+ */
 import { Load, percentileMs } from "./load.ts";
 import { CountingOrigin, Processes, statusOf, waitFor, type RunningProcess } from "./processes.ts";
 import { randomOf, zipf } from "./random.ts";

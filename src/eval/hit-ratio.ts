@@ -126,7 +126,10 @@ function queueHits(ids: Uint32Array, capacity: number, renews: boolean): number 
   return hits;
 }
 
-/** Hits of the best possible policy (Belády 1966): what is asked for again latest goes first, and may not come in at all. */
+/**
+ * Hits of the best possible policy (Belády 1966): what is asked for again latest goes first, and may not come in at
+ * all.
+ */
 export function beladyHits(ids: Uint32Array, capacity: number): number {
   const never = ids.length;
   const nextUse = new Uint32Array(ids.length);

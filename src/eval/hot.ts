@@ -1,4 +1,7 @@
-/** `gyre eval hot`: how even requests are when a few keys are wanted by everybody, with hot copies and bounded loads and without. */
+/**
+ * `gyre eval hot`: how even requests are when a few keys are wanted by everybody, with hot copies and bounded loads and
+ * without.
+ */
 import { randomOf, zipf } from "./random.ts";
 import { Load } from "./load.ts";
 import { CountingOrigin, Processes, statusOf } from "./processes.ts";

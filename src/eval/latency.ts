@@ -1,4 +1,7 @@
-/** `gyre eval latency`: the cache against the origin, as the small study system timed it, by an open loop that hides no slow answer. */
+/**
+ * `gyre eval latency`: the cache against the origin, as the small study system timed it, by an open loop that hides no
+ * slow answer.
+ */
 import type { RecordableHistogram } from "node:perf_hooks";
 import { Load, percentileMs, type Asked } from "./load.ts";
 import { CountingOrigin, ownersOf, Processes } from "./processes.ts";

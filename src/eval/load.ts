@@ -1,7 +1,7 @@
 /**
- * Load on real members. Open loop: requests leave at their time, whatever became of those before, and latency counts from the
- * planned moment, so that slow answers are not hidden. Closed loop: so many at a time, for counting rather than timing.
- * Latencies are kept in an HDR histogram (the one that Node has built in), in µs.
+ * Load on real members. Open loop: requests leave at their time, whatever became of those before, and latency counts
+ * from the planned moment, so that slow answers are not hidden. Closed loop: so many at a time, for counting rather
+ * than timing. Latencies are kept in an HDR histogram (the one that Node has built in), in µs.
  */
 import { createHistogram, type RecordableHistogram } from "node:perf_hooks";
 import { Pool } from "undici";
@@ -83,7 +83,10 @@ export class Load {
     return { sent, failed, failures, histogram };
   }
 
-  /** Resolves when nothing is under way by a member any more: it may be killed without taking an entry's requests with it. */
+  /**
+   * Resolves when nothing is under way by a member any more: it may be killed without taking an entry's requests with
+   * it.
+   */
   async idle(listen: string): Promise<void> {
     while ((this.#entered.get(listen) ?? 0) > 0) await new Promise((again) => setTimeout(again, 2));
   }

@@ -1,6 +1,6 @@
 /**
- * Ways to place keys on members, for comparison: Gyre's ring, and what else there is. Only the ring is used by members; the others
- * are here to be measured beside it.
+ * Ways to place keys on members, for comparison: Gyre's ring, and what else there is. Only the ring is used by members;
+ * the others are here to be measured beside it.
  */
 import { mixed, murmur3 } from "../ring/murmur3.ts";
 import { ownerIndex, ringOf, type RingMember } from "../ring/ring.ts";

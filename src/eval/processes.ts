@@ -1,4 +1,7 @@
-/** Real members on this machine, each a process of its own, and an origin that counts: for what a simulation would only claim. */
+/**
+ * Real members on this machine, each a process of its own, and an origin that counts: for what a simulation would only
+ * claim.
+ */
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -70,7 +70,10 @@ export function zipfWorkload(given: Partial<ZipfSettings> = {}): Workload {
   return { name: `Zipf ${exponent} over ${objects} URLs, seed ${seed}`, requests };
 }
 
-/** The small study system's own scenario: ten sites that are asked for equally often, 1,000 requests; each site has fifty pages. */
+/**
+ * The small study system's own scenario: ten sites that are asked for equally often, 1,000 requests; each site has
+ * fifty pages.
+ */
 export function studyWorkload(seed: number): Workload {
   const random = randomOf(seed);
   const page = zipf(50, 1, random);
@@ -93,7 +96,10 @@ export function listWorkload(file: string): Workload {
   return { name: file, requests };
 }
 
-/** An access log in common, combined or Squid's native format. `site` stands before paths. @throws Error where it has none of these. */
+/**
+ * An access log in common, combined or Squid's native format. `site` stands before paths. @throws Error where it has
+ * none of these.
+ */
 export function logWorkload(file: string, site: string): Workload {
   const { format, requests, skipped } = parseLog(readFileSync(file, "utf8"), site);
   if (format === null)

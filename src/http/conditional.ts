@@ -3,7 +3,10 @@ import { dateSeconds } from "./dates.ts";
 import { fieldValue, hasField, type FieldList } from "./fields.ts";
 import { entityTag, entityTagList, etagOf, stronglyEqual, weaklyEqual } from "./validators.ts";
 
-/** What a cache may evaluate itself, and what only the origin can: If-Match and If-Unmodified-Since go on to it (RFC 9110 §13.1.1). */
+/**
+ * What a cache may evaluate itself, and what only the origin can: If-Match and If-Unmodified-Since go on to it (RFC
+ * 9110 §13.1.1).
+ */
 export function mustAskOrigin(requestFields: FieldList): boolean {
   return hasField(requestFields, "if-match") || hasField(requestFields, "if-unmodified-since");
 }
@@ -56,7 +59,9 @@ export function rangeApplies(
 
 const notModifiedFields = ["cache-control", "content-location", "date", "etag", "expires", "last-modified", "vary"];
 
-/** The fields of a 304 made from a stored response. RFC 9110 §15.4.5; targeted cache fields travel like Cache-Control. */
+/**
+ * The fields of a 304 made from a stored response. RFC 9110 §15.4.5; targeted cache fields travel like Cache-Control.
+ */
 export function notModifiedHead(storedFields: FieldList): string[] {
   const kept: string[] = [];
   for (let i = 0; i < storedFields.length; i += 2) {

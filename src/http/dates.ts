@@ -1,4 +1,7 @@
-/** HTTP dates in their three formats. RFC 9110 §5.6.7. Whatever else a date field holds is no date: in Expires, a time in the past. */
+/**
+ * HTTP dates in their three formats. RFC 9110 §5.6.7. Whatever else a date field holds is no date: in Expires, a time
+ * in the past.
+ */
 
 const days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const daysLong = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];

@@ -8,7 +8,10 @@ import { deltaSeconds, deltaSecondsMax, isToken, listElements, parameter } from 
 
 export type Directives = ReadonlyMap<string, string | null>;
 
-/** A response's cache directives with the field they were read from; Expires counts only beside Cache-Control. RFC 9213 §2.2. */
+/**
+ * A response's cache directives with the field they were read from; Expires counts only beside Cache-Control. RFC 9213
+ * §2.2.
+ */
 export interface ResponseDirectives {
   readonly directives: Directives;
   readonly source: "cache-control" | "cdn-cache-control" | "gyre-cache-control";
@@ -20,8 +23,9 @@ const none: Directives = new Map();
 const restrictive: readonly string[] = ["no-store", "no-cache", "private", "must-revalidate", "proxy-revalidate"];
 
 /**
- * The directives of a Cache-Control field value. Never throws. What is no directive is passed over, but for the restrictive words
- * in it: `private; max-age=100` was meant to keep a response from others, and sharing it is the one mistake that cannot be undone.
+ * The directives of a Cache-Control field value. Never throws. What is no directive is passed over, but for the
+ * restrictive words in it: `private; max-age=100` was meant to keep a response from others, and sharing it is the one
+ * mistake that cannot be undone.
  */
 export function directivesOf(value: string | undefined): Directives {
   if (value === undefined) return none;
@@ -53,7 +57,10 @@ export function requestDirectives(fields: FieldList): Directives {
 
 const targetedFields = ["gyre-cache-control", "cdn-cache-control"] as const;
 
-/** The response directives that govern this cache: the first targeted field that parses and is not empty, else Cache-Control. RFC 9213 §2.2. */
+/**
+ * The response directives that govern this cache: the first targeted field that parses and is not empty, else
+ * Cache-Control. RFC 9213 §2.2.
+ */
 export function responseDirectives(fields: FieldList): ResponseDirectives {
   for (const name of targetedFields) {
     const value = fieldValue(fields, name);
@@ -71,8 +78,9 @@ const secondsDirectives: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * A targeted field as a structured dictionary; null where it is empty or malformed, and so has no say. A lifetime of the
- * wrong type is not consumed (§2.1), and as invalid freshness information makes the response stale (RFC 9111 §4.2.1).
+ * A targeted field as a structured dictionary; null where it is empty or malformed, and so has no say. A lifetime of
+ * the wrong type is not consumed (§2.1), and as invalid freshness information makes the response stale (RFC 9111
+ * §4.2.1).
  */
 function targetedDirectives(value: string): Directives | null {
   let dictionary: ReturnType<typeof parseDictionary>;
@@ -99,8 +107,8 @@ function targetedDirectives(value: string): Directives | null {
 }
 
 /**
- * Seconds of a directive: undefined where it is absent, null where its argument is not delta-seconds. Quoted digits count:
- * RFC 9111 §5.2 asks recipients to accept both forms.
+ * Seconds of a directive: undefined where it is absent, null where its argument is not delta-seconds. Quoted digits
+ * count: RFC 9111 §5.2 asks recipients to accept both forms.
  */
 export function directiveSeconds(directives: Directives, name: string): number | null | undefined {
   const argument = directives.get(name);
@@ -108,7 +116,10 @@ export function directiveSeconds(directives: Directives, name: string): number |
   return argument === null ? null : deltaSeconds(argument);
 }
 
-/** Field names listed by `no-cache="…"` or `private="…"`, or null for the unqualified form or an absent directive. RFC 9111 §5.2.2.4. */
+/**
+ * Field names listed by `no-cache="…"` or `private="…"`, or null for the unqualified form or an absent directive. RFC
+ * 9111 §5.2.2.4.
+ */
 export function qualifiedNames(directives: Directives, name: "no-cache" | "private"): readonly string[] | null {
   const argument = directives.get(name);
   if (argument === undefined || argument === null) return null;
@@ -116,7 +127,9 @@ export function qualifiedNames(directives: Directives, name: "no-cache" | "priva
   return names.length > 0 && names.every(isToken) ? names : null;
 }
 
-/** Whether a directive is present in its unqualified form (a field-name list that cannot be read counts as unqualified). */
+/**
+ * Whether a directive is present in its unqualified form (a field-name list that cannot be read counts as unqualified).
+ */
 export function isUnqualified(directives: Directives, name: "no-cache" | "private"): boolean {
   return directives.has(name) && qualifiedNames(directives, name) === null;
 }

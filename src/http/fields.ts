@@ -1,6 +1,6 @@
 /**
- * Header fields as a flat list `[name, value, name, value, …]`, names in lower case, in the order received. Flat because a
- * hit builds one for every request: no object a field, no map to fill. RFC 9110 §5.
+ * Header fields as a flat list `[name, value, name, value, …]`, names in lower case, in the order received. Flat
+ * because a hit builds one for every request: no object a field, no map to fill. RFC 9110 §5.
  */
 export type FieldList = readonly string[];
 

@@ -3,8 +3,9 @@ import { fieldValue, type FieldList } from "./fields.ts";
 import { isToken } from "./grammar.ts";
 
 /**
- * Fields beside X-Forwarded-* by which one proxy or another says who asked, how, and for what. Frameworks read them, what they make of
- * them (a redirect, an absolute link) is stored for everybody, and so nobody but a trusted proxy may say them.
+ * Fields beside X-Forwarded-* by which one proxy or another says who asked, how, and for what. Frameworks read them,
+ * what they make of them (a redirect, an absolute link) is stored for everybody, and so nobody but a trusted proxy may
+ * say them.
  */
 const family: ReadonlySet<string> = new Set([
   "forwarded",
@@ -37,8 +38,9 @@ export function isForwardingClaim(name: string): boolean {
 }
 
 /**
- * The fields with this hop added. What a client claims about others before it is kept, whole and in all its fields, only from
- * those that are trusted to say so; from anyone else the whole family is dropped, since an origin would believe it.
+ * The fields with this hop added. What a client claims about others before it is kept, whole and in all its fields,
+ * only from those that are trusted to say so; from anyone else the whole family is dropped, since an origin would
+ * believe it.
  */
 export function withForwarded(
   fields: FieldList,

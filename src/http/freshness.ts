@@ -1,6 +1,7 @@
 /**
- * How old a response is and how long it may be used without asking. RFC 9111 §4.2. All times are seconds since the epoch: ages count on
- * a clock that never goes back, dates are read against the wall clock, and `ResponseTimes` says how far the two are apart.
+ * How old a response is and how long it may be used without asking. RFC 9111 §4.2. All times are seconds since the
+ * epoch: ages count on a clock that never goes back, dates are read against the wall clock, and `ResponseTimes` says
+ * how far the two are apart.
  */
 import { dateSeconds } from "./dates.ts";
 import { directiveSeconds, type ResponseDirectives } from "./directives.ts";
@@ -31,8 +32,8 @@ export interface FreshnessLifetime {
  * The moment at which the response would have been generated were this cache's clock the origin's: current age is now
  * minus this. RFC 9111 §4.2.3.
  *
- * The larger of two estimates wins: the origin's clock may be ahead of ours, and a cache between us may have dropped Age.
- * Either error makes a response look younger than it is, so the maximum never serves one too long.
+ * The larger of two estimates wins: the origin's clock may be ahead of ours, and a cache between us may have dropped
+ * Age. Either error makes a response look younger than it is, so the maximum never serves one too long.
  */
 export function bornSeconds(fields: FieldList, times: ResponseTimes): number {
   const apparentAge = Math.max(0, receivedAt(times) - dateOf(fields, times));
@@ -65,7 +66,10 @@ export function dateOf(fields: FieldList, times: ResponseTimes): number {
   return (line === undefined ? null : dateSeconds(line, receivedAt(times))) ?? receivedAt(times);
 }
 
-/** Explicit lifetime by the order of RFC 9111 §4.2.1, else a heuristic one where the status or `public` allows it (§4.2.2). */
+/**
+ * Explicit lifetime by the order of RFC 9111 §4.2.1, else a heuristic one where the status or `public` allows it
+ * (§4.2.2).
+ */
 export function freshnessLifetime(
   status: number,
   fields: FieldList,

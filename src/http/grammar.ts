@@ -1,4 +1,7 @@
-/** The lexical rules that every field shares: tokens, quoted strings, lists, digits. RFC 9110 §5.6. The only file that splits lists or trims fields. */
+/**
+ * The lexical rules that every field shares: tokens, quoted strings, lists, digits. RFC 9110 §5.6. The only file that
+ * splits lists or trims fields.
+ */
 
 const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
@@ -8,8 +11,8 @@ export function isToken(text: string): boolean {
 }
 
 /**
- * text[from, to) without the optional white space (space and tab only) around it: a byte such as A0, which JavaScript takes
- * for a blank, may be the end of a UTF-8 character. RFC 9110 §5.6.3.
+ * text[from, to) without the optional white space (space and tab only) around it: a byte such as A0, which JavaScript
+ * takes for a blank, may be the end of a UTF-8 character. RFC 9110 §5.6.3.
  */
 export function trimmed(text: string, from = 0, to: number = text.length): string {
   let start = from;
@@ -65,7 +68,9 @@ export function unquoted(text: string): string | null {
   return null;
 }
 
-/** `name=value` taken apart, the name in lower case and the value unquoted; a missing value is null. RFC 9110 §5.6.6. */
+/**
+ * `name=value` taken apart, the name in lower case and the value unquoted; a missing value is null. RFC 9110 §5.6.6.
+ */
 export function parameter(text: string): {
   readonly name: string;
   readonly value: string | null;
@@ -81,7 +86,10 @@ export function parameter(text: string): {
 /** The largest delta-seconds kept: RFC 9111 §1.2.2 asks for at least 2^31 where a value overflows. */
 export const deltaSecondsMax: number = 2 ** 31;
 
-/** A non-negative whole number of seconds, overflow clamped; null for a sign, a fraction, blanks, or anything else. RFC 9111 §1.2.2. */
+/**
+ * A non-negative whole number of seconds, overflow clamped; null for a sign, a fraction, blanks, or anything else. RFC
+ * 9111 §1.2.2.
+ */
 export function deltaSeconds(text: string): number | null {
   if (!/^\d+$/.test(text)) return null;
   return Math.min(Number(text), deltaSecondsMax);

@@ -24,7 +24,9 @@ export function groupsOf(
   }
 }
 
-/** The groups to invalidate after a non-error answer to an unsafe request. RFC 9875 §3; RFC 9111 §4.4 for "non-error". */
+/**
+ * The groups to invalidate after a non-error answer to an unsafe request. RFC 9875 §3; RFC 9111 §4.4 for "non-error".
+ */
 export function invalidatedGroups(method: string, status: number, responseFields: FieldList): readonly string[] {
   if (isSafe(method) || status < 200 || status >= 400) return [];
   return groupsOf(responseFields, "cache-group-invalidation");

@@ -12,7 +12,10 @@ export type RangeSelection =
   | { readonly kind: "ranges"; readonly ranges: readonly ByteRange[] }
   | { readonly kind: "unsatisfiable" };
 
-/** More ranges than this in one request are served whole: many small overlapping ranges are an attack. RFC 9110 §14.2, §17.15. */
+/**
+ * More ranges than this in one request are served whole: many small overlapping ranges are an attack. RFC 9110 §14.2,
+ * §17.15.
+ */
 export const rangesMax = 16;
 
 /** The ranges that a Range field selects of `length` bytes. A field that cannot be read is ignored, as §14.2 allows. */

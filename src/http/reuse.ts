@@ -70,16 +70,17 @@ export function forbidsStale(stored: StoredHead): boolean {
 }
 
 /**
- * Whether it did so by s-maxage, which implies proxy-revalidate (RFC 9111 §5.2.2.10). An extension for stale use beside it is the
- * origin's own, more special word and counts (RFC 5861): origins are told to send `s-maxage=60, stale-while-revalidate=600`.
+ * Whether it did so by s-maxage, which implies proxy-revalidate (RFC 9111 §5.2.2.10). An extension for stale use beside
+ * it is the origin's own, more special word and counts (RFC 5861): origins are told to send `s-maxage=60,
+ * stale-while-revalidate=600`.
  */
 function impliesValidation(stored: StoredHead): boolean {
   return stored.directives.directives.has("s-maxage");
 }
 
 /**
- * Whether a stale response may answer because the origin failed: unreachable, unless forbidden (RFC 9111 §4.2.4); answering
- * 500, 502, 503 or 504, only within stale-if-error (RFC 5861 §4).
+ * Whether a stale response may answer because the origin failed: unreachable, unless forbidden (RFC 9111 §4.2.4);
+ * answering 500, 502, 503 or 504, only within stale-if-error (RFC 5861 §4).
  */
 export function staleOnError(
   stored: StoredHead,
@@ -98,8 +99,8 @@ export function staleOnError(
 }
 
 /**
- * Whether what is stored can still answer somebody, fresh or stale by the origin's leave: an error of the origin must not take its
- * place then. RFC 5861 §3, §4.
+ * Whether what is stored can still answer somebody, fresh or stale by the origin's leave: an error of the origin must
+ * not take its place then. RFC 5861 §3, §4.
  */
 export function outlivesError(stored: StoredHead, now: number, graceSeconds: number): boolean {
   const policy = { honourReload: true, graceSeconds };

@@ -52,13 +52,14 @@ export function storable(
 ): Storable {
   if (policy.forbidden === true) return no("configured");
   const { status, fields } = response;
-  // QUERY comes here only with its content in the key (RFC 10008 §2.7). RFC 9110 §9.3.3: what a POST gives as the representation of
-  // its own URI, with explicit freshness, answers later GETs.
+  // QUERY comes here only with its content in the key (RFC 10008 §2.7). RFC 9110 §9.3.3: what a POST gives as the
+  // representation of its own URI, with explicit freshness, answers later GETs.
   const posted = request.method === "POST" && policy.locatedAtTarget === true && status === 200;
   if (request.method !== "GET" && request.method !== "QUERY" && !posted) return no("method");
   if (policy.content === true && !posted) return no("content");
   if (status < 200 || status === 304) return no("status");
-  // These answer one request's conditions, range or expectation, none of which is in the key: kept, they would poison it.
+  // These answer one request's conditions, range or expectation, none of which is in the key: kept, they would poison
+  // it.
   if (status === 412 || status === 416 || status === 417) return no("request-specific");
   const { directives, source } = responseDirectives(fields);
   if (requestDirectives(request.fields).has("no-store")) return no("request-no-store");

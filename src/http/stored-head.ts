@@ -43,12 +43,15 @@ export interface FreshnessOverride {
 const notKept: ReadonlySet<string> = new Set(["age", "content-length", "transfer-encoding"]);
 
 /**
- * Errors that negative caching may keep without the origin's word. Left out are those that answer one request's credentials (401, 403,
- * 407), size (413, 431), framing (400, 408, 411, 417, 421) or rate (425, 429): they say nothing to others.
+ * Errors that negative caching may keep without the origin's word. Left out are those that answer one request's
+ * credentials (401, 403, 407), size (413, 431), framing (400, 408, 411, 417, 421) or rate (425, 429): they say nothing
+ * to others.
  */
 const negativeStatuses: ReadonlySet<number> = new Set([404, 405, 410, 414, 500, 501, 502, 503, 504]);
 
-/** The head to store for a response to a request whose selecting fields `variantFor` puts into one comparable string. */
+/**
+ * The head to store for a response to a request whose selecting fields `variantFor` puts into one comparable string.
+ */
 export function storedHead(
   variantFor: (names: readonly string[]) => string,
   status: number,
@@ -95,7 +98,9 @@ function lifetimeOf(
   return lifetime;
 }
 
-/** RFC 9110 §6.6.1: a recipient with a clock that gets a response without Date adds one before it caches or forwards it. */
+/**
+ * RFC 9110 §6.6.1: a recipient with a clock that gets a response without Date adds one before it caches or forwards it.
+ */
 function withDate(kept: string[], received: FieldList, times: ResponseTimes): string[] {
   for (let i = 0; i < received.length; i += 2) if (received[i] === "date") return kept;
   kept.push("date", dateText(receivedAt(times)));

@@ -1,4 +1,7 @@
-/** http and https URIs: the identity of a stored response, and what an origin is asked for. RFC 9110 §4.2.3. Scheme, host and port in normal form, path and query as sent. */
+/**
+ * http and https URIs: the identity of a stored response, and what an origin is asked for. RFC 9110 §4.2.3. Scheme,
+ * host and port in normal form, path and query as sent.
+ */
 
 export interface HttpUri {
   readonly scheme: "http" | "https";
@@ -11,10 +14,16 @@ export interface HttpUri {
 
 /** No escapes: a name that reads differently to the resolver than to us is how rules on names are evaded. */
 const hostPattern = /^[a-z0-9._~!$&'()*+,;=-]+$/;
-/** A last label of digits (or 0x…) is read as an IPv4 address by resolvers, in forms that few expect: only the plain one is one. */
+/**
+ * A last label of digits (or 0x…) is read as an IPv4 address by resolvers, in forms that few expect: only the plain one
+ * is one.
+ */
 const numericPattern = /(?:^|\.)(?:\d+|0x[0-9a-f]*)\.?$/;
 
-/** `host[:port]` read strictly, or null: user information, empty hosts and odd ports are errors, never repaired. RFC 9110 §4.2.1, §4.2.4. */
+/**
+ * `host[:port]` read strictly, or null: user information, empty hosts and odd ports are errors, never repaired. RFC
+ * 9110 §4.2.1, §4.2.4.
+ */
 export function authority(
   text: string,
   scheme: "http" | "https",
@@ -59,9 +68,9 @@ export function hostText({ scheme, host, port }: Pick<HttpUri, "scheme" | "host"
 }
 
 /**
- * Path and query as the bytes that the client sent, or null where a character can stand in none. A proxy must not change them
- * (RFC 9110 §7.7): signatures cover them, and origins tell `%2F` from `%2f`. A stray percent sign is data. Bytes above 127 are
- * escaped, so that nothing behind this sees them.
+ * Path and query as the bytes that the client sent, or null where a character can stand in none. A proxy must not
+ * change them (RFC 9110 §7.7): signatures cover them, and origins tell `%2F` from `%2f`. A stray percent sign is data.
+ * Bytes above 127 are escaped, so that nothing behind this sees them.
  */
 export function keptPath(text: string): string | null {
   if (!needsWork.test(text)) return text;
@@ -77,8 +86,9 @@ export function keptPath(text: string): string | null {
 const needsWork = /[^\x21-\x7e]|#|^[^/]|^$/;
 
 /**
- * The path as a router reads it, without its query: escapes of unreserved characters decoded, dot segments removed. Which origin a request
- * goes to must not depend on how its path is spelled: `/api/../admin` is not below `/api`. RFC 3986 §6.2.2.
+ * The path as a router reads it, without its query: escapes of unreserved characters decoded, dot segments removed.
+ * Which origin a request goes to must not depend on how its path is spelled: `/api/../admin` is not below `/api`. RFC
+ * 3986 §6.2.2.
  */
 export function routedPath(path: string): string {
   const question = path.indexOf("?");
@@ -91,7 +101,10 @@ export function routedPath(path: string): string {
   return withoutDotSegments(decoded);
 }
 
-/** Whether a host means "this machine" to whoever resolves it: loopback and link-local literals, and the names that stand for them. RFC 6761 §6.3. */
+/**
+ * Whether a host means "this machine" to whoever resolves it: loopback and link-local literals, and the names that
+ * stand for them. RFC 6761 §6.3.
+ */
 export function isLoopbackName(host: string): boolean {
   return (
     host === "localhost" ||

@@ -14,7 +14,10 @@ export function entityTag(text: string): EntityTag | null {
   return match === null ? null : { weak: match[1] !== undefined, opaque: match[2]! };
 }
 
-/** The members of an If-None-Match or If-Match list, or "*". A comma inside a tag does not split it. Malformed members are passed over. */
+/**
+ * The members of an If-None-Match or If-Match list, or "*". A comma inside a tag does not split it. Malformed members
+ * are passed over.
+ */
 export function entityTagList(value: string): readonly EntityTag[] | "*" {
   if (trimmed(value) === "*") return "*";
   const tags: EntityTag[] = [];

@@ -2,7 +2,9 @@
 import { fieldLines, fieldValue, type FieldList } from "./fields.ts";
 import { isToken, listElements, parameter } from "./grammar.ts";
 
-/** The field names of Vary in lower case, sorted and without repeats; "*" where any member is a star or cannot be read. */
+/**
+ * The field names of Vary in lower case, sorted and without repeats; "*" where any member is a star or cannot be read.
+ */
 export function varyNames(responseFields: FieldList): readonly string[] | "*" {
   const value = fieldValue(responseFields, "vary");
   if (value === undefined) return [];
@@ -34,7 +36,10 @@ function selectingValue(name: string, fields: FieldList): string | null {
   return elements.join(",");
 }
 
-/** Preferences in the order of their weight, and of their names where that is equal: their order in the field means nothing. RFC 9110 §12.4.2, §12.5.4. */
+/**
+ * Preferences in the order of their weight, and of their names where that is equal: their order in the field means
+ * nothing. RFC 9110 §12.4.2, §12.5.4.
+ */
 function preferences(elements: readonly string[], normalise: (value: string) => string): string {
   const weighted = elements.map((element) => {
     const [value, ...parameters] = listElements(element, ";");

@@ -1,7 +1,8 @@
 /**
- * The member's two clocks. Ages of what is stored count on a steady one that never goes back, so that a wall clock set back by an hour makes
- * nothing live an hour longer; dates are read and written by the wall clock. Where the wall clock leaps ahead (set right, or the machine slept
- * while the steady one stood still), the steady one follows: then everything is older, which is the safe error.
+ * The member's two clocks. Ages of what is stored count on a steady one that never goes back, so that a wall clock set
+ * back by an hour makes nothing live an hour longer; dates are read and written by the wall clock. Where the wall clock
+ * leaps ahead (set right, or the machine slept while the steady one stood still), the steady one follows: then
+ * everything is older, which is the safe error.
  */
 
 /** Where time is read. */

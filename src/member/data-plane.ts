@@ -1,4 +1,6 @@
-/** The data plane of one member, put together: every room gets what it says it needs, and nothing else knows all of it. */
+/**
+ * The data plane of one member, put together: every room gets what it says it needs, and nothing else knows all of it.
+ */
 import { createHmac } from "node:crypto";
 import type { Config } from "../config/schema.ts";
 import { Peers, type PeersOptions } from "../peer/peers.ts";
@@ -20,7 +22,9 @@ import type { View } from "../ring/view.ts";
 import { MemoryStore } from "../store/memory-store.ts";
 import type { Clock } from "./clock.ts";
 
-/** What the data plane goes by at this moment. Both are replaced as a whole, by one assignment, here and nowhere else. */
+/**
+ * What the data plane goes by at this moment. Both are replaced as a whole, by one assignment, here and nowhere else.
+ */
 export interface Current {
   view: View;
   routing: Routing;

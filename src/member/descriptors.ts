@@ -1,4 +1,7 @@
-/** How many file descriptors this process may have, and how many of them clients may take: others are needed to answer them. */
+/**
+ * How many file descriptors this process may have, and how many of them clients may take: others are needed to answer
+ * them.
+ */
 import { readFileSync } from "node:fs";
 
 /** For the program itself, its listeners, logs and links to other members. */

@@ -1,6 +1,6 @@
 /**
- * One member, put together: the data plane, the control plane, the ports they listen on, and the order in which all of it
- * starts, reloads and stops. Nothing else knows all the parts.
+ * One member, put together: the data plane, the control plane, the ports they listen on, and the order in which all of
+ * it starts, reloads and stops. Nothing else knows all the parts.
  */
 import { asError, background } from "../base/background.ts";
 import { bytesText } from "../base/sizes.ts";
@@ -15,22 +15,20 @@ import { PeerAcceptor, type AcceptedLink } from "../peer/acceptor.ts";
 import { answerCall } from "../proxy/members/calls.ts";
 import { keepCopies } from "../proxy/members/foreign.ts";
 import { handOver, type HandedOver } from "../proxy/members/hand-over.ts";
-import type { Recorder } from "../proxy/request/recorder.ts";
 import { serve } from "../proxy/serve.ts";
 import { viewOfOne, type Member, type View } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { wireLimits } from "../wire/limits.ts";
 import { listenFailure, WireServer } from "../wire/server.ts";
-import { accessLine } from "./access-line.ts";
+import { setAccessLog } from "./access-log.ts";
 import { Clock } from "./clock.ts";
 import { buildDataPlane, type DataPlane } from "./data-plane.ts";
-import { connectionsUnder, descriptorLimit } from "./descriptors.ts";
 import { openCoordinator } from "./open-coordinator.ts";
+import { originNotes } from "./origin-notes.ts";
 import { ownAddresses, placeOf } from "./place.ts";
 import { isWildcard, refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
 import { buildRouting, identitiesOf, tlsOf, type BuiltRouting, type RoutingContext } from "./routing.ts";
 import { StartError } from "./start-error.ts";
-import { wireLimitsOf } from "./wire-limits.ts";
+import { limitsUnder } from "./wire-limits.ts";
 
 /** How a member left. */
 export interface Departure {
@@ -223,7 +221,10 @@ export class RunningMember {
     return this.#addresses;
   }
 
-  /** Takes up a changed configuration. @returns what cannot change without a restart. @throws Error where it cannot work; the old one stays. */
+  /**
+   * Takes up a changed configuration. @returns what cannot change without a restart. @throws Error where it cannot
+   * work; the old one stays.
+   */
   reload(config: Config): readonly string[] {
     refuseOpenProxy({ ...config, listen: this.#config.listen });
     const identities = identitiesOf(config);
@@ -238,7 +239,8 @@ export class RunningMember {
     this.#allowed = new Networks(config.allow);
     setAccessLog(this.#plane.desk.recorder, config, this.#log);
     this.#log.level = config["log-level"];
-    // Requests that have their route already may still begin a fetch on the old clients; those under way end there, however long they take.
+    // Requests that have their route already may still begin a fetch on the old clients; those under way end there,
+    // however long they take.
     setTimeout(() => background(old.retire(), (error) => this.#failed(error)), 60_000).unref();
     // Others must know that this member's settings are not theirs any more, or are again.
     if (old.settings !== built.settings && this.#addresses !== null)
@@ -258,7 +260,10 @@ export class RunningMember {
     return this.#config["drain-limit"];
   }
 
-  /** Leaves in order: no longer ready, no longer an owner, stored responses handed over, answers in progress ended, session closed. */
+  /**
+   * Leaves in order: no longer ready, no longer an owner, stored responses handed over, answers in progress ended,
+   * session closed.
+   */
   stop(limitMs: number, heirs: "heirs" | "none" = "heirs"): Promise<Departure> {
     if (this.#stopping === null) {
       this.#departing = this.#depart(limitMs, heirs);
@@ -278,7 +283,8 @@ export class RunningMember {
     this.#log.info({ kind: "drain" }, "draining");
     await this.#control?.drain(Math.min(1000, limitMs));
     const deadline = performance.now() + limitMs;
-    // What is stored goes to the new owners while answers in progress end, those that other members pass on to their clients too.
+    // What is stored goes to the new owners while answers in progress end, those that other members pass on to their
+    // clients too.
     const [cutClients, cutPeers, handedOver] = await Promise.all([
       this.#wire.close(limitMs),
       this.#acceptor.idle(limitMs),
@@ -366,70 +372,10 @@ function isThisMachine(address: string): boolean {
   return address === "::1" || address.startsWith("127.");
 }
 
-function setAccessLog(recorder: Recorder, config: Config, log: Logger): void {
-  const mode = config["access-log"];
-  recorder.sample = mode.startsWith("1/") ? Number(mode.slice(2)) : 1;
-  recorder.log =
-    mode === "off"
-      ? null
-      : (record) => log.info(accessLine(record), `${record.method} ${record.uri} ${record.status} ${record.outcome}`);
-}
-
 async function listening(listen: () => Promise<HostPort>, what: string, address: string): Promise<HostPort> {
   try {
     return await listen();
   } catch (error) {
     throw new StartError(listenFailure(error as NodeJS.ErrnoException, what, hostPortOf(address)!));
   }
-}
-
-/** Fewer than this are worth a word at start. */
-const connectionsFew = 1000;
-
-/** The configured limits, and no more connections than there are descriptors for. */
-function limitsUnder(config: Config, log: Logger): ReturnType<typeof wireLimitsOf> {
-  const given = wireLimitsOf(config);
-  const wanted = given.connectionsMax ?? wireLimits.connectionsMax;
-  const limit = descriptorLimit();
-  const connectionsMax = connectionsUnder(limit, wanted);
-  if (connectionsMax < Math.min(wanted, connectionsFew))
-    log.warn(
-      { kind: "limits", descriptors: limit, connections: connectionsMax },
-      `with ${limit} file descriptors (ulimit -n) at most ${connectionsMax} clients are served at once`,
-    );
-  return { ...given, connectionsMax };
-}
-
-const noteEveryMs = 10_000;
-
-/** What origins have to be told of, at most once in a while: the same trouble comes with every request. */
-function originNotes(log: Logger, recorder: () => Recorder): RoutingContext["notes"] {
-  const toldAt = new Map<string, number>();
-  const tell = (what: string, say: () => void): void => {
-    const now = performance.now();
-    if (now - (toldAt.get(what) ?? -Infinity) < noteEveryMs) return;
-    if (toldAt.size > 1000) toldAt.clear();
-    toldAt.set(what, now);
-    say();
-  };
-  return {
-    waited: (origin) => {
-      recorder().originWaited();
-      tell(`waited ${origin}`, () =>
-        log.warn({ kind: "origin", origin }, `requests wait for ${origin}: it has as many as it may have`),
-      );
-    },
-    refused: (origin, why) => {
-      recorder().originRefused();
-      tell(`refused ${origin}`, () =>
-        log.error({ kind: "origin", origin, why }, `requests to ${origin} are refused: ${why}`),
-      );
-    },
-    exhausted: () => {
-      recorder().exhausted();
-      tell("exhausted", () =>
-        log.error({ kind: "limits" }, "no file descriptors are left: origins cannot be reached (raise ulimit -n)"),
-      );
-    },
-  };
 }

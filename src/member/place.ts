@@ -1,10 +1,13 @@
-/** Where this process stands, and what addresses are its machine's own: what loopback, link-local and own addresses mean depends on it. */
+/**
+ * Where this process stands, and what addresses are its machine's own: what loopback, link-local and own addresses mean
+ * depends on it.
+ */
 import { readFileSync, readlinkSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 
 /**
- * A name for the network namespace: the same for all processes that share it, and for no others. Undefined where the system does not tell:
- * then nobody is taken to share it.
+ * A name for the network namespace: the same for all processes that share it, and for no others. Undefined where the
+ * system does not tell: then nobody is taken to share it.
  */
 export function placeOf(): string | undefined {
   try {

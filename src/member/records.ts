@@ -62,7 +62,10 @@ export function takeFarewell(folder: string, pid: number): Farewell | null {
   return farewell;
 }
 
-/** Marks a member as being stopped, alone or with all of its cluster. @returns whether somebody else has marked it already. */
+/**
+ * Marks a member as being stopped, alone or with all of its cluster. @returns whether somebody else has marked it
+ * already.
+ */
 export function markStopping(folder: string, pid: number, company: "alone" | "all"): boolean {
   try {
     writeFileSync(join(folder, `stopping-${pid}`), company, { flag: "wx", mode: 0o600 });

@@ -93,7 +93,9 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
   };
 }
 
-/** A number that differs where what decides a request's key or way does; never 0, which means that it does not matter. */
+/**
+ * A number that differs where what decides a request's key or way does; never 0, which means that it does not matter.
+ */
 function fingerprint(settings: unknown): number {
   const plain = (_name: string, value: unknown): unknown =>
     value instanceof Set ? [...(value as Set<string>)].toSorted((a, b) => (a < b ? -1 : 1)) : value;

@@ -1,6 +1,8 @@
 /** From configured limits to those of the wire; what is not given keeps its default. */
 import type { Config } from "../config/schema.ts";
-import type { WireLimits } from "../wire/limits.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { wireLimits, type WireLimits } from "../wire/limits.ts";
+import { connectionsUnder, descriptorLimit } from "./descriptors.ts";
 
 /** The limits that the configuration gives. */
 export function wireLimitsOf({ limits = {} }: Config): Partial<WireLimits> {
@@ -20,4 +22,21 @@ export function wireLimitsOf({ limits = {} }: Config): Partial<WireLimits> {
     pipelinedBytesMax: limits["pipelined-bytes"],
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/** Fewer than this are worth a word at start. */
+const connectionsFew = 1000;
+
+/** The configured limits, and no more connections than there are descriptors for. */
+export function limitsUnder(config: Config, log: Logger): Partial<WireLimits> {
+  const given = wireLimitsOf(config);
+  const wanted = given.connectionsMax ?? wireLimits.connectionsMax;
+  const limit = descriptorLimit();
+  const connectionsMax = connectionsUnder(limit, wanted);
+  if (connectionsMax < Math.min(wanted, connectionsFew))
+    log.warn(
+      { kind: "limits", descriptors: limit, connections: connectionsMax },
+      `with ${limit} file descriptors (ulimit -n) at most ${connectionsMax} clients are served at once`,
+    );
+  return { ...given, connectionsMax };
 }

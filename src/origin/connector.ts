@@ -1,6 +1,6 @@
 /**
- * Connections to origins. Names are resolved here, every address is judged before it is connected to, and the address of
- * the finished connection is judged once more: a name that changes its mind between two look-ups gains nothing.
+ * Connections to origins. Names are resolved here, every address is judged before it is connected to, and the address
+ * of the finished connection is judged once more: a name that changes its mind between two look-ups gains nothing.
  */
 import { lookup as systemLookup, promises as dns, type LookupAddress } from "node:dns";
 import { connect as netConnect, isIP, type LookupFunction, type Socket } from "node:net";
@@ -16,7 +16,9 @@ export interface ConnectPolicy {
   readonly allowed: Networks | null;
   /** The operator named this origin: nothing is denied. */
   readonly configured: boolean;
-  /** Whether an address is one of this machine's own: what listens on it may count on strangers not coming from here. */
+  /**
+   * Whether an address is one of this machine's own: what listens on it may count on strangers not coming from here.
+   */
   readonly own?: ((address: string) => boolean) | undefined;
 }
 
@@ -43,7 +45,10 @@ function kindOf(address: string, { own }: ConnectPolicy): ReturnType<typeof dest
   return kind === "public" && own?.(address) === true ? "inner" : kind;
 }
 
-/** The connector for undici, with the policy built in. `connected` learns of each connection to a loopback or private address. */
+/**
+ * The connector for undici, with the policy built in. `connected` learns of each connection to a loopback or private
+ * address.
+ */
 export function guardedConnector(
   policy: ConnectPolicy,
   options: ConnectOptions,

@@ -1,9 +1,11 @@
 /**
- * Which addresses a proxy may connect to for whom. A forward proxy that reaches wherever it is told is how strangers read
- * cloud credentials and internal services; so link-local and metadata addresses are denied always, and loopback and
- * private ones to clients that are not on this machine, unless the operator allows them. IANA special-purpose registries, as ipaddr.js knows them.
+ * Which addresses a proxy may connect to for whom. A forward proxy that reaches wherever it is told is how strangers
+ * read cloud credentials and internal services; so link-local and metadata addresses are denied always, and loopback
+ * and private ones to clients that are not on this machine, unless the operator allows them. IANA special-purpose
+ * registries, as ipaddr.js knows them.
  */
 import ipaddr from "ipaddr.js";
+import { trimmed } from "../http/grammar.ts";
 
 export type DestinationClass = "public" | "inner" | "forbidden";
 
@@ -19,7 +21,10 @@ const metadata: readonly Subnet[] = [
   "fd20:ce::254/128",
 ].map((network) => ipaddr.parseCIDR(network));
 
-/** Ranges that a proxy has no business in; with them the forms that carry an IPv4 address where no rule sees it (RFC 2765, 4380, 8215). */
+/**
+ * Ranges that a proxy has no business in; with them the forms that carry an IPv4 address where no rule sees it (RFC
+ * 2765, 4380, 8215).
+ */
 const forbidden: ReadonlySet<string> = new Set([
   "unspecified",
   "broadcast",
@@ -37,7 +42,10 @@ const inner: ReadonlySet<string> = new Set([
   "deprecatedSiteLocal",
   "benchmarking",
 ]);
-/** What ipaddr.js counts among its wider ranges, and we judge by itself: this network (RFC 1122), IETF assignments, local NAT64 (RFC 8215). */
+/**
+ * What ipaddr.js counts among its wider ranges, and we judge by itself: this network (RFC 1122), IETF assignments,
+ * local NAT64 (RFC 8215).
+ */
 const judgedFirst: readonly (readonly [Subnet, DestinationClass])[] = [
   [ipaddr.parseCIDR("0.0.0.0/8"), "forbidden"],
   [ipaddr.parseCIDR("192.0.0.0/24"), "inner"],
@@ -52,7 +60,10 @@ const judgedFirst: readonly (readonly [Subnet, DestinationClass])[] = [
   [ipaddr.parseCIDR("2001:db8::/32"), "public"],
 ];
 
-/** What kind of place an IP address is; an IPv6 address that carries an IPv4 one is judged by it. Anything else is forbidden. */
+/**
+ * What kind of place an IP address is; an IPv6 address that carries an IPv4 one is judged by it. Anything else is
+ * forbidden.
+ */
 export function destinationClass(address: string): DestinationClass {
   const parsed = addressOf(address);
   return parsed === null ? "forbidden" : classOf(parsed);
@@ -95,8 +106,7 @@ export function isNetwork(text: string): boolean {
 }
 
 function subnetOf(text: string): Subnet | null {
-  const plain = text.trim();
-  const [address = "", bits, ...rest] = plain.split("/");
+  const [address = "", bits, ...rest] = trimmed(text).split("/");
   const parsed = addressOf(address);
   if (parsed === null || rest.length > 0) return null;
   const width = parsed.kind() === "ipv4" ? 32 : 128;
@@ -104,7 +114,9 @@ function subnetOf(text: string): Subnet | null {
   return /^\d{1,3}$/.test(bits) && Number(bits) <= width ? [parsed, Number(bits)] : null;
 }
 
-/** Only the plain forms: `127.1` and `0x7f.1` mean an address to some resolvers, and are none here. A zone is left out. */
+/**
+ * Only the plain forms: `127.1` and `0x7f.1` mean an address to some resolvers, and are none here. A zone is left out.
+ */
 function addressOf(text: string): Address | null {
   const plain = text.split("%")[0]!;
   if (ipaddr.IPv4.isValidFourPartDecimal(plain)) return ipaddr.IPv4.parse(plain);
@@ -115,7 +127,10 @@ function isIn(address: Address, [network, bits]: Subnet): boolean {
   return address.kind() === network.kind() && address.match(network as ipaddr.IPv4 & ipaddr.IPv6, bits);
 }
 
-/** The IPv4 address inside an IPv4-mapped (::ffff:0:0/96), IPv4-compatible (::/96), NAT64 (64:ff9b::/96) or 6to4 (2002::/16) one. */
+/**
+ * The IPv4 address inside an IPv4-mapped (::ffff:0:0/96), IPv4-compatible (::/96), NAT64 (64:ff9b::/96) or 6to4
+ * (2002::/16) one.
+ */
 function carriedIpv4(address: ipaddr.IPv6): ipaddr.IPv4 | null {
   if (address.isIPv4MappedAddress()) return address.toIPv4Address();
   const bytes = address.toByteArray();

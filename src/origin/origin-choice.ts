@@ -34,7 +34,9 @@ export class OriginChoice {
     return this.origins[0]!.origin;
   }
 
-  /** The origin to ask, or null where all of several rest. A single origin is always asked: its own error tells more. */
+  /**
+   * The origin to ask, or null where all of several rest. A single origin is always asked: its own error tells more.
+   */
   choose(nowMs: number): OriginState | null {
     if (this.origins.length === 1) return this.origins[0]!;
     for (let i = 0; i < this.origins.length; i++) {

@@ -86,7 +86,10 @@ export class OriginClient {
   readonly #settings: OriginSettings;
   readonly #agent: Agent;
   readonly #fresh: Agent;
-  /** Origins once found at a loopback or private address. undici does not show a response's socket; once inside, always inside errs on the safe side. */
+  /**
+   * Origins once found at a loopback or private address. undici does not show a response's socket; once inside, always
+   * inside errs on the safe side.
+   */
   readonly #insideOrigins = new Set<string>();
 
   readonly #notes: OriginNotes;
@@ -319,14 +322,20 @@ class Attempts implements Fetch {
   }
 }
 
-/** The origin's own name, whatever Host it gets: the certificate is its, not the site's. Undefined where there is no TLS, or no name. */
+/**
+ * The origin's own name, whatever Host it gets: the certificate is its, not the site's. Undefined where there is no
+ * TLS, or no name.
+ */
 function serverName(origin: string, given: string | undefined): string | undefined {
   if (!origin.startsWith("https:")) return undefined;
   const { hostname } = new URL(origin);
   return given ?? (isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? hostname : undefined);
 }
 
-/** Registered codings. A word that names none cannot have been applied: it says nothing, and is left out like every hop-by-hop field. */
+/**
+ * Registered codings. A word that names none cannot have been applied: it says nothing, and is left out like every
+ * hop-by-hop field.
+ */
 const codingsThatChangeContent: ReadonlySet<string> = new Set([
   "gzip",
   "x-gzip",
@@ -343,8 +352,9 @@ const codingsThatChangeContent: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Head faults that undici lets pass: a status that is none, a field value with control characters, a transfer coding that it does not
- * decode and whose label does not go on, so that nothing would say how to read the content. RFC 9112 §6.1.
+ * Head faults that undici lets pass: a status that is none, a field value with control characters, a transfer coding
+ * that it does not decode and whose label does not go on, so that nothing would say how to read the content. RFC 9112
+ * §6.1.
  */
 function oddResponse(status: number, fields: FieldList): string | null {
   if (status > 999) return `the status ${status}`;

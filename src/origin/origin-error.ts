@@ -1,4 +1,6 @@
-/** What can go wrong between Gyre and an origin, as data: where it failed, whether another try may help, what to say. */
+/**
+ * What can go wrong between Gyre and an origin, as data: where it failed, whether another try may help, what to say.
+ */
 
 import type { FieldList } from "../http/fields.ts";
 

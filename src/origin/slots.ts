@@ -1,6 +1,7 @@
 /**
- * How many requests an origin gets at once: a bound, with a fair queue before it that has a length and a time limit. What stays open for
- * long (event streams, long polls, slow downloads) is counted apart, so that it cannot keep short requests out.
+ * How many requests an origin gets at once: a bound, with a fair queue before it that has a length and a time limit.
+ * What stays open for long (event streams, long polls, slow downloads) is counted apart, so that it cannot keep short
+ * requests out.
  */
 
 export interface SlotRules {

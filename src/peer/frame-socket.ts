@@ -1,6 +1,6 @@
 /**
- * A socket that speaks frames, whichever side opened it: all frames of one turn of the event loop leave in one gathered write (under load
- * that is what makes a hop cheap), what comes in is cut into frames.
+ * A socket that speaks frames, whichever side opened it: all frames of one turn of the event loop leave in one gathered
+ * write (under load that is what makes a hop cheap), what comes in is cut into frames.
  */
 import type { Socket } from "node:net";
 import { FrameReader, FrameWriter, type Frame } from "./frames.ts";

@@ -9,8 +9,8 @@ export const frameHeadBytes = 10;
 /** The protocol's number, the first byte of a hello. */
 export const protocolVersion = 3;
 /**
- * The largest payload from a member that has proved itself: a view of some 30,000 members. DATA and RESPONSE are cut into much smaller
- * pieces, so that one answer does not stand in the way of others.
+ * The largest payload from a member that has proved itself: a view of some 30,000 members. DATA and RESPONSE are cut
+ * into much smaller pieces, so that one answer does not stand in the way of others.
  */
 export const payloadBytesMax: number = 8 * 1024 * 1024;
 
@@ -239,7 +239,10 @@ export class FrameReader {
     this.payloadBytesMax = largest;
   }
 
-  /** Takes bytes and gives every frame that is complete. @returns false where a frame is too large: the link is to be cut. */
+  /**
+   * Takes bytes and gives every frame that is complete. @returns false where a frame is too large: the link is to be
+   * cut.
+   */
   feed(chunk: Buffer, take: (frame: Frame) => void): boolean {
     let bytes = chunk;
     if (this.#bytes > 0) {

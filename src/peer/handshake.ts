@@ -1,6 +1,6 @@
 /**
- * Proof that both ends of a link know the cluster's secret, without saying it: each signs both nonces and both names, the
- * dialer first. The two proofs differ in a word, so that neither can be given back as the other.
+ * Proof that both ends of a link know the cluster's secret, without saying it: each signs both nonces and both names,
+ * the dialer first. The two proofs differ in a word, so that neither can be given back as the other.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
 

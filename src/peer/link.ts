@@ -1,7 +1,7 @@
 /**
  * One connection to another member, from the side that dialled it: requests and calls go out, answers come back in any
- * order. States: dialling → proving → up → gone (docs/peer-protocol.md has the table). A link that is gone fails what it
- * carried at once and is not used again; whoever owns it dials a new one.
+ * order. States: dialling → proving → up → gone (docs/peer-protocol.md has the table). A link that is gone fails what
+ * it carried at once and is not used again; whoever owns it dials a new one.
  */
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
@@ -132,7 +132,10 @@ export class Link {
     return outgoing;
   }
 
-  /** A question with one answer, both JSON. Rejects with the other side's message, when the link goes, or after `limitMs`. */
+  /**
+   * A question with one answer, both JSON. Rejects with the other side's message, when the link goes, or after
+   * `limitMs`.
+   */
   call(method: string, value: unknown, limitMs = 3000): Promise<unknown> {
     if (this.state !== "up") return Promise.reject(new Error("the link is not up"));
     const stream = this.#nextStream++;

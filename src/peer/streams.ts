@@ -2,8 +2,8 @@
 import type { FieldList } from "../http/fields.ts";
 
 /**
- * What a request asks of the member that receives it: to answer as the owner does; to stand in for an owner that is busy; to
- * show what it has stored without fetching anything; or to hand over what it has stored under a key.
+ * What a request asks of the member that receives it: to answer as the owner does; to stand in for an owner that is
+ * busy; to show what it has stored without fetching anything; or to hand over what it has stored under a key.
  */
 export type Asking = "answer" | "stand-in" | "peek" | "by-key";
 
@@ -23,7 +23,9 @@ export interface PeerRequest {
   readonly plain: boolean;
   /** The client used a forward proxy, not a route. */
   readonly forward: boolean;
-  /** Of the settings that decide this request's key and way; 0 where they do not matter. A member with others declines. */
+  /**
+   * Of the settings that decide this request's key and way; 0 where they do not matter. A member with others declines.
+   */
   readonly settings: number;
   readonly fields: FieldList;
   /** Small content that belongs to the cache key (QUERY), or null. */

@@ -6,7 +6,8 @@
  *   decide      head → target → tunnel | passed on | here | another member's | refused              (request/decide.ts)
  *   carry out   the decision, once:
  *     here        store → hit | validate | miss, and the one fetch for the key                      (fetch/here.ts)
- *     foreign     hot copy, or one hop to the owner                                                 (members/foreign.ts)
+ *     foreign     hot copy, or one hop to the owner  
+ * (members/foreign.ts)
  *     passed on   a fetch that nobody joins                                                         (fetch/flights.ts)
  *     tunnel      CONNECT and Upgrade leave HTTP                                                    (tunnel.ts)
  *     refused     an answer of our own                                                              (answer/refuse.ts)

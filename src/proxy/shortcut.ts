@@ -1,7 +1,8 @@
 /**
- * The shortcut of a hit: a plain GET for one fresh stored response is answered before anything of it is parsed further. It decides nothing:
- * the whole way has answered the same form of request for the same key before, under the same settings, and has left word of it
- * with what is stored (`memo`). What is anything but plain, fresh and ours takes the whole way.
+ * The shortcut of a hit: a plain GET for one fresh stored response is answered before anything of it is parsed further.
+ * It decides nothing: the whole way has answered the same form of request for the same key before, under the same
+ * settings, and has left word of it with what is stored (`memo`). What is anything but plain, fresh and ours takes the
+ * whole way.
  */
 import { cacheStatus } from "../http/cache-status.ts";
 import { currentAge } from "../http/freshness.ts";

@@ -1,4 +1,6 @@
-/** Requests that leave HTTP: CONNECT (RFC 9110 §9.3.6) and Upgrade (§7.8). Bytes both ways, half-close kept, idle bound. */
+/**
+ * Requests that leave HTTP: CONNECT (RFC 9110 §9.3.6) and Upgrade (§7.8). Bytes both ways, half-close kept, idle bound.
+ */
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { cacheStatus } from "../http/cache-status.ts";

@@ -1,6 +1,6 @@
 /**
- * Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam 2018): a key goes to its owner, unless that has
- * more than (1 + ε) times the mean of requests in flight; then to the first of its successors that has not.
+ * Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam 2018): a key goes to its owner, unless that
+ * has more than (1 + ε) times the mean of requests in flight; then to the first of its successors that has not.
  */
 
 export interface LoadBound {
@@ -18,8 +18,8 @@ export function loadLimit(total: number, members: number, { epsilon, floor }: Lo
 }
 
 /**
- * Who takes the next request, as an index into `order`: 0, the owner, unless it is above the limit and one of the others is
- * not. Where all are, the owner: keys must not wander when everybody is busy.
+ * Who takes the next request, as an index into `order`: 0, the owner, unless it is above the limit and one of the
+ * others is not. Where all are, the owner: keys must not wander when everybody is busy.
  * @param loads requests in flight at each of `order`.
  */
 export function bearer(loads: readonly number[], limit: number): number {

@@ -1,7 +1,7 @@
 /**
  * How often keys were asked for lately, in little memory: a count-min sketch with conservative update (Cormode and
- * Muthukrishnan 2005; Estan and Varghese 2002) whose counters are halved after every window (Einziger, Friedman and Manes,
- * TinyLFU, 2017), so that what was hot is forgotten.
+ * Muthukrishnan 2005; Estan and Varghese 2002) whose counters are halved after every window (Einziger, Friedman and
+ * Manes, TinyLFU, 2017), so that what was hot is forgotten.
  *
  * Invariant: within a window an estimate is never below the true count (up to 255).
  */

@@ -1,4 +1,6 @@
-/** When a key of another member is hot, and how long a copy of it is used: what members and simulations of them go by. */
+/**
+ * When a key of another member is hot, and how long a copy of it is used: what members and simulations of them go by.
+ */
 
 /** How long a hot copy is used before its owner is asked again, in seconds. */
 export const copySeconds = 10;

@@ -3,7 +3,10 @@
 const c1 = 0xcc9e2d51;
 const c2 = 0x1b873593;
 
-/** Hash of the characters' low bytes; keys and member names are ASCII, for which this equals the hash of their UTF-8 bytes. Unsigned. */
+/**
+ * Hash of the characters' low bytes; keys and member names are ASCII, for which this equals the hash of their UTF-8
+ * bytes. Unsigned.
+ */
 export function murmur3(text: string, seed = 0): number {
   let hash = seed | 0;
   const length = text.length;

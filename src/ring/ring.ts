@@ -1,10 +1,11 @@
 /**
- * Consistent hashing: every member has many tokens on a circle of 2^32 positions. A key has two positions and belongs to the
- * member whose token follows one of them at the smaller distance (multi-probe consistent hashing, Appleton and O'Reilly 2015,
- * with two probes). Built once for each view and never changed, so that a lookup needs no lock.
+ * Consistent hashing: every member has many tokens on a circle of 2^32 positions. A key has two positions and belongs
+ * to the member whose token follows one of them at the smaller distance (multi-probe consistent hashing, Appleton and
+ * O'Reilly 2015, with two probes). Built once for each view and never changed, so that a lookup needs no lock.
  *
- * Two probes, since a share's deviation falls with √(tokens × (2 × probes − 1)): the second costs a lookup 20 ns, where three
- * times the tokens would cost every view three times the memory and the time to build. `gyre eval balance` has the figures.
+ * Two probes, since a share's deviation falls with √(tokens × (2 × probes − 1)): the second costs a lookup 20 ns, where
+ * three times the tokens would cost every view three times the memory and the time to build. `gyre eval balance` has
+ * the figures.
  */
 import { mixed, murmur3 } from "./murmur3.ts";
 
@@ -92,7 +93,10 @@ export function ringOf(given: readonly RingMember[], tokensEach: number = tokens
   return { members, tokens, owners, starts, shift };
 }
 
-/** Sorts what is nearly in order. Members came in the order of their names: of equal tokens, the lower name's stays first. */
+/**
+ * Sorts what is nearly in order. Members came in the order of their names: of equal tokens, the lower name's stays
+ * first.
+ */
 function order(tokens: Uint32Array, owners: Uint16Array, from: number, to: number): void {
   for (let i = from + 1; i < to; i++) {
     if (tokens[i - 1]! <= tokens[i]!) continue;

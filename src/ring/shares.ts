@@ -8,8 +8,8 @@ const remembered = new WeakMap<Ring, ReadonlyMap<string, number>>();
 /**
  * Fraction of the key space that each member owns.
  *
- * Exact for keys whose two positions are independent, as a hash makes them: a token with `a` positions before it is the nearest
- * with probability 2·∫₀ᵃ G, where G(x) is the part of the circle from which the next token is further than x.
+ * Exact for keys whose two positions are independent, as a hash makes them: a token with `a` positions before it is the
+ * nearest with probability 2·∫₀ᵃ G, where G(x) is the part of the circle from which the next token is further than x.
  */
 export function shares(ring: Ring): ReadonlyMap<string, number> {
   let owned = remembered.get(ring);
@@ -58,8 +58,8 @@ export interface Move {
 }
 
 /**
- * What changes hands from one ring to another, largest first: counted on `samples` keys that are spread evenly, so that a
- * fraction f is right to about √(f / samples).
+ * What changes hands from one ring to another, largest first: counted on `samples` keys that are spread evenly, so that
+ * a fraction f is right to about √(f / samples).
  */
 export function moves(before: Ring, after: Ring, samples = 2 ** 20): readonly Move[] {
   const width = after.members.length;

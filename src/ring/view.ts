@@ -1,6 +1,6 @@
 /**
- * The view: who is in the cluster, who leads it, and the ring that follows. Published by the leader, replaced as a whole,
- * never changed. The data plane and the control plane meet in it and nowhere else.
+ * The view: who is in the cluster, who leads it, and the ring that follows. Published by the leader, replaced as a
+ * whole, never changed. The data plane and the control plane meet in it and nowhere else.
  */
 import { placementVersion, ringOf, weightMax, type Ring, type RingMember } from "./ring.ts";
 
@@ -20,13 +20,17 @@ export interface Member {
   readonly tls: boolean;
   /** Milliseconds since the epoch at which this process started: tells a restarted member from its predecessor. */
   readonly startedMs: number;
-  /** Where it stands: the same for all who share one network namespace of one machine, and so mean the same by loopback. */
+  /**
+   * Where it stands: the same for all who share one network namespace of one machine, and so mean the same by loopback.
+   */
   readonly place?: string;
   /** Of all its settings that decide keys and ways: members whose settings differ do not answer for each other. */
   readonly settings?: string;
   /** A number that stays with the name, where the coordinator keeps them. */
   readonly id?: number;
-  /** The epoch since which it has been in every view; given by the leader. Before it, it may have missed invalidations. */
+  /**
+   * The epoch since which it has been in every view; given by the leader. Before it, it may have missed invalidations.
+   */
   readonly since?: number;
 }
 
@@ -45,7 +49,10 @@ export interface View extends PublishedView {
   readonly byName: ReadonlyMap<string, Member>;
 }
 
-/** The view ready for use. Draining members own nothing, unless nobody else is left. An earlier view lends its ring where that is the same. */
+/**
+ * The view ready for use. Draining members own nothing, unless nobody else is left. An earlier view lends its ring
+ * where that is the same.
+ */
 export function viewOf(published: PublishedView, earlier: View | null = null): View {
   const active = published.members.filter(({ state }) => state === "active");
   const owning = active.length > 0 ? active : published.members;

@@ -1,6 +1,6 @@
 /**
- * Content as it arrives from an origin, read by any number of askers from its first byte, and kept whole where it will be
- * stored. Two modes: `keeping` copies into segments that end up in the store; `passing` holds only what the slowest
+ * Content as it arrives from an origin, read by any number of askers from its first byte, and kept whole where it will
+ * be stored. Two modes: `keeping` copies into segments that end up in the store; `passing` holds only what the slowest
  * reader has not taken, and pauses the source beyond a window. Keeping may turn into passing, never back.
  */
 
@@ -23,9 +23,14 @@ export interface ContentSource {
 
 /** Content passed on without being kept may be this far ahead of its fastest reader. */
 const windowBytes = 512 * 1024;
-/** A reader may fall this far behind while a body passes; then the source waits for it, as it would for a single one. */
+/**
+ * A reader may fall this far behind while a body passes; then the source waits for it, as it would for a single one.
+ */
 const lagBytesMax = 16 * windowBytes;
-/** Who keeps the others waiting must take at least so much in so long: one stalled client must not stop all who share a body. */
+/**
+ * Who keeps the others waiting must take at least so much in so long: one stalled client must not stop all who share a
+ * body.
+ */
 const paceBytesMin = 256 * 1024;
 const paceMs = 10_000;
 const segmentBytesMax = 256 * 1024;
@@ -109,7 +114,10 @@ export class Body {
     this.#balance();
   }
 
-  /** Sends bytes [from, to) to a sink, as they come; `to` null means up to the end. `done` is called once, however it ends. */
+  /**
+   * Sends bytes [from, to) to a sink, as they come; `to` null means up to the end. `done` is called once, however it
+   * ends.
+   */
   read(sink: ContentSink, from: number, to: number | null, done: (complete: boolean) => void): void {
     this.#awaited = false;
     if (sink.closed) {

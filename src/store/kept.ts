@@ -15,7 +15,10 @@ import {
   type StoredResponse,
 } from "./port.ts";
 
-/** Bytes that objects, maps and their entries cost beside what is counted: heap and buffers of 40,000 stored responses of 1 KB, measured. */
+/**
+ * Bytes that objects, maps and their entries cost beside what is counted: heap and buffers of 40,000 stored responses
+ * of 1 KB, measured.
+ */
 const overheadBytes = 1800;
 /** A group costs its name, an entry of the index, and a place in a set. */
 const groupBytes = 250;

@@ -1,6 +1,6 @@
 /**
- * Stored responses as objects in memory, under a budget in bytes: content, heads, what Vary selected, groups and overhead are counted, and so is
- * content still arriving. One cache key has one or more variants (RFC 9111 §4.1).
+ * Stored responses as objects in memory, under a budget in bytes: content, heads, what Vary selected, groups and
+ * overhead are counted, and so is content still arriving. One cache key has one or more variants (RFC 9111 §4.1).
  */
 import type { StoredHead } from "../http/stored-head.ts";
 import { Body } from "./body.ts";

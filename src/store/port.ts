@@ -1,14 +1,15 @@
 /**
- * The store port: what the data plane may ask of whatever keeps responses, in memory, in shared pages or on a disk. Every implementation
- * passes one contract suite (test/contract/store.ts).
+ * The store port: what the data plane may ask of whatever keeps responses, in memory, in shared pages or on a disk.
+ * Every implementation passes one contract suite (test/contract/store.ts).
  *
  *   find        → a lease on one stored response: head, content, for as long as the lease is held
  *   begin       → a writer: room for content that is arriving; committed whole, or abandoned
  *   update      → a newer head for what is stored, content unchanged: a lease on the result
  *   invalidate  → what a selector names is dropped, or validated before its next use
  *
- * A stored response never changes: a newer head makes a newer one that shares its content. What the store knows *of* it (whether it is out of
- * date, how far it can be trusted, how often it was used) does change, and only the store changes it.
+ * A stored response never changes: a newer head makes a newer one that shares its content. What the store knows *of* it
+ * (whether it is out of date, how far it can be trusted, how often it was used) does change, and only the store changes
+ * it.
  */
 import type { FieldList } from "../http/fields.ts";
 import type { StoredHead } from "../http/stored-head.ts";
@@ -40,7 +41,9 @@ export interface Keepsake {
   readonly outdated: boolean;
 }
 
-/** What the data plane has worked out about a stored response to answer sooner; lost with it, and never what decides. */
+/**
+ * What the data plane has worked out about a stored response to answer sooner; lost with it, and never what decides.
+ */
 export interface Memo {
   /** The age for which `lines` were written. */
   ageSeconds: number;
@@ -76,7 +79,9 @@ export interface Lease {
 export interface Writer {
   /** Content arrives here, and is read from here meanwhile. */
   readonly body: Body;
-  /** Makes room for so many bytes more. @returns false where the store has none: the content must pass through unstored. */
+  /**
+   * Makes room for so many bytes more. @returns false where the store has none: the content must pass through unstored.
+   */
   grow(bytes: number): boolean;
   /** Keeps it in the place of those that the same requests select. @returns false where there was no room for it. */
   commit(kept: Keepsake): boolean;
@@ -118,7 +123,10 @@ export interface Store {
   /** The part of it that hot copies may take. */
   readonly copiesBytesMax: number;
   readonly usage: StoreUsage;
-  /** The only stored response of a key, where it has just one without Vary: the shortcut's question. To be used before this turn ends. */
+  /**
+   * The only stored response of a key, where it has just one without Vary: the shortcut's question. To be used before
+   * this turn ends.
+   */
   single(key: string): StoredResponse | undefined;
   /** All stored responses of a key, the newest first: to be looked at before this turn ends. */
   variants(key: string): readonly StoredResponse[];
@@ -130,11 +138,14 @@ export interface Store {
   used(stored: StoredResponse): void;
   /** It has been found to have heard of every invalidation through this epoch. */
   trust(stored: StoredResponse, epoch: number): void;
-  /** Room for content, or null where the budget has none (any more). `contentBytes` null where only the end will tell. */
+  /**
+   * Room for content, or null where the budget has none (any more). `contentBytes` null where only the end will tell.
+   */
   begin(contentBytes: number | null): Writer | null;
   /**
-   * A newer head after a validation. Where what was leased is no longer stored (invalidated, evicted, replaced meanwhile) nothing is stored, and
-   * the lease is on something that serves whoever waited for it alone. The old lease is the caller's to release.
+   * A newer head after a validation. Where what was leased is no longer stored (invalidated, evicted, replaced
+   * meanwhile) nothing is stored, and the lease is on something that serves whoever waited for it alone. The old lease
+   * is the caller's to release.
    */
   update(lease: Lease, head: StoredHead, trustedEpoch: number | null): Lease;
   /** Validated before its next use. */
@@ -174,7 +185,9 @@ export function freshUntilOf(head: StoredHead, copyUntil: number | null): number
   return Math.min(own, copyUntil ?? Infinity);
 }
 
-/** Whether a newer response takes an older one's place: the same requests select both. Parts stand beside each other. */
+/**
+ * Whether a newer response takes an older one's place: the same requests select both. Parts stand beside each other.
+ */
 export function replaces(newer: Keepsake, older: Keepsake): boolean {
   const sameVary = newer.head.varyNames.join() === older.head.varyNames.join();
   if (!sameVary || newer.head.variant !== older.head.variant) return false;

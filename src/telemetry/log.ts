@@ -1,4 +1,6 @@
-/** The log: JSON lines, or readable ones on a terminal. Two kinds of lines: events of the member, and the access log. */
+/**
+ * The log: JSON lines, or readable ones on a terminal. Two kinds of lines: events of the member, and the access log.
+ */
 import pino, { type Logger } from "pino";
 import pretty from "pino-pretty";
 

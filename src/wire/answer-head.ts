@@ -1,6 +1,7 @@
 /**
- * The head of an answer, made once and sent many times: status, fields, length of the content. Fields come first; how they look on a wire is
- * that wire's affair, and what it has made of them is kept here with them, so that a stored response is encoded once per kind of wire.
+ * The head of an answer, made once and sent many times: status, fields, length of the content. Fields come first; how
+ * they look on a wire is that wire's affair, and what it has made of them is kept here with them, so that a stored
+ * response is encoded once per kind of wire.
  */
 import { fieldBlock, fieldsOfBlock, type FieldList } from "../http/fields.ts";
 import { reasonPhrase } from "../http/messages.ts";

@@ -2,7 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ChunkedDecoder } from "./chunked.ts";
 
-/** Decodes bytes cut at the given places; null where the coding is broken, else content, trailers and what is left over. */
+/**
+ * Decodes bytes cut at the given places; null where the coding is broken, else content, trailers and what is left over.
+ */
 function decode(
   text: string,
   cuts: readonly number[] = [],

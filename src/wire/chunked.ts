@@ -1,6 +1,7 @@
 /**
  * The chunked coding, read strictly and by any split of the bytes. RFC 9112 §7.1. Extensions are bounded and dropped;
- * trailers are kept apart from the head. A size that is not plain hexadecimal, or a line end that is not CRLF, ends it all.
+ * trailers are kept apart from the head. A size that is not plain hexadecimal, or a line end that is not CRLF, ends it
+ * all.
  */
 import type { FieldList } from "../http/fields.ts";
 import { trimmed } from "../http/grammar.ts";

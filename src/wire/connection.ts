@@ -10,6 +10,7 @@ import { reasonPhrase } from "../http/messages.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Client, Exchange } from "./exchange.ts";
 import type { WireLimits } from "./limits.ts";
+import { HalfClose } from "./half-close.ts";
 import { IncomingContent } from "./incoming-content.ts";
 import { isRefusal, requestHead, type ParsedHead, type Refusal } from "./request-head.ts";
 import { WireExchange } from "./wire-exchange.ts";
@@ -31,10 +32,6 @@ const empty: Buffer = Buffer.alloc(0);
 const emptyLinesMax = 4;
 /** Content nobody wants is read and dropped up to here to keep the connection; beyond it, closing is cheaper. */
 const discardBytesMax = 256 * 1024;
-/** Between two pairs of probes of a half-closed client, and before one that cannot be probed is given up: in first probes' time. */
-const probesApart = 15;
-const patience = 30;
-
 /** One client connection. */
 export class Connection {
   readonly client: Client;
@@ -49,18 +46,16 @@ export class Connection {
   #content: IncomingContent | null = null;
   readonly #deadlines: Deadlines;
   #emptyLines = 0;
-  /** When a client that has ended its side is asked whether it is still there. */
-  #probeAt = Infinity;
+  readonly #halfClose: HalfClose;
   /** When a connection that we have closed is given up, whatever still comes. */
   #lingerEnd = Infinity;
-  #probedBytes = -1;
-  #probed = false;
 
   constructor(socket: Socket, client: Client, host: ConnectionHost) {
     this.socket = socket;
     this.client = client;
     this.#host = host;
     this.#deadlines = new Deadlines(host.limits, host.coarseNow + host.limits.idleMs);
+    this.#halfClose = new HalfClose(host.limits.probeMs);
     socket.setNoDelay(true);
     socket.on("data", (bytes: Buffer) => this.#received(bytes));
     socket.on("drain", () => this.#drained());
@@ -87,7 +82,11 @@ export class Connection {
       this.#reset();
       return;
     }
-    if (now > this.#probeAt) this.#probe(now);
+    const exchange = this.#exchange;
+    if (exchange !== null && this.#halfClose.isGone(now, exchange, () => socket.bytesWritten)) {
+      this.#reset();
+      return;
+    }
     if (!this.#deadlines.passed(now)) return;
     if (this.#state === "closing") {
       if (socket.writableLength === 0) socket.destroy();
@@ -150,9 +149,7 @@ export class Connection {
     else if (this.#state === "answering" && this.#content !== null && !this.#content.complete) {
       this.#content.fail("the client ended before its content did");
       this.#reset();
-    } else if (this.#state === "answering" && this.#probeAt === Infinity) {
-      this.#probeAt = this.#host.coarseNow + this.#host.limits.probeMs;
-    }
+    } else if (this.#state === "answering") this.#halfClose.begin(this.#host.coarseNow);
   }
 
   /** @returns false where more bytes are needed, or none may be read. */
@@ -227,7 +224,10 @@ export class Connection {
     if (more) process.nextTick(() => this.socket.uncork());
   }
 
-  /** Called by the body when somebody reads it: only then is the client told to send what it held back. RFC 9110 §10.1.1. */
+  /**
+   * Called by the body when somebody reads it: only then is the client told to send what it held back. RFC 9110
+   * §10.1.1.
+   */
   #wantsContent(head: ParsedHead): void {
     const { body } = this.#content!;
     if (head.expectsContinue && !this.#exchange!.answered && this.socket.bytesRead > 0 && !body.started) {
@@ -277,7 +277,7 @@ export class Connection {
     }
     this.#exchange = null;
     this.#content = null;
-    this.#probeAt = Infinity;
+    this.#halfClose.end();
     if (!keepAlive || this.#host.draining) {
       this.#close();
       return;
@@ -290,9 +290,9 @@ export class Connection {
   }
 
   /**
-   * The answer cannot be completed: the client must see that. Content that only the connection's end delimits needs a reset,
-   * since an orderly end would make it look complete (RFC 9112 §8); a missing rest of a length or of chunks shows by itself,
-   * and earlier answers still on their way out are not lost with it.
+   * The answer cannot be completed: the client must see that. Content that only the connection's end delimits needs a
+   * reset, since an orderly end would make it look complete (RFC 9112 §8); a missing rest of a length or of chunks
+   * shows by itself, and earlier answers still on their way out are not lost with it.
    */
   answerCut(delimitedByEnd: boolean): void {
     if (this.#state === "over" || this.#state === "closing") return;
@@ -336,7 +336,10 @@ export class Connection {
     return false;
   }
 
-  /** Ends our side and drops what still arrives for a moment: closing at once would reset the answer away. RFC 9112 §9.6. */
+  /**
+   * Ends our side and drops what still arrives for a moment: closing at once would reset the answer away. RFC 9112
+   * §9.6.
+   */
   #close(): void {
     if (this.#state === "closing" || this.#state === "over") return;
     this.#state = "closing";
@@ -351,27 +354,12 @@ export class Connection {
     this.socket.resume();
   }
 
-  /** As long as the client goes on sending it has not read the answer yet; a moment of silence, or the end of our patience, ends it. */
+  /**
+   * As long as the client goes on sending it has not read the answer yet; a moment of silence, or the end of our
+   * patience, ends it.
+   */
   #lingerOn(): void {
     this.#deadlines.set(Math.min(this.#lingerEnd, this.#host.coarseNow + this.#host.limits.lingerSilenceMs));
-  }
-
-  /** A client that has ended its side and cannot be asked whether it is there is waited for in silence, then given up. */
-  #probe(now: number): void {
-    const exchange = this.#exchange;
-    if (exchange === null || this.#state !== "answering") {
-      this.#probeAt = Infinity;
-      return;
-    }
-    const { probeMs } = this.#host.limits;
-    const sent = this.socket.bytesWritten;
-    // The first bytes make a client that has gone answer with a reset; it is the second ones that find it there.
-    if (exchange.probe()) {
-      this.#probed = !this.#probed;
-      this.#probeAt = this.#probed ? now : now + probeMs * probesApart;
-    } else if (this.#probedBytes === sent) this.#reset();
-    else this.#probeAt = now + probeMs * patience;
-    this.#probedBytes = this.socket.bytesWritten;
   }
 
   #clientEnded(): void {

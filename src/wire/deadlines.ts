@@ -1,4 +1,7 @@
-/** What a connection is waited for, and how fast it must move: numbers that the server's sweep compares, no timer a request. */
+/**
+ * What a connection is waited for, and how fast it must move: numbers that the server's sweep compares, no timer a
+ * request.
+ */
 import type { Socket } from "node:net";
 import type { WireLimits } from "./limits.ts";
 import { tooSlow, type Progress } from "./progress.ts";

@@ -1,6 +1,7 @@
 /**
  * One request and its answer, as the data plane sees it, whether it came from a client's socket or over the peer link.
- * The asker may leave at any moment: writing to a closed exchange does nothing, and everybody who holds it is told once (holds.ts).
+ * The asker may leave at any moment: writing to a closed exchange does nothing, and everybody who holds it is told once
+ * (holds.ts).
  */
 import type { Duplex, Readable } from "node:stream";
 import type { FieldList } from "../http/fields.ts";
@@ -26,7 +27,10 @@ export interface Exchange {
   /** Whether a final response has been begun. */
   readonly answered: boolean;
   readonly closed: boolean;
-  /** Set before the answer where its content came from a loopback or private address: members that keep a copy must know. */
+  /**
+   * Set before the answer where its content came from a loopback or private address: members that keep a copy must
+   * know.
+   */
   inner: boolean;
   /** Bytes of content sent so far. */
   readonly sentBytes: number;
@@ -39,12 +43,18 @@ export interface Exchange {
   answer(head: AnswerHead, changing: string, content: Buffer | null): void;
   /** Begins an answer whose content follows by `write`, then `end`; a length not known is framed as the asker needs. */
   begin(head: AnswerHead, changing: string): void;
-  /** @returns false where the asker is slower than the source: wait until it has drained. The bytes are not copied: they must not change. */
+  /**
+   * @returns false where the asker is slower than the source: wait until it has drained. The bytes are not copied: they
+   * must not change.
+   */
   write(content: Buffer): boolean;
   end(trailers?: FieldList): void;
   /** Cuts the answer short so that the asker notices: never mistaken for a complete one. */
   abort(): void;
-  /** Sends the request back to the member that forwarded it, which answers it itself. @returns false where nobody else can answer: a client asks. */
+  /**
+   * Sends the request back to the member that forwarded it, which answers it itself. @returns false where nobody else
+   * can answer: a client asks.
+   */
   decline(reason: string): boolean;
   /** Hands the bare connection over for a tunnel; null where it cannot (a peer). `early` are bytes already received. */
   takeOver(): { readonly socket: Duplex; readonly early: Buffer } | null;

@@ -5,7 +5,10 @@ const nameClass = new Uint8Array(256);
 for (const character of "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz") nameClass[character.charCodeAt(0)] = 1;
 for (const character of "ABCDEFGHIJKLMNOPQRSTUVWXYZ") nameClass[character.charCodeAt(0)] = 2;
 
-/** Names seen before, as sent, to their lower case: clients send the same few dozen. Bounded, since a stranger chooses them. */
+/**
+ * Names seen before, as sent, to their lower case: clients send the same few dozen. Bounded, since a stranger chooses
+ * them.
+ */
 const known = new Map<string, string>();
 const knownMax = 512;
 
@@ -23,7 +26,10 @@ export function lowerName(raw: string): string | null {
   return lower;
 }
 
-/** Whether text[start, end) holds only visible characters, blanks between them, and obs-text: no CR, LF, NUL or other control. */
+/**
+ * Whether text[start, end) holds only visible characters, blanks between them, and obs-text: no CR, LF, NUL or other
+ * control.
+ */
 export function validValue(text: string, start: number, end: number): boolean {
   for (let i = start; i < end; i++) {
     const code = text.charCodeAt(i);

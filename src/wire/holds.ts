@@ -1,6 +1,7 @@
 /**
- * Who is interested in an asker: each party takes a hold of its own and lets it go in one call, so that no order in which parties
- * come and go can lose one of them. An asker that leaves tells every holder once; holds taken after that are told at once.
+ * Who is interested in an asker: each party takes a hold of its own and lets it go in one call, so that no order in
+ * which parties come and go can lose one of them. An asker that leaves tells every holder once; holds taken after that
+ * are told at once.
  */
 
 /** What a party wants to hear. Neither is called any more once its hold has been released. */

@@ -1,6 +1,6 @@
 /**
- * A request's content on its way in: takes it out of what the connection has received, by length or by chunks, within the limit, and
- * gives it to the body as fast as somebody reads that. RFC 9112 §6.
+ * A request's content on its way in: takes it out of what the connection has received, by length or by chunks, within
+ * the limit, and gives it to the body as fast as somebody reads that. RFC 9112 §6.
  */
 import { ChunkedDecoder } from "./chunked.ts";
 import { RequestBody } from "./request-body.ts";
@@ -33,7 +33,9 @@ export class IncomingContent {
     return !this.body.complete && !this.body.waiting;
   }
 
-  /** Uses received bytes; the reader may end the request from within (`going` then tells so, and the rest is not used). */
+  /**
+   * Uses received bytes; the reader may end the request from within (`going` then tells so, and the rest is not used).
+   */
   take(received: Buffer, going: () => boolean): Taken {
     const decoder = this.#decoder;
     if (decoder === null) {

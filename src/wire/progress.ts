@@ -10,8 +10,8 @@ export interface Progress {
 }
 
 /**
- * Whether nothing, or less than the least rate, has moved for a whole window. `done` counts finished bytes, `queue` those of a write that
- * the kernel has taken in part: a large write moves long before it is finished.
+ * Whether nothing, or less than the least rate, has moved for a whole window. `done` counts finished bytes, `queue`
+ * those of a write that the kernel has taken in part: a large write moves long before it is finished.
  */
 export function tooSlow(
   progress: Progress,

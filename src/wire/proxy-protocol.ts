@@ -1,8 +1,13 @@
-/** The PROXY protocol, versions 1 and 2: a balancer in front tells who the client is. haproxy.org, proxy-protocol.txt. */
+/**
+ * The PROXY protocol, versions 1 and 2: a balancer in front tells who the client is. haproxy.org, proxy-protocol.txt.
+ */
 import { isIP, type Socket } from "node:net";
 
 const signature = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
-/** The longest header of either version that is read: v1 has at most 107 bytes, v2's addresses and extensions are bounded here. */
+/**
+ * The longest header of either version that is read: v1 has at most 107 bytes, v2's addresses and extensions are
+ * bounded here.
+ */
 const headerBytesMax = 536;
 
 export type ProxyHeader =
@@ -69,7 +74,10 @@ function canonical(address: string): string {
   return [high >> 8, high & 255, low >> 8, low & 255].join(".");
 }
 
-/** Reads the header from a fresh socket; `done` gets the source, "" for the balancer itself, or null where it is missing or broken. */
+/**
+ * Reads the header from a fresh socket; `done` gets the source, "" for the balancer itself, or null where it is missing
+ * or broken.
+ */
 export function readProxyHeader(socket: Socket, limitMs: number, done: (source: string | null) => void): void {
   let received: Buffer = Buffer.alloc(0);
   const finish = (source: string | null): void => {

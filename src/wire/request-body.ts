@@ -1,4 +1,7 @@
-/** A request's content as a stream. It asks its connection for bytes only when somebody reads: an unread body costs the client's buffer, not ours. */
+/**
+ * A request's content as a stream. It asks its connection for bytes only when somebody reads: an unread body costs the
+ * client's buffer, not ours.
+ */
 import { Readable } from "node:stream";
 import type { FieldList } from "../http/fields.ts";
 

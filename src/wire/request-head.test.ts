@@ -261,7 +261,8 @@ describe("requestHead and Node's own parser", () => {
         const head = parse(text);
         if (isRefusal(head)) return;
         const other = await nodesOpinion(text);
-        // Node knows no methods but those on its list, and takes a target form by the method: it refuses more there, which is no ambiguity.
+        // Node knows no methods but those on its list, and takes a target form by the method: it refuses more there,
+        // which is no ambiguity.
         if (other === null) {
           expect(head.method).toMatch(/^(?:GET|POST|PUT|HEAD|DELETE|OPTIONS)$/);
           throw new Error(`Node refuses what we accept: ${JSON.stringify(text)}`);

@@ -57,8 +57,8 @@ const decisive: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The head in `text`: latin1 characters from the request line up to and including the CRLF that ends the last field line
- * (the empty line left out).
+ * The head in `text`: latin1 characters from the request line up to and including the CRLF that ends the last field
+ * line (the empty line left out).
  */
 export function requestHead(text: string, limits: WireLimits): ParsedHead | Refusal {
   const lineEnd = text.indexOf("\r\n");
@@ -149,7 +149,10 @@ function versionMinor(text: string, start: number, end: number): 0 | 1 | Refusal
 
 const targetCharacters = /^[\x21\x22\x24-\x7e]+$/;
 
-/** Bytes above 127, which browsers escape and other clients send as they are, escaped before anything else sees them. RFC 3986 §2.1. */
+/**
+ * Bytes above 127, which browsers escape and other clients send as they are, escaped before anything else sees them.
+ * RFC 3986 §2.1.
+ */
 function escapedTarget(target: string): string {
   if (!/[\x80-\xff]/.test(target)) return target;
   return target.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
@@ -202,7 +205,10 @@ function hostOf(form: RequestHead["form"], target: string, host: string | null, 
   return place;
 }
 
-/** Hosts found right before: clients ask for the same few, and the check costs as much as the rest of a small head. Bounded. */
+/**
+ * Hosts found right before: clients ask for the same few, and the check costs as much as the rest of a small head.
+ * Bounded.
+ */
 const rightHosts = new Set<string>();
 const rightHostsMax = 1024;
 

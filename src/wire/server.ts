@@ -1,6 +1,6 @@
 /**
- * Listens for clients: plain or TLS, with or without a PROXY header before. Counts connections, sweeps deadlines once in
- * a while, drains. What a request means is the handler's affair.
+ * Listens for clients: plain or TLS, with or without a PROXY header before. Counts connections, sweeps deadlines once
+ * in a while, drains. What a request means is the handler's affair.
  */
 import { createServer, isIPv4, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
@@ -60,7 +60,10 @@ export class WireServer {
     return this.#connections.size;
   }
 
-  /** Starts listening. @returns the address taken. Rejects with the system's error, its address named, where the port is in use. */
+  /**
+   * Starts listening. @returns the address taken. Rejects with the system's error, its address named, where the port is
+   * in use.
+   */
   async listen(): Promise<HostPort> {
     const address = await listening(this.#server, this.#options.listen, 1024);
     this.#server.on("error", (error) => this.#host.bug(error));
@@ -74,7 +77,10 @@ export class WireServer {
     this.#tlsServer?.setSecureContext(identities.defaultOptions);
   }
 
-  /** Stops accepting and lets answers in progress end, up to `limitMs`; then cuts what is left. @returns connections cut. */
+  /**
+   * Stops accepting and lets answers in progress end, up to `limitMs`; then cuts what is left. @returns connections
+   * cut.
+   */
   async close(limitMs: number): Promise<number> {
     this.#host.draining = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));

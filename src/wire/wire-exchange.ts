@@ -18,7 +18,8 @@ export interface AnswerSink {
 
 /**
  * Content up to this size goes out in one piece with its head; larger content is written by itself, uncopied. Half of
- * the buffer pool: above it every copy is an allocation outside the heap, which made a 16 KB hit twice as dear (measured).
+ * the buffer pool: above it every copy is an allocation outside the heap, which made a 16 KB hit twice as dear
+ * (measured).
  */
 const joinedBytesMax = 3500;
 /** Leading zeros of one chunk size: recipients bound its digits. */
@@ -170,9 +171,9 @@ export class WireExchange implements Exchange {
   }
 
   /**
-   * The client has ended its side: is it still there? Only bytes can tell, since one that has gone answers them with a reset. They must
-   * mean nothing to one that has not: an interim response before the answer (RFC 9110 §15.2: clients must take them unasked), a leading zero of
-   * the next chunk's size within one (RFC 9112 §7.1: `1*HEXDIG`).
+   * The client has ended its side: is it still there? Only bytes can tell, since one that has gone answers them with a
+   * reset. They must mean nothing to one that has not: an interim response before the answer (RFC 9110 §15.2: clients
+   * must take them unasked), a leading zero of the next chunk's size within one (RFC 9112 §7.1: `1*HEXDIG`).
    * @returns whether bytes could be sent.
    */
   probe(): boolean {

@@ -1,6 +1,7 @@
 /**
- * A ZooKeeper client: the operations as promises, paths below a chroot, watches as functions. Everything about connections is
- * in the session; nothing is sent twice, and what may or may not have happened is said so (`maybeApplied`).
+ * A ZooKeeper client: the operations as promises, paths below a chroot, watches as functions. Everything about
+ * connections is in the session; nothing is sent twice, and what may or may not have happened is said so
+ * (`maybeApplied`).
  */
 import { ZooKeeperError, hasCode } from "./error.ts";
 import { isPath } from "./connect-string.ts";
@@ -63,7 +64,10 @@ export class ZooKeeperClient {
     return this.session.state;
   }
 
-  /** Creates a node. @returns its path, with the sequence number where it has one. @throws ZooKeeperError NODE_EXISTS, NO_NODE */
+  /**
+   * Creates a node. @returns its path, with the sequence number where it has one. @throws ZooKeeperError NODE_EXISTS,
+   * NO_NODE
+   */
   async create(path: string, options: CreateOptions = {}): Promise<string> {
     const { data = "", mode = "persistent", acl = openAcl, ttlMs = 0 } = options;
     const full = this.#full(path);
@@ -87,7 +91,8 @@ export class ZooKeeperClient {
       try {
         await this.session.request({ type, body, path: at, read: () => null }, options);
       } catch (error) {
-        // Where one may not create, the server says so without looking whether the node is there: only the last step must be.
+        // Where one may not create, the server says so without looking whether the node is there: only the last step
+        // must be.
         if (hasCode(error, "NO_AUTH") && (at !== full || (await this.exists(path, options)) !== null)) continue;
         if (!hasCode(error, "NODE_EXISTS")) throw error;
       }
@@ -139,7 +144,9 @@ export class ZooKeeperClient {
     return this.session.request({ type: op.setData, body, path, read: statOf }, options);
   }
 
-  /** @param version the one that must still stand; −1 for any. @throws ZooKeeperError BAD_VERSION, NO_NODE, NOT_EMPTY */
+  /**
+   * @param version the one that must still stand; −1 for any. @throws ZooKeeperError BAD_VERSION, NO_NODE, NOT_EMPTY
+   */
   async delete(path: string, version: number, options: RequestOptions = {}): Promise<void> {
     const body = pathNumberBody(this.#full(path), version);
     await this.session.request({ type: op.delete, body, path, read: () => null }, options);
@@ -184,9 +191,10 @@ export class ZooKeeperClient {
   }
 
   /**
-   * Watches a node, or with `recursive` everything below it too, until `unwatch` or the end of the session. Needs a server of
-   * 3.6 or later. What changes while the connection is away is not told: read again when it is back. A server keeps one kind of
-   * watch for a connection and a path: the latest replaces a one-shot or other watch there.
+   * Watches a node, or with `recursive` everything below it too, until `unwatch` or the end of the session. Needs a
+   * server of
+   * 3.6 or later. What changes while the connection is away is not told: read again when it is back. A server keeps one
+   * kind of watch for a connection and a path: the latest replaces a one-shot or other watch there.
    */
   async watch(
     path: string,

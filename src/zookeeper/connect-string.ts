@@ -1,6 +1,9 @@
 /** Where an ensemble is, from a connect string: `zookeeper://a:2181,b:2181/chroot?session=6s`. */
 
-/** A session shorter than 2 s flaps with every pause of a process; one longer than 40 s is refused by a default ensemble. */
+/**
+ * A session shorter than 2 s flaps with every pause of a process; one longer than 40 s is refused by a default
+ * ensemble.
+ */
 export const sessionLimitsMs = { min: 2000, max: 40_000, default: 6000 } as const;
 
 export interface Ensemble {

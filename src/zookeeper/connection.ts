@@ -1,6 +1,6 @@
 /**
- * One socket to one server: the hello, then frames both ways, until either side ends it. It knows nothing of sessions: when it
- * is gone, the session above decides what that means.
+ * One socket to one server: the hello, then frames both ways, until either side ends it. It knows nothing of sessions:
+ * when it is gone, the session above decides what that means.
  */
 import { connect as connectPlain, isIP, type Socket } from "node:net";
 import { connect as connectTls, rootCertificates, type ConnectionOptions } from "node:tls";

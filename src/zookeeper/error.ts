@@ -39,8 +39,8 @@ export function codeName(error: number): string {
 }
 
 /**
- * An operation that did not succeed. Beside the server's codes: CONNECTION_LOSS, SESSION_EXPIRED, OPERATION_TIMEOUT, ABORTED,
- * CLOSED and QUEUE_FULL are said by the client.
+ * An operation that did not succeed. Beside the server's codes: CONNECTION_LOSS, SESSION_EXPIRED, OPERATION_TIMEOUT,
+ * ABORTED, CLOSED and QUEUE_FULL are said by the client.
  */
 export class ZooKeeperError extends Error {
   override readonly name = "ZooKeeperError";

@@ -1,4 +1,7 @@
-/** Cuts a stream of bytes into ZooKeeper's frames: four bytes of length, then so many bytes. One splitter per connection. */
+/**
+ * Cuts a stream of bytes into ZooKeeper's frames: four bytes of length, then so many bytes. One splitter per
+ * connection.
+ */
 import { JuteError } from "./jute.ts";
 
 /** Cuts the bytes of one connection into frames. */

@@ -1,6 +1,6 @@
 /**
- * The records of ZooKeeper's protocol (zookeeper.jute of release 3.8) as functions from values to bytes and back. Paths here
- * are the server's own: the chroot is put on and taken off in the client.
+ * The records of ZooKeeper's protocol (zookeeper.jute of release 3.8) as functions from values to bytes and back. Paths
+ * here are the server's own: the chroot is put on and taken off in the client.
  */
 import { codeName, ZooKeeperError } from "./error.ts";
 import { JuteError, JuteReader, JuteWriter } from "./jute.ts";

@@ -1,6 +1,6 @@
 /**
- * The requests of a session: those that wait for a connection, and those sent whose answers are due, in order. Each is settled
- * once, by its answer, its deadline, its caller's signal, or the end of the connection or the session.
+ * The requests of a session: those that wait for a connection, and those sent whose answers are due, in order. Each is
+ * settled once, by its answer, its deadline, its caller's signal, or the end of the connection or the session.
  */
 import { codeName, ZooKeeperError } from "./error.ts";
 import type { JuteReader } from "./jute.ts";

@@ -4,12 +4,12 @@
  * ```
  * connecting → connected ⇄ suspended → lost → connecting (the next generation);  closed from anywhere
  * ```
- * Suspended: the connection is gone, nothing is known, the session may live. Lost: the server says that it has expired, or it
- * has been out of reach for so long that it must have. Each session is one generation: what was asked or watched in an older
- * one never reaches a newer one.
+ * Suspended: the connection is gone, nothing is known, the session may live. Lost: the server says that it has expired,
+ * or it has been out of reach for so long that it must have. Each session is one generation: what was asked or watched
+ * in an older one never reaches a newer one.
  *
- * Invariants: answers come in the order of the requests, or the connection ends; a request whose answer was lost fails as
- * `maybeApplied`; nothing is ever sent twice.
+ * Invariants: answers come in the order of the requests, or the connection ends; a request whose answer was lost fails
+ * as `maybeApplied`; nothing is ever sent twice.
  */
 import type { ConnectionOptions } from "node:tls";
 import { Connection } from "./connection.ts";
@@ -48,7 +48,9 @@ export interface SessionOptions {
   readonly unreachable?: (reason: string) => void;
 }
 
-/** The part of the time-out for which an answer proves that the session lives: the rest is for clocks and scheduling. */
+/**
+ * The part of the time-out for which an answer proves that the session lives: the rest is for clocks and scheduling.
+ */
 const leaseShare = 0.8;
 const noPassword = Buffer.alloc(16);
 
@@ -113,7 +115,10 @@ export class Session {
     return this.#timeoutMs;
   }
 
-  /** Until when the session certainly has not expired, by the monotonic clock, in ms. In the past where nothing is known. */
+  /**
+   * Until when the session certainly has not expired, by the monotonic clock, in ms. In the past where nothing is
+   * known.
+   */
   get leaseUntilMs(): number {
     return this.#state === "connected" ? this.#leaseUntilMs : 0;
   }
@@ -130,8 +135,8 @@ export class Session {
   }
 
   /**
-   * Sends a request, or keeps it until there is a connection. `read` turns the answer's body into the value; it runs in the
-   * order of answers. @throws ZooKeeperError
+   * Sends a request, or keeps it until there is a connection. `read` turns the answer's body into the value; it runs in
+   * the order of answers. @throws ZooKeeperError
    */
   async request<T>(question: Question<T>, { signal, limitMs }: RequestOptions = {}): Promise<T> {
     if (this.#state === "closed") throw new ZooKeeperError("CLOSED", "the client is closed", { path: question.path });
@@ -143,7 +148,10 @@ export class Session {
     });
   }
 
-  /** Ends the session at once: its ephemeral nodes go, its watchers elsewhere are told. Resolves when nothing is left open. */
+  /**
+   * Ends the session at once: its ephemeral nodes go, its watchers elsewhere are told. Resolves when nothing is left
+   * open.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -1,6 +1,6 @@
 /**
- * Who watches what, within one session. One-shot watches are forgotten when they fire; persistent ones stay. A watch says
- * only that something has changed: whoever is told reads again.
+ * Who watches what, within one session. One-shot watches are forgotten when they fire; persistent ones stay. A watch
+ * says only that something has changed: whoever is told reads again.
  */
 import type { Rearmed, WatchEventKind } from "./protocol.ts";
 
@@ -23,7 +23,9 @@ const fires: Readonly<Record<WatchEventKind, readonly WatchKind[]>> = {
   "persistent-watch-removed": [],
 };
 
-/** A request to arm watches again is cut into pieces: a server refuses frames beyond 1 MB, and with them the session. */
+/**
+ * A request to arm watches again is cut into pieces: a server refuses frames beyond 1 MB, and with them the session.
+ */
 const pieceBytesMax = 128 * 1024;
 
 /** The watches of one session. */

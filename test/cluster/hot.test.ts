@@ -282,10 +282,9 @@ describe("the load that a member tells", () => {
 });
 
 describe("an owner that is busy", () => {
-  // Repeated where it fails: about one run in forty the origin is asked a second time, for a reason not found yet.
   it(
     "is spared: its keys are answered by the next on the ring, which asks it once and remembers whose they are",
-    { retry: 2, timeout: 60_000 },
+    { timeout: 60_000 },
     async () => {
       held.splice(0);
       const attempt = ++serial;
@@ -316,8 +315,9 @@ describe("an owner that is busy", () => {
         busy.push(through(members[1]!.port, url).catch(() => null));
       }
       await until(() => held.length === 60, "m2 waits for the origin");
-      // An answer of m2's tells m1 of it.
-      await through(members[0]!.port, await ownedBy(members, "m2"));
+      // An answer of m2's tells m1 of it. A ping may have told it already: a GET would then go to the stand-in, and be
+      // a copy there; HEAD is never passed to one.
+      await through(members[0]!.port, await ownedBy(members, "m2"), { method: "HEAD" });
       const answers = await Promise.all(Array.from({ length: 20 }, () => through(members[0]!.port, passed)));
       expect(answers.every(({ status }) => status === 200)).toBe(true);
       const byStandIn = answers.filter(({ cacheStatus }) => cacheStatus.includes("detail=owner-m3"));
@@ -325,7 +325,7 @@ describe("an owner that is busy", () => {
       expect(byStandIn[0]!.cacheStatus).toMatch(/^m3; /);
       const standing = (await statusOf(members[2]!)).self;
       expect(standing.stoodIn).toBeGreaterThan(0);
-      expect(standing.store.copies).toBe(1);
+      expect(standing.store.copies, "copies at the stand-in").toBe(1);
       expect(origin.count(new URL(passed).pathname)).toBe(1);
       for (const answer of held.splice(0)) answer();
       await Promise.all(busy);

@@ -1,7 +1,7 @@
 /**
- * The public cache tests against live members: reverse, forward, and a cluster of three entered at any member. All listed
- * required and optimal tests pass but the exceptions below, each of which contradicts an RFC; one that starts to pass fails
- * the run, so that no exception outlives its reason.
+ * The public cache tests against live members: reverse, forward, and a cluster of three entered at any member. All
+ * listed required and optimal tests pass but the exceptions below, each of which contradicts an RFC; one that starts to
+ * pass fails the run, so that no exception outlives its reason.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -37,7 +37,10 @@ const exceptions: Readonly<Record<string, string>> = {
   "partial-store-partial-reuse-partial-suffix": brokenPart,
 };
 
-/** Passes with `cookies: rfc` only: by default Set-Cookie is stored where the origin speaks to shared caches (docs/decisions). */
+/**
+ * Passes with `cookies: rfc` only: by default Set-Cookie is stored where the origin speaks to shared caches
+ * (docs/decisions).
+ */
 const cookieTests: readonly string[] = ["headers-store-Set-Cookie"];
 
 let port: number;

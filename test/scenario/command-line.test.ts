@@ -184,7 +184,9 @@ describe("a cluster in the background", () => {
   }, 60_000);
 });
 
-/** Gone, or a zombie that nobody has collected: its parent has left, and not every machine has an init that collects. */
+/**
+ * Gone, or a zombie that nobody has collected: its parent has left, and not every machine has an init that collects.
+ */
 function hasEnded(pid: number): boolean {
   try {
     return / Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));

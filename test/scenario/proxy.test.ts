@@ -1,4 +1,7 @@
-/** The two roles of a member: forward proxy with tunnels, reverse proxy with routes; TLS on either side; who may use it for what. */
+/**
+ * The two roles of a member: forward proxy with tunnels, reverse proxy with routes; TLS on either side; who may use it
+ * for what.
+ */
 import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";

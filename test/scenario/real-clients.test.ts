@@ -1,4 +1,7 @@
-/** Real clients through the real program to a real origin: every byte the same, forward and reverse, one member and three. */
+/**
+ * Real clients through the real program to a real origin: every byte the same, forward and reverse, one member and
+ * three.
+ */
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { closeSync, openSync, readdirSync, readFileSync, statSync, writeFileSync, writeSync } from "node:fs";

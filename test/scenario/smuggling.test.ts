@@ -1,6 +1,6 @@
 /**
- * Request smuggling, judged by what a recording origin received: for every ambiguous message the origin must see nothing, or
- * exactly what we answered for. The origin speaks raw bytes, so that no parser hides anything.
+ * Request smuggling, judged by what a recording origin received: for every ambiguous message the origin must see
+ * nothing, or exactly what we answered for. The origin speaks raw bytes, so that no parser hides anything.
  */
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";

@@ -1,4 +1,7 @@
-/** A TCP proxy that does to its connections what networks do: cuts, black holes, single bytes, an end after so many bytes. */
+/**
+ * A TCP proxy that does to its connections what networks do: cuts, black holes, single bytes, an end after so many
+ * bytes.
+ */
 import { FrameSplitter } from "../../src/zookeeper/frame-splitter.ts";
 import { createServer, connect, type AddressInfo, type Server, type Socket } from "node:net";
 

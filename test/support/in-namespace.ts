@@ -1,6 +1,7 @@
 /**
- * Run by destinations.test.ts inside `unshare -n`: puts the addresses on the loopback device, with a server behind each that
- * counts who reaches it, and tries them through real members. Refuses to run where there is any other network device.
+ * Run by destinations.test.ts inside `unshare -n`: puts the addresses on the loopback device, with a server behind each
+ * that counts who reaches it, and tries them through real members. Refuses to run where there is any other network
+ * device.
  */
 import { execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";

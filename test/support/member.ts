@@ -1,4 +1,7 @@
-/** The real program as tests use it: started as users start it, with a run folder of its own, ended by the pid that was started. */
+/**
+ * The real program as tests use it: started as users start it, with a run folder of its own, ended by the pid that was
+ * started.
+ */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,7 @@
-/** An open-loop load: requests leave at their time, whatever became of those before, so that slow answers are not hidden. */
+/**
+ * An open-loop load: requests leave at their time, whatever became of those before, so that slow answers are not
+ * hidden.
+ */
 import { Agent } from "node:http";
 import { ask } from "./client.ts";
 
@@ -13,7 +16,9 @@ export interface Load {
   stop(): Promise<LoadResult>;
 }
 
-/** Sends `rate` requests a second, each to an entry port and a URL that `pick` chooses. Any answer but 200 is a failure. */
+/**
+ * Sends `rate` requests a second, each to an entry port and a URL that `pick` chooses. Any answer but 200 is a failure.
+ */
 export function openLoop(rate: number, pick: (index: number) => { readonly port: number; readonly url: string }): Load {
   const agent = new Agent({ keepAlive: true, maxSockets: 256 });
   const failures: string[] = [];

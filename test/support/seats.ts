@@ -1,4 +1,6 @@
-/** Members' seats at a ZooKeeper coordinator: real sessions in this process, each through a proxy that can do it harm. */
+/**
+ * Members' seats at a ZooKeeper coordinator: real sessions in this process, each through a proxy that can do it harm.
+ */
 import { connect } from "node:net";
 import type { Published } from "../../src/coordination/port.ts";
 import { ZooKeeperCoordinator } from "../../src/coordination/zookeeper-coordinator.ts";

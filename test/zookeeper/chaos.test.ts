@@ -1,6 +1,6 @@
 /**
- * Sixty seconds of faults aimed at whoever leads: contenders that stand still, die, or lose their connection in three ways, and
- * servers that die. Seeded: GYRE_CHAOS_SEED=N repeats a run's choices, GYRE_CHAOS_SECONDS makes it longer.
+ * Sixty seconds of faults aimed at whoever leads: contenders that stand still, die, or lose their connection in three
+ * ways, and servers that die. Seeded: GYRE_CHAOS_SEED=N repeats a run's choices, GYRE_CHAOS_SECONDS makes it longer.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";

@@ -1,4 +1,6 @@
-/** ZooKeeper keeps the same contract as the embedded coordinator, over a real server and connections that can be cut. */
+/**
+ * ZooKeeper keeps the same contract as the embedded coordinator, over a real server and connections that can be cut.
+ */
 import { afterAll, beforeAll, describe } from "vitest";
 import { ZooKeeperCoordinator } from "../../src/coordination/zookeeper-coordinator.ts";
 import type { Coordinator } from "../../src/coordination/port.ts";

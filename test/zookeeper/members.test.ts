@@ -1,4 +1,6 @@
-/** Real members, a real ensemble, real clients: what a cluster kept together by ZooKeeper does when any part of it goes. */
+/**
+ * Real members, a real ensemble, real clients: what a cluster kept together by ZooKeeper does when any part of it goes.
+ */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";

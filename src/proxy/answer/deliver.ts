@@ -1,4 +1,7 @@
-/** From a stored (or still arriving) response to the asker: whole, in ranges, as 304, as a head alone. RFC 9111 §4, RFC 9110 §13–14. */
+/**
+ * From a stored (or still arriving) response to the asker: whole, in ranges, as 304, as a head alone. RFC 9111 §4, RFC
+ * 9110 §13–14.
+ */
 import { isNotModified, notModifiedHead, rangeApplies } from "../../http/conditional.ts";
 import { fieldValue, withField, withoutFields } from "../../http/fields.ts";
 import { currentAge } from "../../http/freshness.ts";
@@ -21,7 +24,10 @@ export interface Deliverable {
 
 const described: ReadonlySet<string> = new Set(["content-range"]);
 
-/** Answers the ticket's request. The outcome must have been set. `left` is called once, when nothing more is read from the body. */
+/**
+ * Answers the ticket's request. The outcome must have been set. `left` is called once, when nothing more is read from
+ * the body.
+ */
 export function deliver(ticket: Ticket, what: Deliverable, now: number, left: () => void): void {
   const { exchange } = ticket;
   const { head } = what;

@@ -1,7 +1,8 @@
 /**
- * Who may see what lies inside: content that the forward proxy fetched from a loopback or private address is for clients that may go there
- * themselves. Those of the machine may; what loopback means elsewhere is another matter, and so another member's client counts
- * as one only where that member stands at the same place (`local` of a forwarded request).
+ * Who may see what lies inside: content that the forward proxy fetched from a loopback or private address is for
+ * clients that may go there themselves. Those of the machine may; what loopback means elsewhere is another matter, and
+ * so another member's client counts as one only where that member stands at the same place (`local` of a forwarded
+ * request).
  */
 import type { Exchange } from "../../wire/exchange.ts";
 import type { Ticket } from "../request/ticket.ts";

@@ -40,7 +40,8 @@ export function sendMultipart(
   );
   const head = withField(fields, "content-type", `multipart/byteranges; boundary=${boundary}`);
   exchange.begin(AnswerHead.of(206, head, bytes), lines);
-  // Each part is read through a sink whose end is not the answer's; each reader holds the asker for itself, so none is lost to the next.
+  // Each part is read through a sink whose end is not the answer's; each reader holds the asker for itself, so none is
+  // lost to the next.
   const sink: ContentSink = {
     get closed() {
       return exchange.closed;

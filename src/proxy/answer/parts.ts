@@ -1,4 +1,7 @@
-/** Stored parts (206): which can answer a range request without the origin, and how two of them make a larger one. RFC 9111 §3.3, §3.4. */
+/**
+ * Stored parts (206): which can answer a range request without the origin, and how two of them make a larger one. RFC
+ * 9111 §3.3, §3.4.
+ */
 import { rangeApplies } from "../../http/conditional.ts";
 import { fieldValue, withoutFields, type FieldList } from "../../http/fields.ts";
 import { freshenedFields } from "../../http/freshen.ts";
@@ -38,8 +41,8 @@ export interface PartOfWhole {
 }
 
 /**
- * One response out of two parts of the same representation that touch or overlap: a larger part, or the whole. Null where they may
- * not be combined: without the same strong validator nobody knows that their bytes belong together.
+ * One response out of two parts of the same representation that touch or overlap: a larger part, or the whole. Null
+ * where they may not be combined: without the same strong validator nobody knows that their bytes belong together.
  * RFC 9111 §3.4, RFC 9110 §15.3.7.3.
  */
 export function combined(newer: PartOfWhole, older: PartOfWhole, bytesMax: number): Combined | null {

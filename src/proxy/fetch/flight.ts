@@ -1,7 +1,8 @@
 /**
- * The one fetch for a key, alone or shared (flights.ts says which a request takes). A flight begins with the ticket that needed it; others
- * for the same key join it, before its head has come or while its content streams, and all are served from its first byte. It
- * stores what may be stored. Those it cannot serve (the response is not storable, or another variant) start over at once.
+ * The one fetch for a key, alone or shared (flights.ts says which a request takes). A flight begins with the ticket
+ * that needed it; others for the same key join it, before its head has come or while its content streams, and all are
+ * served from its first byte. It stores what may be stored. Those it cannot serve (the response is not storable, or
+ * another variant) start over at once.
  *
  *   waiting    no head yet
  *   judged     the head is known, but nobody may see it before every member has dropped what it invalidates
@@ -106,7 +107,8 @@ export class Flight implements Suspectable {
     this.#requestSeconds = first.desk.nowSeconds();
     this.#trustedEpoch = needs.ownership.trustedEpoch;
     const { method } = first.exchange.head;
-    // A HEAD whose stored response must be validated asks with GET: a 200 then brings the new content, not just its head.
+    // A HEAD whose stored response must be validated asks with GET: a 200 then brings the new content, not just its
+    // head.
     const whole = unwaited || source !== undefined || (validating !== undefined && method === "HEAD");
     this.#method = whole ? "GET" : method;
     this.#uri = uriOfKey(first.target.key);
@@ -173,7 +175,10 @@ export class Flight implements Suspectable {
 
   // ---- the fetch --------------------------------------------------------------------------------------------------
 
-  /** Whether the client's own conditions and Range go along: not where others share the fetch, or a stored response is asked about. */
+  /**
+   * Whether the client's own conditions and Range go along: not where others share the fetch, or a stored response is
+   * asked about.
+   */
   get #keepsConditions(): boolean {
     return this.#init.unlist === null && this.#validating === null;
   }

@@ -30,7 +30,8 @@ export class Flights {
     if (flying !== undefined && flying.takes(ticket, again)) return undefined;
     const previous = flying === undefined ? this.#previousOwner(ticket, hash) : null;
     if (previous !== null && !peers.isUp(previous)) {
-      // A view has just changed, and the links that it asks for are being dialled: that takes a moment, an origin fetch more.
+      // A view has just changed, and the links that it asks for are being dialled: that takes a moment, an origin fetch
+      // more.
       const hold = exchange.hold({ left: () => ticket.end(false) });
       background(
         peers.whenUp(previous, diallingMsMax).then(() => {

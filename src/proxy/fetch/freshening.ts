@@ -29,9 +29,10 @@ export interface Validation {
 }
 
 /**
- * Updates what a 304 speaks of and says what the request is to be answered with, or null where it does not speak of what was asked
- * about. What the update makes unfit for a shared cache is dropped; a cookie for one client never gets into what others are
- * given; and a response that the update says is another variant's stays what it was: its content was chosen for other fields.
+ * Updates what a 304 speaks of and says what the request is to be answered with, or null where it does not speak of
+ * what was asked about. What the update makes unfit for a shared cache is dropped; a cookie for one client never gets
+ * into what others are given; and a response that the update says is another variant's stays what it was: its content
+ * was chosen for other fields.
  */
 export function freshenStored(
   store: Store,
@@ -59,7 +60,9 @@ export function freshenStored(
   return { shared, first };
 }
 
-/** A 200 to HEAD freshens the stored GET response that it describes and outdates the others it selects. RFC 9111 §4.3.5. */
+/**
+ * A 200 to HEAD freshens the stored GET response that it describes and outdates the others it selects. RFC 9111 §4.3.5.
+ */
 export function freshenByHead(store: Store, ticket: Ticket, fields: FieldList, times: ResponseTimes): void {
   const { target, selecting } = ticket;
   for (const stored of store.variants(target.key)) {
@@ -77,8 +80,9 @@ export function freshenByHead(store: Store, ticket: Ticket, fields: FieldList, t
 }
 
 /**
- * The head of a stored response after an update. What it is selected by stays, unless the update brings another Vary: then it is what the request
- * that was answered says in those fields, since it is this request that the origin found the content right for.
+ * The head of a stored response after an update. What it is selected by stays, unless the update brings another Vary:
+ * then it is what the request that was answered says in those fields, since it is this request that the origin found
+ * the content right for.
  */
 function headFor(ticket: Ticket, stored: StoredHead, fields: FieldList, times: ResponseTimes): StoredHead {
   const head = storedHead(ticket.selecting, stored.status, fields, times, ticket.target.caching.freshness);

@@ -69,7 +69,10 @@ export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: 
     if (decision.kind === "stale-while-revalidate") flights.validateInBackground(ticket, hash, stored);
   }
 
-  /** Under these settings, requests of this form for this very key get what is stored: the shortcut need not find that out again. */
+  /**
+   * Under these settings, requests of this form for this very key get what is stored: the shortcut need not find that
+   * out again.
+   */
   function allowShortcut({ memo }: StoredResponse, form: number): void {
     const { routing } = needs.current;
     memo.forms = memo.settings === routing ? memo.forms | form : form;

@@ -1,6 +1,6 @@
 /**
- * A flight's content on its way in: into room that the store has given, or passing through where nothing is to be kept, or there is no
- * room. Storing may turn into passing, never back.
+ * A flight's content on its way in: into room that the store has given, or passing through where nothing is to be kept,
+ * or there is no room. Storing may turn into passing, never back.
  */
 import type { FieldList } from "../../http/fields.ts";
 import { Body, type ContentSource } from "../../store/body.ts";

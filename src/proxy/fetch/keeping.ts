@@ -1,4 +1,7 @@
-/** What has come in whole, put into the store: as the owner's, as a hot copy, or as a part that may grow together with another. */
+/**
+ * What has come in whole, put into the store: as the owner's, as a hot copy, or as a part that may grow together with
+ * another.
+ */
 import { groupsOf } from "../../http/groups.ts";
 import { originText } from "../../http/uri.ts";
 import { copySeconds } from "../../ring/hot-keys.ts";

@@ -14,7 +14,10 @@ export interface OriginAsking {
   readonly upgrade?: string;
 }
 
-/** Starts a fetch for the ticket's request; the handler hears of it later, never within this call unless it fails at once. */
+/**
+ * Starts a fetch for the ticket's request; the handler hears of it later, never within this call unless it fails at
+ * once.
+ */
 export function fetchFor(
   ticket: Ticket,
   { forward }: Pick<Routing, "forward">,

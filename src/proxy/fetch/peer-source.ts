@@ -1,6 +1,7 @@
 /**
- * What a flight brings from another member instead of the origin: a hot copy from the key's owner, or what a previous owner
- * still has. Collected whole before anybody hears of it: a member that dies in between is then no client's affair.
+ * What a flight brings from another member instead of the origin: a hot copy from the key's owner, or what a previous
+ * owner still has. Collected whole before anybody hears of it: a member that dies in between is then no client's
+ * affair.
  */
 import { endToEndFields } from "../../http/connection-fields.ts";
 import { fieldsOfBlock, withoutFields, type FieldList } from "../../http/fields.ts";
@@ -61,8 +62,8 @@ export function fetchFromPeer(
     const groups = groupsOf(fields).map((group) => groupKey(originText(target.uri), group));
     const uri = uriOfKey(target.key);
     const seconds = desk.nowSeconds();
-    // Whom an invalidation reaches last may for a moment still answer from before it: the owners of a plain URI hear of it first, not
-    // those of its groups, nor of its longer keys.
+    // Whom an invalidation reaches last may for a moment still answer from before it: the owners of a plain URI hear of
+    // it first, not those of its groups, nor of its longer keys.
     const late = groups.length > 0 || uri !== target.key;
     const old =
       kind === "peek" ? dropped.lately([uri, ...groups], seconds) : late && dropped.suspects([uri, ...groups], seconds);

@@ -9,14 +9,17 @@ export function wantsPart(fields: FieldList): boolean {
   return hasField(fields, "range");
 }
 
-/** Requests that may be answered with 304: where they miss, the fetch asks without their conditions, and fills the store. */
+/**
+ * Requests that may be answered with 304: where they miss, the fetch asks without their conditions, and fills the
+ * store.
+ */
 export function isConditional(fields: FieldList): boolean {
   return hasField(fields, "if-none-match") || hasField(fields, "if-modified-since");
 }
 
 /**
- * Requests of one flight key share a fetch. Those that select different variants, as far as is known, do not; and parts never share
- * one with the whole, nor with other parts: each would be answered with what it did not ask for.
+ * Requests of one flight key share a fetch. Those that select different variants, as far as is known, do not; and parts
+ * never share one with the whole, nor with other parts: each would be answered with what it did not ask for.
  */
 export function flightKeyOf(
   { target, exchange, selecting }: Ticket,

@@ -1,7 +1,8 @@
 /**
- * Keys whose last response served nobody but its asker, being unfit to be stored or never fresh: requests for them do not wait for each
- * other (Varnish calls it hit-for-miss). Forgetful, since a response may become fit at any time; renewed as long as it does not. Keys are
- * remembered by their hash, so that a long one costs no more than a short one: two keys of one hash may miss a chance to share a fetch.
+ * Keys whose last response served nobody but its asker, being unfit to be stored or never fresh: requests for them do
+ * not wait for each other (Varnish calls it hit-for-miss). Forgetful, since a response may become fit at any time;
+ * renewed as long as it does not. Keys are remembered by their hash, so that a long one costs no more than a short one:
+ * two keys of one hash may miss a chance to share a fetch.
  */
 import type { NotStorable } from "../../http/storable.ts";
 import { murmur3 } from "../../ring/murmur3.ts";

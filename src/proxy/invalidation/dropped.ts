@@ -1,7 +1,8 @@
 /**
- * What has been invalidated here lately: URIs, and groups with their origin. What another member shows or hands over may have been
- * fetched before that, and must not come back by this way. Names are remembered by their hash, so that a long one costs no more than a short one:
- * two names of one hash make a response suspect that is not, and cost a fetch. Bounded: what is forgotten for want of room counts as everything.
+ * What has been invalidated here lately: URIs, and groups with their origin. What another member shows or hands over
+ * may have been fetched before that, and must not come back by this way. Names are remembered by their hash, so that a
+ * long one costs no more than a short one: two names of one hash make a response suspect that is not, and cost a fetch.
+ * Bounded: what is forgotten for want of room counts as everything.
  */
 import { murmur3 } from "../../ring/murmur3.ts";
 

@@ -1,10 +1,11 @@
 /**
- * Dropping what an unsafe request, or an origin's word on a group, made untrustworthy, at every member: RFC 9111 §4.4, RFC 9875 §3.
+ * Dropping what an unsafe request, or an origin's word on a group, made untrustworthy, at every member: RFC 9111 §4.4,
+ * RFC 9875 §3.
  *
- * One road for URIs and groups alike. First the owners of the URIs, then everybody else: what is copied from an owner after it has dropped
- * it is new. What was under way is marked, and what other members may still have of it does not come back by a peek or a hand-over
- * (dropped.ts). A member that cannot be reached is told when it can (missed.ts). One that has joined without the asker knowing is told
- * by those who do.
+ * One road for URIs and groups alike. First the owners of the URIs, then everybody else: what is copied from an owner
+ * after it has dropped it is new. What was under way is marked, and what other members may still have of it does not
+ * come back by a peek or a hand-over (dropped.ts). A member that cannot be reached is told when it can (missed.ts). One
+ * that has joined without the asker knowing is told by those who do.
  */
 import type { Peers } from "../../peer/peers.ts";
 import { keyHash, owner } from "../../ring/ring.ts";
@@ -40,7 +41,10 @@ export class Invalidations {
     this.#needs = needs;
   }
 
-  /** Resolves when every member has acknowledged, or could not be reached in time. `but` is the fetch whose answer says so. */
+  /**
+   * Resolves when every member has acknowledged, or could not be reached in time. `but` is the fetch whose answer says
+   * so.
+   */
   async everywhere(named: Named, but: Suspectable | null): Promise<void> {
     const { self, current } = this.#needs;
     this.here(named, but);
@@ -78,7 +82,10 @@ export class Invalidations {
     }
   }
 
-  /** Nobody knows what this member has missed: all that it has is validated before it is used again. @returns how much that is. */
+  /**
+   * Nobody knows what this member has missed: all that it has is validated before it is used again. @returns how much
+   * that is.
+   */
   validateAll(): number {
     const { store, dropped, underWay, nowSeconds } = this.#needs;
     dropped.addAll(nowSeconds());

@@ -1,4 +1,7 @@
-/** What members could not be told: kept for each until it can be, bounded in bytes; beyond that it validates all that it has. */
+/**
+ * What members could not be told: kept for each until it can be, bounded in bytes; beyond that it validates all that it
+ * has.
+ */
 
 /** What one invalidation names: URIs as they stand in keys, and groups with their origin. */
 export interface Named {

@@ -1,9 +1,9 @@
 /**
- * What this member's place in the views says of keys: whether a stored response has heard of every invalidation, and who owned
- * a key before it came here.
+ * What this member's place in the views says of keys: whether a stored response has heard of every invalidation, and
+ * who owned a key before it came here.
  *
- * Every member of the view hears of every invalidation. Whoever was missing from a view in between may have missed some: what
- * it had stored before must be validated.
+ * Every member of the view hears of every invalidation. Whoever was missing from a view in between may have missed
+ * some: what it had stored before must be validated.
  */
 import { owner, ringOf, type Ring } from "../../ring/ring.ts";
 import type { View } from "../../ring/view.ts";

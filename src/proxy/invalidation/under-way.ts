@@ -1,6 +1,8 @@
 /** Everything under way whose result an invalidation makes suspect, by the URI that it is for. */
 export interface Suspectable {
-  /** What it brings may be from before an invalidation: it must not be stored, nor given to whoever asks from now on. */
+  /**
+   * What it brings may be from before an invalidation: it must not be stored, nor given to whoever asks from now on.
+   */
   suspect(): void;
 }
 

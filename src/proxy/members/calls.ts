@@ -6,7 +6,10 @@ export interface CallNeeds extends HandOverNeeds {
   readonly invalidations: Invalidations;
 }
 
-/** Answers a call of a member, or undefined where the method is not the data plane's. Rejects with a sentence for the caller. */
+/**
+ * Answers a call of a member, or undefined where the method is not the data plane's. Rejects with a sentence for the
+ * caller.
+ */
 export async function answerCall(needs: CallNeeds, from: string, method: string, value: unknown): Promise<unknown> {
   const { keys, epoch, uris, groups } = (value ?? {}) as Record<string, unknown>;
   switch (method) {

@@ -1,13 +1,13 @@
 /**
- * Requests for keys of other members, at the member that the client spoke to: answered from a hot copy, by making one, or by one
- * hop; and at a successor that stands in for a busy owner.
+ * Requests for keys of other members, at the member that the client spoke to: answered from a hot copy, by making one,
+ * or by one hop; and at a successor that stands in for a busy owner.
  *
  *   copy        a hot copy that may be used              → answered here
  *   heat        asked for often lately (frequency sketch) → a copy is fetched from the owner, and kept for a while
  *   bearer      the owner, or a successor where the owner is above its bound → one hop
  *
- * A hot copy is never used beyond its own freshness, nor for longer than a few seconds; every invalidation reaches every member,
- * and a view that gives the key another owner drops it.
+ * A hot copy is never used beyond its own freshness, nor for longer than a few seconds; every invalidation reaches
+ * every member, and a view that gives the key another owner drops it.
  */
 import { requestDirectives } from "../../http/directives.ts";
 import { freshSecondsLeft } from "../../http/freshness.ts";
@@ -48,7 +48,9 @@ export interface ForeignNeeds {
 /** Successors among whom a bearer is looked for. */
 const bearersMax = 4;
 
-/** Answers a client's request for another member's key; `here` answers it as the owner would, where nobody else is left. */
+/**
+ * Answers a client's request for another member's key; `here` answers it as the owner would, where nobody else is left.
+ */
 export function answerForeign(needs: ForeignNeeds, ticket: Ticket, hash: number, here: () => void): void {
   const copy = copyFor(needs, ticket);
   if (copy !== null && mayUse(needs, ticket, copy.stored)) return answerWith(needs, ticket, copy);
@@ -59,7 +61,10 @@ export function answerForeign(needs: ForeignNeeds, ticket: Ticket, hash: number,
   return forward(needs, ticket, hash, here);
 }
 
-/** Answers for an owner that is busy: from a copy, or with one made now, for which the owner is asked once whoever waits. */
+/**
+ * Answers for an owner that is busy: from a copy, or with one made now, for which the owner is asked once whoever
+ * waits.
+ */
 export function standIn(needs: ForeignNeeds, ticket: Ticket, hash: number, here: () => void): void {
   ticket.desk.recorder.stoodIn();
   const copy = copyFor(needs, ticket);

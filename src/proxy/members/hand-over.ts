@@ -2,8 +2,9 @@
  * Stored responses that change hands with their keys, so that a change of members costs the origin nothing.
  *
  * - A new owner *peeks* at the previous one before it asks the origin (showing.ts answers).
- * - A member that leaves *hands over* all it has to the new owners, what is used most first: it offers keys (`handOver`), they take
- *   what they have not (`takeOver`), by key and with everything that was known of it (about.ts).
+ * - A member that leaves *hands over* all it has to the new owners, what is used most first: it offers keys
+ *   (`handOver`), they take what they have not (`takeOver`), by key and with everything that was known of it
+ * (about.ts).
  */
 import { fieldsOfBlock, fieldValue, withoutFields } from "../../http/fields.ts";
 import { groupsOf } from "../../http/groups.ts";
@@ -36,7 +37,9 @@ export interface HandOverNeeds {
   readonly dropped: Dropped;
 }
 
-/** Keys, and bytes of content, offered at a time: what was not taken when the limit passes is lost, so steps are small. */
+/**
+ * Keys, and bytes of content, offered at a time: what was not taken when the limit passes is lost, so steps are small.
+ */
 const offerKeysMax = 100;
 const offerBytesMax = 8 * 1024 * 1024;
 /** Stored responses that a new owner fetches at once. */
@@ -56,7 +59,10 @@ interface Offered {
   readonly bytes: number;
 }
 
-/** Offers all that is stored here to those who own it once this member is gone, until they have it or `limitMs` has passed. */
+/**
+ * Offers all that is stored here to those who own it once this member is gone, until they have it or `limitMs` has
+ * passed.
+ */
 export async function handOver(needs: HandOverNeeds, limitMs: number): Promise<HandedOver> {
   const { desk, current, peers, store } = needs;
   const others = current.view.members.filter(

@@ -1,10 +1,10 @@
 /**
- * One hop to the member that owns the key, and round it where it is dead: its successors on the ring in order, this member
- * itself among them. What was forwarded is never forwarded again.
+ * One hop to the member that owns the key, and round it where it is dead: its successors on the ring in order, this
+ * member itself among them. What was forwarded is never forwarded again.
  *
  * A member that dies in the middle of an answer: the rest is asked of the next one, and joined on only where a strong
- * validator and the length say that it is the same representation (RFC 9110 §8.8.1). A member that declines (it has other settings for this
- * request, or may not reach where its client may) is not dead: this member answers itself.
+ * validator and the length say that it is the same representation (RFC 9110 §8.8.1). A member that declines (it has
+ * other settings for this request, or may not reach where its client may) is not dead: this member answers itself.
  */
 import { endToEndFields } from "../../http/connection-fields.ts";
 import { isIdempotent } from "../../http/messages.ts";

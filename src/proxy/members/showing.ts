@@ -1,6 +1,6 @@
 /**
- * What this member shows to others of what it has stored, without fetching anything: to a new owner that peeks before it asks the
- * origin, and to one that takes over from a member that leaves.
+ * What this member shows to others of what it has stored, without fetching anything: to a new owner that peeks before
+ * it asks the origin, and to one that takes over from a member that leaves.
  */
 import { requestDirectives } from "../../http/directives.ts";
 import { fieldValue } from "../../http/fields.ts";

@@ -1,6 +1,6 @@
 /**
- * What is to be done with a request, decided by its head alone: which way it takes, or why it is refused. A decision is data; serve.ts
- * carries it out, once.
+ * What is to be done with a request, decided by its head alone: which way it takes, or why it is refused. A decision is
+ * data; serve.ts carries it out, once.
  */
 import { mustAskOrigin } from "../../http/conditional.ts";
 import { fieldValue, type FieldList } from "../../http/fields.ts";
@@ -74,7 +74,8 @@ export function decide(
   if (exchange.hop === 0 && asksForUpgrade(head.fields)) return { kind: "upgrade", target };
   if (mustAskOrigin(head.fields)) return { kind: "passed-on", target, why: "request" };
   if (!isCached(exchange, content)) return { kind: "passed-on", target, why: "method" };
-  // What loopback means depends on where one stands: it is for this member's own clients alone, and for no other member to fetch or keep.
+  // What loopback means depends on where one stands: it is for this member's own clients alone, and for no other member
+  // to fetch or keep.
   if (exchange.hop === 0 && target.route === null && isLoopbackName(target.uri.host) && !standTogether(view))
     return { kind: "passed-on", target, why: "bypass" };
   const hash = keyHash(target.key);
@@ -100,7 +101,9 @@ function asksForUpgrade(fields: FieldList): boolean {
   return protocols !== undefined && listElements(protocols).some((protocol) => protocol.toLowerCase() !== "h2c");
 }
 
-/** Whether a cache has anything to say to the request: everything else passes through. Content of a GET is in no key. */
+/**
+ * Whether a cache has anything to say to the request: everything else passes through. Content of a GET is in no key.
+ */
 function isCached({ head, body }: Exchange, content: Buffer | null): boolean {
   if (head.method === "QUERY") return content !== null;
   return (head.method === "GET" || head.method === "HEAD") && body === null;

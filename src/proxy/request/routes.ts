@@ -30,7 +30,10 @@ export const cachingRules: CachingRules = {
   keyFields: [],
 };
 
-/** What decides a request's key and way, as a number: members whose numbers differ for a request do not answer it for each other. */
+/**
+ * What decides a request's key and way, as a number: members whose numbers differ for a request do not answer it for
+ * each other.
+ */
 interface Way {
   readonly settings: number;
   readonly caching: CachingRules;

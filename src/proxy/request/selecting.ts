@@ -1,6 +1,6 @@
 /**
- * What a request says in the fields that Vary names: as its origin gets them, since that is what the origin chose by; not as the
- * client sent them, where this member adds, drops or rewrites some on the way. RFC 9111 §4.1.
+ * What a request says in the fields that Vary names: as its origin gets them, since that is what the origin chose by;
+ * not as the client sent them, where this member adds, drops or rewrites some on the way. RFC 9111 §4.1.
  */
 import { originText } from "../../http/uri.ts";
 import { variantOf } from "../../http/vary.ts";

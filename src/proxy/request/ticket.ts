@@ -1,4 +1,6 @@
-/** A request that has left the fast way: its exchange, where it goes, how it ended. Ends exactly once, whoever ends it. */
+/**
+ * A request that has left the fast way: its exchange, where it goes, how it ended. Ends exactly once, whoever ends it.
+ */
 import { cacheStatus, type Outcome } from "../../http/cache-status.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import type { Desk } from "./desk.ts";

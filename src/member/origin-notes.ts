@@ -1,0 +1,47 @@
+/**
+ * What origins give cause to tell an operator: counted each time, logged at most once in a while, since the same
+ * trouble comes with every request.
+ */
+ * What origins give cause to tell an operator: counted each time, logged at most once in a while, since the same
+ * trouble comes with every request.
+ */
+import type { OriginNotes } from "../origin/origin-client.ts";
+import type { Recorder } from "../proxy/request/recorder.ts";
+import type { Logger } from "../telemetry/log.ts";
+
+const noteEveryMs = 10_000;
+
+/**
+ * What origins give cause to tell an operator: counted each time, logged at most once in a while, since the same
+ * trouble comes with every request.
+ */ Listens to all origin clients of one member. */
+export function originNotes(log: Logger, recorder: () => Recorder): OriginNotes {
+  const toldAt = new Map<string, number>();
+  const tell = (what: string, say: () => void): void => {
+    const now = performance.now();
+    if (now - (toldAt.get(what) ?? -Infinity) < noteEveryMs) return;
+    if (toldAt.size > 1000) toldAt.clear();
+    toldAt.set(what, now);
+    say();
+  };
+  return {
+    waited: (origin) => {
+      recorder().originWaited();
+      tell(`waited ${origin}`, () =>
+        log.warn({ kind: "origin", origin }, `requests wait for ${origin}: it has as many as it may have`),
+      );
+    },
+    refused: (origin, why) => {
+      recorder().originRefused();
+      tell(`refused ${origin}`, () =>
+        log.error({ kind: "origin", origin, why }, `requests to ${origin} are refused: ${why}`),
+      );
+    },
+    exhausted: () => {
+      recorder().exhausted();
+      tell("exhausted", () =>
+        log.error({ kind: "limits" }, "no file descriptors are left: origins cannot be reached (raise ulimit -n)"),
+      );
+    },
+  };
+}

@@ -1,0 +1,160 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Holds, type Hold, type Holder } from "../wire/holds.ts";
+import { Body, type ContentSink } from "./body.ts";
+
+/** An asker that takes so many bytes before it has to drain. */
+class Sink implements ContentSink {
+  closed = false;
+  ended = false;
+  aborted = false;
+  received = "";
+  trailers: readonly string[] = [];
+  room: number;
+  readonly holds = new Holds();
+  constructor(room = Infinity) {
+    this.room = room;
+  }
+  hold(holder: Holder): Hold {
+    return this.holds.take(holder);
+  }
+  write(content: Buffer): boolean {
+    this.received += content.toString("latin1");
+    this.room -= content.length;
+    return this.room > 0;
+  }
+  end(trailers: readonly string[] = []): void {
+    this.ended = true;
+    this.trailers = trailers;
+  }
+  abort(): void {
+    this.aborted = true;
+  }
+  leave(): void {
+    this.closed = true;
+    this.holds.left();
+  }
+  drain(room: number): void {
+    this.room = room;
+    this.holds.drained();
+  }
+}
+
+const text = (bytes: number): string =>
+  Array.from({ length: bytes }, (_, index) => String.fromCharCode(97 + (index % 26))).join("");
+
+describe("Body", () => {
+  it("gives every reader the bytes it asked for, however they arrive, are read, drained, joined and left", () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant("append" as const), bytes: fc.integer({ min: 1, max: 9000 }) }),
+      fc.record({
+        kind: fc.constant("read" as const),
+        from: fc.nat(20_000),
+        span: fc.option(fc.integer({ min: 1, max: 20_000 })),
+        room: fc.integer({ min: 1, max: 30_000 }),
+      }),
+      fc.record({ kind: fc.constant("drain" as const), which: fc.nat(5), room: fc.integer({ min: 1, max: 30_000 }) }),
+      fc.record({ kind: fc.constant("leave" as const), which: fc.nat(5) }),
+      fc.record({ kind: fc.constant("pass" as const) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), fc.boolean(), (steps, keeping) => {
+        const body = new Body(keeping ? "keeping" : "passing", null);
+        const all = text(400_000);
+        const readers: { sink: Sink; from: number; to: number | null; done: boolean[] }[] = [];
+        let paused = false;
+        body.source = { pause: () => (paused = true), resume: () => (paused = false) };
+        for (const one of steps) {
+          switch (one.kind) {
+            case "append":
+              if (!paused) body.append(Buffer.from(all.slice(body.bytes, body.bytes + one.bytes), "latin1"));
+              break;
+            case "read": {
+              if (!body.whole) break;
+              const sink = new Sink(one.room);
+              const reader = {
+                sink,
+                from: one.from,
+                to: one.span === null ? null : one.from + one.span,
+                done: [] as boolean[],
+              };
+              readers.push(reader);
+              body.read(sink, reader.from, reader.to, (complete) => reader.done.push(complete));
+              break;
+            }
+            case "drain":
+              readers[one.which]?.sink.drain(one.room);
+              break;
+            case "leave":
+              readers[one.which]?.sink.leave();
+              break;
+            case "pass":
+              body.pass();
+          }
+        }
+        body.finish(["t", "1"]);
+        for (let round = 0; round < 50; round++) for (const { sink } of readers) sink.drain(Infinity);
+        for (const { sink, from, to, done } of readers) {
+          const wanted = all.slice(Math.min(from, body.bytes), Math.min(to ?? body.bytes, body.bytes));
+          expect(done.length, "told exactly once").toBe(1);
+          expect(wanted.startsWith(sink.received)).toBe(true);
+          if (!sink.closed) {
+            expect(sink.received).toBe(wanted);
+            expect([sink.ended, sink.trailers.length]).toEqual([true, to === null ? 2 : 0]);
+          }
+          expect(sink.holds.count).toBe(0);
+        }
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  it("keeps all of it in one piece's worth of memory, where the length was known", () => {
+    const body = new Body("keeping", 10_000);
+    for (let at = 0; at < 10_000; at += 1000) body.append(Buffer.from(text(1000)));
+    body.finish();
+    expect([body.segments.length, body.joined().length]).toEqual([1, 10_000]);
+  });
+
+  it("breaks off whoever still reads when it fails", () => {
+    const body = new Body("passing", null);
+    const sink = new Sink();
+    const done: boolean[] = [];
+    body.read(sink, 0, null, (complete) => done.push(complete));
+    body.append(Buffer.from("abc"));
+    body.fail();
+    expect([sink.aborted, sink.ended, done]).toEqual([true, false, [false]]);
+  });
+
+  it("makes the source wait for a reader that is far behind, rather than cut it", () => {
+    const body = new Body("keeping", null);
+    let paused = false;
+    body.source = { pause: () => (paused = true), resume: () => (paused = false) };
+    const [fast, slow] = [new Sink(), new Sink(1)];
+    const done: boolean[] = [];
+    body.read(fast, 0, null, (complete) => done.push(complete));
+    body.read(slow, 0, null, (complete) => done.push(complete));
+    const chunk = Buffer.from(text(1024 * 1024));
+    for (let count = 0; count < 12; count++) body.append(chunk);
+    body.pass();
+    expect([paused, slow.aborted]).toEqual([true, false]);
+    slow.drain(Infinity);
+    expect(paused).toBe(false);
+    body.append(chunk);
+    body.finish();
+    expect([fast.received.length, slow.received.length, done]).toEqual([
+      13 * 1024 * 1024,
+      13 * 1024 * 1024,
+      [true, true],
+    ]);
+  });
+
+  it("tells an asker that has left already, without reading anything for it", () => {
+    const body = Body.of(Buffer.from("abc"));
+    const sink = new Sink();
+    sink.leave();
+    const done: boolean[] = [];
+    body.read(sink, 0, null, (complete) => done.push(complete));
+    expect([done, sink.received]).toEqual([[false], ""]);
+  });
+});

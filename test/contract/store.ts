@@ -1,0 +1,248 @@
+/** What every store keeps: run by each implementation of the port (src/store/port.ts). */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { storedHead } from "../../src/http/stored-head.ts";
+import { variantOf } from "../../src/http/vary.ts";
+import { keyHash } from "../../src/ring/ring.ts";
+import { uriOfKey, type Keepsake, type Store } from "../../src/store/port.ts";
+
+const times = { requestSeconds: 1000, responseSeconds: 1000 };
+const any = (): boolean => true;
+
+/** What is kept under a key, for a test. */
+export function keepsake(key: string, fields: readonly string[] = [], change: Partial<Keepsake> = {}): Keepsake {
+  const requestFields = ["x", "1"];
+  const head = storedHead(
+    (names) => variantOf(names, requestFields),
+    200,
+    ["cache-control", "max-age=60", ...fields],
+    times,
+  );
+  return {
+    key,
+    hash: keyHash(key),
+    head,
+    inner: false,
+    trustedEpoch: 1,
+    copyUntil: null,
+    part: null,
+    outdated: false,
+    ...change,
+  };
+}
+
+/** Stores content under a key. */
+export function put(store: Store, kept: Keepsake, content: string): boolean {
+  const writer = store.begin(content.length);
+  if (writer === null) return false;
+  if (content.length > 0) writer.body.append(Buffer.from(content));
+  writer.body.finish();
+  return writer.commit(kept);
+}
+
+function read(
+  store: Store,
+  key: string,
+  selecting = (names: readonly string[]) => variantOf(names, ["x", "1"]),
+): string | null {
+  const lease = store.find(key, selecting, any);
+  if (lease === null) return null;
+  const text = lease.stored.body.joined().toString();
+  lease.release();
+  return text;
+}
+
+/** Runs the contract against stores that `make` opens with a budget in bytes, and a part of it for hot copies. */
+export function storeContract(name: string, make: (bytesMax: number, copiesBytesMax?: number) => Store): void {
+  describe(`the contract of a store: ${name}`, () => {
+    it("gives back what was committed, and nothing that was abandoned", () => {
+      const store = make(2 ** 20);
+      expect(put(store, keepsake("http://h/a"), "content")).toBe(true);
+      const writer = store.begin(5)!;
+      writer.body.append(Buffer.from("never"));
+      writer.abandon();
+      expect(writer.commit(keepsake("http://h/b"))).toBe(false);
+      expect([read(store, "http://h/a"), read(store, "http://h/b")]).toEqual(["content", null]);
+      expect(store.usage).toMatchObject({ responses: 1, leases: 0 });
+    });
+
+    it("replaces what the same requests select, and keeps what others select", () => {
+      const store = make(2 ** 20);
+      put(store, keepsake("http://h/a", ["vary", "x"]), "one");
+      put(store, keepsake("http://h/a", ["vary", "x"]), "two");
+      expect([store.usage.responses, read(store, "http://h/a")]).toEqual([1, "two"]);
+      const kept = keepsake("http://h/a", ["vary", "x"]);
+      put(store, { ...kept, head: { ...kept.head, variant: variantOf(["x"], ["x", "2"]) } }, "other");
+      expect([store.usage.responses, read(store, "http://h/a")]).toEqual([2, "two"]);
+      expect(read(store, "http://h/a", (names) => variantOf(names, ["x", "2"]))).toBe("other");
+      expect(read(store, "http://h/a", (names) => variantOf(names, ["x", "3"]))).toBeNull();
+    });
+
+    it("lets parts stand beside the whole, and the whole end them", () => {
+      const store = make(2 ** 20);
+      put(store, keepsake("http://h/a", [], { part: { first: 0, last: 2, total: 9 } }), "abc");
+      expect(
+        store.find(
+          "http://h/a",
+          () => "",
+          ({ part }) => part === null,
+        ),
+      ).toBeNull();
+      put(store, keepsake("http://h/a"), "abcdefghi");
+      expect(store.usage.responses).toBe(1);
+      put(store, keepsake("http://h/a", [], { part: { first: 0, last: 2, total: 9 } }), "abc");
+      const lasts = store.variants("http://h/a").map(({ part }) => part?.last ?? null);
+      expect([store.usage.responses, lasts]).toEqual([2, [2, null]]);
+    });
+
+    it("keeps what is leased readable, whatever becomes of it", () => {
+      const store = make(2 ** 20);
+      put(store, keepsake("http://h/a"), "content");
+      const lease = store.find("http://h/a", () => "", any)!;
+      store.invalidate({ kind: "everything" }, "drop");
+      expect([store.usage.responses, store.usage.leases, lease.stored.body.joined().toString()]).toEqual([
+        0,
+        1,
+        "content",
+      ]);
+      lease.release();
+      lease.release();
+      expect(store.usage.leases).toBe(0);
+    });
+
+    it("updates a head and leaves the content, indexes new groups, and stores nothing anew that was dropped meanwhile", () => {
+      const store = make(2 ** 20);
+      put(store, keepsake("http://h/a"), "content");
+      const lease = store.find("http://h/a", () => "", any)!;
+      const head = keepsake("http://h/a", ["cache-groups", '"g"', "etag", '"2"']).head;
+      const fresh = store.update(lease, head, 7);
+      expect([fresh.stored.trustedEpoch, fresh.stored.body.joined().toString(), store.usage.responses]).toEqual([
+        7,
+        "content",
+        1,
+      ]);
+      expect(store.invalidate({ kind: "group", origin: "http://h", group: "g" }, "drop")).toBe(1);
+      const late = store.update(fresh, head, null);
+      expect([store.usage.responses, late.stored.body.joined().toString()]).toEqual([0, "content"]);
+      for (const one of [lease, fresh, late]) one.release();
+      expect(store.usage).toMatchObject({ bytes: 0, leases: 0 });
+    });
+
+    it("invalidates by URI everything under it: variants, parts, longer keys; and nothing beside it", () => {
+      const store = make(2 ** 20);
+      for (const key of [
+        "http://h/a",
+        "http://h/a\nx-tenant:1",
+        "http://h/a\nx-tenant:2\nquery:abc",
+        "http://h/ab",
+        "http://h/a?b",
+      ])
+        put(store, keepsake(key), key);
+      expect(store.invalidate({ kind: "uri", uri: "http://h/a" }, "outdate")).toBe(3);
+      expect([...store.all()].filter(({ outdated }) => outdated)).toHaveLength(3);
+      expect(store.invalidate({ kind: "uri", uri: "http://h/a" }, "drop")).toBe(3);
+      expect([...store.all()].map(({ key }) => key).sort()).toEqual(["http://h/a?b", "http://h/ab"]);
+    });
+
+    it("bounds hot copies by themselves, and lets them give way first", () => {
+      const store = make(200_000, 50_000);
+      for (let index = 0; index < 40; index++)
+        put(store, keepsake(`http://h/copy${index}`, [], { copyUntil: 2000 }), "c".repeat(4000));
+      expect(store.usage.copyBytes).toBeLessThanOrEqual(50_000);
+      expect(store.copies().length).toBe(store.usage.copies);
+      for (let index = 0; index < 60; index++) put(store, keepsake(`http://h/own${index}`), "o".repeat(4000));
+      expect(store.usage.bytes).toBeLessThanOrEqual(200_000);
+      expect(store.usage.copyBytes).toBeLessThanOrEqual(50_000 / 4);
+    });
+
+    it("prices what a response remembers: selected values, groups, long keys", () => {
+      const cost = (kept: Keepsake): number => {
+        const store = make(2 ** 24);
+        put(store, kept, "x");
+        return store.usage.bytes;
+      };
+      const plain = cost(keepsake("http://h/a"));
+      const kept = keepsake("http://h/a", ["vary", "x"]);
+      const long = "v".repeat(13_000);
+      expect(cost({ ...kept, head: { ...kept.head, variant: long } }) - plain).toBeGreaterThan(13_000);
+      expect(cost(keepsake(`http://h/${long}`)) - plain).toBeGreaterThan(13_000);
+      expect(cost(keepsake("http://h/a", ["cache-groups", '"a", "b", "c"'])) - plain).toBeGreaterThan(300);
+    });
+
+    it("has no room for what is larger than it, and does not empty itself to find that out", () => {
+      const store = make(100_000);
+      put(store, keepsake("http://h/a"), "small");
+      expect(store.begin(200_000)).toBeNull();
+      const writer = store.begin(null);
+      if (writer !== null) {
+        expect(writer.grow(2 ** 20)).toBe(false);
+        writer.abandon();
+      }
+      expect(read(store, "http://h/a")).toBe("small");
+    });
+
+    it("behaves as a plain map under any operations, within its budget, and ends with nothing held", () => {
+      const keys = ["http://h/a", "http://h/b", "http://h/a\nf:1", "http://h/c?x"];
+      const operation = fc.oneof(
+        fc.record({ kind: fc.constant("put" as const), key: fc.constantFrom(...keys), size: fc.nat(3000) }),
+        fc.record({ kind: fc.constant("read" as const), key: fc.constantFrom(...keys) }),
+        fc.record({ kind: fc.constant("update" as const), key: fc.constantFrom(...keys) }),
+        fc.record({ kind: fc.constant("drop" as const), key: fc.constantFrom(...keys) }),
+        fc.record({ kind: fc.constant("arriving" as const), size: fc.nat(8000) }),
+      );
+      fc.assert(
+        fc.property(
+          fc.integer({ min: 12_000, max: 60_000 }),
+          fc.array(operation, { maxLength: 60 }),
+          (bytesMax, operations) => {
+            const store = make(bytesMax);
+            const model = new Map<string, string>();
+            for (const [index, step] of operations.entries()) {
+              switch (step.kind) {
+                case "put": {
+                  const content = String.fromCharCode(97 + (index % 26)).repeat(step.size);
+                  if (put(store, keepsake(step.key), content)) model.set(step.key, content);
+                  else model.delete(step.key);
+                  break;
+                }
+                case "read": {
+                  const content = read(store, step.key);
+                  // It may have been evicted; what is there is what was put last.
+                  if (content !== null) expect(content).toBe(model.get(step.key));
+                  break;
+                }
+                case "update": {
+                  const lease = store.find(step.key, () => "", any);
+                  if (lease === null) break;
+                  const fresh = store.update(lease, keepsake(step.key, ["etag", `"${index}"`]).head, index);
+                  expect(fresh.stored.body.joined().toString()).toBe(model.get(step.key));
+                  fresh.release();
+                  lease.release();
+                  break;
+                }
+                case "drop": {
+                  const uri = uriOfKey(step.key);
+                  store.invalidate({ kind: "uri", uri }, "drop");
+                  for (const key of keys) if (uriOfKey(key) === uri) model.delete(key);
+                  for (const key of keys) if (uriOfKey(key) === uri) expect(read(store, key)).toBeNull();
+                  break;
+                }
+                case "arriving": {
+                  const writer = store.begin(null);
+                  if (writer === null) break;
+                  if (writer.grow(step.size)) writer.body.append(Buffer.alloc(step.size));
+                  expect(store.usage.bytes).toBeLessThanOrEqual(bytesMax);
+                  writer.abandon();
+                }
+              }
+              expect(store.usage.bytes).toBeLessThanOrEqual(bytesMax);
+            }
+            store.invalidate({ kind: "everything" }, "drop");
+            expect(store.usage).toMatchObject({ bytes: 0, responses: 0, leases: 0, copies: 0, copyBytes: 0 });
+          },
+        ),
+        { numRuns: 300 },
+      );
+    });
+  });
+}

@@ -1,0 +1,242 @@
+/** One fetch and all who wait for it, in pairs: who joins, who leaves, who gets what, and what is stored of it. */
+import { describe, expect, it } from "vitest";
+import { serve } from "../../src/proxy/serve.ts";
+import { FakeExchange, fakePlane, reply, turns, type FakePlane } from "../support/plane.ts";
+
+const get = (fields = "", path = "/x", method = "GET"): FakeExchange =>
+  new FakeExchange(`${method} http://a.test${path} HTTP/1.1\r\nHost: a.test\r\n${fields}`);
+async function ask(plane: FakePlane, ...exchanges: FakeExchange[]): Promise<void> {
+  for (const exchange of exchanges) serve(plane, exchange);
+  await turns();
+}
+const fresh = ["cache-control", "max-age=60"];
+/** Nothing is held, read or set aside any more. */
+function atRest(plane: FakePlane): void {
+  expect(plane.store.usage.leases).toBe(0);
+  expect(plane.desk.recorder.counts.inFlight).toBe(0);
+}
+
+describe("a flight", () => {
+  it("asks the origin once for all who come, and serves each from its first byte", async () => {
+    const plane = fakePlane();
+    const [one, other] = [get(), get()];
+    await ask(plane, one, other);
+    expect(plane.calls).toHaveLength(1);
+    const { handler } = plane.calls[0]!;
+    handler.head(200, [...fresh, "content-length", "6"], false);
+    handler.data(Buffer.from("abc"));
+    expect([one.content, other.content]).toEqual(["abc", "abc"]);
+    const late = get();
+    serve(plane, late);
+    expect(late.content).toBe("abc");
+    handler.data(Buffer.from("def"));
+    handler.end([]);
+    for (const exchange of [one, other, late]) expect([exchange.content, exchange.finished]).toEqual(["abcdef", true]);
+    expect(other.field("cache-status")).toContain("collapsed");
+    atRest(plane);
+    await ask(plane, get());
+    expect(plane.calls).toHaveLength(1);
+  });
+
+  it("goes on when the client that began it leaves, and ends when the last one does", async () => {
+    const plane = fakePlane();
+    const [one, other] = [get(), get()];
+    await ask(plane, one, other);
+    one.leave();
+    expect(plane.calls[0]!.cancelled).toBe(false);
+    other.leave();
+    expect(plane.calls[0]!.cancelled).toBe(true);
+    atRest(plane);
+  });
+
+  it("sends those on, side by side, whom a response cannot be shared with, and remembers that as long as it is so", async () => {
+    const plane = fakePlane();
+    const crowd = [get(), get(), get()];
+    await ask(plane, ...crowd);
+    reply(plane.calls[0]!, 200, ["cache-control", "max-age=0", "etag", '"1"'], "one");
+    await turns();
+    expect(plane.calls).toHaveLength(3);
+    for (const call of plane.calls.slice(1)) reply(call, 200, ["cache-control", "max-age=0", "etag", '"2"'], "two");
+    expect(crowd.map(({ content }) => content)).toEqual(["one", "two", "two"]);
+    for (let round = 0; round < 3; round++) {
+      plane.now += 50;
+      const before = plane.calls.length;
+      const next = [get(), get()];
+      await ask(plane, ...next);
+      expect(plane.calls.length, "nobody waits for another").toBe(before + 2);
+      for (const call of plane.calls.slice(before))
+        reply(call, 200, ["cache-control", "max-age=0", "etag", '"3"'], "three");
+      await turns();
+    }
+    atRest(plane);
+  });
+
+  it("never gives one variant's validation to another: other variants' tags are not sent (RFC 9111 §4.1)", async () => {
+    const plane = fakePlane();
+    const vary = [...fresh, "vary", "accept-language", "etag", '"same"'];
+    await ask(plane, get("Accept-Language: de\r\n"));
+    reply(plane.calls[0]!, 200, vary, "deutsch");
+    const english = get("Accept-Language: en\r\n");
+    await ask(plane, english);
+    expect(plane.calls[1]!.request.fields).not.toContain("if-none-match");
+    reply(plane.calls[1]!, 200, vary, "english");
+    expect(english.content).toBe("english");
+    const again = get("Accept-Language: de\r\n");
+    await ask(plane, again);
+    expect(again.content).toBe("deutsch");
+    atRest(plane);
+  });
+
+  it("keeps a part and the whole apart while the part is validated (RFC 9111 §3.3)", async () => {
+    const plane = fakePlane();
+    const part = ["cache-control", "max-age=1", "etag", '"p"', "content-range", "bytes 0-2/6"];
+    await ask(plane, get("Range: bytes=0-2\r\n"));
+    reply(plane.calls[0]!, 206, part, "abc");
+    plane.now += 5;
+    const [same, whole, other, head] = [
+      get("Range: bytes=0-2\r\n"),
+      get(),
+      get("Range: bytes=3-5\r\n"),
+      get("", "/x", "HEAD"),
+    ];
+    const within = get("Range: bytes=1-1\r\n");
+    await ask(plane, same, within, whole, other, head);
+    const validation = plane.calls.find(({ request }) => request.fields.includes("if-none-match"))!;
+    reply(validation, 304, ["etag", '"p"', "cache-control", "max-age=1"]);
+    for (const call of plane.calls.slice(1)) {
+      if (call === validation) continue;
+      if (call.request.fields.includes("bytes=3-5"))
+        reply(call, 206, ["etag", '"p"', "content-range", "bytes 3-5/6"], "def");
+      else reply(call, 200, [...fresh, "etag", '"p"'], "abcdef");
+    }
+    await turns();
+    expect([same.status, same.content, same.field("content-range")]).toEqual([206, "abc", "bytes 0-2/6"]);
+    expect([within.status, within.content, within.field("content-range")]).toEqual([206, "b", "bytes 1-1/6"]);
+    expect([whole.status, whole.content]).toEqual([200, "abcdef"]);
+    expect([other.status, other.content]).toEqual([206, "def"]);
+    expect([head.status, head.content, head.field("content-range")]).toEqual([200, "", undefined]);
+    atRest(plane);
+  });
+
+  it("lets a stale answer stand where the origin fails behind it, whatever its error says of its own freshness (RFC 5861)", async () => {
+    const plane = fakePlane({ routes: [{ host: null, path: "/", caching: { freshness: { negativeSeconds: 60 } } }] });
+    await ask(plane, get());
+    reply(plane.calls[0]!, 200, ["cache-control", "max-age=1, stale-while-revalidate=60"], "good");
+    plane.now += 2;
+    await ask(plane, get());
+    reply(plane.calls[1]!, 503, ["cache-control", "max-age=600"], "down");
+    const next = get();
+    await ask(plane, next);
+    expect([next.status, next.content]).toEqual([200, "good"]);
+    reply(plane.calls[2]!, 200, fresh, "better");
+    atRest(plane);
+  });
+
+  it("answers a conditional miss from what it brings, and stores that for all (RFC 9111 §4.3.2)", async () => {
+    const plane = fakePlane();
+    const [asked, other] = [get('If-None-Match: "1"\r\n'), get('If-None-Match: "0"\r\n')];
+    await ask(plane, asked, other);
+    expect(plane.calls).toHaveLength(1);
+    expect(plane.calls[0]!.request.fields).not.toContain("if-none-match");
+    reply(plane.calls[0]!, 200, [...fresh, "etag", '"1"'], "content");
+    await turns();
+    expect([asked.status, asked.content, other.status, other.content]).toEqual([304, "", 200, "content"]);
+    const plain = get();
+    await ask(plane, plain);
+    expect([plain.content, plane.calls.length]).toEqual(["content", 1]);
+    atRest(plane);
+  });
+
+  it("fills the store although its only asker was content with a head", async () => {
+    const plane = fakePlane();
+    await ask(plane, get('If-None-Match: "1"\r\n'));
+    const { handler } = plane.calls[0]!;
+    handler.head(200, [...fresh, "etag", '"1"', "content-length", "4"], false);
+    expect(plane.calls[0]!.cancelled).toBe(false);
+    handler.data(Buffer.from("full"));
+    handler.end([]);
+    const plain = get();
+    await ask(plane, plain);
+    expect([plain.content, plane.calls.length]).toEqual(["full", 1]);
+    atRest(plane);
+  });
+
+  it("is not stored, nor joined, once its URI has been invalidated, whatever else lies under that URI", async () => {
+    const plane = fakePlane({ routes: [{ host: null, path: "/", caching: { keyFields: ["x-tenant"] } }] });
+    await ask(plane, get("X-Tenant: a\r\n"));
+    reply(plane.calls[0]!, 200, fresh, "old");
+    const during = get("X-Tenant: b\r\n");
+    await ask(plane, during);
+    await ask(plane, get("", "/x", "POST"));
+    reply(plane.calls[2]!, 200, [], "done");
+    await turns();
+    reply(plane.calls[1]!, 200, fresh, "older");
+    expect(during.content).toBe("older");
+    const [a, b] = [get("X-Tenant: a\r\n"), get("X-Tenant: b\r\n")];
+    await ask(plane, a, b);
+    expect(plane.calls).toHaveLength(5);
+    for (const call of plane.calls.slice(3)) reply(call, 200, fresh, "new");
+    expect([a.content, b.content]).toEqual(["new", "new"]);
+    atRest(plane);
+  });
+
+  it("does not clear the mark of what was outdated while its 304 was on the way", async () => {
+    const plane = fakePlane();
+    await ask(plane, get());
+    reply(plane.calls[0]!, 200, ["cache-control", "max-age=1", "etag", '"1"'], "first");
+    plane.now += 2;
+    await ask(plane, get());
+    plane.invalidations.validateAll();
+    reply(plane.calls[1]!, 304, ["etag", '"1"', "cache-control", "max-age=60"]);
+    await ask(plane, get());
+    expect(plane.calls, "it is validated once more").toHaveLength(3);
+    reply(plane.calls[2]!, 304, ["etag", '"1"', "cache-control", "max-age=60"]);
+    await ask(plane, get());
+    expect(plane.calls).toHaveLength(3);
+    atRest(plane);
+  });
+
+  it("counts a group that a 304 brought (RFC 9875 §3)", async () => {
+    const plane = fakePlane();
+    await ask(plane, get());
+    reply(plane.calls[0]!, 200, ["cache-control", "max-age=1", "etag", '"1"'], "first");
+    plane.now += 2;
+    await ask(plane, get());
+    reply(plane.calls[1]!, 304, ["etag", '"1"', "cache-control", "max-age=60", "cache-groups", '"g"']);
+    plane.now += 5;
+    await ask(plane, get("", "/other", "POST"));
+    reply(plane.calls[2]!, 200, ["cache-group-invalidation", '"g"'], "");
+    await turns();
+    await ask(plane, get());
+    expect(plane.calls).toHaveLength(4);
+  });
+
+  it("stores what a POST gives as its own URI's representation, after having dropped what was there (RFC 9110 §9.3.3)", async () => {
+    const plane = fakePlane();
+    await ask(plane, get());
+    reply(plane.calls[0]!, 200, fresh, "old");
+    await ask(plane, get("", "/x", "POST"));
+    reply(plane.calls[1]!, 200, [...fresh, "content-location", "/x"], "posted");
+    await turns();
+    const next = get();
+    await ask(plane, next);
+    expect([next.content, plane.calls.length]).toEqual(["posted", 2]);
+    atRest(plane);
+  });
+
+  it("leaves nothing behind when an asker of several ranges goes away (RFC 9110 §14.6)", async () => {
+    const plane = fakePlane();
+    const ranges = get("Range: bytes=0-1,3-4\r\n");
+    await ask(plane, get(), ranges);
+    const { handler } = plane.calls[0]!;
+    handler.head(200, [...fresh, "content-length", "6"], false);
+    handler.data(Buffer.from("abc"));
+    expect(ranges.status).toBe(206);
+    ranges.takes = false;
+    ranges.leave();
+    handler.data(Buffer.from("def"));
+    handler.end([]);
+    atRest(plane);
+    expect(ranges.holds.count).toBe(0);
+  });
+});

@@ -1,0 +1,119 @@
+/**
+ * The shortcut of a hit answers what the whole way would have answered: both run over the same requests, stores and
+ * routes.
+ */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { serve, serveWhole } from "../../src/proxy/serve.ts";
+import { serveShortcut, shortcutForm } from "../../src/proxy/shortcut.ts";
+import { FakeExchange, fakePlane, reply, turns, type FakePlane, type OriginCall } from "../support/plane.ts";
+
+const hosts = ["a.test", "b.test", "A.test", "a.test:80", "a.test:8080"];
+const paths = ["/", "/x", "/x?u=1", "/x?v=1&u=2", "/api", "/api/x", "/api/../x", "/%61pi", "/x%2f", "//x"];
+const request = fc.record({
+  host: fc.oneof({ weight: 3, arbitrary: fc.constant("a.test") }, { weight: 1, arbitrary: fc.constantFrom(...hosts) }),
+  path: fc.oneof({ weight: 3, arbitrary: fc.constant("/x") }, { weight: 2, arbitrary: fc.constantFrom(...paths) }),
+  form: fc.constantFrom("origin", "origin", "absolute"),
+  method: fc.oneof(
+    { weight: 12, arbitrary: fc.constant("GET") },
+    { weight: 1, arbitrary: fc.constantFrom("HEAD", "POST") },
+  ),
+  fields: fc.oneof(
+    { weight: 4, arbitrary: fc.constant<string[]>([]) },
+    {
+      weight: 1,
+      arbitrary: fc.subarray(
+        ["X-Tenant: t1", "Accept-Language: de", "Cache-Control: no-cache", "X-Forwarded-For: 1.2.3.4"],
+        { maxLength: 1 },
+      ),
+    },
+  ),
+  local: fc.boolean(),
+  later: fc.oneof({ weight: 12, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.constantFrom(1, 40) }),
+});
+const routes = fc.subarray(
+  [
+    { host: null, path: "/" },
+    { host: "a.test", path: "/", caching: { keyFields: ["x-tenant"] } },
+    { host: "a.test", path: "/api", caching: { query: { ignore: new Set(["u"]) } } },
+    { host: "b.test", path: "/x" },
+  ],
+  { minLength: 0 },
+);
+
+/** An origin whose answers depend on the URL alone, each with a number of its own. */
+function origin(): (call: OriginCall) => void {
+  const counts = new Map<string, number>();
+  return (call) => {
+    const { path, method, origin: place } = call.request;
+    const count = (counts.get(path) ?? 0) + 1;
+    counts.set(path, count);
+    const control = path.includes("v=") ? "no-store" : path.startsWith("//") ? "max-age=60, no-cache" : "max-age=30";
+    const vary = path === "/api/x" ? ["vary", "accept-language"] : [];
+    reply(call, 200, ["cache-control", control, "etag", `"${path}"`, ...vary], `${place}${path} ${method} ${count}`);
+  };
+}
+
+async function run(
+  plane: FakePlane,
+  way: "both" | "whole",
+  asked: readonly { text: string; local: boolean; later: number }[],
+) {
+  const seen: string[] = [];
+  let shortcuts = 0;
+  for (const { text, local, later } of asked) {
+    plane.now += later;
+    const exchange = new FakeExchange(text, { local });
+    if (way === "whole") serveWhole(plane, exchange, null);
+    else {
+      if (exchange.head.plain && serveShortcut(plane, exchange, shortcutForm(exchange, null))) shortcuts++;
+      else serve(plane, exchange);
+    }
+    await turns(3);
+    seen.push(exchange.seen);
+  }
+  return { seen, shortcuts };
+}
+
+describe("the shortcut", () => {
+  it("answers as the whole way, whatever has been asked before and however routes lie", async () => {
+    let taken = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        routes,
+        fc.boolean(),
+        fc.array(request, { minLength: 10, maxLength: 40 }),
+        async (given, forward, wanted) => {
+          const asked = wanted.map(({ host, path, form, method, fields, local, later }) => ({
+            text: `${method} ${form === "absolute" ? `http://${host}${path}` : path} HTTP/1.1\r\nHost: ${host}\r\n${fields.map((line) => `${line}\r\n`).join("")}`,
+            local,
+            later,
+          }));
+          const [one, other] = [0, 1].map(() => fakePlane({ answer: origin(), routes: given, forward }));
+          const [both, whole] = [await run(one!, "both", asked), await run(other!, "whole", asked)];
+          expect(both.seen).toEqual(whole.seen);
+          taken += both.shortcuts;
+        },
+      ),
+      { numRuns: 150 },
+    );
+    // A property that never meets what it is about says nothing.
+    expect(taken).toBeGreaterThan(50);
+  }, 60_000);
+
+  it("does not answer a form of request for which the whole way has not (a forward client's URL is no route)", async () => {
+    const plane = fakePlane({ answer: origin(), routes: [{ host: "b.test", path: "/" }] });
+    const absolute = () => new FakeExchange("GET http://a.test/x HTTP/1.1\r\nHost: a.test\r\n");
+    for (let time = 0; time < 3; time++) {
+      serve(plane, absolute());
+      await turns();
+    }
+    const hit = absolute();
+    expect(serveShortcut(plane, hit, shortcutForm(hit, null))).toBe(true);
+    expect(hit.field("cache-status")).toMatch(/^m1; hit/);
+    const own = new FakeExchange("GET /x HTTP/1.1\r\nHost: a.test\r\n");
+    serve(plane, own);
+    await turns();
+    expect(own.status).toBe(404);
+  });
+});

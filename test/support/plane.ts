@@ -1,0 +1,243 @@
+/**
+ * The data plane without sockets: real rooms and store, an origin of one function, exchanges that remember what they
+ * were answered.
+ */
+import type { View } from "../../src/ring/view.ts";
+import { viewOfOne } from "../../src/ring/view.ts";
+import { FrequencySketch } from "../../src/ring/frequency-sketch.ts";
+import type { Fetch, OriginClient, OriginHandler, OriginRequest } from "../../src/origin/origin-client.ts";
+import { originSettings } from "../../src/origin/origin-client.ts";
+import { OriginChoice } from "../../src/origin/origin-choice.ts";
+import { Flights } from "../../src/proxy/fetch/flights.ts";
+import { Uncacheable } from "../../src/proxy/fetch/uncacheable.ts";
+import { Dropped } from "../../src/proxy/invalidation/dropped.ts";
+import { Invalidations } from "../../src/proxy/invalidation/invalidations.ts";
+import { Ownership } from "../../src/proxy/invalidation/ownership.ts";
+import { UnderWay } from "../../src/proxy/invalidation/under-way.ts";
+import { Recorder } from "../../src/proxy/request/recorder.ts";
+import { cachingRules, type CachingRules, type Route, type Routing } from "../../src/proxy/request/routes.ts";
+import type { ServeNeeds } from "../../src/proxy/serve.ts";
+import { MemoryStore } from "../../src/store/memory-store.ts";
+import type { AnswerHead } from "../../src/wire/answer-head.ts";
+import type { Client, Exchange } from "../../src/wire/exchange.ts";
+import { Holds, type Hold, type Holder } from "../../src/wire/holds.ts";
+import { wireLimits } from "../../src/wire/limits.ts";
+import { isRefusal, requestHead } from "../../src/wire/request-head.ts";
+import { announcementOf } from "./seats.ts";
+
+/** One fetch as the test's origin sees it; it answers when it likes, now or later. */
+export interface OriginCall {
+  readonly request: OriginRequest;
+  readonly handler: OriginHandler;
+  cancelled: boolean;
+}
+
+/** A request that nobody sent, and its answer that nobody reads. */
+export class FakeExchange implements Exchange {
+  readonly head: Exchange["head"];
+  readonly client: Client;
+  readonly hop: 0 | 1 = 0;
+  readonly body = null;
+  inner = false;
+  answered = false;
+  closed = false;
+  finished = false;
+  sentBytes = 0;
+  status = 0;
+  fields: readonly string[] = [];
+  content = "";
+  aborted = false;
+  declined: string | null = null;
+  /** Whether it takes more at once. */
+  takes = true;
+  readonly holds = new Holds();
+
+  constructor(text: string, client: Partial<Client> = {}) {
+    const head = requestHead(text, wireLimits);
+    if (isRefusal(head)) throw new Error(head.reason);
+    this.head = head;
+    this.client = { address: "127.0.0.1", local: true, scheme: "http", ...client };
+  }
+
+  hold(holder: Holder): Hold {
+    return this.holds.take(holder);
+  }
+  inform(): void {}
+  answer(head: AnswerHead, changing: string, content: Buffer | null): void {
+    this.begin(head, changing);
+    if (content !== null) this.write(content);
+    this.end();
+  }
+  begin(head: AnswerHead, changing: string): void {
+    if (this.closed || this.answered) return;
+    this.answered = true;
+    this.status = head.status;
+    const lines = changing.split("\r\n").filter((line) => line !== "");
+    this.fields = [
+      ...head.fields,
+      ...lines.flatMap((line) => [line.split(": ")[0]!, line.slice(line.indexOf(": ") + 2)]),
+    ];
+  }
+  write(content: Buffer): boolean {
+    this.content += content.toString("latin1");
+    this.sentBytes += content.length;
+    return this.takes;
+  }
+  end(): void {
+    this.finished = true;
+  }
+  abort(): void {
+    if (this.closed || this.finished) return;
+    this.aborted = true;
+    this.closed = true;
+  }
+  decline(reason: string): boolean {
+    this.declined = reason;
+    return this.hop === 1;
+  }
+  takeOver(): null {
+    return null;
+  }
+  /** The client goes away. */
+  leave(): void {
+    if (this.closed || this.finished) return;
+    this.closed = true;
+    this.holds.left();
+  }
+  /** The client has room again. */
+  drain(): void {
+    this.takes = true;
+    this.holds.drained();
+  }
+  field(name: string): string | undefined {
+    const at = this.fields.findIndex((text, index) => index % 2 === 0 && text === name);
+    return at === -1 ? undefined : this.fields[at + 1];
+  }
+  /** What a client could tell apart. */
+  get seen(): string {
+    return JSON.stringify([this.status, this.fields, this.content, this.finished, this.aborted]);
+  }
+}
+
+export interface FakePlane extends ServeNeeds {
+  readonly current: { view: View; routing: Routing };
+  readonly calls: OriginCall[];
+  readonly store: MemoryStore;
+  readonly invalidations: Invalidations;
+  readonly uncacheable: Uncacheable;
+  /** Seconds. */
+  now: number;
+}
+
+export interface FakePlaneOptions {
+  readonly answer?: (call: OriginCall) => void;
+  readonly routes?: readonly {
+    readonly host: string | null;
+    readonly path: string;
+    readonly caching?: Partial<CachingRules>;
+  }[];
+  readonly forward?: boolean;
+  readonly bytesMax?: number;
+}
+
+/** Answers a call in one: status, fields, content. */
+export function reply(call: OriginCall, status: number, fields: readonly string[], content = ""): void {
+  if (call.cancelled) return;
+  const length = ["content-length", String(content.length)];
+  call.handler.head(status, status === 304 ? fields : [...fields, ...length], false);
+  if (content !== "" && call.request.method !== "HEAD" && status !== 304)
+    call.handler.data(Buffer.from(content, "latin1"));
+  call.handler.end([]);
+}
+
+/** A member alone, with its origin in hand. */
+export function fakePlane({ answer, routes, forward = true, bytesMax = 2 ** 20 }: FakePlaneOptions = {}): FakePlane {
+  const calls: OriginCall[] = [];
+  const client = {
+    fetch: (request: OriginRequest, handler: OriginHandler): Fetch => {
+      const call: OriginCall = { request, handler, cancelled: false };
+      calls.push(call);
+      // As on a socket: never within the call.
+      if (answer !== undefined) queueMicrotask(() => answer(call));
+      return { pause: () => {}, resume: () => {}, cancel: () => void (call.cancelled = true) };
+    },
+    waiting: 0,
+  } as unknown as OriginClient;
+  const plane = { now: 1_000_000 };
+  const recorder = new Recorder();
+  const desk = {
+    self: "m1",
+    cdnId: "gyre-test",
+    viaLine: "via: 1.1 m1 (gyre)\r\n",
+    recorder,
+    nowSeconds: () => plane.now,
+    wallLeadSeconds: () => 0,
+  };
+  const routing: Routing = {
+    routes: (routes ?? []).map(({ host, path, caching }, index): Route => ({
+      name: `r${index}`,
+      host,
+      path,
+      origins: new OriginChoice(["http://origin.test"]),
+      hostField: "preserve",
+      client,
+      caching: { ...cachingRules, ...caching },
+      settings: index + 1,
+    })),
+    forward: forward ? { local: client, remote: client, caching: cachingRules, settings: 99 } : null,
+    trusts: () => false,
+    tunnels: { settings: originSettings, ports: "any", idleMs: 1000, allowed: null },
+  };
+  const view = viewOfOne("c", announcementOf("m1"));
+  const current = { view, routing };
+  const store = new MemoryStore(bytesMax);
+  const ownership = new Ownership("m1");
+  ownership.follow(view, plane.now);
+  const underWay = new UnderWay();
+  const dropped = new Dropped();
+  const uncacheable = new Uncacheable();
+  const peers = {
+    call: () => Promise.reject(new Error("nobody there")),
+    request: () => null,
+    isUp: () => false,
+    isDialling: () => false,
+    whenUp: () => Promise.resolve(),
+    load: () => 0,
+  };
+  const { nowSeconds } = desk;
+  const invalidations = new Invalidations({ self: "m1", current, store, peers, underWay, dropped, nowSeconds });
+  const flights = new Flights({
+    current,
+    store,
+    peers,
+    ownership,
+    uncacheable,
+    invalidations,
+    underWay,
+    dropped,
+    objectBytesMax: bytesMax / 4,
+    failed: (error) => {
+      throw error;
+    },
+  });
+  return Object.assign(plane, {
+    self: "m1",
+    desk,
+    current,
+    store,
+    peers,
+    ownership,
+    uncacheable,
+    invalidations,
+    flights,
+    heat: new FrequencySketch(),
+    loadBound: null,
+    ownLoad: () => 0,
+    calls,
+  });
+}
+
+/** Lets everything that waits for nothing but its turn happen. */
+export async function turns(count = 5): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise<void>((done) => setImmediate(done));
+}
