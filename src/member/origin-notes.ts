@@ -8,10 +8,7 @@ import type { Logger } from "../telemetry/log.ts";
 
 const noteEveryMs = 10_000;
 
-/**
- * What origins give cause to tell an operator: counted each time, logged at most once in a while, since the same
- * trouble comes with every request.
- */ Listens to all origin clients of one member. */
+/** Listens to all origin clients of one member. */
 export function originNotes(log: Logger, recorder: () => Recorder): OriginNotes {
   const toldAt = new Map<string, number>();
   const tell = (what: string, say: () => void): void => {
