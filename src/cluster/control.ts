@@ -117,6 +117,12 @@ export class Control {
 
   #follow(view: PublishedView): void {
     if (this.#view !== null && view.epoch <= this.#view.epoch) return;
+    // Whoever it comes from: nothing but a view that can be right reaches the data plane.
+    if (view.cluster !== this.#cluster || view.members.length === 0) {
+      const wrong = view.members.length === 0 ? "has no members" : `is of the cluster ${view.cluster}`;
+      this.#events.failed(new Error(`a view was refused: it ${wrong} (epoch ${view.epoch})`));
+      return;
+    }
     this.#view = view;
     this.#epochFloor = Math.max(this.#epochFloor, view.epoch);
     this.#ready = viewOf(view, this.#ready);

@@ -12,11 +12,11 @@ import { hasCode } from "../zookeeper/error.ts";
 import { aclAll, aclRead, openAcl, type Acl } from "../zookeeper/protocol.ts";
 import type { SessionOptions, SessionState as ZooKeeperState } from "../zookeeper/session.ts";
 import type { Coordinator, CoordinatorEvents, Published, SessionState } from "./port.ts";
+import { retrying } from "./retrying.ts";
 import { pause } from "./signal.ts";
-import { Election } from "./zookeeper-election.ts";
+import { Generation } from "./zookeeper-generation.ts";
 import { paths, type Announced } from "./zookeeper-nodes.ts";
-import { NameTaken, numericId, Roster } from "./zookeeper-roster.ts";
-import { StandingView } from "./zookeeper-view.ts";
+import { NameTaken, numericId } from "./zookeeper-roster.ts";
 
 export interface ZooKeeperCoordinatorOptions extends Omit<SessionOptions, "changed" | "auth"> {
   /** For people, as it was configured. */
@@ -40,17 +40,6 @@ const refusals = [
   "OPERATION_TIMEOUT",
 ] as const;
 const fencedPauseMs = 100;
-const retryMs = 1000;
-
-/** What one session has of its own. */
-interface Generation {
-  readonly number: number;
-  readonly end: AbortController;
-  readonly election: Election;
-  readonly roster: Roster;
-  readonly standing: StandingView;
-  prepared: boolean;
-}
 
 /** The world has no place for this member here: no retry helps. */
 class Hopeless extends Error {
@@ -145,16 +134,15 @@ export class ZooKeeperCoordinator implements Coordinator {
 
   /** Not at once: whoever is refused again and again must not keep the ensemble busy. */
   async #afterFenced(generation: Generation): Promise<void> {
-    await pause(fencedPauseMs, generation.end.signal);
-    if (generation.end.signal.aborted) return;
+    await pause(fencedPauseMs, generation.signal);
+    if (generation.signal.aborted) return;
     await this.#readView(generation);
     generation.roster.follow(this.#tell(generation));
   }
 
   async leave(): Promise<void> {
     this.#set("closed", "");
-    this.#generation?.end.abort();
-    this.#generation = null;
+    this.#abort();
     await this.#client?.close();
   }
 
@@ -182,16 +170,12 @@ export class ZooKeeperCoordinator implements Coordinator {
         this.#events?.session("suspended", reason);
         return;
       case "lost":
-        this.#generation?.election.suspend();
-        this.#generation?.end.abort();
-        this.#generation = null;
+        this.#abort();
         this.#set("expired", reason);
         return;
       case "closed": {
         // Not by `leave`, which says so before: the ensemble refuses this member's credentials.
-        this.#generation?.election.suspend();
-        this.#generation?.end.abort();
-        this.#generation = null;
+        this.#abort();
         this.#set("closed", reason);
         const sentence = `ZooKeeper at ${this.address}: ${reason}`;
         if (this.#joined === null) this.#events?.ousted(sentence);
@@ -200,6 +184,11 @@ export class ZooKeeperCoordinator implements Coordinator {
       }
       case "connecting":
     }
+  }
+
+  #abort(): void {
+    this.#generation?.abort();
+    this.#generation = null;
   }
 
   #connected(): void {
@@ -211,58 +200,36 @@ export class ZooKeeperCoordinator implements Coordinator {
       if (living.election.acting() !== null) living.roster.follow(this.#tell(living));
       return;
     }
-    const client = this.#client!;
-    const end = new AbortController();
     const { failed, cluster } = this.#options;
-    const acl = this.#acl;
-    const generation: Generation = {
-      number: client.session.generation,
-      end,
-      election: new Election(client, {
-        member: () => this.#member!,
-        acl,
-        signal: end.signal,
-        changed: (term) => this.#led(generation, term),
-        restore: () => this.#prepare(generation),
-        failed,
-      }),
-      roster: new Roster(client, {
-        service: cluster,
-        acl,
-        signal: end.signal,
-        restore: () => this.#prepare(generation),
-        failed,
-      }),
-      standing: new StandingView(client, { acl, signal: end.signal, failed }),
-      prepared: false,
-    };
+    const generation: Generation = new Generation(this.#client!, {
+      acl: this.#acl,
+      service: cluster,
+      member: () => this.#member!,
+      restore: () => this.#prepare(generation),
+      led: (term) => this.#led(generation, term),
+      failed,
+    });
     this.#generation = generation;
     background(this.#live(generation), failed);
   }
 
   /** One session from its beginning: the layout, the announcement, then the loops. */
   async #live(generation: Generation): Promise<void> {
-    const { signal } = generation.end;
-    while (!signal.aborted && !generation.prepared) {
-      try {
-        await this.#prepare(generation);
-        generation.prepared = true;
-      } catch (error) {
-        if (signal.aborted) return;
-        if (error instanceof NameTaken || error instanceof Hopeless || hasCode(error, "NO_AUTH")) {
-          const sentence = hasCode(error, "NO_AUTH")
-            ? `ZooKeeper at ${this.address} does not let this member write (${asError(error).message}): give its credentials with --coordinator-credentials FILE`
-            : asError(error).message;
-          if (this.#joined === null) this.#events?.ousted(sentence);
-          this.#joined?.reject(new Error(sentence));
-          return;
-        }
-        if (hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT", "SESSION_EXPIRED")) continue;
-        this.#options.failed(asError(error));
-        await pause(retryMs, signal);
-      }
+    const { signal } = generation;
+    const { failed } = this.#options;
+    const hopeless = (error: unknown): boolean =>
+      error instanceof NameTaken || error instanceof Hopeless || hasCode(error, "NO_AUTH");
+    try {
+      if (!(await retrying(signal, () => this.#prepare(generation), { failed, hopeless }))) return;
+    } catch (error) {
+      const sentence = hasCode(error, "NO_AUTH")
+        ? `ZooKeeper at ${this.address} does not let this member write (${asError(error).message}): give its credentials with --coordinator-credentials FILE`
+        : asError(error).message;
+      if (this.#joined === null) this.#events?.ousted(sentence);
+      this.#joined?.reject(new Error(sentence));
+      return;
     }
-    if (signal.aborted) return;
+    generation.prepared = true;
     this.#joined?.resolve();
     this.#joined = null;
     background(this.#followView(generation), this.#options.failed);
@@ -275,7 +242,7 @@ export class ZooKeeperCoordinator implements Coordinator {
 
   async #prepare(generation: Generation): Promise<void> {
     const client = this.#client!;
-    const { signal } = generation.end;
+    const { signal } = generation;
     const { cluster } = this.#options;
     const options = { acl: this.#acl, signal };
     for (const path of ["/", paths.election, paths.members, `${paths.members}/${cluster}`, paths.ids, paths.epoch])
@@ -301,26 +268,32 @@ export class ZooKeeperCoordinator implements Coordinator {
 
   /** Reads the view and follows it, until the session ends. */
   async #followView(generation: Generation): Promise<void> {
-    const { signal } = generation.end;
-    while (!signal.aborted) {
-      try {
-        await this.#readView(generation);
-        if (generation.election.acting() !== null && this.#outstripped(generation))
-          generation.roster.follow(this.#tell(generation));
-        await generation.standing.news.next();
-      } catch (error) {
-        if (signal.aborted) return;
-        if (!hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT", "SESSION_EXPIRED")) {
-          this.#options.failed(asError(error));
-          await pause(retryMs, signal);
-        } else if (this.#client!.state !== "connected") await generation.standing.news.next();
-      }
-    }
+    const { signal, standing } = generation;
+    const look = async (): Promise<void> => {
+      await this.#readView(generation);
+      if (generation.election.acting() !== null && this.#outstripped(generation))
+        generation.roster.follow(this.#tell(generation));
+      await standing.news.next();
+    };
+    const reconnected = async (): Promise<void> => {
+      if (this.#client!.state !== "connected") await standing.news.next();
+    };
+    while (!signal.aborted) await retrying(signal, look, { failed: this.#options.failed, reconnected });
   }
 
   async #readView({ standing }: Generation): Promise<void> {
     const view = await standing.read();
-    if (view !== null) this.#seen(view);
+    if (view === null) return;
+    const { cluster, failed } = this.#options;
+    // Before it has joined, a member that finds another cluster there says so and gives up.
+    if (view.cluster !== cluster && this.#joined === null) {
+      failed(
+        new Error(`the view in ZooKeeper is of the cluster ${view.cluster}, not ${cluster}: the leader replaces it`),
+      );
+      standing.disbelieve();
+      return;
+    }
+    this.#seen(view);
   }
 
   /**
@@ -349,28 +322,23 @@ export class ZooKeeperCoordinator implements Coordinator {
       return;
     }
     background(this.#takeOffice(generation, term), (error) => {
-      if (!generation.end.signal.aborted) this.#options.failed(error);
+      if (!generation.signal.aborted) this.#options.failed(error);
     });
   }
 
   /** First what stands, then the office: a leader that does not know the members would publish a view without them. */
   async #takeOffice(generation: Generation, term: number): Promise<void> {
-    while (generation.election.acting() === term) {
-      try {
-        await this.#readView(generation);
-        this.#outstripped(generation);
-        this.#tell(generation)(await generation.roster.read());
-        if (generation.election.acting() !== term) return;
-        this.#events?.leading(term);
-        generation.roster.follow(this.#tell(generation));
-        return;
-      } catch (error) {
-        if (generation.end.signal.aborted) return;
-        if (hasCode(error, "CONNECTION_LOSS", "OPERATION_TIMEOUT", "SESSION_EXPIRED")) continue;
-        this.#options.failed(asError(error));
-        await pause(retryMs, generation.end.signal);
-      }
-    }
+    const isOver = (): boolean => generation.election.acting() !== term;
+    const take = async (): Promise<void> => {
+      if (isOver()) return;
+      await this.#readView(generation);
+      this.#outstripped(generation);
+      this.#tell(generation)(await generation.roster.read());
+      if (isOver()) return;
+      this.#events?.leading(term);
+      generation.roster.follow(this.#tell(generation));
+    };
+    await retrying(generation.signal, take, { failed: this.#options.failed });
   }
 
   #tell(generation: Generation): (announced: readonly Announced[]) => void {

@@ -3,7 +3,7 @@
  * service instances, the order of contenders. Pure: everything here is data to data.
  */
 import { hostPortOf } from "../base/host-port.ts";
-import { memberOf, type Member } from "../ring/view.ts";
+import { epochMax, memberOf, type Member } from "../ring/view.ts";
 
 export const paths = {
   /** A uuid, written once: tells a wiped ensemble from an old leader. */
@@ -86,7 +86,11 @@ export function announcedOf(text: string): Announced | null {
   const member = memberOf(payload);
   if (member === null) return null;
   const { lastEpoch } = payload as { lastEpoch?: unknown };
-  return { member, lastEpoch: typeof lastEpoch === "number" && Number.isSafeInteger(lastEpoch) ? lastEpoch : 0 };
+  return { member, lastEpoch: isEpoch(lastEpoch) ? lastEpoch : 0 };
+}
+
+function isEpoch(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value <= epochMax;
 }
 
 const candidatePrefix = "_c_";

@@ -54,6 +54,11 @@ export class StandingView {
     }
   }
 
+  /** What was read is a view, but cannot stand here: it counts as none, and the leader replaces it. */
+  disbelieve(): void {
+    this.epoch = -1;
+  }
+
   /**
    * Replaces what was read last, if the term is still the newest. @throws ZooKeeperError where either is not so any
    * more

@@ -28,6 +28,11 @@ import type { Clock } from "./clock.ts";
 export interface Current {
   view: View;
   routing: Routing;
+  /**
+   * In the view, linked with all who are up: only then do the others hear of this member's invalidations, and it of
+   * theirs. Until then nothing is stored, nor answered from the store, and nothing is changed.
+   */
+  joined: boolean;
 }
 
 /** Everything that the rooms of the data plane need. */

@@ -4,6 +4,7 @@
  */
 import { asError, background } from "../base/background.ts";
 import { bytesText } from "../base/sizes.ts";
+import { Waiters } from "../base/waiters.ts";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { AdminServer } from "../admin/admin-server.ts";
 import { Control } from "../cluster/control.ts";
@@ -20,12 +21,13 @@ import { viewOfOne, type Member, type View } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { listenFailure, WireServer } from "../wire/server.ts";
 import { setAccessLog } from "./access-log.ts";
+import { announcementOf, type Addresses } from "./announcement.ts";
 import { Clock } from "./clock.ts";
 import { buildDataPlane, type DataPlane } from "./data-plane.ts";
 import { openCoordinator } from "./open-coordinator.ts";
 import { originNotes } from "./origin-notes.ts";
 import { ownAddresses, placeOf } from "./place.ts";
-import { isWildcard, refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
+import { refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
 import { buildRouting, identitiesOf, tlsOf, type BuiltRouting, type RoutingContext } from "./routing.ts";
 import { StartError } from "./start-error.ts";
 import { limitsUnder } from "./wire-limits.ts";
@@ -36,6 +38,10 @@ export interface Departure {
   readonly cut: number;
   readonly handedOver: HandedOver;
 }
+
+/** How long a joiner waits for links with the others, and how often it looks whether one has been given up. */
+const linkedMsMax = 3000;
+const linkedLookMs = 100;
 
 /** What a member tells whoever runs it. */
 export interface MemberOptions {
@@ -48,13 +54,6 @@ export interface MemberOptions {
   readonly secret: string;
   readonly log: Logger;
   readonly version: string;
-}
-
-/** Where a running member listens. */
-export interface Addresses {
-  readonly listen: string;
-  readonly peer: string;
-  readonly admin: string;
 }
 
 export type MemberState = "starting" | "ready" | "draining" | "stopped";
@@ -81,6 +80,7 @@ export class RunningMember {
   #host: EmbeddedHost | null = null;
   #control: Control | null = null;
   #addresses: Addresses | null = null;
+  readonly #linked = new Waiters();
   #departing: Promise<Departure> | null = null;
   #stopping: Promise<Departure> | null = null;
 
@@ -113,13 +113,17 @@ export class RunningMember {
       current: {
         view: viewOfOne(config.cluster, this.#announcement({ listen: "", peer: "", admin: "" }, "active")),
         routing: this.#built.routing,
+        joined: false,
       },
       linkChanged: (member, reachable, reason) =>
         log.info(
           { kind: "peer", peer: member, reachable, reason },
           reachable ? `${member} is reachable` : `${member} is not reachable: ${reason}`,
         ),
-      linkRestored: (member) => background(this.#plane.invalidations.replay(member), failed),
+      linkRestored: (member) => {
+        this.#linked.wake();
+        background(this.#plane.invalidations.replay(member), failed);
+      },
       failed,
     });
     const { recorder } = this.#plane.desk;
@@ -146,6 +150,7 @@ export class RunningMember {
       self: name,
       handle: (exchange) => serve(this.#plane, exchange, exchange),
       bug: failed,
+      linked: () => this.#linked.wake(),
       answer: (link, method, value) => this.#answer(link, method, value),
       load: () => recorder.load,
       serves: (purpose) =>
@@ -213,12 +218,23 @@ export class RunningMember {
       reachable: (name) => this.#plane.peers.isUp(name) || this.#plane.peers.isDialling(name),
     });
     await this.#control.join();
+    await this.#allLinked();
+    this.#plane.current.joined = true;
     this.state = "ready";
     this.#log.info(
       { kind: "start", ...this.#addresses },
       `ready: proxy ${this.#addresses.listen}, peer ${this.#addresses.peer}, admin ${this.#addresses.admin}`,
     );
     return this.#addresses;
+  }
+
+  /** Resolves when links with all others of the view are up, both ways, but with those who do not answer. */
+  async #allLinked(): Promise<void> {
+    const { peers, current } = this.#plane;
+    const deadline = performance.now() + linkedMsMax;
+    const awaited = ({ name }: Member): boolean =>
+      name !== this.name && (peers.isDialling(name) || (peers.isUp(name) && !this.#acceptor.hasLinkFrom(name)));
+    while (performance.now() < deadline && current.view.members.some(awaited)) await this.#linked.wait(linkedLookMs);
   }
 
   /**
@@ -338,25 +354,14 @@ export class RunningMember {
   }
 
   #announcement(addresses: Addresses, state: Member["state"]): Member {
-    const { weight, zone, advertise } = this.#config;
-    const announced = Object.fromEntries(
-      Object.entries(addresses).map(([what, address]) => [
-        what,
-        isWildcard(address) ? address.replace(/^.*:/, `${advertise ?? "127.0.0.1"}:`) : address,
-      ]),
-    ) as unknown as Addresses;
-    return {
+    return announcementOf(this.#config, addresses, {
       name: this.name,
-      ...announced,
-      pid: process.pid,
-      weight,
-      zone,
       state,
       tls: this.#tls !== null,
       startedMs: this.startedMs,
       settings: this.#built.settings,
-      ...(this.#place === undefined ? {} : { place: this.#place }),
-    };
+      place: this.#place,
+    });
   }
 
   async #answer(link: AcceptedLink, method: string, value: unknown): Promise<unknown> {

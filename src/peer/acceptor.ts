@@ -33,6 +33,8 @@ export interface AcceptorOptions {
   /** Answers a call, or rejects with a message for the caller. */
   readonly answer: (link: AcceptedLink, method: string, value: unknown) => Promise<unknown>;
   readonly refused?: (address: string, reason: string) => void;
+  /** A link has proved itself. */
+  readonly linked?: () => void;
   /** Requests that this member handles now: told with every answer, so that others spare a busy member. */
   readonly load: () => number;
   /** Whether links for this purpose are taken. */
@@ -63,6 +65,12 @@ export class PeerAcceptor {
 
   listen(): Promise<HostPort> {
     return listening(this.#server, this.#options.listen);
+  }
+
+  /** Whether a member has a link to this one. */
+  hasLinkFrom(name: string): boolean {
+    for (const link of this.#links) if (link.name === name) return true;
+    return false;
   }
 
   /** Proven links, those of members and of tools. */
@@ -103,7 +111,9 @@ export class PeerAcceptor {
     socket.once("close", () => this.#sockets.delete(socket));
     const settled = (proven: boolean): void => {
       this.#unproven.delete(link);
-      if (proven) this.#links.add(link);
+      if (!proven) return;
+      this.#links.add(link);
+      this.#options.linked?.();
     };
     const link = new AcceptedLink(socket, this.#options, settled, () => this.#quiet.wake());
     this.#unproven.add(link);

@@ -101,6 +101,6 @@ function carryOut(needs: ServeNeeds, exchange: Exchange, from: Forwarded | null,
   }
 }
 
-function currentOf({ view, routing }: ShortcutNeeds["current"]): Pick<ShortcutNeeds["current"], "view" | "routing"> {
-  return { view, routing };
+function currentOf({ view, routing, joined }: ShortcutNeeds["current"]): ShortcutNeeds["current"] {
+  return { view, routing, joined };
 }

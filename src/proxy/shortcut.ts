@@ -15,7 +15,7 @@ import type { Routing } from "./request/routes.ts";
 
 export interface ShortcutNeeds {
   readonly desk: Desk;
-  readonly current: { readonly view: View; readonly routing: Routing };
+  readonly current: { readonly view: View; readonly routing: Routing; readonly joined: boolean };
   readonly store: Store;
 }
 
@@ -37,7 +37,7 @@ export function shortcutKey({ head, client }: Exchange): string {
 export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: number): boolean {
   const { desk, current, store } = needs;
   const stored = store.single(shortcutKey(exchange));
-  if (stored === undefined || stored.outdated) return false;
+  if (stored === undefined || stored.outdated || !current.joined) return false;
   const { memo, body } = stored;
   if (memo.settings !== current.routing || (memo.forms & form) === 0) return false;
   const now = desk.nowSeconds();

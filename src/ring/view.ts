@@ -112,14 +112,20 @@ export function memberOf(value: unknown): Member | null {
   };
 }
 
-/** A published view as received from elsewhere, or null where it is none. */
+/** No cluster gets there by counting: an epoch beyond it was put there by a mistake, and nothing could follow it. */
+export const epochMax: number = 2 ** 48;
+
+/**
+ * A published view as received from elsewhere, or null where it is none that could be right: without members nobody
+ * would own anything, and after the last epoch there is no next one.
+ */
 export function publishedViewOf(value: unknown): PublishedView | null {
   if (typeof value !== "object" || value === null) return null;
   const { cluster, epoch, leader, placement, members } = value as Record<string, unknown>;
-  if (typeof cluster !== "string" || typeof epoch !== "number" || !Number.isSafeInteger(epoch) || epoch < 0)
-    return null;
+  if (typeof cluster !== "string" || typeof epoch !== "number" || !Number.isSafeInteger(epoch)) return null;
+  if (epoch < 0 || epoch > epochMax) return null;
   if (leader !== null && typeof leader !== "string") return null;
-  if (typeof placement !== "number" || !Array.isArray(members)) return null;
+  if (typeof placement !== "number" || !Array.isArray(members) || members.length === 0) return null;
   const read = members.map(memberOf);
   if (read.includes(null) || new Set(read.map((member) => member!.name)).size !== read.length) return null;
   return { cluster, epoch, leader, placement, members: read as Member[] };

@@ -120,7 +120,7 @@ export class FakeExchange implements Exchange {
 }
 
 export interface FakePlane extends ServeNeeds {
-  readonly current: { view: View; routing: Routing };
+  readonly current: { view: View; routing: Routing; joined: boolean };
   readonly calls: OriginCall[];
   readonly store: MemoryStore;
   readonly invalidations: Invalidations;
@@ -189,7 +189,7 @@ export function fakePlane({ answer, routes, forward = true, bytesMax = 2 ** 20 }
     tunnels: { settings: originSettings, ports: "any", idleMs: 1000, allowed: null },
   };
   const view = viewOfOne("c", announcementOf("m1"));
-  const current = { view, routing };
+  const current = { view, routing, joined: true };
   const store = new MemoryStore(bytesMax);
   const ownership = new Ownership("m1");
   ownership.follow(view, plane.now);

@@ -6,6 +6,7 @@ import { mustAskOrigin } from "../../http/conditional.ts";
 import { fieldValue, type FieldList } from "../../http/fields.ts";
 import { listElements } from "../../http/grammar.ts";
 import { hasLooped } from "../../http/loops.ts";
+import { isSafe } from "../../http/messages.ts";
 import { keyHash, owner } from "../../ring/ring.ts";
 import type { View } from "../../ring/view.ts";
 import { isLoopbackName } from "../../http/uri.ts";
@@ -39,6 +40,8 @@ export interface DecideNeeds {
   readonly cdnId: string;
   readonly view: View;
   readonly routing: Routing;
+  /** Whether this member has joined the others. */
+  readonly joined: boolean;
 }
 
 /** Methods that a server may be asked about; what one origin allows is its own affair. */
@@ -46,7 +49,7 @@ const allowed = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, TRACE, QUERY, CON
 
 /** The decision. `content` is that of a QUERY, which belongs to the key. */
 export function decide(
-  { self, cdnId, view, routing }: DecideNeeds,
+  { self, cdnId, view, routing, joined }: DecideNeeds,
   exchange: Exchange,
   from: Forwarded | null,
   content: Buffer | null,
@@ -71,6 +74,7 @@ export function decide(
     return { kind: "declined", reason: "the settings for this request differ" };
   const last = lastHop(head.method, head.fields);
   if (last !== null) return last;
+  if (!joined) return whileJoining(exchange, target);
   if (exchange.hop === 0 && asksForUpgrade(head.fields)) return { kind: "upgrade", target };
   if (mustAskOrigin(head.fields)) return { kind: "passed-on", target, why: "request" };
   if (!isCached(exchange, content)) return { kind: "passed-on", target, why: "method" };
@@ -85,6 +89,17 @@ export function decide(
   if (exchange.hop === 0) return { kind: "foreign", ...place };
   // The owner cannot be reached from where the request comes, or is busy.
   return { kind: from?.asking === "stand-in" ? "stand-in" : "here", ...place };
+}
+
+/** Others cannot be told yet what a request changes; and what they change is not heard of: nothing is kept. */
+function whileJoining(exchange: Exchange, target: Target): Decision {
+  const { method, fields } = exchange.head;
+  if (exchange.hop === 1) return { kind: "declined", reason: "this member has not joined yet" };
+  if (!isSafe(method))
+    return { kind: "refused", status: 503, reason: "this member is just joining", fields: ["retry-after", "1"] };
+  if (asksForUpgrade(fields)) return { kind: "upgrade", target };
+  const unstored = { ...target, caching: { ...target.caching, store: false } };
+  return { kind: "passed-on", target: unstored, why: "bypass" };
 }
 
 /** OPTIONS and TRACE that may travel no further. RFC 9110 §7.6.2. */
