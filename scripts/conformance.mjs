@@ -33,6 +33,7 @@ const clauses = new Map();
 
 function note(text, fallback, kind, where) {
   let rfc = fallback;
+  text = text.replace(/\s*\n\s*\*?\s*/g, " ");
   for (const match of text.matchAll(/RFC (\d{4,5})|§(\d+(?:\.\d+)*)/g)) {
     if (match[1] !== undefined) {
       rfc = match[1];
@@ -71,9 +72,9 @@ for (const file of files("test")) tests(file, readFileSync(join(root, file), "ut
 
 function tests(file, text) {
   const fallback = file.includes("wire/") ? "9112" : "9111";
-  for (const match of text.matchAll(/(?:it|describe)(?:\.each\([^]*?\])?\)?\(\s*\n?\s*["'`]([^\n]*)["'`],/g))
-    note(match[1], fallback, "tests", `\`${file}\``);
-  for (const match of text.matchAll(/^\s*\[(?:\d+, )?"([^"]*§[^"]*)"/gm))
+  for (const match of text.matchAll(/(?:\b(?:it|describe)|\))\(\s*(?:"([^"\n]*)"|'([^'\n]*)'|`([^`\n]*)`),/g))
+    note(match[1] ?? match[2] ?? match[3], fallback, "tests", `\`${file}\``);
+  for (const match of text.matchAll(/^\s*\[\s*(?:\d+,\s*)?"([^"]*§[^"]*)"/gm))
     note(match[1], fallback, "tests", `\`${file}\``);
 }
 

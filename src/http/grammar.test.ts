@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { dateSeconds, dateText } from "./dates.ts";
 import { directivesOf, responseDirectives } from "./directives.ts";
-import { deltaSeconds, listElements, parameter, trimmed, unquoted } from "./grammar.ts";
+import { fieldBlock, fieldsOfBlock, fieldValue, withField } from "./fields.ts";
+import { deltaSeconds, isToken, listElements, parameter, trimmed, unquoted } from "./grammar.ts";
 import { groupsOf } from "./groups.ts";
 import { selectedRanges } from "./ranges.ts";
 import { contentRange } from "./storable.ts";
@@ -21,7 +22,7 @@ describe("grammar (RFC 9110 §5.6)", () => {
     ['"a\\", b", c', ['"a\\", b"', "c"]],
     ['a, "open, b', ["a", '"open, b']],
     ["", []],
-  ] as const)("splits %j into %j", (text, elements) => {
+  ] as const)("splits %j into %j (RFC 9110 §5.6.1)", (text, elements) => {
     expect(listElements(text)).toEqual(elements);
   });
 
@@ -32,15 +33,40 @@ describe("grammar (RFC 9110 §5.6)", () => {
     ["a", null],
     ['"a" ', null],
     ['"\\', null],
-  ] as const)("unquotes %j to %j", (text, value) => {
+  ] as const)("unquotes %j to %j (RFC 9110 §5.6.4)", (text, value) => {
     expect(unquoted(text)).toBe(value);
   });
 
-  it("takes parameters apart", () => {
+  it.each([
+    ["a!#$%&'*+-.^_`|~0Z", true],
+    ["", false],
+    ["a b", false],
+    ["a/b", false],
+    ['"a"', false],
+    ["\xe9", false],
+  ] as const)("takes %j for a token: %s (RFC 9110 §5.6.2)", (text, answer) => {
+    expect(isToken(text)).toBe(answer);
+  });
+
+  it("takes parameters apart (RFC 9110 §5.6.6)", () => {
     expect(parameter('Name = "v"')).toEqual({ name: "name", value: "v", quoted: true });
     expect(parameter("flag")).toEqual({ name: "flag", value: null, quoted: false });
     expect(deltaSeconds("12")).toBe(12);
     for (const text of ["", "-1", "+1", "1.5", " 1", "1s", "0x1"]) expect(deltaSeconds(text)).toBeNull();
+  });
+});
+
+describe("fields (RFC 9110 §5)", () => {
+  const fields = ["x", "1", "y", "2", "x", "3", "empty", ""];
+  it("of one name are one list, in the order received (RFC 9110 §5.3)", () => {
+    expect(fieldValue(fields, "x")).toBe("1, 3");
+    expect(fieldValue(fields, "empty")).toBe("");
+    expect(fieldValue(fields, "z")).toBeUndefined();
+    expect(withField(fields, "x", "4")).toEqual(["y", "2", "empty", "", "x", "4"]);
+  });
+
+  it("are the same when written as lines and read again", () => {
+    expect(fieldsOfBlock(fieldBlock(fields))).toEqual(fields);
   });
 });
 
@@ -122,7 +148,7 @@ describe("URIs (RFC 9110 §4.2.3)", () => {
     "http://2130706433/",
     "http://127.0.0.1./",
     "/relative",
-  ])("%s is none", (text) => {
+  ])("%s is none (RFC 9110 §4.2.1, §4.2.4)", (text) => {
     expect(httpUri(text)).toBeNull();
   });
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { cacheStatus } from "./cache-status.ts";
-import { isNotModified, notModifiedHead, rangeApplies } from "./conditional.ts";
+import { isNotModified, mustAskOrigin, notModifiedHead, rangeApplies, validationFields } from "./conditional.ts";
 import { endToEndFields } from "./connection-fields.ts";
 import { requestDirectives, responseDirectives } from "./directives.ts";
 import { withForwarded } from "./forwarded.ts";
@@ -10,9 +10,10 @@ import { bornSeconds, currentAge, freshnessLifetime } from "./freshness.ts";
 import { groupsOf, invalidatedGroups } from "./groups.ts";
 import { invalidatedUris, isLocatedAtTarget } from "./invalidation.ts";
 import { hasLooped } from "./loops.ts";
-import { selectedRanges } from "./ranges.ts";
+import { hasNoContent, isIdempotent, reasonPhrase } from "./messages.ts";
+import { contentRangeText, rangesMax, selectedRanges } from "./ranges.ts";
 import { outlivesError, reuse, staleOnError } from "./reuse.ts";
-import { storable } from "./storable.ts";
+import { contentRange, storable } from "./storable.ts";
 import { storedHead, type StoredHead } from "./stored-head.ts";
 import { httpUri } from "./uri.ts";
 import { variantOf, varyNames } from "./vary.ts";
@@ -121,7 +122,7 @@ describe("current age", () => {
   });
 });
 
-describe("storable", () => {
+describe("storable (§3)", () => {
   const get = { method: "GET", fields: [] as readonly string[] };
   const decide = (
     fields: readonly string[],
@@ -156,7 +157,7 @@ describe("storable", () => {
     ["status", fresh, 304],
     ["partial-content", fresh, 206],
     ["no-use", ["cache-control", "no-cache"], 200],
-  ] as const)("%s: %j with %d", (outcome, fields, status) => {
+  ] as const)("%s: %j with %d (§3.3, §5.2.2.3, §5.2.2.5)", (outcome, fields, status) => {
     expect(decide(fields, status)).toBe(outcome);
   });
 
@@ -165,6 +166,13 @@ describe("storable", () => {
     expect(decide(fresh, 200, request)).toBe("authorization");
     for (const word of ["public", "s-maxage=5", "must-revalidate"])
       expect(decide(["cache-control", `max-age=60, ${word}`], 200, request)).toBe("stored");
+  });
+
+  it("keeps nothing of a GET with content, which is not in the key (RFC 9110 §9.3.1)", () => {
+    expect(storable(get, { status: 200, fields: fresh }, { cookies: "safe", content: true })).toEqual({
+      store: false,
+      reason: "content",
+    });
   });
 
   it("keeps nothing of other methods, nor where the request said no-store (§5.2.1.5)", () => {
@@ -176,7 +184,7 @@ describe("storable", () => {
   });
 });
 
-describe("reuse", () => {
+describe("reuse (§4)", () => {
   const decide = (fields: readonly string[], age: number, request = "") => {
     const decision = reuse(
       stored(fields),
@@ -212,9 +220,12 @@ describe("reuse", () => {
     ["validate stale", ["cache-control", "max-age=60, stale-while-revalidate=30"], 90, ""],
     ["validate stale", ["cache-control", "max-age=60, stale-while-revalidate=30, must-revalidate"], 80, ""],
     ["hit fresh", ["cache-control", "max-age=60, immutable"], 1, ""],
-  ] as const)("%s: %j at %d s, asked with %j", (outcome, fields, age, request) => {
-    expect(decide(fields, age, request)).toBe(outcome);
-  });
+  ] as const)(
+    "%s: %j at %d s, asked with %j (§4.2, §5.2.1.1, §5.2.1.2, §5.2.1.3, §5.2.1.4, §5.2.2.2, §5.2.2.8)",
+    (outcome, fields, age, request) => {
+      expect(decide(fields, age, request)).toBe(outcome);
+    },
+  );
 
   it("treats Pragma: no-cache as a request's no-cache where there is no Cache-Control (§5.4)", () => {
     expect(requestDirectives(["pragma", "no-cache"]).has("no-cache")).toBe(true);
@@ -310,7 +321,7 @@ describe("s-maxage", () => {
 
 describe("a POST's own representation (RFC 9110 §9.3.3)", () => {
   const target = httpUri("http://h/a")!;
-  it("is known by its Content-Location", () => {
+  it("is known by its Content-Location (RFC 9110 §8.7)", () => {
     expect(isLocatedAtTarget(target, ["content-location", "/a"])).toBe(true);
     expect(isLocatedAtTarget(target, ["content-location", "/b"])).toBe(false);
     expect(isLocatedAtTarget(target, [])).toBe(false);
@@ -331,7 +342,7 @@ describe("a POST's own representation (RFC 9110 §9.3.3)", () => {
 });
 
 describe("the wall clock", () => {
-  it("is what dates are read by, not what ages count on (§4.2.3)", () => {
+  it("is what dates are read by, not what ages count on (§4.2.3, RFC 9110 §6.6.1)", () => {
     const skewed = { ...times, wallLeadSeconds: -3600 };
     const wall = "Sun, 22 Nov 2026 11:00:00 GMT";
     expect(currentAge({ born: bornSeconds(["date", wall], skewed) }, now + 5)).toBe(5);
@@ -357,13 +368,14 @@ describe("Vary", () => {
     expect(varyNames(fields)).toEqual(names);
   });
 
-  it("compares what fields mean, not how they are spelled, and tells absent from empty", () => {
+  it("compares what fields mean, not how they are spelled, and tells absent from empty (§4.1, RFC 9110 §8.4.1.1, §8.4.1.3, §12.4.2, §12.5.4)", () => {
     const variant = (name: string, ...lines: string[]) =>
       variantOf(
         [name],
         lines.flatMap((line) => [name, line]),
       );
     expect(variant("accept-encoding", "gzip, br")).toBe(variant("accept-encoding", "BR ,x-gzip"));
+    expect(variant("accept-encoding", "x-compress")).toBe(variant("accept-encoding", "compress"));
     expect(variant("accept-encoding", "gzip;q=0.5, br")).not.toBe(variant("accept-encoding", "gzip, br;q=0.5"));
     expect(variant("accept-language", "de, en;q=0.5")).toBe(variant("accept-language", "DE,en; q=0.5"));
     expect(variant("accept-language", "de, en")).toBe(variant("accept-language", "EN;q=1.0, de"));
@@ -373,7 +385,7 @@ describe("Vary", () => {
   });
 });
 
-describe("conditions and ranges", () => {
+describe("conditions and ranges (RFC 9110 §13, §14)", () => {
   const head = stored(["etag", 'W/"a"', "last-modified", "Sun, 22 Nov 2026 11:00:00 GMT", "date", date]);
   it.each([
     [["if-none-match", '"a"'], true],
@@ -387,11 +399,11 @@ describe("conditions and ranges", () => {
     [["if-modified-since", "Sun Nov 22 11:00:00 2026"], true],
     [["if-modified-since", "x"], false],
     [[], false],
-  ] as const)("%j is answered by 304: %s (§13.1, RFC 9111 §4.3.2)", (fields, answer) => {
+  ] as const)("%j is answered by 304: %s (RFC 9110 §8.8.3.2, §13.1, RFC 9111 §4.3.2)", (fields, answer) => {
     expect(isNotModified(fields, head, now)).toBe(answer);
   });
 
-  it("compares If-Range strongly, and dates only where they are strong (RFC 9110 §13.1.5)", () => {
+  it("compares If-Range strongly, and dates only where they are strong (RFC 9110 §8.8.3.2, §13.1.5)", () => {
     expect(rangeApplies(["if-range", '"a"'], ["etag", '"a"'], now, now)).toBe(true);
     expect(rangeApplies(["if-range", 'W/"a"'], ["etag", 'W/"a"'], now, now)).toBe(false);
     const modified = ["last-modified", "Sun, 22 Nov 2026 11:00:00 GMT"];
@@ -430,10 +442,64 @@ describe("conditions and ranges", () => {
     ).toEqual(expected);
   });
 
+  it("leaves If-Match and If-Unmodified-Since to the origin (RFC 9110 §13.1.1)", () => {
+    expect(mustAskOrigin(["if-match", '"a"'])).toBe(true);
+    expect(mustAskOrigin(["if-unmodified-since", date])).toBe(true);
+    expect(mustAskOrigin(["if-none-match", '"a"', "if-modified-since", date, "if-range", '"a"'])).toBe(false);
+  });
+
+  it("serves whole what asks for more ranges than make sense, however small and apart (RFC 9110 §14.2, §17.15)", () => {
+    const apart = (count: number): string =>
+      `bytes=${Array.from({ length: count }, (_, index) => `${2 * index}-${2 * index}`).join()}`;
+    expect(selectedRanges(apart(rangesMax), 100).kind).toBe("ranges");
+    expect(selectedRanges(apart(rangesMax + 1), 100).kind).toBe("ignore");
+  });
+
+  it.each([
+    ["bytes 0-4/10", { first: 0, last: 4, total: 10 }],
+    ["bytes 0-4/*", { first: 0, last: 4, total: null }],
+    ["bytes 4-0/10", null],
+    ["bytes 0-10/10", null],
+    ["bytes */10", null],
+    ["lines 0-4/10", null],
+  ] as const)("Content-Range %j places a part at %j (RFC 9110 §14.4)", (value, place) => {
+    expect(contentRange(["content-range", value])).toEqual(place);
+    if (place !== null && place.total !== null) expect(contentRangeText(place, place.total)).toBe(value);
+  });
+
+  it("asks the origin with every validator that is stored (RFC 9111 §4.3.1)", () => {
+    expect(validationFields(["etag", 'W/"a"', "x", "y", "last-modified", date])).toEqual([
+      "if-none-match",
+      'W/"a"',
+      "if-modified-since",
+      date,
+    ]);
+    expect(validationFields(["x", "y"])).toEqual([]);
+  });
+
   it("puts into a 304 what RFC 9110 §15.4.5 asks for, and nothing of the content", () => {
     expect(
       notModifiedHead(["etag", '"x"', "content-type", "a/b", "cache-control", "max-age=1", "x", "y", "vary", "a"]),
     ).toEqual(["etag", '"x"', "cache-control", "max-age=1", "vary", "a"]);
+  });
+});
+
+describe("messages", () => {
+  it("may be repeated where repeating changes nothing (RFC 9110 §9.2.2)", () => {
+    for (const method of ["GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PUT", "DELETE"])
+      expect(isIdempotent(method)).toBe(true);
+    for (const method of ["POST", "PATCH", "get", "BREW"]) expect(isIdempotent(method)).toBe(false);
+  });
+
+  it("have no content by method and status alone (RFC 9112 §6.3)", () => {
+    for (const status of [101, 103, 204, 304]) expect(hasNoContent("GET", status)).toBe(true);
+    expect(hasNoContent("HEAD", 200)).toBe(true);
+    for (const status of [200, 205, 206, 404]) expect(hasNoContent("GET", status)).toBe(false);
+  });
+
+  it("may have a status that nobody knows: only the number means anything (RFC 9110 §15)", () => {
+    expect(reasonPhrase(404)).toBe("Not Found");
+    expect(reasonPhrase(299)).toBe("");
   });
 });
 
@@ -460,7 +526,7 @@ describe("freshening", () => {
     [["last-modified", monday], ["last-modified", date], false],
     [["last-modified", monday], ["etag", '"a"', "last-modified", monday], false],
     [["etag", '"a"'], [], true],
-  ] as const)("of %j, asked about, a 304 with %j speaks: %s (§4.3.4)", (own, fields, answer) => {
+  ] as const)("of %j, asked about, a 304 with %j speaks: %s (§4.3.4, RFC 9110 §8.8)", (own, fields, answer) => {
     expect(isSelectedByNotModified(own, fields)).toBe(answer);
   });
 
@@ -474,7 +540,7 @@ describe("freshening", () => {
 
 describe("invalidation", () => {
   const target = httpUri("http://h/a")!;
-  it("covers the target, and Location and Content-Location of the same origin, after a non-error answer to an unsafe method (§4.4)", () => {
+  it("covers the target, and Location and Content-Location of the same origin, after a non-error answer to an unsafe method (§4.4, RFC 9110 §9.2.1)", () => {
     expect(invalidatedUris("POST", target, 201, ["location", "/b", "content-location", "http://other/c"])).toEqual([
       "http://h/a",
       "http://h/b",
@@ -491,6 +557,16 @@ describe("invalidation", () => {
     expect(invalidatedGroups("POST", 200, ["cache-group-invalidation", '"a"'])).toEqual(["a"]);
     expect(invalidatedGroups("GET", 200, ["cache-group-invalidation", '"a"'])).toEqual([]);
     expect(invalidatedGroups("POST", 404, ["cache-group-invalidation", '"a"'])).toEqual([]);
+  });
+
+  it("of groups keeps at least 32 of 32 characters, and not without end (RFC 9875 §2)", () => {
+    const named = (count: number): string[] =>
+      Array.from({ length: count }, (_, index) => `${index}`.padStart(32, "g"));
+    const groups = (names: readonly string[]) =>
+      groupsOf(["cache-groups", names.map((name) => `"${name}"`).join(", ")]);
+    expect(groups(named(32))).toEqual(named(32));
+    expect(groups(named(1000)).length).toBeLessThan(100);
+    expect(groups(["g".repeat(1000)])).toEqual([]);
   });
 });
 
@@ -529,7 +605,7 @@ describe("what travels", () => {
     ).toEqual(["cache-control", 'max-age=5, private="x-user", no-cache="x-csrf"', "x", "kept", "date", date]);
   });
 
-  it("says what happened in RFC 9211's words", () => {
+  it("says what happened in the words of RFC 9211 §2.1, strings as in RFC 9651 §4.1.6", () => {
     expect(cacheStatus("m1", { hit: true, ttlSeconds: 5.9 })).toBe("m1; hit; ttl=5");
     expect(
       cacheStatus("1m", {
@@ -545,7 +621,7 @@ describe("what travels", () => {
     ).toBe('"1m"; fwd=stale; fwd-status=304; stored; collapsed; ttl=-3; key="a\\"b"; detail="x y"');
   });
 
-  it("tells an origin who asked, and drops what strangers claim (RFC 7239)", () => {
+  it("tells an origin who asked, and drops what strangers claim (RFC 7239 §6)", () => {
     const hop = { client: "2001:db8::1", host: "h:80", scheme: "https" as const };
     const fields = withForwarded(["x-forwarded-for", "6.6.6.6", "x", "y"], { ...hop, trustsClient: false });
     expect(fields).toEqual([
@@ -565,7 +641,7 @@ describe("what travels", () => {
     );
   });
 
-  it("knows its own loops (RFC 8586)", () => {
+  it("knows its own loops (RFC 8586, RFC 9110 §7.6.3)", () => {
     expect(hasLooped(["cdn-loop", "other, gyre-1; v=2"], "gyre-1")).toBe(true);
     expect(hasLooped(["cdn-loop", "other"], "gyre-1")).toBe(false);
     expect(hasLooped(["via", "1.1 x, ".repeat(40)], "gyre-1")).toBe(true);

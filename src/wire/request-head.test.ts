@@ -34,7 +34,7 @@ describe("requestHead accepts", () => {
     expect(accepted(text).form).toBe(form);
   });
 
-  it("field names in any case, given in lower case", () => {
+  it("field names in any case, given in lower case (RFC 9110 §5.1)", () => {
     expect(accepted("GET / HTTP/1.1\r\nHOST: h\r\nX-TeSt: v\r\n\r\n").fields).toEqual(["host", "h", "x-test", "v"]);
   });
 

@@ -88,7 +88,7 @@ describe("a member that joins a warm cluster", () => {
     expect((await statusOf(joiner)).self.peeksFound).toBeGreaterThan(8);
   });
 
-  it("does not peek for what a client wants from the origin, nor believe what is invalidated meanwhile", async () => {
+  it("does not peek for what a client wants from the origin, nor believe what is invalidated meanwhile (RFC 9111 §5.2.1)", async () => {
     const members = await startCluster(2);
     const urls = urlsOf(40);
     await fill(members, urls);

@@ -149,7 +149,7 @@ describe("deaths under steady load", () => {
     expect((await statusOf(rest[1]!)).session).toBe("connected");
   }, 60_000);
 
-  it("resume a large answer whose owner dies in the middle", async () => {
+  it("resume a large answer whose owner dies in the middle (RFC 9110 §8.8.1)", async () => {
     const members = await startCluster(3);
     const url = await ownedBy(members, "m3", "/large");
     const whole = await through(members[0]!.port, url);

@@ -39,7 +39,7 @@ describe("parts (RFC 9111 §3.4)", () => {
     });
   }
 
-  it("are kept, serve what lies within them, grow together and become the whole", async () => {
+  it("are kept, serve what lies within them, grow together and become the whole (RFC 9110 §15.3.7.3)", async () => {
     const { url, asked } = await parted('"strong"');
     const range = (text: string) => through(member.port, `${url}/`, { headers: { range: `bytes=${text}` } });
     await range("0-499");
@@ -58,7 +58,7 @@ describe("parts (RFC 9111 §3.4)", () => {
     expect(asked.length).toBe(3);
   });
 
-  it("of a weak validator are not put together", async () => {
+  it("of a weak validator are not put together (RFC 9110 §15.3.7.3)", async () => {
     const { url } = await parted('W/"weak"');
     await through(member.port, `${url}/`, { headers: { range: "bytes=0-499" } });
     await through(member.port, `${url}/`, { headers: { range: "bytes=500-999" } });
@@ -67,7 +67,7 @@ describe("parts (RFC 9111 §3.4)", () => {
 });
 
 describe("QUERY (RFC 10008)", () => {
-  it("is cached by its content and what describes it, in the whole cluster, apart from GET", async () => {
+  it("is cached by its content and what describes it, in the whole cluster, apart from GET (RFC 10008 §2.7)", async () => {
     const { url, asked } = await origin((request, response, one) => {
       response.setHeader("cache-control", "max-age=60");
       response.end(`${request.method} ${one.body.toString()}`);
@@ -88,14 +88,20 @@ describe("QUERY (RFC 10008)", () => {
 });
 
 describe("groups (RFC 9875)", () => {
-  it("are invalidated together at every member, those of the same origin only", async () => {
+  it("are invalidated together at every member, those of the same origin only (RFC 9875 §2)", async () => {
     const { url } = await origin((request, response) => {
       response.setHeader("cache-control", "max-age=60");
       if (request.method === "POST") response.setHeader("cache-group-invalidation", '"news"');
       else response.setHeader("cache-groups", request.url!.startsWith("/news") ? '"news", "all"' : '"all"');
       response.end(request.url);
     });
+    const neighbour = await origin((_request, response) => {
+      response.setHeader("cache-control", "max-age=60");
+      response.setHeader("cache-groups", '"news"');
+      response.end("neighbour");
+    });
     const members = await startCluster(3);
+    await through(members[1]!.port, `${neighbour.url}/`);
     const get = (path: string) => through(members[1]!.port, url + path);
     const paths = Array.from({ length: 12 }, (_, index) => `/news${index}`);
     for (const path of [...paths, "/other"]) await get(path);
@@ -103,6 +109,7 @@ describe("groups (RFC 9875)", () => {
     await through(members[2]!.port, `${url}/edit`, { method: "POST", body: "x" });
     for (const path of paths) expect((await get(path)).cacheStatus).toContain("fwd=uri-miss");
     expect((await get("/other")).cacheStatus).toContain("; hit");
+    expect((await through(members[1]!.port, `${neighbour.url}/`)).cacheStatus).toContain("; hit");
   });
 });
 
@@ -145,7 +152,7 @@ describe("rules", () => {
     expect(explained.owner).toBe("m1");
   });
 
-  it("of the CDN's own field govern, and a malformed one is ignored whole (RFC 9213)", async () => {
+  it("of the CDN's own field govern, and a malformed one is ignored whole (RFC 9213 §2.2, RFC 9651 §4.2)", async () => {
     const { url } = await origin((request, response) => {
       response.setHeader("cache-control", "no-store");
       response.setHeader("cdn-cache-control", request.url === "/good" ? "max-age=60" : "max-age=60, &&&");

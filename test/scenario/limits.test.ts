@@ -68,12 +68,28 @@ describe("limits", () => {
     ).toEqual([408]);
   });
 
-  it("closes a connection that stays idle, and one that has had its requests", async () => {
+  it("closes a connection that stays idle, and one that has had its requests (RFC 9112 §9.6)", async () => {
     const idle = await RawClient.open(member.port);
     expect(await idle.end()).toBe("");
     const answer = await rawExchange(member.port, get("/").repeat(3));
     expect(statuses(answer)).toEqual([200, 200, 200]);
     expect(answer.lastIndexOf("connection: close")).toBeGreaterThan(answer.lastIndexOf("HTTP/1.1 200"));
+  });
+
+  it("lets a client that is still sending read why it was refused, before the connection ends (RFC 9112 §9.6)", async () => {
+    const client = await RawClient.open(member.port);
+    client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 20000000\r\n\r\n");
+    client.socket.pause();
+    // Had the member closed at once, each of these would be answered by a reset, and the answer lost unread.
+    for (let sent = 0; sent < 8; sent++) {
+      client.send(Buffer.alloc(1024));
+      await new Promise((again) => setTimeout(again, 10));
+    }
+    client.socket.resume();
+    const answer = await client.end();
+    client.close();
+    expect(statuses(answer)).toEqual([413]);
+    expect(answer).toContain("connection: close");
   });
 
   it("refuses more connections from one client than it may have, and admits it again later", async () => {

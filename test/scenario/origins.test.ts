@@ -35,7 +35,7 @@ async function rawOrigin(answer: (socket: Socket, request: string) => void): Pro
 }
 
 describe("storing and answering", () => {
-  it("answers a second request from the store, with Age", async () => {
+  it("answers a second request from the store, with Age (RFC 9111 §5.1)", async () => {
     const { url, asked } = await origin((_request, response) => {
       response.setHeader("cache-control", "max-age=60");
       response.setHeader("age", "7");
@@ -82,7 +82,7 @@ describe("storing and answering", () => {
     expect(asked.length).toBe(2);
   });
 
-  it("validates with ETag and answers from the store after a 304", async () => {
+  it("validates with ETag and answers from the store after a 304 (RFC 9111 §4.3.1)", async () => {
     const { url, asked } = await origin((request, response) => {
       response.setHeader("cache-control", "max-age=0");
       response.setHeader("etag", '"v1"');
@@ -111,7 +111,7 @@ describe("storing and answering", () => {
     expect((await through(member.port, `${url}/fails`)).cacheStatus).toContain("hit");
   });
 
-  it("serves stale when the origin cannot be reached, unless that is forbidden", async () => {
+  it("serves stale when the origin cannot be reached, unless that is forbidden (RFC 9111 §4.2.4, §5.2.2.2)", async () => {
     const { url, close } = await origin((request, response) => {
       response.setHeader("cache-control", request.url === "/must" ? "max-age=0, must-revalidate" : "max-age=0");
       response.setHeader("etag", '"v"');
@@ -127,7 +127,7 @@ describe("storing and answering", () => {
     expect((await through(member.port, `${url}/must`)).status).toBe(504);
   });
 
-  it("serves stale at once within stale-while-revalidate, and validates once behind it", async () => {
+  it("serves stale at once within stale-while-revalidate, and validates once behind it (RFC 5861 §3)", async () => {
     let version = 1;
     const { url, asked } = await origin((_request, response) => {
       response.setHeader("cache-control", "max-age=0, stale-while-revalidate=60");
@@ -280,7 +280,7 @@ describe("origins that fail", () => {
     expect(connections).toBeGreaterThan(0);
   });
 
-  it("passes early hints on before the answer", async () => {
+  it("passes early hints on before the answer (RFC 9110 §15.2, RFC 9112 §4)", async () => {
     const { url } = await origin((_request, response) => {
       response.writeEarlyHints({ link: "</style.css>; rel=preload" });
       response.end("page");
@@ -295,7 +295,7 @@ describe("origins that fail", () => {
     expect(received.indexOf("HTTP/1.1 200 OK")).toBeGreaterThan(0);
   });
 
-  it("retries an idempotent request once on a fresh connection, and a POST never", async () => {
+  it("retries an idempotent request once on a fresh connection, and a POST never (RFC 9110 §9.2.2)", async () => {
     let seen = 0;
     const url = await rawOrigin((socket, request) => {
       seen++;

@@ -89,7 +89,7 @@ describe("the forward proxy", () => {
     expect(refused.text).toMatch(/TLS with localhost:\d+ failed: .*\(\w+\)/);
   });
 
-  it("tunnels CONNECT byte for byte with half-close, and closes a tunnel where nothing moves", async () => {
+  it("tunnels CONNECT byte for byte with half-close, and closes a tunnel where nothing moves (RFC 9110 §9.3.6)", async () => {
     const echo = createServer({ allowHalfOpen: true }, (socket) => {
       const hash = createHash("sha256");
       socket.on("error", () => socket.destroy());
@@ -119,7 +119,7 @@ describe("the forward proxy", () => {
     client.close();
   });
 
-  it("passes WebSocket upgrades through, and answers that decline them as ordinary ones", async () => {
+  it("passes WebSocket upgrades through, and answers that decline them as ordinary ones (RFC 9110 §7.8)", async () => {
     const server = createServer((socket) => {
       socket.on("error", () => socket.destroy());
       socket.once("data", (bytes: Buffer) => {
@@ -177,7 +177,7 @@ describe("the forward proxy", () => {
 });
 
 describe("the reverse proxy", () => {
-  it("gives the origin the Host and the Forwarded fields that it expects, and believes no client's", async () => {
+  it("gives the origin the Host and the Forwarded fields that it expects, and believes no client's (RFC 9110 §7.2, §7.6.3)", async () => {
     const member = await startMember(["--origin", origin.url]);
     const seen = JSON.parse(
       (
@@ -208,7 +208,7 @@ describe("the reverse proxy", () => {
     expect(trusted["host"]).toBe(new URL(origin.url).host);
   });
 
-  it("routes by host and path prefix, turns to the next origin when one is dead, and applies each route's rules", async () => {
+  it("routes by host and path prefix, turns to the next origin when one is dead, and applies each route's rules (RFC 9110 §7.1, RFC 9111 §2)", async () => {
     const dead = await new Promise<number>((done) => {
       const server = createServer();
       server.listen(0, "127.0.0.1", () => {
@@ -275,6 +275,19 @@ describe("the reverse proxy", () => {
     member.child.kill("SIGHUP");
     await until(() => member.output().includes("was not reloaded"), "the refusal is logged");
     expect(await subjectFor(member, "one.example")).toBe("three.example");
+  });
+
+  it("takes Max-Forwards down by one, and answers OPTIONS and TRACE itself where it is 0 (RFC 9110 §7.6.2)", async () => {
+    const member = await startMember(["--origin", origin.url]);
+    const travelling = (method: string, forwards: string) =>
+      ask(member.port, "/fields", { method, headers: { host: "h", "max-forwards": forwards } });
+    const before = origin.asked.length;
+    const ended = await travelling("OPTIONS", "0");
+    expect(ended.status).toBe(204);
+    expect(ended.headers.allow).toContain("OPTIONS");
+    expect((await travelling("TRACE", "0")).status).toBe(405);
+    expect(origin.asked.length).toBe(before);
+    expect(JSON.parse((await travelling("OPTIONS", "2")).text)).toMatchObject({ "max-forwards": "1" });
   });
 
   it("takes the client's address from a PROXY header, and nobody without one", async () => {

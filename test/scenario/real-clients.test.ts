@@ -120,7 +120,7 @@ describe.each([
     expect(got.output.equals(middle)).toBe(true);
   });
 
-  it("passes chunked content on, and stores it", async () => {
+  it("passes chunked content on, and stores it (RFC 9112 §7)", async () => {
     const url = `${nginx.url}/chunked/text.txt`;
     const headers = { "accept-encoding": "gzip" };
     const first = await through(forward[0]!.port, url, { headers });

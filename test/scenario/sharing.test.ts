@@ -92,7 +92,7 @@ describe("a private answer", () => {
 });
 
 describe("a request for less than the whole", () => {
-  it("is served from a fetch that others share, with the right bytes, before and after its head has come", async () => {
+  it("is served from a fetch that others share, with the right bytes, before and after its head has come (RFC 9110 §14.4, §14.6)", async () => {
     const content = Buffer.from(Array.from({ length: 600_000 }, (_, index) => index % 251));
     let rest = (): void => {};
     const { url, asked } = await origin((_request, response) => {
@@ -131,7 +131,7 @@ describe("a request for less than the whole", () => {
     expect((await through(member.port, `${url}/`)).text).toBe("whole");
   });
 
-  it("gets a 304 of the origin passed on without a length", async () => {
+  it("gets a 304 of the origin passed on without a length (RFC 9110 §8.6)", async () => {
     const { url } = await origin((_request, response) => response.writeHead(304, { etag: '"x"' }).end());
     const answer = await through(member.port, `${url}/`, { headers: { "if-none-match": '"x"' } });
     expect(answer.status).toBe(304);
@@ -183,7 +183,7 @@ describe("a shared fetch", () => {
     );
   });
 
-  it("of HTTP/2 upgrade offers is a fetch like any other", async () => {
+  it("of HTTP/2 upgrade offers is a fetch like any other (RFC 9110 §7.8)", async () => {
     const { url, asked } = await origin((_request, response) => {
       response.setHeader("cache-control", "max-age=60");
       response.end("one");

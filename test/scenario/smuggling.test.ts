@@ -144,7 +144,7 @@ describe("what is not ambiguous is passed on in one meaning", () => {
     expect(received.every((request) => !request.startsWith("GET /smuggled"))).toBe(true);
   });
 
-  it("pipelined requests are answered in order, each by itself", async () => {
+  it("pipelined requests are answered in order, each by itself (RFC 9112 §6)", async () => {
     const requests = ["/1", "/2", "/3"].map(
       (path, index) =>
         `POST ${path} HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n${index === 2 ? "Connection: close\r\n" : ""}\r\n${index}`,
@@ -154,7 +154,7 @@ describe("what is not ambiguous is passed on in one meaning", () => {
     expect(received.map((request) => /^POST (\S+)/.exec(request)![1])).toEqual(["/1", "/2", "/3"]);
   });
 
-  it("hop-by-hop fields and those that Connection names are taken out, and those it must not name are not", async () => {
+  it("hop-by-hop fields and those that Connection names are taken out, and those it must not name are not (RFC 9110 §7.6, §7.6.1)", async () => {
     await rawExchange(
       member.port,
       "POST / HTTP/1.1\r\nHost: h\r\nConnection: close, X-Private, Cache-Control, Cookie\r\nX-Private: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: trailers\r\nProxy-Authorization: Basic x\r\nCookie: kept=1\r\nContent-Length: 0\r\n\r\n",
