@@ -1,6 +1,7 @@
 /** One fetch and all who wait for it, in pairs: who joins, who leaves, who gets what, and what is stored of it. */
 import { describe, expect, it } from "vitest";
 import { serve } from "../../src/proxy/serve.ts";
+import { viewOf } from "../../src/ring/view.ts";
 import { FakeExchange, fakePlane, reply, turns, type FakePlane } from "../support/plane.ts";
 
 const get = (fields = "", path = "/x", method = "GET"): FakeExchange =>
@@ -238,5 +239,38 @@ describe("a flight", () => {
     handler.end([]);
     atRest(plane);
     expect(ranges.holds.count).toBe(0);
+  });
+
+  it("is trusted by the view in which it began: an absence in between is not made up for by its end", async () => {
+    const plane = fakePlane();
+    await ask(plane, get());
+    const member = { ...plane.current.view.members[0]!, since: 7 };
+    plane.current.view = viewOf({ ...plane.current.view, epoch: 7, members: [member] });
+    plane.ownership.follow(plane.current.view, plane.now);
+    reply(plane.calls[0]!, 200, [...fresh, "etag", '"1"'], "maybe old");
+    await ask(plane, get());
+    expect(plane.calls[1]!.request.fields).toContain("if-none-match");
+    reply(plane.calls[1]!, 304, ["etag", '"1"', ...fresh]);
+    await ask(plane, get());
+    expect(plane.calls).toHaveLength(2);
+    atRest(plane);
+  });
+
+  it("ages by a clock that is not the wall's: set back by an hour, a short lifetime stays short", async () => {
+    const plane = fakePlane();
+    await ask(plane, get());
+    reply(plane.calls[0]!, 200, ["cache-control", "max-age=3"], "one");
+    plane.wallLead = -3600;
+    plane.now += 4;
+    await ask(plane, get());
+    expect(plane.calls).toHaveLength(2);
+    reply(
+      plane.calls[1]!,
+      200,
+      ["cache-control", "max-age=3", "date", new Date((plane.now - 3600) * 1000).toUTCString()],
+      "two",
+    );
+    await ask(plane, get());
+    expect(plane.calls, "a date by the same wall clock makes nothing old").toHaveLength(2);
   });
 });

@@ -125,8 +125,9 @@ export interface FakePlane extends ServeNeeds {
   readonly store: MemoryStore;
   readonly invalidations: Invalidations;
   readonly uncacheable: Uncacheable;
-  /** Seconds. */
+  /** Seconds by the steady clock, and how far the wall clock leads it. */
   now: number;
+  wallLead: number;
 }
 
 export interface FakePlaneOptions {
@@ -163,7 +164,7 @@ export function fakePlane({ answer, routes, forward = true, bytesMax = 2 ** 20 }
     },
     waiting: 0,
   } as unknown as OriginClient;
-  const plane = { now: 1_000_000 };
+  const plane = { now: 1_000_000, wallLead: 0 };
   const recorder = new Recorder();
   const desk = {
     self: "m1",
@@ -171,7 +172,7 @@ export function fakePlane({ answer, routes, forward = true, bytesMax = 2 ** 20 }
     viaLine: "via: 1.1 m1 (gyre)\r\n",
     recorder,
     nowSeconds: () => plane.now,
-    wallLeadSeconds: () => 0,
+    wallLeadSeconds: () => plane.wallLead,
   };
   const routing: Routing = {
     routes: (routes ?? []).map(({ host, path, caching }, index): Route => ({
