@@ -5,7 +5,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { background } from "../base/background.ts";
+import { asError, background } from "../base/background.ts";
 import { listening } from "../base/listen.ts";
 import { hostPortOf, isLoopbackHost, type HostPort } from "../base/host-port.ts";
 import type { AdministeredPlane } from "./administered.ts";
@@ -92,7 +92,14 @@ export class AdminServer {
       return give(response, 401, { error: "send the cluster's secret: Authorization: Bearer SECRET" });
     }
     if (request.method === "POST" && url.pathname === "/api/drain") return give(response, 200, await member.drain());
-    if (!reads) return give(response, 405, { error: "only GET is known here, and POST /api/drain" });
+    if (request.method === "POST" && url.pathname === "/api/coordinate") {
+      const refused = await member.coordinate().catch((error: unknown) => asError(error).message);
+      return refused === undefined
+        ? give(response, 200, { coordinator: member.coordinatorAddress })
+        : give(response, 409, { error: refused });
+    }
+    if (!reads)
+      return give(response, 405, { error: "only GET is known here, and POST /api/drain and /api/coordinate" });
     switch (url.pathname) {
       case "/metrics":
         response.setHeader("content-type", this.#metrics.contentType);
@@ -119,6 +126,7 @@ export class AdminServer {
             "/api/locate?url=",
             "/api/explain?url=",
             "POST /api/drain",
+            "POST /api/coordinate",
           ],
         });
     }

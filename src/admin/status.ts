@@ -16,6 +16,8 @@ export interface AdministeredMember {
     readonly cut: number;
     readonly handedOver: { readonly responses: number; readonly bytes: number; readonly left: number };
   }>;
+  /** Hosts the coordinator in the place of one that is lost; rejects with a sentence where it cannot. */
+  coordinate(): Promise<void>;
   readonly control: {
     readonly view: PublishedView | null;
     readonly session: SessionState;

@@ -1,10 +1,11 @@
 /** Finding a cluster: by an admin address, by its coordinator, or by the members that run on this machine. */
 import { readFileSync } from "node:fs";
-import { hostPortOf, hostPortText } from "../base/host-port.ts";
+import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { directoryOf } from "../client/connect.ts";
 import { leaderFirst, type Directory } from "../client/directory.ts";
 import type { Status } from "../admin/status.ts";
 import { livingMembers, runFolder, type MemberRecord } from "../member/records.ts";
+import { placesOf } from "../coordination/places.ts";
 import { Link } from "../peer/link.ts";
 import { Failure } from "./failure.ts";
 import { clusterSecret } from "./secret.ts";
@@ -169,12 +170,31 @@ function textIn(flag: string, file: string | undefined): string | undefined {
 
 /** Over the peer link, with the secret; then on to an admin port. */
 async function atCoordinator(coordinator: string, where: WhereOptions): Promise<Contact> {
-  const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
-  if (!coordinator.startsWith("http://") || address === null)
+  const places = placesOf(coordinator);
+  if (places === null)
     throw new Failure(`--coordinator ${coordinator}: write http://host:port or zookeeper://host:2181,…/path`, 2);
   const cluster = where.cluster ?? "gyre";
   const { secret } = clusterSecret(where.secretFile, cluster, coordinator);
-  const status = await new Promise<Status>((resolve, reject) => {
+  // Any member answers; the first of those named that is there will do.
+  let status: Status | null = null;
+  let failure: unknown = null;
+  for (const address of places) {
+    try {
+      status = await statusAt(address, cluster, secret);
+      break;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  if (status === null) throw failure;
+  const leading = status.members.find(({ leader }) => leader) ?? status.members[0];
+  const admin = leading?.admin ?? "";
+  return { status, secret, get: async (path) => (await atAdmin(admin, secret)).get(path) };
+}
+
+/** The status as the member at a peer port tells it. */
+function statusAt(address: HostPort, cluster: string, secret: string): Promise<Status> {
+  return new Promise<Status>((resolve, reject) => {
     const link = new Link(
       { cluster, secret, self: "?", purpose: "tool", expected: null, address, connectMs: 3000 },
       {
@@ -184,12 +204,9 @@ async function atCoordinator(coordinator: string, where: WhereOptions): Promise<
             .then((value) => resolve(value as Status), reject)
             .finally(() => link.close());
         },
-        gone: (reason) => reject(new Failure(`no coordinator answers at ${coordinator}: ${reason}`)),
+        gone: (reason) => reject(new Failure(`no coordinator answers at http://${hostPortText(address)}: ${reason}`)),
         note: () => {},
       },
     );
   });
-  const leading = status.members.find(({ leader }) => leader) ?? status.members[0];
-  const admin = leading?.admin ?? "";
-  return { status, secret, get: async (path) => (await atAdmin(admin, secret)).get(path) };
 }

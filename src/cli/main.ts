@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { check } from "./check.ts";
 import { cluster, type ClusterOptions } from "./cluster.ts";
 import { withConfigOptions } from "./config-options.ts";
+import { coordinate } from "./coordinate.ts";
 import { drain } from "./drain.ts";
 import { traces } from "../eval/workload.ts";
 import { evaluate, experiments, type EvalOptions } from "./eval.ts";
@@ -75,6 +76,15 @@ where(
 )
   .option("--json", "print JSON")
   .action(drain);
+
+where(
+  program
+    .command("coordinate")
+    .description("make a member host the coordinator, in the place of one that is lost for good")
+    .argument("<MEMBER>"),
+)
+  .option("--json", "print JSON")
+  .action(coordinate);
 
 where(
   program

@@ -1,7 +1,8 @@
 /** The cluster's secret: given, found beside a member of this machine, or made up for a cluster that begins. */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { hostPortOf, isLoopbackHost } from "../base/host-port.ts";
+import { hostPortOf, isLoopbackHost, type HostPort } from "../base/host-port.ts";
+import { placesOf } from "../coordination/places.ts";
 import { livingMembers, runFolder } from "../member/records.ts";
 import { openToOthers } from "../member/refusals.ts";
 import { Failure } from "./failure.ts";
@@ -43,15 +44,12 @@ export function clusterSecret(
       2,
     );
   }
-  const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
+  const places = placesOf(coordinator) ?? [];
   const found = livingMembers(runFolder(process.env)).find((record) => {
     const peer = hostPortOf(record.peer);
-    return (
-      record.cluster === cluster &&
-      peer?.port === address?.port &&
-      address !== null &&
-      (peer!.host === address.host || (isLoopbackHost(peer!.host) && isLoopbackHost(address.host)))
-    );
+    const isThere = ({ host, port }: HostPort): boolean =>
+      peer?.port === port && (peer.host === host || (isLoopbackHost(peer.host) && isLoopbackHost(host)));
+    return record.cluster === cluster && places.some(isThere);
   });
   if (found !== undefined) return { secret: found.secret, from: "found" };
   throw new Failure(`${coordinator} asks for the cluster's secret: give it with --secret-file FILE or GYRE_SECRET`, 2);

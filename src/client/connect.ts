@@ -10,7 +10,7 @@
  * ```
  */
 import { fetch as undiciFetch, type Dispatcher, type RequestInfo, type RequestInit, type Response } from "undici";
-import { hostPortOf } from "../base/host-port.ts";
+import { placesOf } from "../coordination/places.ts";
 import type { PublishedView } from "../ring/view.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
 import type { Directory } from "./directory.ts";
@@ -81,13 +81,13 @@ export function directoryOf(options: ConnectOptions): Directory {
     if ("wrong" in ensemble) throw new Error(`coordinator ${coordinator}: ${ensemble.wrong}`);
     return new ZooKeeperDirectory({ ensemble, ca: options.coordinatorCa, credentials: options.credentials });
   }
-  const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
-  if (address === null || !coordinator.startsWith("http://"))
+  const places = placesOf(coordinator);
+  if (places === null)
     throw new Error(`coordinator ${coordinator}: write zookeeper://host:2181,…/path or http://host:port`);
   const secret = options.secret ?? process.env["GYRE_SECRET"];
   if (secret === undefined)
     throw new Error(
       `the embedded coordinator at ${coordinator} asks for the cluster's secret: pass it, or set GYRE_SECRET`,
     );
-  return new EmbeddedDirectory({ address, text: coordinator, cluster, secret: secret.trim() });
+  return new EmbeddedDirectory({ places, text: coordinator, cluster, secret: secret.trim() });
 }

@@ -4,14 +4,15 @@
  */
 import { Waiters } from "../base/waiters.ts";
 import { background } from "../base/background.ts";
-import type { HostPort } from "../base/host-port.ts";
+import { hostPortOf, type HostPort } from "../base/host-port.ts";
 import { methods, topics } from "../coordination/embedded-host.ts";
 import { Link } from "../peer/link.ts";
 import { publishedViewOf, type PublishedView } from "../ring/view.ts";
 import { waitUntil, type Directory } from "./directory.ts";
 
 export interface EmbeddedDirectoryOptions {
-  readonly address: HostPort;
+  /** Tried in turn. */
+  readonly places: readonly HostPort[];
   readonly text: string;
   readonly cluster: string;
   readonly secret: string;
@@ -29,6 +30,7 @@ export class EmbeddedDirectory implements Directory {
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
   #trouble = "no answer yet";
+  #next = 0;
 
   constructor(options: EmbeddedDirectoryOptions) {
     this.#options = options;
@@ -62,7 +64,11 @@ export class EmbeddedDirectory implements Directory {
 
   #dial(): void {
     if (this.#closed) return;
-    const { cluster, secret, address } = this.#options;
+    const { cluster, secret, places } = this.#options;
+    // Where it was said to be; and at any member of the last view, if an operator has moved it.
+    const members = (this.view?.members ?? []).map(({ peer }) => hostPortOf(peer)).filter((place) => place !== null);
+    const all = [...places, ...members];
+    const address = all[this.#next++ % all.length]!;
     this.#link = new Link(
       { cluster, secret, self: "?", purpose: "tool", expected: null, address },
       {

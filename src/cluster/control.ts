@@ -3,7 +3,7 @@
  * data plane hears of it only through the views it hands out.
  */
 import { background } from "../base/background.ts";
-import type { Coordinator, SessionState } from "../coordination/port.ts";
+import type { Coordinator, CoordinatorEvents, SessionState } from "../coordination/port.ts";
 import { viewOf, type Member, type PublishedView, type View } from "../ring/view.ts";
 import { nextView } from "./next-view.ts";
 
@@ -29,7 +29,7 @@ const retryMs = 1000;
 
 /** Drives one member's part in the cluster. */
 export class Control {
-  readonly #coordinator: Coordinator;
+  #coordinator: Coordinator;
   readonly #cluster: string;
   readonly #events: ControlEvents;
   #member: Member;
@@ -70,24 +70,51 @@ export class Control {
     const inView = this.#until(({ members }) =>
       members.some(({ name, startedMs }) => name === this.#member.name && startedMs === this.#member.startedMs),
     );
-    await this.#coordinator.join(this.#member, {
-      session: (state, reason) => this.#events.session(state, reason),
+    await this.#coordinator.join(this.#member, this.#listener(this.#coordinator));
+    await inView;
+  }
+
+  /**
+   * Goes on under another coordinator, with the view and the members that stand. The old one is not told: it is gone.
+   */
+  async move(coordinator: Coordinator): Promise<void> {
+    const old = this.#coordinator;
+    this.#coordinator = coordinator;
+    this.#term = null;
+    this.#lastTerm = null;
+    this.#announced = [];
+    await old.leave();
+    await coordinator.join(this.#member, this.#listener(coordinator));
+  }
+
+  /** What one coordinator tells; once another has taken its place, nothing of it counts. */
+  #listener(coordinator: Coordinator): CoordinatorEvents {
+    const counts = (): boolean => this.#coordinator === coordinator;
+    return {
+      session: (state, reason) => {
+        if (counts()) this.#events.session(state, reason);
+      },
       members: (members, epochFloor) => {
+        if (!counts()) return;
         this.#announced = members;
         this.#epochFloor = Math.max(this.#epochFloor, epochFloor);
         this.#lead();
       },
       leading: (term) => {
+        if (!counts()) return;
         if (term !== null && term !== this.#lastTerm) this.#heldUntilMs = performance.now() + holdMs;
         this.#term = term;
         this.#lastTerm = term ?? this.#lastTerm;
         this.#events.leading(term);
         this.#lead();
       },
-      view: (view) => this.#follow(view),
-      ousted: (reason) => this.#events.ousted(reason),
-    });
-    await inView;
+      view: (view) => {
+        if (counts()) this.#follow(view);
+      },
+      ousted: (reason) => {
+        if (counts()) this.#events.ousted(reason);
+      },
+    };
   }
 
   /** Announces changed facts of this member. */

@@ -6,6 +6,7 @@ import { totalmem } from "node:os";
 import { z } from "zod";
 import { hostPortOf } from "../base/host-port.ts";
 import { bytesOf, millisecondsOf } from "../base/sizes.ts";
+import { placesOf } from "../coordination/places.ts";
 import { authority, httpUri } from "../http/uri.ts";
 import { isNetwork } from "../origin/destinations.ts";
 import { weightMax } from "../ring/ring.ts";
@@ -79,11 +80,11 @@ const originUrl = z
     return `${uri.scheme}://${uri.host}${standard ? "" : `:${uri.port}`}`;
   });
 const coordinator = z.string().superRefine((text, context) => {
-  if (text === "embedded" || /^http:\/\/[^/?#]+\/?$/.test(text)) return;
+  if (text === "embedded" || placesOf(text) !== null) return;
   const ensemble = text.startsWith("zookeeper") ? ensembleOf(text) : null;
   const wrong =
     ensemble === null
-      ? "write embedded, http://host:port (the peer port of the member that coordinates), or zookeeper://host:2181,…/path"
+      ? "write embedded, http://host:port (the peer port of the member that coordinates; several with commas), or zookeeper://host:2181,…/path"
       : "wrong" in ensemble
         ? ensemble.wrong
         : null;

@@ -22,8 +22,11 @@ export interface LinkListener {
 }
 
 export interface EmbeddedClientOptions {
+  /** For people: where the coordinator is looked for first. */
   readonly address: string;
-  readonly dial: (listener: LinkListener) => CoordinatorLink;
+  /** The places to look, as `host:port`, in order; those of the members of the last view are tried after them. */
+  readonly places: readonly string[];
+  readonly dial: (place: string, listener: LinkListener) => CoordinatorLink;
   readonly heartbeatMs?: number;
   readonly redialMs?: number;
   readonly failed?: (error: Error) => void;
@@ -44,14 +47,20 @@ export class EmbeddedClient implements Coordinator {
   #link: CoordinatorLink | null = null;
   #up = false;
   #term: number | null = null;
-  #lastView: PublishedView | null = null;
+  #lastView: PublishedView | null;
+  /** Which of the places is dialled next. */
+  #next = 0;
+  /** Why each place did not have us, since it was last tried. */
+  readonly #refusals = new Map<string, string>();
   #failures = 0;
   #lastReason = "";
   #timer: NodeJS.Timeout | null = null;
   #heart: NodeJS.Timeout | null = null;
   #joined: { resolve: () => void; reject: (error: Error) => void } | null = null;
 
-  constructor(options: EmbeddedClientOptions) {
+  /** `lastView`: what this member has seen of its cluster under another coordinator. */
+  constructor(options: EmbeddedClientOptions, lastView: PublishedView | null = null) {
+    this.#lastView = lastView;
     this.#options = options;
     this.address = options.address;
   }
@@ -96,11 +105,22 @@ export class EmbeddedClient implements Coordinator {
     this.#link?.close();
   }
 
+  /**
+   * Where the coordinator may be: where it was configured to be, or at any member of the last view, if an operator has
+   * moved it.
+   */
+  get #places(): readonly string[] {
+    const members = this.#lastView?.members.filter(({ name }) => name !== this.#member?.name) ?? [];
+    return [...new Set([...this.#options.places, ...members.map(({ peer }) => peer)])];
+  }
+
   #dial(): void {
     if (this.#state === "closed") return;
-    this.#link = this.#options.dial({
+    const places = this.#places;
+    const place = places[this.#next % places.length]!;
+    this.#link = this.#options.dial(place, {
       up: () => background(this.#open(), (error) => this.#refused(error)),
-      gone: (reason) => this.#lost(reason),
+      gone: (reason) => this.#lost(reason, place),
       note: (topic, value) => this.#noted(topic, value),
     });
   }
@@ -137,7 +157,7 @@ export class EmbeddedClient implements Coordinator {
     this.#link?.close();
   }
 
-  #lost(reason: string): void {
+  #lost(reason: string, place: string): void {
     this.#up = false;
     this.#link = null;
     if (this.#state === "closed") return;
@@ -146,13 +166,16 @@ export class EmbeddedClient implements Coordinator {
       this.#events?.leading(null);
     }
     if (this.#state === "connected") this.#set("suspended", reason);
-    if (this.#joined !== null && hopeless.test(reason)) {
+    this.#next++;
+    if (hopeless.test(reason)) this.#refusals.set(place, reason);
+    else this.#refusals.delete(place);
+    if (this.#joined !== null && this.#places.every((one) => this.#refusals.has(one))) {
       this.#joined.reject(new Error(`${this.address} refuses this member: ${reason}`));
       this.#joined = null;
       return;
     }
     if (this.#joined !== null && reason !== this.#lastReason)
-      this.#options.failed?.(new Error(`waiting for the coordinator at ${this.address}: ${reason}`));
+      this.#options.failed?.(new Error(`waiting for the coordinator at ${place}: ${reason}`));
     this.#lastReason = reason;
     const wait = Math.random() * Math.min(this.#options.redialMs ?? 1000, 50 * 2 ** Math.min(this.#failures++, 10));
     this.#timer = setTimeout(() => this.#dial(), wait);

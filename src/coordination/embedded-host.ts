@@ -40,14 +40,21 @@ export class EmbeddedHost implements Coordinator {
   readonly #links = new Map<string, SessionLink>();
   readonly #expired: (member: string) => void;
   readonly #ticker: NodeJS.Timeout;
+  readonly #lastView: PublishedView | null;
   #events: CoordinatorEvents | null = null;
   #state: SessionState = "connecting";
   #tickedAt: number = performance.now();
 
   constructor(
     address: string,
-    options: { readonly times?: RegistryTimes; readonly expired?: (member: string) => void } = {},
+    options: {
+      readonly times?: RegistryTimes;
+      readonly expired?: (member: string) => void;
+      /** What the cluster was under another coordinator: it goes on from there. */
+      readonly lastView?: PublishedView | null;
+    } = {},
   ) {
+    this.#lastView = options.lastView ?? null;
     this.address = address;
     this.#registry = new Registry(options.times ?? registryTimes);
     this.#expired = options.expired ?? (() => {});
@@ -125,7 +132,7 @@ export class EmbeddedHost implements Coordinator {
   join(member: Member, events: CoordinatorEvents): Promise<void> {
     this.#events = events;
     this.#state = "connected";
-    const changes = this.#registry.open(ownSession, member, null, performance.now());
+    const changes = this.#registry.open(ownSession, member, this.#lastView, performance.now());
     events.session("connected", "");
     if (!("refused" in changes)) this.#tell(changes);
     return Promise.resolve();

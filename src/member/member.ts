@@ -24,7 +24,8 @@ import { setAccessLog } from "./access-log.ts";
 import { announcementOf, type Addresses } from "./announcement.ts";
 import { Clock } from "./clock.ts";
 import { buildDataPlane, type DataPlane } from "./data-plane.ts";
-import { openCoordinator } from "./open-coordinator.ts";
+import type { MemberOptions } from "./member-options.ts";
+import { hostHere, openCoordinator } from "./open-coordinator.ts";
 import { originNotes } from "./origin-notes.ts";
 import { ownAddresses, placeOf } from "./place.ts";
 import { refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
@@ -42,19 +43,6 @@ export interface Departure {
 /** How long a joiner waits for links with the others, and how often it looks whether one has been given up. */
 const linkedMsMax = 3000;
 const linkedLookMs = 100;
-
-/** What a member tells whoever runs it. */
-export interface MemberOptions {
-  /** Its name has been taken by another process: it cannot go on. */
-  readonly ousted: (reason: string) => void;
-  /** An operator wants it to leave: to be stopped as by a signal. */
-  readonly drain: () => void;
-  readonly config: Config;
-  readonly name: string;
-  readonly secret: string;
-  readonly log: Logger;
-  readonly version: string;
-}
 
 export type MemberState = "starting" | "ready" | "draining" | "stopped";
 
@@ -156,7 +144,7 @@ export class RunningMember {
       serves: (purpose) =>
         purpose === "member" ||
         purpose === "tool" ||
-        (purpose === "coordinator" && this.#config.coordinator === "embedded"),
+        (purpose === "coordinator" && (this.#config.coordinator === "embedded" || this.hostsCoordinator)),
       refused: (address, reason) =>
         log.warn({ kind: "peer", address, reason }, `a link from ${address} was refused: ${reason}`),
     });
@@ -292,6 +280,25 @@ export class RunningMember {
   drain(): Promise<Departure> {
     if (this.#departing === null) this.#options.drain();
     return this.#departing ?? Promise.reject(new Error("the member does not stop"));
+  }
+
+  /**
+   * Hosts the coordinator from now on, in the place of one that is lost: the others find it here by themselves. Rejects
+   * with a sentence where there is nothing to take over.
+   */
+  async coordinate(): Promise<void> {
+    const control = this.#control;
+    if (this.#host !== null || control === null || this.#addresses === null)
+      throw new Error(`${this.name} coordinates already`);
+    if (this.#config.coordinator.startsWith("zookeeper")) throw new Error("ZooKeeper keeps this cluster together");
+    if (control.session === "connected")
+      throw new Error(
+        `the coordinator at ${this.coordinatorAddress} answers: stop it first, two would be two clusters`,
+      );
+    this.#host = hostHere(hostPortOf(this.#addresses.peer)!, this.#log, control.view);
+    this.#coordinator = this.#host;
+    this.#log.warn({ kind: "coordination" }, "hosts the coordinator from now on");
+    await control.move(this.#host);
   }
 
   async #depart(limitMs: number, heirs: "heirs" | "none"): Promise<Departure> {

@@ -4,9 +4,11 @@ import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import type { Config } from "../config/schema.ts";
 import { EmbeddedClient } from "../coordination/embedded-client.ts";
 import { EmbeddedHost } from "../coordination/embedded-host.ts";
+import { placesOf } from "../coordination/places.ts";
 import type { Coordinator } from "../coordination/port.ts";
 import { ZooKeeperCoordinator } from "../coordination/zookeeper-coordinator.ts";
 import { Link } from "../peer/link.ts";
+import type { PublishedView } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
 import { trusting } from "../zookeeper/connection.ts";
@@ -25,11 +27,7 @@ export interface CoordinatorContext {
 export function openCoordinator(config: Config, { peer, self, secret, log }: CoordinatorContext): Coordinator {
   const { coordinator, cluster } = config;
   const failed = (error: Error): void => log.warn({ kind: "coordination", err: error }, error.message);
-  if (coordinator === "embedded") {
-    return new EmbeddedHost(`http://${hostPortText(peer)}`, {
-      expired: (member) => log.warn({ kind: "expired", member }, `the session of ${member} has expired`),
-    });
-  }
+  if (coordinator === "embedded") return hostHere(peer, log, null);
   if (coordinator.startsWith("zookeeper")) {
     const ensemble = ensembleOf(coordinator);
     if ("wrong" in ensemble) throw new StartError(`--coordinator ${coordinator}: ${ensemble.wrong}`);
@@ -45,13 +43,26 @@ export function openCoordinator(config: Config, { peer, self, secret, log }: Coo
       failed,
     });
   }
-  const address = hostPortOf(coordinator.replace(/^http:\/\//, "").replace(/\/$/, ""));
-  if (address === null)
+  const places = placesOf(coordinator);
+  if (places === null)
     throw new StartError(`--coordinator ${coordinator}: write http://host:port of the coordinating member's peer port`);
   return new EmbeddedClient({
     address: coordinator,
-    dial: (listener) => new Link({ cluster, secret, self, purpose: "coordinator", expected: null, address }, listener),
+    places: places.map(hostPortText),
+    dial: (place, listener) =>
+      new Link(
+        { cluster, secret, self, purpose: "coordinator", expected: null, address: hostPortOf(place) ?? peer },
+        listener,
+      ),
     failed,
+  });
+}
+
+/** The coordinator, hosted by this member; `lastView` is what the cluster was under another one. */
+export function hostHere(peer: HostPort, log: Logger, lastView: PublishedView | null): EmbeddedHost {
+  return new EmbeddedHost(`http://${hostPortText(peer)}`, {
+    lastView,
+    expired: (member) => log.warn({ kind: "expired", member }, `the session of ${member} has expired`),
   });
 }
 

@@ -216,3 +216,39 @@ describe("few file descriptors", () => {
     }
   });
 });
+
+describe("a coordinator that is lost for good", () => {
+  it("is hosted by another member at an operator's word: no restart, no failed request, no cold cache", async () => {
+    const members = await startCluster(3, ["--origin", origin.url]);
+    const [first, second, third] = members as [TestMember, TestMember, TestMember];
+    const paths = Array.from({ length: 30 }, (_, index) => `/kept-${index}`);
+    for (const path of paths) await ask(second.port, path, { headers: { host: "h" } });
+    const folder = temporaryFolder();
+    const refused = await gyre(["coordinate", "m2", "--admin", second.admin], folder);
+    expect([refused.code, refused.errors]).toEqual([1, expect.stringContaining("answers: stop it first")]);
+    await first.kill();
+    await until(async () => (await statusOf(second)).session === "suspended", "the coordinator is missed");
+    const { epoch } = await statusOf(second);
+    const moved = await gyre(["coordinate", "m2", "--admin", second.admin], folder);
+    expect([moved.code, moved.output]).toEqual([0, expect.stringContaining(`http://${second.peer}`)]);
+    const before = origin.asked.length;
+    for (const path of paths) expect((await ask(third.port, path, { headers: { host: "h" } })).status).toBe(200);
+    await until(async () => (await statusOf(third)).session === "connected", "m3 has found it by itself");
+    await settled([second, third]);
+    expect((await statusOf(third)).epoch).toBeGreaterThan(epoch);
+    for (const path of paths) expect((await ask(third.port, path, { headers: { host: "h" } })).status).toBe(200);
+    // What only the lost member had is asked for once more; what the others have counts as before.
+    const asked = origin.asked.slice(before).map(({ url }) => url);
+    expect(new Set(asked).size).toBe(asked.length);
+    expect(asked.length).toBeLessThan(paths.length);
+    const joined = await startMember([
+      "--name",
+      "m4",
+      "--coordinator",
+      `http://${first.peer},http://${second.peer}`,
+      "--origin",
+      origin.url,
+    ]);
+    await settled([second, third, joined]);
+  }, 60_000);
+});

@@ -20,7 +20,8 @@ function embedded(): Service {
         address: "http://127.0.0.1:0",
         heartbeatMs: 100,
         redialMs: 20,
-        dial: (listener) => dial(host, wire, listener),
+        places: ["127.0.0.1:0"],
+        dial: (_place, listener) => dial(host, wire, listener),
       });
       wires.set(client, wire);
       return client;

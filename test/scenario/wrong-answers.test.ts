@@ -1,4 +1,7 @@
-/** Faults that real use found, each as the kind that it was: nobody gets what was meant for another. Pairs of clients, real sockets. */
+/**
+ * Faults that real use found, each as the kind that it was: nobody gets what was meant for another. Pairs of clients,
+ * real sockets.
+ */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";

@@ -1,6 +1,7 @@
 /**
- * Run by places.test.ts inside `unshare -n`: two machines, as two network namespaces with a wire between them, and a member on each. Says
- * what a client of the first gets for loopback addresses. Refuses to run where there is any other network device.
+ * Run by places.test.ts inside `unshare -n`: two machines, as two network namespaces with a wire between them, and a
+ * member on each. Says what a client of the first gets for loopback addresses. Refuses to run where there is any other
+ * network device.
  */
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";

@@ -1,0 +1,16 @@
+/** What a member is started with, and what it tells whoever runs it. */
+import type { Config } from "../config/schema.ts";
+import type { Logger } from "../telemetry/log.ts";
+
+/** What a member tells whoever runs it. */
+export interface MemberOptions {
+  /** Its name has been taken by another process: it cannot go on. */
+  readonly ousted: (reason: string) => void;
+  /** An operator wants it to leave: to be stopped as by a signal. */
+  readonly drain: () => void;
+  readonly config: Config;
+  readonly name: string;
+  readonly secret: string;
+  readonly log: Logger;
+  readonly version: string;
+}
