@@ -2,18 +2,18 @@
  * `gyre cluster`: N members on this machine, each a process of its own. In the foreground Ctrl-C ends them all; with
  * `--detach` they go on, and `gyre stop` ends them.
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { mkdirSync, openSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { totalmem } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { markStopping, runFolder, unmarkStopping } from "../member/records.ts";
 import { statusText } from "./status.ts";
 import { configArguments, configOf } from "./config-options.ts";
 import { demoUrl, startDemoOrigin } from "./demo-origin.ts";
 import { contact, recordsOf } from "./discover.ts";
+import { endProcess, spawnMember, SpawnFailure } from "../member/spawned.ts";
 import { Failure } from "./failure.ts";
 import { clusterSecret } from "./secret.ts";
 import { note, say, styled } from "./terminal.ts";
@@ -79,8 +79,8 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     note("\nending: members drain and leave");
     // The embedded coordinator's host goes last: until then every other departure is published.
     for (const { pid = 0 } of children) markStopping(runFolder(process.env), pid, "all");
-    for (const child of children.slice(1).reverse()) await endMember(child);
-    if (children[0] !== undefined) await endMember(children[0]);
+    for (const child of children.slice(1).reverse()) await endProcess(child, "SIGTERM");
+    if (children[0] !== undefined) await endProcess(children[0], "SIGTERM");
     for (const { pid = 0 } of children) unmarkStopping(runFolder(process.env), pid);
     process.exit(exitCode);
   };
@@ -130,7 +130,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     // While it is being ended, a member that ends is no failure.
     if (ending) return new Promise(() => {});
     ending = true;
-    for (const child of children.reverse()) await endMember(child);
+    for (const child of children.reverse()) await endProcess(child, "SIGTERM");
     throw error;
   }
   let alive = members.length;
@@ -158,8 +158,8 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   } else note(`\nCtrl-C ends all of it.`);
 }
 
-/** Starts `gyre start` and resolves when it has joined. */
-function startMember(
+/** Starts a member and resolves when it has joined. @throws Failure with what its log says. */
+async function startMember(
   name: string,
   flags: readonly string[],
   secret: string,
@@ -167,34 +167,22 @@ function startMember(
   detach: boolean,
   spawned: (child: ChildProcess) => void,
 ): Promise<Started> {
-  const output = openSync(log, "a", 0o600);
-  const program = fileURLToPath(new URL("./main.js", import.meta.url));
-  const child = spawn(process.execPath, [program, "start", ...flags], {
-    // A process group of its own: Ctrl-C reaches this command alone, which then ends the members in order.
+  const { child, ready } = spawnMember({
+    flags,
+    environment: { ...process.env, GYRE_SECRET: secret, ...(detach ? { GYRE_DETACHED: "1" } : {}) },
+    output: openSync(log, "a", 0o600),
     detached: true,
-    stdio: ["ignore", output, output, "ipc"],
-    env: { ...process.env, GYRE_SECRET: secret, ...(detach ? { GYRE_DETACHED: "1" } : {}) },
+    limitMs: startMs,
   });
   spawned(child);
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      child.kill("SIGKILL");
-      reject(new Failure(`${name} did not join in ${startMs / 1000} s; its log is ${log}`));
-    }, startMs);
-    child.once("exit", (code, signal) => {
-      clearTimeout(timer);
-      reject(
-        new Failure(
-          `${name} ended while starting (${signal ?? `exit code ${code}`}): ${lastLine(log)}\nIts log is ${log}`,
-        ),
-      );
-    });
-    child.once("message", (message: { listen: string; peer: string; admin: string }) => {
-      clearTimeout(timer);
-      child.removeAllListeners("exit");
-      resolve({ name, listen: message.listen, peer: message.peer, admin: message.admin, child, log });
-    });
-  });
+  try {
+    return { ...(await ready), name, log };
+  } catch (error) {
+    const ended = error instanceof SpawnFailure ? error.ended : null;
+    if (ended === null) throw new Failure(`${name} did not join in ${startMs / 1000} s; its log is ${log}`);
+    const how = ended.signal ?? `exit code ${ended.code}`;
+    throw new Failure(`${name} ended while starting (${how}): ${lastLine(log)}\nIts log is ${log}`);
+  }
 }
 
 function lastLine(file: string): string {
@@ -203,14 +191,6 @@ function lastLine(file: string): string {
     .split("\n")
     .at(-1)!
     .replace(/^gyre: /, "");
-}
-
-function endMember(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-  return new Promise((resolve) => {
-    child.once("exit", () => resolve());
-    child.kill("SIGTERM");
-  });
 }
 
 /**

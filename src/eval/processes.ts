@@ -2,29 +2,23 @@
  * Real members on this machine, each a process of its own, and an origin that counts: for what a simulation would only
  * claim.
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { request } from "undici";
 import type { Status } from "../admin/status.ts";
+import { asError } from "../base/background.ts";
+import { endProcess, spawnMember, type SpawnedMember } from "../member/spawned.ts";
 
-export interface RunningProcess {
-  readonly name: string;
-  /** host:port of the proxy, the peer port and the admin port. */
-  readonly listen: string;
-  readonly peer: string;
-  readonly admin: string;
-  readonly child: ChildProcess;
-}
+/** A member of an experiment. */
+export type RunningProcess = SpawnedMember;
 
 const startMs = 20_000;
 const settleMs = 30_000;
-const program = fileURLToPath(new URL("../../bin/gyre", import.meta.url));
 
 /** A cluster of processes; `close` ends all that were started, and nothing else. */
 export class Processes {
@@ -65,12 +59,12 @@ export class Processes {
 
   /** Ends a member in order, which hands over, and resolves when it is gone. */
   async stop({ child }: RunningProcess): Promise<void> {
-    await this.#end(child, "SIGTERM");
+    await endProcess(child, "SIGTERM");
   }
 
   /** Ends a member without a word. */
   async kill({ child }: RunningProcess): Promise<void> {
-    await this.#end(child, "SIGKILL");
+    await endProcess(child, "SIGKILL");
   }
 
   forget(member: RunningProcess): void {
@@ -98,7 +92,7 @@ export class Processes {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#children].map((child) => this.#end(child, "SIGKILL")));
+    await Promise.all([...this.#children].map((child) => endProcess(child, "SIGKILL")));
     process.off("exit", this.#killAll);
     rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -107,42 +101,24 @@ export class Processes {
     for (const child of this.#children) child.kill("SIGKILL");
   };
 
-  #spawn(flags: readonly string[]): Promise<RunningProcess> {
-    const child = spawn(process.execPath, [program, "start", ...flags], {
-      stdio: ["ignore", "pipe", "pipe", "ipc"],
-      // A terminal's Ctrl-C is for the experiment, which ends its members itself.
+  async #spawn(flags: readonly string[]): Promise<RunningProcess> {
+    const { child, ready } = spawnMember({
+      flags,
+      environment: { ...environment(), GYRE_SECRET: this.#secret, GYRE_RUN_DIR: this.#folder },
+      output: "pipe",
       detached: true,
-      env: { ...environment(), GYRE_SECRET: this.#secret, GYRE_RUN_DIR: this.#folder },
+      limitMs: startMs,
     });
     this.#children.add(child);
+    child.once("exit", () => this.#children.delete(child));
     let output = "";
     const keep = (chunk: Buffer): void => {
       output = (output + chunk.toString()).slice(-4000);
     };
     child.stdout!.on("data", keep);
     child.stderr!.on("data", keep);
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        child.kill("SIGKILL");
-        reject(new Error(`a member was not ready in ${startMs / 1000} s: ${output}`));
-      }, startMs);
-      child.once("exit", (code) => {
-        this.#children.delete(child);
-        clearTimeout(timer);
-        reject(new Error(`a member ended with ${code} before it was ready: ${output}`));
-      });
-      child.once("message", (message: Omit<RunningProcess, "child">) => {
-        clearTimeout(timer);
-        resolve({ ...message, child });
-      });
-    });
-  }
-
-  #end(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-    return new Promise((resolve) => {
-      child.once("exit", () => resolve());
-      child.kill(signal);
+    return ready.catch((error: unknown) => {
+      throw new Error(`a member did not come up: ${asError(error).message}\n${output}`);
     });
   }
 }

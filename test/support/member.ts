@@ -2,11 +2,12 @@
  * The real program as tests use it: started as users start it, with a run folder of its own, ended by the pid that was
  * started.
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Status } from "../../src/admin/status.ts";
+import { spawnMember } from "../../src/member/spawned.ts";
 
 export const root: string = resolve(import.meta.dirname, "../..");
 export const program: string = join(root, "bin/gyre");
@@ -45,22 +46,24 @@ export function startMember(
     .filter((flag) => !given(flag))
     .flatMap((flag) => [flag, "127.0.0.1:0"]);
   const logging = given("--access-log") ? [] : ["--access-log", "off"];
-  const child = spawn(process.execPath, [program, "start", ...ports, ...logging, ...flags], {
-    stdio: ["ignore", "pipe", "pipe", "ipc"],
-    env: { ...process.env, GYRE_SECRET: secret, GYRE_RUN_DIR: runFolder, ...environment },
+  const { child, ready } = spawnMember({
+    flags: [...ports, ...logging, ...flags],
+    environment: { ...process.env, GYRE_SECRET: secret, GYRE_RUN_DIR: runFolder, ...environment },
+    output: "pipe",
+    detached: false,
+    limitMs: Infinity,
+    program,
   });
   let output = "";
   child.stdout!.on("data", (chunk: Buffer) => (output += chunk.toString()));
   child.stderr!.on("data", (chunk: Buffer) => (output += chunk.toString()));
   const ended = new Promise<number | null>((done) => child.once("exit", (code) => done(code)));
-  return new Promise((done, fail) => {
-    child.once("exit", (code) => fail(new Error(`gyre ended with ${code} before it was ready:\n${output}`)));
-    child.once("message", (message: { name: string; listen: string; peer: string; admin: string }) => {
+  return ready.then(
+    (started) => {
       const member: TestMember = {
-        ...message,
-        port: Number(message.listen.split(":").at(-1)),
+        ...started,
+        port: Number(started.listen.split(":").at(-1)),
         pid: child.pid!,
-        child,
         output: () => output,
         stop: async () => {
           running.delete(member);
@@ -74,9 +77,12 @@ export function startMember(
         },
       };
       running.add(member);
-      done(member);
-    });
-  });
+      return member;
+    },
+    (error: unknown) => {
+      throw new Error(`gyre did not come up (${String(error)}):\n${output}`);
+    },
+  );
 }
 const runFolder = temporaryFolder();
 
