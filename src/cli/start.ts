@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { isatty } from "node:tty";
 import { asError, background } from "../base/background.ts";
 import type { Config } from "../config/schema.ts";
+import { lastViewIn } from "../member/last-view.ts";
 import { RunningMember } from "../member/member.ts";
 import { isLastOf, processMarkOf, runFolder, writeFarewell, writeRecord } from "../member/records.ts";
 import { StartError } from "../member/start-error.ts";
@@ -32,6 +33,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     secret,
     log,
     version,
+    lastView: lastViewIn(folder, config.cluster, name),
     ousted: (reason) => stopSoon(reason, 1),
     drain: () => stopSoon("drained by an operator"),
   });

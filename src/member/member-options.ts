@@ -1,6 +1,7 @@
 /** What a member is started with, and what it tells whoever runs it. */
 import type { Config } from "../config/schema.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { LastView } from "./last-view.ts";
 
 /** What a member tells whoever runs it. */
 export interface MemberOptions {
@@ -13,4 +14,6 @@ export interface MemberOptions {
   readonly secret: string;
   readonly log: Logger;
   readonly version: string;
+  /** Where it remembers the last view, if it hosts the coordinator. */
+  readonly lastView?: LastView;
 }

@@ -17,7 +17,7 @@ import { answerCall } from "../proxy/members/calls.ts";
 import { keepCopies } from "../proxy/members/foreign.ts";
 import { handOver, type HandedOver } from "../proxy/members/hand-over.ts";
 import { serve } from "../proxy/serve.ts";
-import { viewOfOne, type Member, type View } from "../ring/view.ts";
+import { publishedOf, viewOfOne, type Member, type View } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { listenFailure, WireServer } from "../wire/server.ts";
 import { setAccessLog } from "./access-log.ts";
@@ -191,6 +191,7 @@ export class RunningMember {
       self: this.name,
       secret: this.#options.secret,
       log: this.#log,
+      lastView: this.#options.lastView?.read() ?? null,
     });
     this.#coordinator = coordinator;
     this.#host = coordinator instanceof EmbeddedHost ? coordinator : null;
@@ -354,6 +355,7 @@ export class RunningMember {
     plane.peers.follow(view.members);
     keepCopies(plane, before, now);
     plane.invalidations.forgetStrangers();
+    if (this.#host !== null) this.#options.lastView?.write(publishedOf(view));
     this.#log.info(
       { kind: "view", epoch: view.epoch, leader: view.leader, members: view.members.map(({ name }) => name) },
       `epoch ${view.epoch}: ${view.members.length} members, ${view.leader} leads`,

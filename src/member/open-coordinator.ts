@@ -21,13 +21,16 @@ export interface CoordinatorContext {
   readonly self: string;
   readonly secret: string;
   readonly log: Logger;
+  /** What the cluster was before this member was started anew. */
+  readonly lastView: PublishedView | null;
 }
 
 /** The coordinator that a configuration names. @throws StartError where it names none. */
-export function openCoordinator(config: Config, { peer, self, secret, log }: CoordinatorContext): Coordinator {
+export function openCoordinator(config: Config, context: CoordinatorContext): Coordinator {
+  const { peer, self, secret, log, lastView } = context;
   const { coordinator, cluster } = config;
   const failed = (error: Error): void => log.warn({ kind: "coordination", err: error }, error.message);
-  if (coordinator === "embedded") return hostHere(peer, log, null);
+  if (coordinator === "embedded") return hostHere(peer, log, lastView);
   if (coordinator.startsWith("zookeeper")) {
     const ensemble = ensembleOf(coordinator);
     if ("wrong" in ensemble) throw new StartError(`--coordinator ${coordinator}: ${ensemble.wrong}`);

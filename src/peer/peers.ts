@@ -95,6 +95,8 @@ class Peer {
   readonly #bornMs: number = performance.now();
   readonly #waiters = new Waiters();
   #wasUp = false;
+  /** Nobody listens there: its process is gone. */
+  #refused = false;
   #next = 0;
   #closed = false;
   #failures = 0;
@@ -117,7 +119,7 @@ class Peer {
   }
 
   get isDialling(): boolean {
-    return !this.#wasUp && !this.#closed && performance.now() - this.#bornMs < diallingMs;
+    return !this.#wasUp && !this.#closed && !this.#refused && performance.now() - this.#bornMs < diallingMs;
   }
 
   whenUp(limitMs: number): Promise<void> {
@@ -156,6 +158,7 @@ class Peer {
         },
         gone: (reason) => {
           this.#links[slot] = null;
+          this.#refused = reason.includes("ECONNREFUSED");
           if (this.link === null && !this.#closed) this.#options.changed?.(this.#name, false, reason);
           this.#redial(slot);
         },

@@ -63,6 +63,11 @@ export function viewOf(published: PublishedView, earlier: View | null = null): V
   };
 }
 
+/** The view as it is published. */
+export function publishedOf({ cluster, epoch, leader, placement, members }: View): PublishedView {
+  return { cluster, epoch, leader, placement, members };
+}
+
 function sameMembers({ members }: Ring, owning: readonly RingMember[]): boolean {
   const weights = new Map(owning.map(({ name, weight }) => [name, weight]));
   return members.length === owning.length && members.every(({ name, weight }) => weights.get(name) === weight);

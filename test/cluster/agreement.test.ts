@@ -252,3 +252,34 @@ describe("a coordinator that is lost for good", () => {
     await settled([second, third, joined]);
   }, 60_000);
 });
+
+describe("the coordinator's host, started anew", () => {
+  it.each(["stop", "kill"] as const)("knows the others at once, and tells them what it changes (%s)", async (how) => {
+    let version = 1;
+    const changing = await startOrigin((request, response) => {
+      if (request.method === "POST") version++;
+      response.setHeader("cache-control", "max-age=600");
+      response.end(`version ${version}`);
+    });
+    try {
+      const flags = ["--origin", changing.url];
+      const members = await startCluster(3, flags);
+      const [first, second, third] = members as [TestMember, TestMember, TestMember];
+      const paths = Array.from({ length: 60 }, (_, index) => `/${how}-${index}`);
+      for (const path of paths) await ask(second.port, path, { headers: { host: "h" } });
+      await first[how]();
+      const again = await startMember(["--name", "m1", "--peer", first.peer, ...flags]);
+      for (const path of paths) await ask(again.port, path, { method: "POST", headers: { host: "h" }, body: "new" });
+      for (const member of [second, third, again]) {
+        for (const path of paths) {
+          const { text } = await ask(member.port, path, { headers: { host: "h" } });
+          // Fetched after its own POST at the earliest: all of them had version 1 before.
+          expect(Number(text.split(" ")[1])).toBeGreaterThan(1);
+        }
+      }
+      expect(version).toBe(paths.length + 1);
+    } finally {
+      await changing.close();
+    }
+  });
+});
