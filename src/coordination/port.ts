@@ -1,6 +1,6 @@
 /**
- * The coordination port: what a cluster needs from whoever keeps its members together. Whatever implements it passes
- * one contract suite: so far the embedded coordinator in this folder; the port is cut so that ZooKeeper can be another.
+ * The coordination port: what a cluster needs from whoever keeps its members together. The embedded coordinator and
+ * ZooKeeper's implement it, and pass one contract suite.
  *
  * A session is what a member holds: connected (what it says counts), suspended (nothing is known: go on with the last
  * view, lead nothing), expired (its announcement is gone: it joins again as new), closed.
