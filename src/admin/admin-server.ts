@@ -26,7 +26,7 @@ export interface AdminOptions {
   readonly failed: (error: Error) => void;
 }
 
-/** Connections without a request; more, and the oldest is closed. */
+/** Connections without a request, and twice as many in all; more, and the oldest is closed. */
 const connectionsMax = 256;
 const jsonType = "application/json; charset=utf-8";
 
@@ -35,6 +35,7 @@ export class AdminServer {
   readonly #options: AdminOptions;
   readonly #server: Server;
   readonly #metrics: Metrics;
+  readonly #all = new Set<Socket>();
   /** Connections on which no request is under way, the one that has been so for longest first. */
   readonly #silent = new Set<Socket>();
 
@@ -53,8 +54,13 @@ export class AdminServer {
     // Health must be answered whoever holds connections: beyond the bound the one that has been silent for longest
     // goes.
     this.#server.on("connection", (socket) => {
+      this.#all.add(socket);
       this.#silent.add(socket);
-      socket.once("close", () => this.#silent.delete(socket));
+      socket.once("close", () => {
+        this.#all.delete(socket);
+        this.#silent.delete(socket);
+      });
+      if (this.#all.size > connectionsMax * 2) this.#all.values().next().value!.destroy();
       if (this.#silent.size > connectionsMax) this.#silent.values().next().value!.destroy();
     });
     this.#server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {

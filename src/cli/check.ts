@@ -2,7 +2,7 @@
 import { ConfigError, loadConfig } from "../config/load.ts";
 import { refuseOpenProxy, refuseWildcardPeer } from "../member/refusals.ts";
 import { buildRouting, tlsOf } from "../member/routing.ts";
-import { unheard } from "../origin/origin-client.ts";
+import { unheard } from "../origin/fetch.ts";
 import { Failure } from "./failure.ts";
 import { say, sayJson } from "./terminal.ts";
 

@@ -171,6 +171,8 @@ describe("URIs (RFC 9110 §4.2.3)", () => {
     "[0:0:0:0:0:0:0:1]",
     "[fe80::1]",
     "[::ffff:127.0.0.1]",
+    "localhost.",
+    "[0:0:0:0:0:ffff:7f00:1]",
   ])("%s means this machine, whichever that is (RFC 6761 §6.3)", (host) => expect(isLoopbackName(host)).toBe(true));
   it.each(["example.com", "128.0.0.1", "[::2]", "[2001:db8::1]", "localhost.example"])("%s does not", (host) =>
     expect(isLoopbackName(host)).toBe(false),

@@ -2,6 +2,7 @@
  * http and https URIs: the identity of a stored response, and what an origin is asked for. RFC 9110 §4.2.3. Scheme,
  * host and port in normal form, path and query as sent.
  */
+import ipaddr from "ipaddr.js";
 
 export interface HttpUri {
   readonly scheme: "http" | "https";
@@ -106,13 +107,12 @@ export function routedPath(path: string): string {
  * stand for them. RFC 6761 §6.3.
  */
 export function isLoopbackName(host: string): boolean {
-  return (
-    host === "localhost" ||
-    host.endsWith(".localhost") ||
-    host.startsWith("127.") ||
-    host.startsWith("169.254.") ||
-    /^\[(?:(?:0{0,4}:){1,7}0{0,3}1|fe[89ab][0-9a-f]:.*|::ffff:(?:127\.|7f).*)\]$/.test(host)
-  );
+  const name = host.endsWith(".") ? host.slice(0, -1) : host;
+  if (name === "localhost" || name.endsWith(".localhost")) return true;
+  const literal = name.startsWith("[") ? name.slice(1, -1) : name;
+  if (!ipaddr.isValid(literal)) return false;
+  const range = ipaddr.process(literal).range();
+  return range === "loopback" || range === "linkLocal" || range === "unspecified";
 }
 
 /** RFC 3986 §5.2.4. */

@@ -2,7 +2,7 @@
  * What origins give cause to tell an operator: counted each time, logged at most once in a while, since the same
  * trouble comes with every request.
  */
-import type { OriginNotes } from "../origin/origin-client.ts";
+import type { OriginNotes } from "../origin/fetch.ts";
 import type { Recorder } from "../proxy/request/recorder.ts";
 import type { Logger } from "../telemetry/log.ts";
 

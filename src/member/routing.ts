@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import type { CachingConfig, Config, RouteConfig } from "../config/schema.ts";
 import { Networks } from "../origin/destinations.ts";
 import { healthRules, OriginChoice } from "../origin/origin-choice.ts";
-import { OriginClient, originSettings, type OriginNotes, type OriginSettings } from "../origin/origin-client.ts";
+import { originSettings, type OriginNotes, type OriginSettings } from "../origin/fetch.ts";
+import { OriginClient } from "../origin/origin-client.ts";
 import { cachingRules, type CachingRules, type Route, type Routing } from "../proxy/request/routes.ts";
 import { murmur3 } from "../ring/murmur3.ts";
 import { TlsIdentities, type Identity } from "../wire/tls-identities.ts";
@@ -78,6 +79,7 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
         ports: ports === "any" ? "any" : new Set(ports.split(",").map(Number)),
         idleMs: config["tunnel-idle"],
         allowed,
+        own,
       },
     },
     settings: fingerprint({ routes: routes.map((route) => route.settings), forward: forward?.settings ?? null })

@@ -27,6 +27,8 @@ export interface ConnectOptions {
   /** Extra trusted certificates, PEM; beside the usual authorities. */
   readonly ca?: string | undefined;
   readonly verifyTls: boolean;
+  /** The name for SNI and the certificate check, where it is not the origin's own. */
+  readonly tlsName?: string | undefined;
   /** A DNS server, `address:port`, instead of the system's resolver. */
   readonly resolver?: string | undefined;
 }
@@ -69,18 +71,23 @@ export function guardedConnector(
       done(refusedDestination(host, host, why), null);
       return;
     }
-    inner({ ...target, hostname: host }, (...result) => {
-      const [error, socket] = result;
-      if (error !== null) return done(error, null);
-      const denied = deniedPeer(socket, policy);
-      if (denied === null) {
-        if (kindOf(socket.remoteAddress ?? "", policy) !== "public")
-          connectedInside(`${target.protocol}//${target.host}`);
-        return done(null, socket);
-      }
-      socket.destroy();
-      return done(denied, null);
-    });
+    // An address has no name to be asked by: the client's Host, which the library would take, is none of the origin's.
+    const servername = isIP(host) === 0 ? target.servername : options.tlsName;
+    inner(
+      { ...target, hostname: host, ...(servername === undefined ? { servername: "" } : { servername }) },
+      (...result) => {
+        const [error, socket] = result;
+        if (error !== null) return done(error, null);
+        const denied = deniedPeer(socket, policy);
+        if (denied === null) {
+          if (kindOf(socket.remoteAddress ?? "", policy) !== "public")
+            connectedInside(`${target.protocol}//${target.host}`);
+          return done(null, socket);
+        }
+        socket.destroy();
+        return done(denied, null);
+      },
+    );
   };
 }
 

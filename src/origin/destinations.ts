@@ -58,6 +58,7 @@ const judgedFirst: readonly (readonly [Subnet, DestinationClass])[] = [
   [ipaddr.parseCIDR("198.51.100.0/24"), "public"],
   [ipaddr.parseCIDR("203.0.113.0/24"), "public"],
   [ipaddr.parseCIDR("2001:db8::/32"), "public"],
+  [ipaddr.parseCIDR("3fff::/20"), "public"],
 ];
 
 /**
@@ -123,8 +124,13 @@ function addressOf(text: string): Address | null {
   return ipaddr.IPv6.isValid(plain) ? ipaddr.IPv6.parse(plain) : null;
 }
 
+/** An IPv4 address is also in the IPv6 networks that hold its mapped form: `::/0` is everybody. */
 function isIn(address: Address, [network, bits]: Subnet): boolean {
-  return address.kind() === network.kind() && address.match(network as ipaddr.IPv4 & ipaddr.IPv6, bits);
+  const same = address.kind() === network.kind();
+  if (same) return address.match(network as ipaddr.IPv4 & ipaddr.IPv6, bits);
+  return (
+    address.kind() === "ipv4" && (address as ipaddr.IPv4).toIPv4MappedAddress().match(network as ipaddr.IPv6, bits)
+  );
 }
 
 /**

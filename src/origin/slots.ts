@@ -52,6 +52,7 @@ export class Slots {
   readonly #held = new Set<Held>();
   readonly #waiting = new Set<Waiting>();
   #short = 0;
+  #admitting = false;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(rules: SlotRules, now: () => number = () => performance.now()) {
@@ -109,11 +110,18 @@ export class Slots {
     this.#short--;
   }
 
+  /** One that ends at once lets the next in from within: that is left to the loop, so that no queue is a stack. */
   #admit(): void {
-    for (const waiting of this.#waiting) {
-      if (this.#short >= this.#rules.connectionsMax) return;
-      this.#waiting.delete(waiting);
-      waiting.enter();
+    if (this.#admitting) return;
+    this.#admitting = true;
+    try {
+      for (const waiting of this.#waiting) {
+        if (this.#short >= this.#rules.connectionsMax) break;
+        this.#waiting.delete(waiting);
+        waiting.enter();
+      }
+    } finally {
+      this.#admitting = false;
     }
   }
 

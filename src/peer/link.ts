@@ -20,6 +20,7 @@ import {
   flagSecure,
   flagStandIn,
   FrameType,
+  handshakeBytesMax,
   PayloadReader,
   payloadBytesMax,
   protocolVersion,
@@ -75,6 +76,7 @@ export class Link {
   #nextStream = 1;
   #heardAt = performance.now();
   readonly #pinger: NodeJS.Timeout;
+  readonly #proving: NodeJS.Timeout;
 
   constructor(options: LinkOptions, events: LinkEvents) {
     this.#options = options;
@@ -82,15 +84,14 @@ export class Link {
     const { host, port } = options.address;
     this.#socket = connect({ host, port, noDelay: true });
     this.#socket.on("connect", () => this.#hello());
-    this.#frames = new FrameSocket(this.#socket, payloadBytesMax, {
+    this.#frames = new FrameSocket(this.#socket, handshakeBytesMax, {
       take: (frame) => this.#take(frame),
       broken: (reason) => this.#go(reason),
     });
     this.#socket.on("error", (error) => this.#go(error.message));
     this.#socket.on("close", () => this.#go("the connection was closed"));
-    this.#socket.setTimeout(options.connectMs ?? 2000, () => {
-      if (this.state !== "up") this.#go("no answer in time");
-    });
+    // In all, however it trickles: until it has proved itself the other side is a stranger.
+    this.#proving = setTimeout(() => this.#go("no answer in time"), options.connectMs ?? 2000);
     const pingMs = options.pingMs ?? 400;
     const silenceMs = options.silenceMs ?? 1600;
     this.#pinger = setInterval(() => {
@@ -214,7 +215,8 @@ export class Link {
         return this.#go("the member does not know the secret");
       this.member = this.#handshake.acceptor;
       this.state = "up";
-      this.#socket.setTimeout(0);
+      this.#frames.admit(payloadBytesMax);
+      clearTimeout(this.#proving);
       this.#events.up(this.member);
     } else if (frame.type === FrameType.goodbye) this.#go(reader.text() || "refused");
     else this.#go("an unexpected frame before the handshake's end");
@@ -245,6 +247,7 @@ export class Link {
     if (this.state === "gone") return;
     this.state = "gone";
     clearInterval(this.#pinger);
+    clearTimeout(this.#proving);
     this.#socket.destroy();
     for (const call of this.#calls.values()) {
       clearTimeout(call.timer);

@@ -9,7 +9,7 @@ import { fieldBlock, fieldValue, withoutFields } from "../http/fields.ts";
 import { reasonPhrase } from "../http/messages.ts";
 import { authority } from "../http/uri.ts";
 import { tunnelTo } from "../origin/connector.ts";
-import type { Fetch } from "../origin/origin-client.ts";
+import type { Fetch } from "../origin/fetch.ts";
 import { originError } from "../origin/origin-error.ts";
 import { Body } from "../store/body.ts";
 import { AnswerHead } from "../wire/answer-head.ts";
@@ -38,7 +38,8 @@ export function connectTunnel({ desk, current }: TunnelNeeds, exchange: Exchange
     return refused(405, "this member is not a forward proxy: CONNECT is not for it");
   if (place === null || (tunnels.ports !== "any" && !tunnels.ports.has(place.port)))
     return refused(403, "CONNECT to this port is not allowed (--connect-ports opens more)");
-  const policy = { inner: exchange.client.local, allowed: tunnels.allowed, configured: false };
+  const { allowed, own } = tunnels;
+  const policy = { inner: exchange.client.local, allowed, own, configured: false };
   // What is refused at once is told before `tunnelTo` returns.
   let socket: Socket | null = null;
   const hold = exchange.hold({ left: () => socket?.destroy() });

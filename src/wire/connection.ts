@@ -144,12 +144,15 @@ export class Connection {
 
   /** The client has ended its side, and everything it sent has been used: what is left to do? */
   #afterEnd(): void {
-    if (!this.#ended || this.#rest.length > 0) return;
+    if (!this.#ended) return;
+    const whole = this.#content === null || this.#content.complete;
+    if (this.#state === "answering" && whole) this.#halfClose.begin(this.#host.coarseNow);
+    if (this.#rest.length > 0) return;
     if (this.#state === "idle" || this.#state === "head") this.#close();
     else if (this.#state === "answering" && this.#content !== null && !this.#content.complete) {
       this.#content.fail("the client ended before its content did");
       this.#reset();
-    } else if (this.#state === "answering") this.#halfClose.begin(this.#host.coarseNow);
+    }
   }
 
   /** @returns false where more bytes are needed, or none may be read. */
@@ -322,7 +325,9 @@ export class Connection {
     const exchange = this.#exchange;
     this.#host.refused(refusal, this.client);
     if (exchange !== null && exchange.answered) {
-      exchange.abort();
+      // Its answer may have been sent, whole, while its content was still coming in.
+      if (exchange.finished) this.#close();
+      else exchange.abort();
       return false;
     }
     const text = `${refusal.status} ${reasonPhrase(refusal.status)}: ${refusal.reason}\n`;

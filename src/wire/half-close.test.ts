@@ -28,11 +28,11 @@ describe("HalfClose", () => {
     expect(watch.isGone(1500, mute, () => sent)).toBe(false);
     sent += 5;
     expect(
-      watch.isGone(32_000, mute, () => sent),
+      watch.isGone(62_000, mute, () => sent),
       "something has moved",
     ).toBe(false);
-    expect(watch.isGone(40_000, mute, () => sent)).toBe(false);
-    expect(watch.isGone(63_000, mute, () => sent)).toBe(true);
+    expect(watch.isGone(90_000, mute, () => sent)).toBe(false);
+    expect(watch.isGone(123_000, mute, () => sent)).toBe(true);
   });
 
   it("asks nobody whose side has not ended", () => {

@@ -12,7 +12,7 @@ export interface Probed {
 
 /** Between two pairs of probes, and before one that cannot be probed is given up: in first probes' time. */
 const probesApart = 15;
-const patience = 30;
+const patience = 60;
 
 /** Watches one connection. Times in ms, monotonic. */
 export class HalfClose {
@@ -33,6 +33,8 @@ export class HalfClose {
   /** It has got its answer. */
   end(): void {
     this.#at = Infinity;
+    this.#first = true;
+    this.#sentBytes = -1;
   }
 
   /**

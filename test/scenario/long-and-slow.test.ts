@@ -110,6 +110,17 @@ describe("a client that ends its side", () => {
     await until(() => origin.open() === 0, "the origin's connection has been given up", 8000);
   });
 
+  it("with more requests behind frees its fetch as well", async () => {
+    const origin = await rawOrigin(() => {});
+    const member = await memberWith("--origin", origin.url);
+    const client = await RawClient.open(member.port);
+    client.send("GET /one HTTP/1.1\r\nHost: h\r\n\r\nGET /two HTTP/1.1\r\nHo");
+    await until(() => origin.requests.length === 1, "it is under way");
+    client.socket.end();
+    client.socket.once("finish", () => client.socket.destroy());
+    await until(() => origin.open() === 0, "the origin's connection has been given up", 8000);
+  });
+
   it("but is there gets its answer, whole and right, however often it is asked", async () => {
     const held: RawRequest[] = [];
     const origin = await rawOrigin((request) => void held.push(request));
@@ -261,6 +272,18 @@ describe("what proxies are asked", () => {
       client.close();
     }
     expect(origin.requests).toHaveLength(0);
+  });
+});
+
+describe("content that breaks after its answer", () => {
+  it("ends the connection", async () => {
+    const origin = await rawOrigin((request) => request.answer("200 OK", []));
+    const member = await memberWith("--origin", origin.url);
+    const client = await RawClient.open(member.port);
+    client.send("POST /early HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    await client.until((text) => text.includes("200 OK"), "the answer has come early");
+    client.send("not a chunk\r\n");
+    await client.end();
   });
 });
 

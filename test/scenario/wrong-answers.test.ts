@@ -122,6 +122,18 @@ describe("a claim about who asks", () => {
   });
 });
 
+describe("a Host in another spelling", () => {
+  it("is told to the origin as the key has it: what it makes of a spelling goes to nobody else", async () => {
+    const { member, origin } = await site((request) => request.answer("200 OK", [fresh], request.field("host")));
+    for (const spelling of ["Site.TEST:", "site.test:80", "SITE.test"])
+      expect(
+        await rawExchange(member.port, `GET /x HTTP/1.1\r\nHost: ${spelling}\r\nConnection: close\r\n\r\n`),
+      ).toMatch(/site\.test$/);
+    expect(origin.requests).toHaveLength(1);
+    expect(origin.requests[0]!.field("x-forwarded-host")).toBe("site.test");
+  });
+});
+
 describe("a GET with content (RFC 9110 §9.3.1)", () => {
   it.each(["GET", "HEAD"])("is passed through: nothing stored, nothing reused, by %s", async (method) => {
     const { member, origin } = await site((request) =>

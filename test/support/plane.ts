@@ -5,8 +5,9 @@
 import type { View } from "../../src/ring/view.ts";
 import { viewOfOne } from "../../src/ring/view.ts";
 import { FrequencySketch } from "../../src/ring/frequency-sketch.ts";
-import type { Fetch, OriginClient, OriginHandler, OriginRequest } from "../../src/origin/origin-client.ts";
-import { originSettings } from "../../src/origin/origin-client.ts";
+import type { Fetch, OriginHandler, OriginRequest } from "../../src/origin/fetch.ts";
+import type { OriginClient } from "../../src/origin/origin-client.ts";
+import { originSettings } from "../../src/origin/fetch.ts";
 import { OriginChoice } from "../../src/origin/origin-choice.ts";
 import { Flights } from "../../src/proxy/fetch/flights.ts";
 import { Uncacheable } from "../../src/proxy/fetch/uncacheable.ts";
@@ -187,7 +188,7 @@ export function fakePlane({ answer, routes, forward = true, bytesMax = 2 ** 20 }
     })),
     forward: forward ? { local: client, remote: client, caching: cachingRules, settings: 99 } : null,
     trusts: () => false,
-    tunnels: { settings: originSettings, ports: "any", idleMs: 1000, allowed: null },
+    tunnels: { settings: originSettings, ports: "any", idleMs: 1000, allowed: null, own: () => false },
   };
   const view = viewOfOne("c", announcementOf("m1"));
   const current = { view, routing, joined: true };

@@ -22,7 +22,7 @@ import { invalidatedUris } from "../../http/invalidation.ts";
 import { isServerError, reuse } from "../../http/reuse.ts";
 import type { StoredHead } from "../../http/stored-head.ts";
 import { httpUri, originText } from "../../http/uri.ts";
-import type { Fetch, OriginHandler } from "../../origin/origin-client.ts";
+import type { Fetch, OriginHandler } from "../../origin/fetch.ts";
 import type { OriginError } from "../../origin/origin-error.ts";
 import { groupKey, uriOfKey, type Lease } from "../../store/port.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";

@@ -1,6 +1,6 @@
 /** One fetch from the right origin: chosen, counted, its health noted. */
 import { originText } from "../../http/uri.ts";
-import type { Fetch, OriginHandler } from "../../origin/origin-client.ts";
+import type { Fetch, OriginHandler } from "../../origin/fetch.ts";
 import { OriginError } from "../../origin/origin-error.ts";
 import { originFields } from "../request/origin-fields.ts";
 import type { Routing } from "../request/routes.ts";

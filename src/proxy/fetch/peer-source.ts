@@ -7,7 +7,7 @@ import { endToEndFields } from "../../http/connection-fields.ts";
 import { fieldsOfBlock, withoutFields, type FieldList } from "../../http/fields.ts";
 import { groupsOf } from "../../http/groups.ts";
 import { originText } from "../../http/uri.ts";
-import type { Fetch, OriginHandler } from "../../origin/origin-client.ts";
+import type { Fetch, OriginHandler } from "../../origin/fetch.ts";
 import { OriginError } from "../../origin/origin-error.ts";
 import type { PeerResponseHead } from "../../peer/streams.ts";
 import { groupKey, uriOfKey, type Writer } from "../../store/port.ts";

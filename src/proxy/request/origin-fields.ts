@@ -43,7 +43,7 @@ export function originFields(asked: Asked, origin: string, conditional: "kept" |
     // At an owner, for the client that the entry member named.
     fields = withForwarded(fields, {
       client: client.address,
-      host: head.host,
+      host: head.host === "" ? "" : hostText(target.uri),
       scheme: client.scheme,
       trustsClient: trusted,
     });
@@ -68,7 +68,7 @@ export function originFields(asked: Asked, origin: string, conditional: "kept" |
 function originHost({ target, exchange }: Asked, origin: string): string {
   if (target.route === null) return hostText(target.uri);
   const { hostField } = target.route;
-  if (hostField === "preserve") return exchange.head.host === "" ? hostText(httpUri(origin)!) : exchange.head.host;
+  if (hostField === "preserve") return exchange.head.host === "" ? hostText(httpUri(origin)!) : hostText(target.uri);
   return hostField === "origin" ? hostText(httpUri(origin)!) : hostField.name;
 }
 

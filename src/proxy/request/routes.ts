@@ -3,7 +3,8 @@ import type { FreshnessOverride } from "../../http/stored-head.ts";
 import { routedPath, type HttpUri } from "../../http/uri.ts";
 import type { Networks } from "../../origin/destinations.ts";
 import type { OriginChoice } from "../../origin/origin-choice.ts";
-import type { OriginClient, OriginSettings } from "../../origin/origin-client.ts";
+import type { OriginSettings } from "../../origin/fetch.ts";
+import type { OriginClient } from "../../origin/origin-client.ts";
 
 /** How responses of a route are kept and used, beyond what they say themselves. */
 export interface CachingRules {
@@ -69,6 +70,8 @@ export interface Routing {
     readonly ports: ReadonlySet<number> | "any";
     readonly idleMs: number;
     readonly allowed: Networks | null;
+    /** Whether an address is one of this machine's own. */
+    readonly own: (address: string) => boolean;
   };
 }
 

@@ -1,0 +1,70 @@
+/** A fetch from an origin as data: what is asked, who listens, what bounds it. */
+import type { Duplex, Readable } from "node:stream";
+import type { FieldList } from "../http/fields.ts";
+import type { ConnectOptions } from "./connector.ts";
+import type { OriginError } from "./origin-error.ts";
+import type { SlotRules } from "./slots.ts";
+
+/** Time-outs and retries of one origin, or of all that a forward proxy reaches. */
+export interface OriginSettings extends ConnectOptions, SlotRules {
+  /** Until the response head has come. */
+  readonly headMs: number;
+  /** The longest silence inside a response's content. */
+  readonly bodyMs: number;
+  readonly retries: number;
+}
+
+/** What an operator should hear of. */
+export interface OriginNotes {
+  /** Requests wait for one origin. */
+  waited(origin: string): void;
+  /** One waited in vain, or could not even wait. */
+  refused(origin: string, why: string): void;
+  /** This process has no descriptors left. */
+  exhausted(): void;
+}
+
+/** For those who have nobody to tell. */
+export const unheard: OriginNotes = { waited: () => {}, refused: () => {}, exhausted: () => {} };
+
+export const originSettings: OriginSettings = {
+  connectMs: 5_000,
+  headMs: 60_000,
+  bodyMs: 60_000,
+  retries: 1,
+  connectionsMax: 256,
+  queueMax: 1024,
+  queueMs: 10_000,
+  verifyTls: true,
+};
+
+export interface OriginRequest {
+  /** Scheme, host and port to connect to. */
+  readonly origin: string;
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+  /** With Host, without framing and connection fields. */
+  readonly fields: FieldList;
+  readonly body: Readable | Buffer | null;
+  /** Ask for a protocol switch, by name. */
+  readonly upgrade?: string;
+}
+
+/** The fetch's listener. After `failed` or `end` nothing follows. */
+export interface OriginHandler {
+  interim(status: number, fields: FieldList): void;
+  /** `inner`: the address was a loopback or private one. */
+  head(status: number, fields: FieldList, inner: boolean): void;
+  data(chunk: Buffer): void;
+  end(trailers: FieldList): void;
+  failed(error: OriginError): void;
+  switched?(fields: FieldList, socket: Duplex): void;
+}
+
+/** A fetch under way. */
+export interface Fetch {
+  pause(): void;
+  resume(): void;
+  cancel(): void;
+}

@@ -1,0 +1,78 @@
+import { readdirSync } from "node:fs";
+import { createServer, type AddressInfo, type Server } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import { originSettings, type OriginHandler } from "./fetch.ts";
+import { OriginClient } from "./origin-client.ts";
+
+const policy = { inner: true, allowed: null, configured: false };
+const silent: OriginHandler = { interim: () => {}, head: () => {}, data: () => {}, end: () => {}, failed: () => {} };
+const request = (origin: string) => ({ origin, method: "GET", path: "/", fields: ["host", "h"], body: null });
+const closing: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closing.splice(0)) close();
+});
+
+async function listener(): Promise<{ readonly url: string; readonly server: Server }> {
+  const server = createServer(() => {});
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  closing.push(() => server.close());
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
+}
+const descriptors = (): number => readdirSync("/proc/self/fd").length;
+
+describe("OriginClient", () => {
+  it("counts a cancelled fetch until nothing is left of it: clients that leave cannot open connections without bound", async () => {
+    const { url } = await listener();
+    const client = new OriginClient(policy, { ...originSettings, connectionsMax: 4, queueMax: 10_000 });
+    closing.push(() => void client.close());
+    const before = descriptors();
+    let most = 0;
+    for (let count = 0; count < 300; count++) {
+      client.fetch(request(url), silent).cancel();
+      most = Math.max(most, descriptors());
+    }
+    await new Promise((done) => setImmediate(done));
+    // Both ends of each are in this process.
+    expect(Math.max(most, descriptors()) - before).toBeLessThan(40);
+  });
+
+  it("lets whatever follows in where a fetch fails at once, and says so to each", async () => {
+    const client = new OriginClient(
+      { ...policy, inner: false },
+      { ...originSettings, connectionsMax: 2, queueMax: 10_000 },
+    );
+    closing.push(() => void client.close());
+    let failed = 0;
+    for (let count = 0; count < 3000; count++)
+      client.fetch(request("http://169.254.1.1"), { ...silent, failed: () => void failed++ });
+    for (let turn = 0; turn < 200 && failed < 3000; turn++) await new Promise((done) => setImmediate(done));
+    expect([failed, client.waiting]).toEqual([3000, 0]);
+  });
+
+  it("takes a host that no URL can have for an origin that fails, not for a reason to end", async () => {
+    const client = new OriginClient(policy, { ...originSettings, connectionsMax: 1, resolver: "127.0.0.1:9" });
+    closing.push(() => void client.close());
+    const failures = await Promise.all(
+      Array.from(
+        { length: 4 },
+        () => new Promise((done) => client.fetch(request("https://xn--a"), { ...silent, failed: done })),
+      ),
+    );
+    expect(failures).toHaveLength(4);
+    expect(client.waiting).toBe(0);
+  });
+
+  it("retires when those under way have ended, and not before", async () => {
+    const { url } = await listener();
+    const client = new OriginClient(policy, originSettings);
+    closing.push(() => void client.close());
+    const fetch = client.fetch(request(url), silent);
+    let retired = false;
+    const retiring = client.retire().then(() => (retired = true));
+    for (let turn = 0; turn < 5; turn++) await new Promise((done) => setImmediate(done));
+    expect(retired).toBe(false);
+    fetch.cancel();
+    await retiring;
+    expect(retired).toBe(true);
+  });
+});
