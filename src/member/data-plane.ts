@@ -106,6 +106,7 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     uncacheable,
     dropped,
     invalidations,
+    failed,
     flights: new Flights(fetching),
     heat: new FrequencySketch(),
     loadBound: config["load-bound"] === "off" ? null : { ...loadBound, epsilon: config["load-bound"] },

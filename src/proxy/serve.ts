@@ -6,8 +6,7 @@
  *   decide      head → target → tunnel | passed on | here | another member's | refused              (request/decide.ts)
  *   carry out   the decision, once:
  *     here        store → hit | validate | miss, and the one fetch for the key                      (fetch/here.ts)
- *     foreign     hot copy, or one hop to the owner  
- * (members/foreign.ts)
+ *     foreign     hot copy, or one hop to the owner                                        (members/foreign.ts)
  *     passed on   a fetch that nobody joins                                                         (fetch/flights.ts)
  *     tunnel      CONNECT and Upgrade leave HTTP                                                    (tunnel.ts)
  *     refused     an answer of our own                                                              (answer/refuse.ts)
@@ -25,10 +24,10 @@ import { decide, type Decision, type Forwarded } from "./request/decide.ts";
 import { withContent } from "./request/query.ts";
 import { Ticket } from "./request/ticket.ts";
 import { serveShortcut, shortcutForm, shortcutKey, type ShortcutNeeds } from "./shortcut.ts";
-import { connectTunnel, upgrade } from "./tunnel.ts";
+import { connectTunnel, upgrade, type TunnelNeeds } from "./tunnel.ts";
 
 /** What the rooms need, together: the composition root builds it. */
-export interface ServeNeeds extends HereNeeds, ForeignNeeds, ShowingNeeds, ShortcutNeeds {
+export interface ServeNeeds extends HereNeeds, ForeignNeeds, ShowingNeeds, ShortcutNeeds, TunnelNeeds {
   readonly current: ShortcutNeeds["current"];
 }
 
@@ -44,7 +43,8 @@ export function serve(needs: ServeNeeds, exchange: Exchange, from: FromMember | 
   const form = shortcutForm(exchange, from?.forward ?? null);
   if (from?.asking === "peek") return peekHere(needs, exchange, from);
   if (from?.asking === "by-key") return give(needs, exchange);
-  if (exchange.head.plain && from?.asking !== "stand-in" && serveShortcut(needs, exchange, form)) return undefined;
+  if (exchange.head.plain && from?.asking !== "stand-in" && serveShortcut(needs, exchange, form, from?.settings ?? 0))
+    return undefined;
   return serveWhole(needs, exchange, from);
 }
 

@@ -34,12 +34,13 @@ export function shortcutKey({ head, client }: Exchange): string {
 }
 
 /** Answers, or returns false. */
-export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: number): boolean {
+export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: number, settings = 0): boolean {
   const { desk, current, store } = needs;
   const stored = store.single(shortcutKey(exchange));
   if (stored === undefined || stored.outdated || !current.joined) return false;
   const { memo, body } = stored;
   if (memo.settings !== current.routing || (memo.forms & form) === 0) return false;
+  if (settings !== 0 && settings !== memo.way) return false;
   const now = desk.nowSeconds();
   if (now >= stored.freshUntil || stored.trustedEpoch !== current.view.epoch) return false;
   if (stored.part !== null || stored.head.varyNames.length > 0 || !mayBeShown(stored.inner, exchange)) return false;

@@ -3,6 +3,7 @@
  */
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { background } from "../base/background.ts";
 import { cacheStatus } from "../http/cache-status.ts";
 import { dateText } from "../http/dates.ts";
 import { fieldBlock, fieldValue, withoutFields } from "../http/fields.ts";
@@ -17,12 +18,14 @@ import type { Exchange } from "../wire/exchange.ts";
 import { send } from "./answer/deliver.ts";
 import { refuse, refuseEarly } from "./answer/refuse.ts";
 import { passedFields } from "./fetch/judging.ts";
+import type { FetchNeeds } from "./fetch/needs.ts";
 import { fetchFor } from "./fetch/origin-source.ts";
+import { invalidatedBy } from "./invalidation/invalidated-by.ts";
 import type { Desk } from "./request/desk.ts";
 import type { Routing } from "./request/routes.ts";
 import type { Ticket } from "./request/ticket.ts";
 
-export interface TunnelNeeds {
+export interface TunnelNeeds extends Pick<FetchNeeds, "invalidations" | "failed"> {
   readonly desk: Desk;
   readonly current: { readonly routing: Routing };
 }
@@ -82,7 +85,7 @@ export function connectTunnel({ desk, current }: TunnelNeeds, exchange: Exchange
 const dated: ReadonlySet<string> = new Set(["date"]);
 
 /** A request with Upgrade: the origin may switch, or answer as to any request. */
-export function upgrade({ current }: TunnelNeeds, ticket: Ticket): void {
+export function upgrade({ current, invalidations, failed }: TunnelNeeds, ticket: Ticket): void {
   const { exchange, desk } = ticket;
   const protocol = fieldValue(exchange.head.fields, "upgrade")!;
   ticket.outcome = { hit: false, forward: "request" };
@@ -102,14 +105,22 @@ export function upgrade({ current }: TunnelNeeds, ticket: Ticket): void {
     {
       interim: (status, fields) => exchange.inform(status, passedFields(fields)),
       head: (status, fields) => {
-        hold.release();
-        ticket.status = status;
+        const answer = new Body("passing", null);
+        answer.source = fetch;
+        body = answer;
         const length = fieldValue(fields, "content-length");
-        body = new Body("passing", null);
-        body.source = fetch;
         const contentBytes = length === undefined ? null : Number(length);
-        exchange.begin(AnswerHead.of(status, passedFields(fields), contentBytes), ticket.lines(null));
-        send(ticket, body, 0, null, () => fetch?.cancel());
+        const show = (): void => {
+          hold.release();
+          if (exchange.closed) return;
+          ticket.status = status;
+          exchange.begin(AnswerHead.of(status, passedFields(fields), contentBytes), ticket.lines(null));
+          send(ticket, answer, 0, null, () => fetch?.cancel());
+        };
+        const named = invalidatedBy(ticket, status, fields);
+        if (named === null) return show();
+        // The answer waits until every member has heard: whoever sees it must not then see the old response.
+        background(invalidations.everywhere(named, null).then(show), failed);
       },
       data: (chunk) => body?.append(chunk),
       end: () => body?.finish(),

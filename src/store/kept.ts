@@ -36,7 +36,7 @@ export class Kept implements StoredResponse, Evictable {
   readonly copyUntil: number | null;
   readonly freshUntil: number;
   readonly bytes: number;
-  readonly memo: Memo = { ageSeconds: -1, lines: "", settings: null, forms: 0 };
+  readonly memo: Memo = { ageSeconds: -1, lines: "", settings: null, forms: 0, way: 0 };
   trustedEpoch: number;
   outdated: boolean;
   hits = 0;

@@ -51,6 +51,8 @@ export interface Memo {
   /** The settings under which the shortcut of a hit was found to be one, and for which forms of request. */
   settings: object | null;
   forms: number;
+  /** Of the settings by which requests of these forms have come to it. */
+  way: number;
 }
 
 /** A stored response. */

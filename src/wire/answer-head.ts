@@ -39,7 +39,7 @@ export class AnswerHead {
   }
 
   get fields(): FieldList {
-    return (this.#fields ??= fieldsOfBlock(this.#block!.toString("latin1")));
+    return (this.#fields ??= fieldsOfBlock(this.block.toString("latin1")));
   }
 
   /** The field lines, each with its CRLF: what links carry. */

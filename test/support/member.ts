@@ -3,6 +3,7 @@
  * started.
  */
 import type { ChildProcess } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -11,7 +12,11 @@ import { spawnMember } from "../../src/member/spawned.ts";
 
 export const root: string = resolve(import.meta.dirname, "../..");
 export const program: string = join(root, "bin/gyre");
-export const secret = "a secret for tests only";
+/**
+ * Another for every file: a member whose coordinator has ended must not be let in by a stranger's that was given the
+ * same port.
+ */
+export const secret = `for tests only: ${randomUUID()}`;
 
 export interface TestMember {
   readonly name: string;

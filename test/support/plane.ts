@@ -9,6 +9,7 @@ import type { Fetch, OriginHandler, OriginRequest } from "../../src/origin/fetch
 import type { OriginClient } from "../../src/origin/origin-client.ts";
 import { originSettings } from "../../src/origin/fetch.ts";
 import { OriginChoice } from "../../src/origin/origin-choice.ts";
+import type { Peers } from "../../src/peer/peers.ts";
 import { Flights } from "../../src/proxy/fetch/flights.ts";
 import { Uncacheable } from "../../src/proxy/fetch/uncacheable.ts";
 import { Dropped } from "../../src/proxy/invalidation/dropped.ts";
@@ -37,7 +38,7 @@ export interface OriginCall {
 export class FakeExchange implements Exchange {
   readonly head: Exchange["head"];
   readonly client: Client;
-  readonly hop: 0 | 1 = 0;
+  hop: 0 | 1 = 0;
   readonly body = null;
   inner = false;
   answered = false;
@@ -80,11 +81,13 @@ export class FakeExchange implements Exchange {
     ];
   }
   write(content: Buffer): boolean {
+    if (this.closed || this.finished) return true;
     this.content += content.toString("latin1");
     this.sentBytes += content.length;
     return this.takes;
   }
   end(): void {
+    if (this.closed) return;
     this.finished = true;
   }
   abort(): void {
@@ -140,6 +143,11 @@ export interface FakePlaneOptions {
   }[];
   readonly forward?: boolean;
   readonly bytesMax?: number;
+  readonly self?: string;
+  readonly view?: View;
+  /** Bytes for hot copies. */
+  readonly copies?: number;
+  readonly peers?: Partial<Peers>;
 }
 
 /** Answers a call in one: status, fields, content. */
@@ -153,7 +161,8 @@ export function reply(call: OriginCall, status: number, fields: readonly string[
 }
 
 /** A member alone, with its origin in hand. */
-export function fakePlane({ answer, routes, forward = true, bytesMax = 2 ** 20 }: FakePlaneOptions = {}): FakePlane {
+export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
+  const { answer, routes, forward = true, bytesMax = 2 ** 20, self = "m1" } = options;
   const calls: OriginCall[] = [];
   const client = {
     fetch: (request: OriginRequest, handler: OriginHandler): Fetch => {
@@ -168,7 +177,7 @@ export function fakePlane({ answer, routes, forward = true, bytesMax = 2 ** 20 }
   const plane = { now: 1_000_000, wallLead: 0 };
   const recorder = new Recorder();
   const desk = {
-    self: "m1",
+    self,
     cdnId: "gyre-test",
     viaLine: "via: 1.1 m1 (gyre)\r\n",
     recorder,
@@ -190,10 +199,10 @@ export function fakePlane({ answer, routes, forward = true, bytesMax = 2 ** 20 }
     trusts: () => false,
     tunnels: { settings: originSettings, ports: "any", idleMs: 1000, allowed: null, own: () => false },
   };
-  const view = viewOfOne("c", announcementOf("m1"));
+  const view = options.view ?? viewOfOne("c", announcementOf(self));
   const current = { view, routing, joined: true };
-  const store = new MemoryStore(bytesMax);
-  const ownership = new Ownership("m1");
+  const store = new MemoryStore(bytesMax, { copiesBytesMax: options.copies ?? 0 });
+  const ownership = new Ownership(self);
   ownership.follow(view, plane.now);
   const underWay = new UnderWay();
   const dropped = new Dropped();
@@ -205,9 +214,13 @@ export function fakePlane({ answer, routes, forward = true, bytesMax = 2 ** 20 }
     isDialling: () => false,
     whenUp: () => Promise.resolve(),
     load: () => 0,
+    ...options.peers,
   };
   const { nowSeconds } = desk;
-  const invalidations = new Invalidations({ self: "m1", current, store, peers, underWay, dropped, nowSeconds });
+  const invalidations = new Invalidations({ self, current, store, peers, underWay, dropped, nowSeconds });
+  const failed = (error: Error): void => {
+    throw error;
+  };
   const flights = new Flights({
     current,
     store,
@@ -218,12 +231,10 @@ export function fakePlane({ answer, routes, forward = true, bytesMax = 2 ** 20 }
     underWay,
     dropped,
     objectBytesMax: bytesMax / 4,
-    failed: (error) => {
-      throw error;
-    },
+    failed,
   });
   return Object.assign(plane, {
-    self: "m1",
+    self,
     desk,
     current,
     store,
@@ -231,6 +242,7 @@ export function fakePlane({ answer, routes, forward = true, bytesMax = 2 ** 20 }
     ownership,
     uncacheable,
     invalidations,
+    failed,
     flights,
     heat: new FrequencySketch(),
     loadBound: null,

@@ -17,23 +17,19 @@ import { isNotModified } from "../../http/conditional.ts";
 import { requestDirectives } from "../../http/directives.ts";
 import type { FieldList } from "../../http/fields.ts";
 import { currentAge, freshSecondsLeft, type ResponseTimes } from "../../http/freshness.ts";
-import { invalidatedGroups } from "../../http/groups.ts";
-import { invalidatedUris } from "../../http/invalidation.ts";
 import { isServerError, reuse } from "../../http/reuse.ts";
 import type { StoredHead } from "../../http/stored-head.ts";
-import { httpUri, originText } from "../../http/uri.ts";
 import type { Fetch, OriginHandler } from "../../origin/fetch.ts";
 import type { OriginError } from "../../origin/origin-error.ts";
-import { groupKey, uriOfKey, type Lease } from "../../store/port.ts";
+import { uriOfKey, type Lease } from "../../store/port.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import { deliver, send } from "../answer/deliver.ts";
 import { mayBeShown, refuseInside } from "../answer/inside.ts";
 import { covers } from "../answer/parts.ts";
 import { refuse } from "../answer/refuse.ts";
 import { mayServeStale, serveStale, type OriginFailure } from "../answer/stale.ts";
-import type { Named } from "../invalidation/missed.ts";
+import { invalidatedBy } from "../invalidation/invalidated-by.ts";
 import type { Suspectable } from "../invalidation/under-way.ts";
-import { keyedUri } from "../request/target.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { freshenByHead, freshenStored } from "./freshening.ts";
 import { Intake } from "./intake.ts";
@@ -94,6 +90,7 @@ export class Flight implements Suspectable {
   #filling = false;
   #fetch: Fetch | null = null;
   #requestSeconds: number;
+  #attempt = 0;
   #inner = false;
   #suspected = false;
 
@@ -109,8 +106,8 @@ export class Flight implements Suspectable {
     const { method } = first.exchange.head;
     // A HEAD whose stored response must be validated asks with GET: a 200 then brings the new content, not just its
     // head.
-    const whole = unwaited || source !== undefined || (validating !== undefined && method === "HEAD");
-    this.#method = whole ? "GET" : method;
+    const whole = unwaited || source !== undefined || validating !== undefined;
+    this.#method = method === "HEAD" && whole ? "GET" : method;
     this.#uri = uriOfKey(first.target.key);
     needs.underWay.add(this.#uri, this);
   }
@@ -118,6 +115,7 @@ export class Flight implements Suspectable {
   suspect(): void {
     this.#suspected = true;
     this.#init.unlist?.();
+    this.#cancelIfUnwanted();
   }
 
   // ---- joining ----------------------------------------------------------------------------------------------------
@@ -160,11 +158,12 @@ export class Flight implements Suspectable {
     const intake = state.kind === "waiting" ? null : state.intake;
     // All of it has come: nothing is left to cancel, and what can be kept is about to be.
     if (intake?.body.complete === true) return;
-    if (this.#filling && intake?.storing === true) return;
+    const keeps = intake !== null && intake.storing && !this.#suspected;
+    if (this.#filling && keeps) return;
     // A background validation is waited for by nobody, until it turns out to bring nothing to store.
-    if (this.#background && (intake === null || intake.storing)) return;
+    if (this.#background && (intake === null || keeps)) return;
     // What is nearly there is worth having: the next client may want it.
-    if (state.kind === "streaming" && state.intake.storing) {
+    if (state.kind === "streaming" && keeps) {
       const { contentBytes } = state.judgement;
       if (contentBytes !== null && state.intake.body.bytes * 2 > contentBytes) return;
     }
@@ -186,12 +185,15 @@ export class Flight implements Suspectable {
   #send(how: "plain" | "validate"): void {
     const { first } = this.#init;
     this.#requestSeconds = first.desk.nowSeconds();
+    // A second attempt may follow: what the first still brings is then nobody's.
+    const attempt = ++this.#attempt;
+    const current = (): boolean => attempt === this.#attempt;
     const handler: OriginHandler = {
-      interim: (status, fields) => this.#waiting.inform(status, passedFields(fields)),
-      head: (status, fields, inner) => this.#answered(status, fields, inner, how),
-      data: (chunk) => this.#received(chunk),
-      end: (trailers) => this.#ended(trailers),
-      failed: (error) => this.#failed(error),
+      interim: (status, fields) => current() && this.#waiting.inform(status, passedFields(fields)),
+      head: (status, fields, inner) => current() && this.#answered(status, fields, inner, how),
+      data: (chunk) => current() && this.#received(chunk),
+      end: (trailers) => current() && this.#ended(trailers),
+      failed: (error) => current() && this.#failed(error),
     };
     if (this.#source !== null) {
       this.#fetch = fetchFromPeer(this.#needs, first, this.#source, this.#bytesMax, handler);
@@ -228,8 +230,8 @@ export class Flight implements Suspectable {
     const method = this.#method;
     const validating = this.#validating?.stored ?? null;
     const judgement = judge(first, { method, status, fields, times, validating });
-    if (judgement.reason === "outlived" && this.#background) return this.#stop();
-    if (method === "HEAD" && status === 200) freshenByHead(this.#needs.store, first, fields, times);
+    if (judgement.reason === "outlived" && this.#background && this.#waiting.size === 0) return this.#stop();
+    if (method === "HEAD" && status === 200 && !this.#suspected) freshenByHead(this.#needs.store, first, fields, times);
     const intake = new Intake(this.#needs.store, {
       store: judgement.store && !this.#suspected,
       contentBytes: judgement.contentBytes,
@@ -240,7 +242,7 @@ export class Flight implements Suspectable {
         this.#cancelIfUnwanted();
       },
     });
-    const named = invalidated(first, status, fields);
+    const named = invalidatedBy(first, status, fields);
     if (named === null) return this.#show(judgement, intake);
     // The answer waits until every member has heard: whoever sees it must not then see the old response.
     this.#state = { kind: "judged", judgement, intake, ended: false };
@@ -263,24 +265,32 @@ export class Flight implements Suspectable {
     const state = { kind: "streaming", judgement, intake, own, shared } as const;
     this.#state = state;
     const shareable = intake.storing && isHit(head, now);
-    this.#remember(judgement, shareable, now);
+    this.#remember(judgement, { shareable, storing: intake.storing }, now);
     // What came instead of a 304 supersedes what was asked about, whether it may be stored or not.
     if (head.status < 500 && this.#validating !== null) this.#needs.store.discard(this.#validating.stored);
+    // One whose answer ends as soon as it begins must not end it for those still to be served.
+    this.#reading++;
     this.#waiting.settle({ head, shareable }, (waiter) => {
       if (judgement.reason !== null) waiter.ticket.reason = judgement.reason;
       this.#serve(state, waiter, now);
     });
+    this.#reading--;
     if (before.kind === "judged" && before.ended) return this.#conclude(state);
     return this.#cancelIfUnwanted();
   }
 
   /** Whether the next requests for this key have something to wait for. */
-  #remember({ store, reason }: Judgement, shareable: boolean, now: number): void {
+  #remember(
+    { reason }: Judgement,
+    { shareable, storing }: { readonly shareable: boolean; readonly storing: boolean },
+    now: number,
+  ): void {
     const { uncacheable } = this.#needs;
     const { key } = this.#init.first.target;
     if (shareable) uncacheable.delete(key);
-    else if (!this.#suspected && (this.#init.unlist !== null || uncacheable.has(key, now))) {
-      uncacheable.add(key, now, store ? "never-fresh" : reason);
+    // What answers a HEAD or a POST says nothing of those who ask for the content.
+    else if (reason !== "method" && !this.#suspected && (this.#init.unlist !== null || uncacheable.has(key, now))) {
+      uncacheable.add(key, now, storing ? "never-fresh" : reason);
       this.#init.unlist?.();
     }
   }
@@ -308,7 +318,10 @@ export class Flight implements Suspectable {
       this.#cancelIfUnwanted();
     };
     const answerHead = collapsed ? shared : own;
-    const evaluates = intake.storing || (!this.#keepsConditions && isNotModified(exchange.head.fields, head, now));
+    // The conditions of a POST are its origin's to evaluate. RFC 9110 §13.2.1.
+    const evaluates =
+      exchange.head.method !== "POST" &&
+      (intake.storing || (!this.#keepsConditions && isNotModified(exchange.head.fields, head, now)));
     if (head.status === 200 && evaluates)
       return deliver(ticket, { head, answerHead, body: intake.body, part: null }, now, left);
     ticket.status = head.status;
@@ -457,16 +470,4 @@ export class Flight implements Suspectable {
 /** Whether a response may answer any plain request now. */
 function isHit(head: StoredHead, now: number): boolean {
   return reuse(head, new Map(), now, { honourReload: false, graceSeconds: 0 }).kind === "hit";
-}
-
-/** What the answer to an unsafe request makes untrustworthy, or null. RFC 9111 §4.4, RFC 9875 §3. */
-function invalidated({ target, exchange }: Ticket, status: number, fields: FieldList): Named | null {
-  const { method } = exchange.head;
-  const uris = invalidatedUris(method, target.uri, status, fields);
-  if (uris.length === 0) return null;
-  const origin = originText(target.uri);
-  return {
-    uris: uris.map((uri) => keyedUri(uri, httpUri(uri)!, target.caching)),
-    groups: invalidatedGroups(method, status, fields).map((group) => groupKey(origin, group)),
-  };
 }

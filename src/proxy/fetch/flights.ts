@@ -65,10 +65,12 @@ export class Flights {
   /** A hot copy of another member's key, from its owner; all who ask for the key meanwhile wait for it. */
   copyFrom(ticket: Ticket, hash: number, from: string, again: (ticket: Ticket) => void): void {
     const flightKey = flightKeyOf(ticket, this.#needs.store.variants(ticket.target.key), null);
-    const flying = this.#listed.get(flightKey);
+    // Apart from those of `joinOrBegin`: what another member asks for must not wait for what it is asked for itself.
+    const copyKey = `${flightKey}\ncopy`;
+    const flying = this.#listed.get(flightKey) ?? this.#listed.get(copyKey);
     if (flying === undefined) {
       const source = { member: from, kind: "copy" } as const;
-      return this.#listedFlight(flightKey, { first: ticket, hash, why: "bypass", source }).begin(ticket, again);
+      return this.#listedFlight(copyKey, { first: ticket, hash, why: "bypass", source }).begin(ticket, again);
     }
     return flying.takes(ticket, again) ? undefined : again(ticket);
   }

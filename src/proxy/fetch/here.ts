@@ -3,6 +3,7 @@ import { requestDirectives } from "../../http/directives.ts";
 import { freshSecondsLeft } from "../../http/freshness.ts";
 import { reuse, type Reuse } from "../../http/reuse.ts";
 import type { Lease, StoredResponse } from "../../store/port.ts";
+import { allowShortcut } from "../answer/allow-shortcut.ts";
 import { deliver } from "../answer/deliver.ts";
 import { mayBeShown, refuseInside } from "../answer/inside.ts";
 import { covers } from "../answer/parts.ts";
@@ -24,9 +25,10 @@ export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: 
   const directives = requestDirectives(exchange.head.fields);
   const again: Again = (other, anew) => answerHere(needs, other, hash, anew === "alone" ? "alone" : "joining");
   // A whole answers everything; a part only what lies within it.
+  const usable = ({ copyUntil }: StoredResponse): boolean => copyUntil === null || now < copyUntil;
   const lease =
-    store.find(target.key, selecting, ({ part }) => part === null) ??
-    store.find(target.key, selecting, (stored) => covers(stored, exchange, now));
+    store.find(target.key, selecting, (stored) => stored.part === null && usable(stored)) ??
+    store.find(target.key, selecting, (stored) => usable(stored) && covers(stored, exchange, now));
   if (lease !== null) return fromStored(lease);
   if (directives.has("only-if-cached")) {
     ticket.outcome = { hit: false };
@@ -64,18 +66,8 @@ export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: 
     store.used(stored);
     exchange.inner = stored.inner;
     ticket.outcome = { hit: true, ttlSeconds: freshSecondsLeft(stored.head, now) };
-    if (ticket.shortcut !== 0 && decision.reason === "fresh") allowShortcut(stored, ticket.shortcut);
+    if (ticket.owner === desk.self && decision.reason === "fresh") allowShortcut(needs.current.routing, ticket, stored);
     deliver(ticket, stored, now, () => found.release());
     if (decision.kind === "stale-while-revalidate") flights.validateInBackground(ticket, hash, stored);
-  }
-
-  /**
-   * Under these settings, requests of this form for this very key get what is stored: the shortcut need not find that
-   * out again.
-   */
-  function allowShortcut({ memo }: StoredResponse, form: number): void {
-    const { routing } = needs.current;
-    memo.forms = memo.settings === routing ? memo.forms | form : form;
-    memo.settings = routing;
   }
 }

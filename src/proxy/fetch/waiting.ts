@@ -70,9 +70,10 @@ export class Waiting {
     return taken.map(({ waiter }) => waiter);
   }
 
-  /** The head is there: who can be answered with it is served, the others go on by themselves. Who began the flight may
-   * have left: it is having
-   *  joined, not the place in the queue, that makes the answer another's. */
+  /**
+   * The head is there: who can be answered with it is served, the others go on by themselves. Who began the flight may
+   * have left: it is having joined, not the place in the queue, that makes the answer another's.
+   */
   settle(
     { head, shareable }: { readonly head: StoredHead; readonly shareable: boolean },
     serve: (waiter: Waiter) => void,

@@ -19,19 +19,21 @@ import { hotCount, renewHits } from "../../ring/hot-keys.ts";
 import { owner, successors, type Ring } from "../../ring/ring.ts";
 import type { View } from "../../ring/view.ts";
 import type { Lease, Store, StoredResponse } from "../../store/port.ts";
+import { allowShortcut } from "../answer/allow-shortcut.ts";
 import { deliver } from "../answer/deliver.ts";
 import { mayBeShown, refuseInside } from "../answer/inside.ts";
 import type { Flights } from "../fetch/flights.ts";
 import { isConditional, wantsPart } from "../fetch/sharing.ts";
 import type { Uncacheable } from "../fetch/uncacheable.ts";
 import type { Ownership } from "../invalidation/ownership.ts";
+import type { Routing } from "../request/routes.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { hop, type Candidate } from "./hop.ts";
 
 /** What asking other members needs of this one. */
 export interface ForeignNeeds {
   readonly self: string;
-  readonly current: { readonly view: View };
+  readonly current: { readonly view: View; readonly routing: Routing };
   readonly store: Store;
   readonly peers: Pick<Peers, "request" | "isUp" | "load">;
   readonly ownership: Ownership;
@@ -76,7 +78,11 @@ export function standIn(needs: ForeignNeeds, ticket: Ticket, hash: number, here:
 
 /** Drops the copies that a new view makes useless, and lets the others serve in it. `before`: the ring until now. */
 export function keepCopies(
-  { store, current: { view }, ownership }: Pick<ForeignNeeds, "store" | "current" | "ownership">,
+  {
+    store,
+    current: { view },
+    ownership,
+  }: Pick<ForeignNeeds, "store" | "ownership"> & { readonly current: { readonly view: View } },
   before: Ring,
   now: number,
 ): void {
@@ -148,7 +154,7 @@ function mayUse({ current }: ForeignNeeds, { desk, exchange, target }: Ticket, c
   );
 }
 
-function answerWith({ store }: ForeignNeeds, ticket: Ticket, copy: Lease): void {
+function answerWith({ store, current }: ForeignNeeds, ticket: Ticket, copy: Lease): void {
   const { desk, exchange } = ticket;
   const { stored } = copy;
   if (!mayBeShown(stored.inner, exchange)) {
@@ -158,6 +164,7 @@ function answerWith({ store }: ForeignNeeds, ticket: Ticket, copy: Lease): void 
   const now = desk.nowSeconds();
   store.used(stored);
   desk.recorder.copyUsed();
+  allowShortcut(current.routing, ticket, stored);
   ticket.outcome = { hit: true, ttlSeconds: freshSecondsLeft(stored.head, now), detail: "hot-copy" };
   exchange.inner = stored.inner;
   return deliver(ticket, stored, now, () => copy.release());

@@ -3,8 +3,8 @@
  *
  * - A new owner *peeks* at the previous one before it asks the origin (showing.ts answers).
  * - A member that leaves *hands over* all it has to the new owners, what is used most first: it offers keys
- *   (`handOver`), they take what they have not (`takeOver`), by key and with everything that was known of it
- * (about.ts).
+ *   (`handOver`), they take what they have not (`takeOver`), by key and with everything that was known of
+ *   it (about.ts).
  */
 import { fieldsOfBlock, fieldValue, withoutFields } from "../../http/fields.ts";
 import { groupsOf } from "../../http/groups.ts";

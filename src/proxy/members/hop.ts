@@ -11,6 +11,7 @@ import { isIdempotent } from "../../http/messages.ts";
 import type { Peers } from "../../peer/peers.ts";
 import type { Asking, PeerStream } from "../../peer/streams.ts";
 import type { View } from "../../ring/view.ts";
+import type { Hold } from "../../wire/holds.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import { refuse } from "../answer/refuse.ts";
 import { peerRequest } from "../fetch/peer-request.ts";
@@ -66,6 +67,9 @@ function ask(
   const { head } = exchange;
   const resumption = exchange instanceof Resumption ? exchange : null;
   let begun: Resumption | null = null;
+  let forwarding = false;
+  // Whoever has left already is told before `hold` returns.
+  let hold: Hold | null = null;
   const fields = head.plain ? head.fields : endToEndFields(head.fields);
   const stream: PeerStream | null = peers.request(
     member,
@@ -118,8 +122,8 @@ function ask(
   );
   if (stream === null) return false;
   recorder.forwarded(asking);
-  let forwarding = true;
-  const hold = exchange.hold({
+  forwarding = true;
+  hold = exchange.hold({
     left: () => {
       stream.cancel();
       over();
@@ -130,7 +134,7 @@ function ask(
   return true;
 
   function over(): void {
-    hold.release();
+    hold?.release();
     if (forwarding) recorder.forwardEnded();
     forwarding = false;
   }

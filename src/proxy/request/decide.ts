@@ -81,7 +81,7 @@ export function decide(
   // What loopback means depends on where one stands: it is for this member's own clients alone, and for no other member
   // to fetch or keep.
   if (exchange.hop === 0 && target.route === null && isLoopbackName(target.uri.host) && !standTogether(view))
-    return { kind: "passed-on", target, why: "bypass" };
+    return { kind: "passed-on", target: unstored(target), why: "bypass" };
   const hash = keyHash(target.key);
   const { name } = owner(view.ring, hash);
   const place = { target, hash, owner: name };
@@ -98,8 +98,11 @@ function whileJoining(exchange: Exchange, target: Target): Decision {
   if (!isSafe(method))
     return { kind: "refused", status: 503, reason: "this member is just joining", fields: ["retry-after", "1"] };
   if (asksForUpgrade(fields)) return { kind: "upgrade", target };
-  const unstored = { ...target, caching: { ...target.caching, store: false } };
-  return { kind: "passed-on", target: unstored, why: "bypass" };
+  return { kind: "passed-on", target: unstored(target), why: "bypass" };
+}
+
+function unstored(target: Target): Target {
+  return { ...target, caching: { ...target.caching, store: false } };
 }
 
 /** OPTIONS and TRACE that may travel no further. RFC 9110 §7.6.2. */

@@ -1,0 +1,199 @@
+/** Two requests, or a request and an event, that must not spoil each other: the data plane without sockets. */
+import { expect, it } from "vitest";
+import { Resumption } from "../../src/proxy/members/resumption.ts";
+import { serve } from "../../src/proxy/serve.ts";
+import { serveShortcut, shortcutForm } from "../../src/proxy/shortcut.ts";
+import { keyHash, owner, placementVersion } from "../../src/ring/ring.ts";
+import { viewOf } from "../../src/ring/view.ts";
+import { FakeExchange, fakePlane, reply, turns, type FakePlane } from "../support/plane.ts";
+import { announcementOf } from "../support/seats.ts";
+
+const fresh = ["cache-control", "max-age=60"];
+
+function request(fields = "", path = "/x", method = "GET"): FakeExchange {
+  return new FakeExchange(`${method} http://a.test${path} HTTP/1.1\r\nHost: a.test\r\n${fields}`);
+}
+
+async function ask(plane: FakePlane, ...exchanges: FakeExchange[]): Promise<void> {
+  for (const exchange of exchanges) serve(plane, exchange);
+  await turns();
+}
+
+/** A view of two. @returns a path whose owner is m2. */
+function withTwo(plane: FakePlane): string {
+  const members = [announcementOf("m1"), announcementOf("m2")];
+  plane.current.view = viewOf({ cluster: "c", epoch: 1, leader: null, placement: placementVersion, members });
+  plane.ownership.follow(plane.current.view, plane.now);
+  for (let index = 0; ; index++)
+    if (owner(plane.current.view.ring, keyHash(`http://a.test/f${index}`)).name === "m2") return `/f${index}`;
+}
+
+const silent = { cancel: () => {}, pause: () => {}, resume: () => {} };
+
+it("a reload that joined a background validation is answered, though the origin errs", async () => {
+  const plane = fakePlane();
+  await ask(plane, request());
+  reply(plane.calls[0]!, 200, ["cache-control", "max-age=1, stale-while-revalidate=60"], "good");
+  plane.now += 2;
+  const reload = request("Cache-Control: no-cache\r\n");
+  await ask(plane, request(), reload);
+  expect(plane.calls).toHaveLength(2);
+  reply(plane.calls[1]!, 503, ["cache-control", "max-age=600"], "down");
+  await turns();
+  for (const call of plane.calls.slice(2)) reply(call, 503, [], "down");
+  await turns();
+  expect(reload.finished).toBe(true);
+  expect(plane.desk.recorder.counts.inFlight).toBe(0);
+});
+
+it("what a QUERY brought is validated in the background by a QUERY", async () => {
+  const plane = fakePlane();
+  const from = { forward: true, settings: 0, content: Buffer.from("q"), asking: "answer" } as const;
+  for (let turn = 0; turn < 2; turn++) {
+    serve(plane, request("Content-Type: text/plain\r\n", "/x", "QUERY"), from);
+    await turns();
+    expect(plane.calls[turn]!.request.method).toBe("QUERY");
+    reply(plane.calls[turn]!, 200, ["cache-control", "max-age=1, stale-while-revalidate=60"], "found");
+    plane.now += 2;
+  }
+});
+
+it("a POST with a condition gets its own answer, not a 304 (RFC 9110 §13.2.1)", async () => {
+  const plane = fakePlane();
+  const post = request("If-None-Match: *\r\n", "/x", "POST");
+  await ask(plane, post);
+  reply(plane.calls[0]!, 200, [...fresh, "content-location", "/x"], "posted");
+  await turns();
+  expect([post.status, post.content]).toEqual([200, "posted"]);
+});
+
+it("a POST that offers another protocol, and is answered in this one, invalidates first", async () => {
+  const plane = fakePlane();
+  await ask(plane, request());
+  reply(plane.calls[0]!, 200, fresh, "old");
+  const post = request("Connection: Upgrade\r\nUpgrade: other\r\n", "/x", "POST");
+  await ask(plane, post);
+  reply(plane.calls[1]!, 200, [], "done");
+  await turns();
+  expect([post.status, post.content, post.finished]).toEqual([200, "done", true]);
+  await ask(plane, request());
+  expect(plane.calls).toHaveLength(3);
+});
+
+it("an answer that cannot be gone on with ends for its asker, not for who joined", async () => {
+  const plane = fakePlane();
+  const begun = request();
+  begun.answered = true;
+  const shown = { status: 200, etag: "old", contentBytes: 6, contentRange: undefined };
+  const joined = request();
+  serve(plane, new Resumption(begun, shown).again());
+  await ask(plane, joined);
+  expect(plane.calls).toHaveLength(1);
+  reply(plane.calls[0]!, 200, [...fresh, "etag", '"new"'], "abcdef");
+  expect(begun.aborted).toBe(true);
+  expect([joined.status, joined.content, joined.aborted, joined.finished]).toEqual([200, "abcdef", false, true]);
+});
+
+it("a HEAD asked before everything became suspect clears no mark", async () => {
+  const plane = fakePlane();
+  await ask(plane, request("", "/x", "HEAD"), request());
+  reply(plane.calls[1]!, 200, [...fresh, "etag", '"1"'], "body");
+  plane.invalidations.validateAll();
+  reply(plane.calls[0]!, 200, [...fresh, "etag", '"1"'], "body");
+  await ask(plane, request());
+  expect(plane.calls).toHaveLength(3);
+});
+
+it("the shortcut sends back what other settings would answer otherwise", async () => {
+  const plane = fakePlane({ routes: [{ host: null, path: "/" }] });
+  const forwarded = async (settings: number): Promise<FakeExchange> => {
+    const exchange = Object.assign(request(), { hop: 1 as const });
+    serve(plane, exchange, { forward: false, settings, content: null, asking: "answer" });
+    await turns();
+    return exchange;
+  };
+  await forwarded(1);
+  reply(plane.calls[0]!, 200, fresh, "whole");
+  expect((await forwarded(1)).content).toBe("whole");
+  const other = await forwarded(77);
+  expect([other.declined, other.content]).toEqual(["the settings for this request differ", ""]);
+});
+
+it("what was answered for an absent owner is the owner's again once it is back", async () => {
+  let [asked, up] = [0, false];
+  const plane = fakePlane({ peers: { isUp: () => up, request: () => (up ? (asked++, silent) : null) } });
+  const path = withTwo(plane);
+  await ask(plane, request("", path));
+  reply(plane.calls[0]!, 200, fresh, "meanwhile");
+  await ask(plane, request("", path));
+  up = true;
+  const later = request("", path);
+  expect(serveShortcut(plane, later, shortcutForm(later, null))).toBe(false);
+  await ask(plane, later);
+  expect(asked).toBe(1);
+});
+
+it("a loopback origin's answer is not kept where members stand apart", async () => {
+  const plane = fakePlane();
+  withTwo(plane);
+  for (let turn = 0; turn < 2; turn++) {
+    await ask(plane, new FakeExchange("GET http://localhost/x HTTP/1.1\r\nHost: localhost\r\n"));
+    reply(plane.calls[turn]!, 200, fresh, "mine");
+  }
+  expect(plane.store.usage.responses).toBe(0);
+});
+
+it("a request whose client has left already is taken as any other", async () => {
+  const plane = fakePlane({ peers: { isUp: () => true, request: () => silent } });
+  const exchange = request("", withTwo(plane));
+  exchange.leave();
+  expect(() => serve(plane, exchange)).not.toThrow();
+  expect(plane.desk.recorder.counts.inFlight).toBe(0);
+});
+
+it("HEADs do not lengthen what is remembered of GETs: that they cannot be shared", async () => {
+  const plane = fakePlane();
+  await ask(plane, request());
+  reply(plane.calls[0]!, 200, ["cache-control", "no-store"], "x");
+  for (let turn = 1; turn < 6; turn++) {
+    plane.now += 50;
+    await ask(plane, request("", "/x", "HEAD"));
+    reply(plane.calls[turn]!, 200, fresh, "x");
+    await turns();
+  }
+  await ask(plane, request(), request(), request());
+  expect(plane.calls).toHaveLength(7);
+});
+
+it("what became suspect is not fetched to its end for nobody", async () => {
+  const plane = fakePlane();
+  await ask(plane, request('If-None-Match: "1"\r\n'));
+  const { handler } = plane.calls[0]!;
+  handler.head(200, [...fresh, "etag", '"1"', "content-length", "400"], false);
+  plane.invalidations.validateAll();
+  expect(plane.calls[0]!.cancelled).toBe(true);
+});
+
+it("a copy on its way from a member does not keep that member waiting for this one", async () => {
+  const asked: string[] = [];
+  const plane = fakePlane({
+    copies: 2 ** 18,
+    peers: {
+      isUp: () => true,
+      request: (_, { uri, asking }) => (asking === "peek" ? null : (asked.push(uri), silent)),
+    },
+  });
+  const path = withTwo(plane);
+  // Asked for so often that a copy is under way, and never comes.
+  for (let turn = 0; turn < 40; turn++) await ask(plane, request("", path));
+  expect(plane.store.usage.responses).toBe(0);
+  expect(asked.length).toBeGreaterThan(0);
+  // The member asked sees another view, in which this one answers for the key.
+  const forwarded = Object.assign(request("", path), { hop: 1 as const });
+  serve(plane, forwarded, { forward: true, settings: 0, content: null, asking: "answer" });
+  await turns();
+  expect(plane.calls).toHaveLength(1);
+  reply(plane.calls[0]!, 200, fresh, "here");
+  await turns();
+  expect([forwarded.status, forwarded.content]).toEqual([200, "here"]);
+});
