@@ -4,7 +4,7 @@
  */
 import type { ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Status } from "../../src/admin/status.ts";
@@ -149,9 +149,10 @@ export async function until(
   }
 }
 
-/** Ends whatever a failed test left running. */
+/** Ends whatever a test left running, and forgets what cluster it was: the next m1 is not the one that was killed. */
 export async function endAll(): Promise<void> {
   await Promise.all([...running].map((member) => member.kill()));
+  for (const file of readdirSync(runFolder)) if (file.startsWith("view-")) rmSync(join(runFolder, file));
 }
 
 process.on("exit", () => {
