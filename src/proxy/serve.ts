@@ -63,7 +63,9 @@ export function serveWhole(needs: ServeNeeds, exchange: Exchange, from: FromMemb
 
 function carryOut(needs: ServeNeeds, exchange: Exchange, from: Forwarded | null, content: Buffer | null): void {
   const { desk, current, flights } = needs;
-  const decision = decide({ ...desk, ...currentOf(current) }, exchange, from, content);
+  const { self, cdnId } = desk;
+  const { view, routing, joined } = current;
+  const decision = decide({ self, cdnId, view, routing, joined }, exchange, from, content);
   switch (decision.kind) {
     case "refused":
       return refuseEarly(desk, exchange, decision);
@@ -92,15 +94,11 @@ function carryOut(needs: ServeNeeds, exchange: Exchange, from: Forwarded | null,
   }
 
   function ticketFor({ target, ...place }: Exclude<Decision, { kind: "refused" | "declined" | "tunnel" }>): Ticket {
-    const trusted = current.routing.trusts(exchange.client.address);
+    const trusted = routing.trusts(exchange.client.address);
     const plain = exchange.head.plain && content === null && shortcutKey(exchange) === target.key;
     const shortcut = plain ? shortcutForm(exchange, from?.forward ?? null) : 0;
     const ticket = new Ticket(desk, { exchange, target, content, trusted, shortcut });
     if ("owner" in place) ticket.owner = place.owner;
     return ticket;
   }
-}
-
-function currentOf({ view, routing, joined }: ShortcutNeeds["current"]): ShortcutNeeds["current"] {
-  return { view, routing, joined };
 }
