@@ -186,16 +186,19 @@ export class RunningMember {
     const admin = await listening(() => this.#admin.listen(), "the admin port", this.#config.admin);
     const listen = await listening(() => this.#wire.listen(), "the proxy", this.#config.listen);
     this.#addresses = { listen: hostPortText(listen), peer: hostPortText(peer), admin: hostPortText(admin) };
+    const member = this.#announcement(this.#addresses, "active");
+    // Where this member is found elsewhere than before, the members of then look for another one: the view is theirs.
+    const lastView = this.#options.lastView?.read() ?? null;
+    const isOurs = lastView?.members.some((then) => then.name === this.name && then.peer === member.peer) === true;
     const coordinator = openCoordinator(this.#config, {
       peer,
       self: this.name,
       secret: this.#options.secret,
       log: this.#log,
-      lastView: this.#options.lastView?.read() ?? null,
+      lastView: isOurs ? lastView : null,
     });
     this.#coordinator = coordinator;
     this.#host = coordinator instanceof EmbeddedHost ? coordinator : null;
-    const member = this.#announcement(this.#addresses, "active");
     this.#control = new Control(this.#config.cluster, member, coordinator, {
       view: (view) => this.#follow(view),
       session: (state, reason) =>
