@@ -252,6 +252,13 @@ describe("a coordinator that is lost for good", () => {
 });
 
 describe("the coordinator's host, started anew", () => {
+  it("begins alone where the members of its last view would not find it", async () => {
+    const [first] = (await startCluster(2)) as [TestMember, TestMember];
+    await first.kill();
+    const elsewhere = await startMember(["--name", "m1"]);
+    expect((await statusOf(elsewhere)).members.map(({ name }) => name)).toEqual(["m1"]);
+  });
+
   it.each(["stop", "kill"] as const)("knows the others at once, and tells them what it changes (%s)", async (how) => {
     let version = 1;
     const changing = await startOrigin((request, response) => {
