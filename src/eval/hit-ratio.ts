@@ -1,5 +1,5 @@
 /** `gyre eval hit-ratio`: a trace replayed through the store's eviction policy, beside LRU and the best that can be. */
-import { Sieve, type Evictable } from "../store/eviction.ts";
+import { Sieve, type Evictable } from "./sieve.ts";
 import { percentText, type Progress, type Report } from "./report.ts";
 import { traceCredits, traceIds, zipfWorkload, type TraceName } from "./workload.ts";
 

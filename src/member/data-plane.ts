@@ -13,13 +13,14 @@ import { Ownership } from "../proxy/invalidation/ownership.ts";
 import { UnderWay } from "../proxy/invalidation/under-way.ts";
 import type { CallNeeds } from "../proxy/members/calls.ts";
 import type { Desk } from "../proxy/request/desk.ts";
+import { HitLines } from "../proxy/request/hit-lines.ts";
 import { Recorder } from "../proxy/request/recorder.ts";
 import type { Routing } from "../proxy/request/routes.ts";
 import type { ServeNeeds } from "../proxy/serve.ts";
 import { loadBound } from "../ring/bounded-load.ts";
 import { FrequencySketch } from "../ring/frequency-sketch.ts";
 import type { View } from "../ring/view.ts";
-import { MemoryStore } from "../store/memory-store.ts";
+import { PageStore } from "../store/pages/page-store.ts";
 import type { Clock } from "./clock.ts";
 
 /**
@@ -60,15 +61,17 @@ export interface DataPlaneInit {
 export function buildDataPlane(init: DataPlaneInit): DataPlane {
   const { config, name, secret, clock, current, linkChanged, linkRestored, failed } = init;
   const recorder = new Recorder();
+  const viaLine = `via: 1.1 ${name} (gyre)\r\n`;
   const desk: Desk = {
     self: name,
     cdnId: `gyre-${createHmac("sha256", secret).update("cdn-loop").digest("hex").slice(0, 10)}`,
-    viaLine: `via: 1.1 ${name} (gyre)\r\n`,
+    viaLine,
+    hitLines: new HitLines(name, viaLine),
     recorder,
     nowSeconds: clock.nowSeconds,
     wallLeadSeconds: clock.wallLeadSeconds,
   };
-  const store = new MemoryStore(config.memory, {
+  const store = new PageStore(config.memory, {
     copiesBytesMax: config["hot-copies"] ?? Math.floor(config.memory / 8),
   });
   const peers = new Peers({

@@ -27,6 +27,9 @@ export interface RoutingContext {
   readonly own: (address: string) => boolean;
 }
 
+/** Routings made in this process. */
+let routings = 0;
+
 /** @throws Error where a certificate file cannot be read. */
 export function buildRouting(config: Config, { notes, own }: RoutingContext): BuiltRouting {
   const clients: OriginClient[] = [];
@@ -71,6 +74,7 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
   const ports = config["connect-ports"];
   return {
     routing: {
+      number: ++routings,
       routes,
       forward,
       trusts: (address) => trusted.has(address),

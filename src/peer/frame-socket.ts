@@ -5,6 +5,8 @@
 import type { Socket } from "node:net";
 import { FrameReader, FrameWriter, type Frame } from "./frames.ts";
 
+const nothing: Buffer = Buffer.alloc(0);
+
 /** What a link does with its frames. */
 export interface FrameListener {
   take(frame: Frame): void;
@@ -57,13 +59,23 @@ export class FrameSocket {
   flush(): void {
     const socket = this.#socket;
     const pieces = this.writer.take();
-    if (socket.destroyed || socket.writableEnded) return;
+    const lent = this.writer.takeLent();
+    if (socket.destroyed || socket.writableEnded) {
+      for (const taken of lent) taken();
+      return;
+    }
     if (pieces.length === 1) socket.write(pieces[0]!);
     else if (pieces.length > 1) {
       socket.cork();
       for (const piece of pieces) socket.write(piece);
       socket.uncork();
     }
+    if (lent.length === 0) return;
+    const allTaken = (): void => {
+      for (const taken of lent) taken();
+    };
+    if (socket.writableLength === 0) allTaken();
+    else socket.write(nothing, allTaken);
   }
 }
 

@@ -56,12 +56,17 @@ export const flagPeek = 32;
 export const flagStandIn = 64;
 export const flagByKey = 128;
 
+/** Content up to this size is copied behind its frame's head. */
+const copiedBytesMax = 16 * 1024;
+const none: readonly (() => void)[] = [];
+
 /** Builds frames into one growing buffer, so that all of a tick leave in one write. */
 export class FrameWriter {
   #buffer = Buffer.allocUnsafeSlow(64 * 1024);
   #length = 0;
   #flushed = 0;
   #pieces: Buffer[] = [];
+  #lent: (() => void)[] = [];
   #frameAt = 0;
 
   begin(type: number, flags: number, stream: number): void {
@@ -113,17 +118,32 @@ export class FrameWriter {
     this.#length += value.length;
   }
 
-  /** Closes the frame; `content` follows it uncopied where it is large. */
-  end(content: Buffer | null = null): void {
+  /** Part of a buffer, copied. */
+  part(from: Buffer, start: number, end: number): void {
+    this.#room(end - start);
+    this.#length += from.copy(this.#buffer, this.#length, start, end);
+  }
+
+  /** Closes the frame; `content` follows it uncopied where it is large, until `taken` is called. */
+  end(content: Buffer | null = null, taken?: () => void): void {
     const contentBytes = content === null ? 0 : content.length;
     this.#buffer.writeUInt32BE(this.#length - this.#frameAt - frameHeadBytes + contentBytes, this.#frameAt);
-    if (content === null || contentBytes === 0) return;
-    if (contentBytes <= 16 * 1024) {
-      this.bytes(content);
-      return;
+    if (content === null || contentBytes <= copiedBytesMax) {
+      if (content !== null) this.bytes(content);
+      return taken?.();
     }
     this.#cut();
     this.#pieces.push(content);
+    if (taken !== undefined) this.#lent.push(taken);
+    return undefined;
+  }
+
+  /** What is to be called when the pieces that have been taken have left. */
+  takeLent(): readonly (() => void)[] {
+    if (this.#lent.length === 0) return none;
+    const lent = this.#lent;
+    this.#lent = [];
+    return lent;
   }
 
   /** What has been built, in order, for one gathered write. */

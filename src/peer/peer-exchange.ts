@@ -1,7 +1,7 @@
 /** A request that another member has forwarded, answered over its link. Small answers are one frame. */
 import type { FieldList } from "../http/fields.ts";
 import { hasNoContent } from "../http/messages.ts";
-import type { AnswerHead } from "../wire/answer-head.ts";
+import type { AnswerBytes, AnswerHead } from "../wire/answer-head.ts";
 import type { Client, Exchange } from "../wire/exchange.ts";
 import { Holds, type Hold, type Holder } from "../wire/holds.ts";
 import {
@@ -145,27 +145,48 @@ export class PeerExchange implements Exchange {
     this.#link.schedule();
   }
 
-  answer(head: AnswerHead, changing: string, content: Buffer | null): void {
+  answer(head: AnswerHead, changing: string, content: Buffer | null, taken?: () => void): void {
     if (content !== null && content.length > joinedBytesMax) {
       this.begin(head, changing);
-      this.write(content);
-      this.end();
-      return;
+      this.write(content, taken);
+      return this.end();
     }
-    if (this.closed || this.answered) return;
+    if (this.closed || this.answered) return taken?.();
     this.answered = true;
     this.sentBytes = content === null ? 0 : content.length;
     this.#head(head, changing, flagEnd);
-    this.#link.writer.end(content);
+    this.#link.writer.end(content, taken);
+    return this.#finish();
+  }
+
+  answerBytes(answer: AnswerBytes, changing: string): void {
+    if (this.closed || this.answered) return;
+    this.answered = true;
+    const { status, memory, fieldsAt, lengthAt, contentAt, contentEnd } = answer;
+    const contentBytes = contentEnd - contentAt;
+    this.sentBytes = contentBytes;
+    const { writer } = this.#link;
+    writer.begin(FrameType.response, flagEnd | (this.inner ? flagInner : 0), this.#stream);
+    writer.u16(status);
+    writer.u32(this.#link.load);
+    writer.f64(contentBytes);
+    writer.u32(lengthAt - fieldsAt + changing.length);
+    writer.part(memory, fieldsAt, lengthAt);
+    writer.tail(changing);
+    writer.end(memory.subarray(contentAt, contentEnd), answer.lend());
     this.#finish();
   }
 
-  write(content: Buffer): boolean {
-    if (this.closed || this.#silent) return true;
+  write(content: Buffer, taken?: () => void): boolean {
+    if (this.closed || this.#silent || content.length === 0) {
+      taken?.();
+      return true;
+    }
     for (let at = 0; at < content.length; at += dataBytesMax) {
       const piece = content.subarray(at, at + dataBytesMax);
       this.#link.writer.begin(FrameType.data, 0, this.#stream);
-      this.#link.writer.end(piece);
+      // Pieces leave in order: the last one tells for all.
+      this.#link.writer.end(piece, at + dataBytesMax >= content.length ? taken : undefined);
     }
     this.sentBytes += content.length;
     this.#window -= content.length;

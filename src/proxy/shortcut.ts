@@ -1,13 +1,12 @@
 /**
  * The shortcut of a hit: a plain GET for one fresh stored response is answered before anything of it is parsed further.
  * It decides nothing: the whole way has answered the same form of request for the same key before, under the same
- * settings, and has left word of it with what is stored (`memo`). What is anything but plain, fresh and ours takes the
- * whole way.
+ * settings, and has left word of it with what is stored (`Allowed`). What is anything but plain, fresh and ours takes
+ * the whole way.
  */
-import { cacheStatus } from "../http/cache-status.ts";
 import { currentAge } from "../http/freshness.ts";
 import type { View } from "../ring/view.ts";
-import type { Store, StoredResponse } from "../store/port.ts";
+import type { Store } from "../store/port.ts";
 import type { Exchange } from "../wire/exchange.ts";
 import { mayBeShown } from "./answer/inside.ts";
 import type { Desk } from "./request/desk.ts";
@@ -36,30 +35,20 @@ export function shortcutKey({ head, client }: Exchange): string {
 /** Answers, or returns false. */
 export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: number, settings = 0): boolean {
   const { desk, current, store } = needs;
-  const stored = store.single(shortcutKey(exchange));
-  if (stored === undefined || stored.outdated || !current.joined) return false;
-  const { memo, body } = stored;
-  if (memo.settings !== current.routing || (memo.forms & form) === 0) return false;
-  if (settings !== 0 && settings !== memo.way) return false;
+  const { recorder } = desk;
+  if (!current.joined || recorder.logsNext) return false;
+  const glance = store.glance(shortcutKey(exchange));
+  if (glance === null || (glance.forms(current.routing.number) & form) === 0) return false;
+  if (settings !== 0 && settings !== glance.way) return false;
   const now = desk.nowSeconds();
-  if (now >= stored.freshUntil || stored.trustedEpoch !== current.view.epoch) return false;
-  if (stored.part !== null || stored.head.varyNames.length > 0 || !mayBeShown(stored.inner, exchange)) return false;
-  if (body.segments.length > 1 || desk.recorder.logsNext) return false;
-  exchange.inner = stored.inner;
-  exchange.answer(stored.answerHead, hitLines(desk, stored, now), body.segments[0] ?? null);
-  store.used(stored);
-  if (stored.copyUntil !== null) desk.recorder.copyUsed();
-  desk.recorder.hit(body.bytes);
+  if (now >= glance.freshUntil || glance.trustedEpoch !== current.view.epoch) return false;
+  if (!mayBeShown(glance.inner, exchange)) return false;
+  const ageSeconds = Math.floor(currentAge(glance, now));
+  exchange.inner = glance.inner;
+  const bytes = glance.contentEnd - glance.contentAt;
+  exchange.answerBytes(glance, desk.hitLines.of(ageSeconds, glance.lifetimeSeconds, glance.isCopy));
+  glance.used();
+  if (glance.isCopy) recorder.copyUsed();
+  recorder.hit(bytes);
   return true;
-}
-
-/** Age and Cache-Status change once a second; so long the lines are kept. */
-function hitLines({ self, viaLine }: Desk, { head, copyUntil, memo }: StoredResponse, now: number): string {
-  const age = Math.floor(currentAge(head, now));
-  if (memo.ageSeconds === age) return memo.lines;
-  memo.ageSeconds = age;
-  const ttlSeconds = head.lifetime.seconds - age;
-  const detail = copyUntil === null ? undefined : "hot-copy";
-  memo.lines = `age: ${age}\r\ncache-status: ${cacheStatus(self, { hit: true, ttlSeconds, detail })}\r\n${viaLine}`;
-  return memo.lines;
 }

@@ -2,23 +2,30 @@
  * Content as it arrives from an origin, read by any number of askers from its first byte, and kept whole where it will
  * be stored. Two modes: `keeping` copies into segments that end up in the store; `passing` holds only what the slowest
  * reader has not taken, and pauses the source beyond a window. Keeping may turn into passing, never back.
+ *
+ * Segments may lie in memory that is used again (the store's pages): then they are let go only when whoever they were
+ * written to has taken them, down to the kernel.
  */
-
-import type { Hold, Holder } from "../wire/holds.ts";
-
-/** What a reader writes to; the data plane's exchanges are such. */
-export interface ContentSink {
-  readonly closed: boolean;
-  hold(holder: Holder): Hold;
-  write(content: Buffer): boolean;
-  end(trailers?: readonly string[]): void;
-  abort(): void;
-}
+import { BodyReader, type ContentSink } from "./body-reader.ts";
 
 /** The flow from the origin. */
 export interface ContentSource {
   pause(): void;
   resume(): void;
+}
+
+/** Where the segments of content that is kept come from. */
+export interface SegmentSource {
+  /** The next one, to be filled; what there has to be room for was asked for before. */
+  next(): Buffer;
+  /** Of those given, the oldest that was not yet let go is read by nobody any more. */
+  let(): void;
+}
+
+/** Keeps the memory of segments from being used again. */
+export interface Pin {
+  take(): void;
+  release(): void;
 }
 
 /** Content passed on without being kept may be this far ahead of its fastest reader. */
@@ -57,19 +64,56 @@ export class Body {
   /** Until the first reader has come, nothing is dropped: it may still be on its way. */
   #awaited = true;
   readonly #readers = new Set<BodyReader>();
+  /** Readers that have written all they wanted, but not all of it has been taken. */
+  readonly #settling = new Set<{ readonly neededSegment: number }>();
+  readonly #room: SegmentSource | null;
+  #pin: Pin | null = null;
+  #unread: (() => void) | null = null;
 
-  constructor(mode: "keeping" | "passing", expectedBytes: number | null) {
+  /** `room` null: segments are memory of their own. */
+  constructor(mode: "keeping" | "passing", expectedBytes: number | null, room: SegmentSource | null = null) {
     this.#passing = mode === "passing";
     this.#expected = expectedBytes;
+    this.#room = room;
   }
 
-  /** A complete body of one buffer that nobody will change. */
-  static of(content: Buffer): Body {
-    const body = new Body("keeping", content.length);
-    if (content.length > 0) body.segments.push(content);
-    body.bytes = content.length;
+  /** A complete body in segments that stay what they are: for ever, or as long as they are pinned. */
+  static of(segments: readonly Buffer[], pin: Pin | null = null): Body {
+    const body = new Body("keeping", null);
+    for (const segment of segments) {
+      body.segments.push(segment);
+      body.bytes += segment.length;
+    }
     body.complete = true;
+    body.#pin = pin;
     return body;
+  }
+
+  /** Whether segments are used again once nobody needs them. */
+  get #lent(): boolean {
+    return this.#room !== null || this.#pin !== null;
+  }
+
+  /**
+   * Holds the only segment while it is written as a whole: to be called before that. @returns what to call when it has
+   * been taken, or undefined where the memory is nobody else's.
+   */
+  lend(): (() => void) | undefined {
+    if (!this.#lent) return undefined;
+    const reader = new Lent(() => {
+      this.#settling.delete(reader);
+      this.#pin?.release();
+      this.#letGo();
+    });
+    this.#pin?.take();
+    this.#settling.add(reader);
+    return reader.taken;
+  }
+
+  /** Nobody will begin to read any more: `unread` is called when those who do, if any, have had it all. */
+  whenUnread(unread: () => void): void {
+    this.#unread = unread;
+    this.#letGo();
   }
 
   get passing(): boolean {
@@ -125,11 +169,22 @@ export class Body {
       this.#balance();
       return;
     }
-    const reader: BodyReader = new BodyReader(this, sink, from, to, (complete) => {
-      this.#readers.delete(reader);
-      done(complete);
-      this.#balance();
+    const reader: BodyReader = new BodyReader(this, sink, from, to, {
+      lent: this.#lent,
+      done: (complete) => {
+        this.#readers.delete(reader);
+        if (this.#lent) this.#settling.add(reader);
+        done(complete);
+        this.#balance();
+      },
+      settled: () => {
+        this.#settling.delete(reader);
+        this.#pin?.release();
+        this.#balance();
+        this.#letGo();
+      },
     });
+    this.#pin?.take();
     this.#readers.add(reader);
     reader.pump();
   }
@@ -154,7 +209,7 @@ export class Body {
           left !== null && left > 0
             ? Math.min(left, segmentBytesMax)
             : Math.max(grown, Math.min(chunk.length - at, segmentBytesMax));
-        this.#open = Buffer.allocUnsafeSlow(bytes);
+        this.#open = this.#room?.next() ?? Buffer.allocUnsafeSlow(bytes);
         this.#openUsed = 0;
         this.segments.push(this.#open.subarray(0, 0));
       }
@@ -169,7 +224,8 @@ export class Body {
 
   /** Gives back what a last segment did not need. */
   #closeSegment(): void {
-    if (this.#open !== null && this.#openUsed < this.#open.length) {
+    // In the store's room it is the store that takes back the rest.
+    if (this.#room === null && this.#open !== null && this.#openUsed < this.#open.length) {
       const exact = Buffer.allocUnsafeSlow(this.#openUsed);
       this.#open.copy(exact, 0, 0, this.#openUsed);
       if (this.#openUsed === 0) this.segments.pop();
@@ -183,12 +239,14 @@ export class Body {
     let slowestSegment = this.#awaited ? 0 : this.segments.length;
     let slowestByte = this.#awaited ? 0 : this.bytes;
     for (const reader of this.#readers) {
-      slowestSegment = Math.min(slowestSegment, reader.segment);
+      slowestSegment = Math.min(slowestSegment, reader.neededSegment);
       slowestByte = Math.min(slowestByte, reader.position);
     }
+    for (const reader of this.#settling) slowestSegment = Math.min(slowestSegment, reader.neededSegment);
     while (this.#dropped < slowestSegment) {
       this.#droppedBytes += this.segments[this.#dropped]!.length;
       this.segments[this.#dropped++] = null;
+      this.#room?.let();
     }
     let fastestByte = slowestByte;
     for (const reader of this.#readers) fastestByte = Math.max(fastestByte, reader.position);
@@ -203,6 +261,13 @@ export class Body {
       this.#paused = false;
       this.source?.resume();
     }
+  }
+
+  #letGo(): void {
+    if (this.#unread === null || this.#readers.size > 0 || this.#settling.size > 0) return;
+    const unread = this.#unread;
+    this.#unread = null;
+    unread();
   }
 
   /** Watches, while others wait, that whoever is behind moves on; who does not is cut. */
@@ -227,92 +292,12 @@ export class Body {
   }
 }
 
-/** One asker's place in a body. */
-export class BodyReader {
-  segment = 0;
-  position = 0;
-  #offset = 0;
-  #finished = false;
-  #pumping = false;
-  /** The sink has enough until it drains: new content must not be pressed upon it. */
-  #blocked = false;
-  /** Bytes before the first that is wanted; they may not have come yet. */
-  #toSkip: number;
-  readonly #body: Body;
-  readonly #sink: ContentSink;
-  readonly #to: number | null;
-  readonly #done: (complete: boolean) => void;
-  readonly #hold: Hold;
+/** A whole segment on its way. */
+class Lent {
+  readonly neededSegment = 0;
+  readonly taken: () => void;
 
-  constructor(body: Body, sink: ContentSink, from: number, to: number | null, done: (complete: boolean) => void) {
-    this.#body = body;
-    this.#sink = sink;
-    this.#to = to;
-    this.#done = done;
-    this.#toSkip = from;
-    this.#hold = sink.hold({
-      left: () => this.#finish(false),
-      drained: () => {
-        this.#blocked = false;
-        this.pump();
-      },
-    });
-  }
-
-  /** Writes what is there until the sink has enough. */
-  pump(): void {
-    if (this.#finished || this.#pumping) return;
-    this.#pumping = true;
-    const { segments } = this.#body;
-    const before = this.position;
-    while (!this.#blocked && !this.#sink.closed && !this.#atEnd()) {
-      const segment = segments[this.segment];
-      if (segment == null) break;
-      if (this.#toSkip > 0) {
-        const skipped = Math.min(this.#toSkip, segment.length - this.#offset);
-        this.#toSkip -= skipped;
-        this.#offset += skipped;
-        this.position += skipped;
-      }
-      const left = this.#toSkip > 0 ? 0 : this.#to === null ? Infinity : this.#to - this.position;
-      const piece = segment.subarray(this.#offset, Math.min(segment.length, this.#offset + left));
-      if (piece.length > 0) {
-        this.position += piece.length;
-        this.#offset += piece.length;
-        this.#blocked = !this.#sink.write(piece);
-      }
-      if (this.#offset < segment.length) continue;
-      // The last segment of a body that still grows may yet get longer.
-      if (this.segment === segments.length - 1 && !this.#body.complete && !this.#body.passing) break;
-      this.segment++;
-      this.#offset = 0;
-    }
-    this.#pumping = false;
-    if (this.#sink.closed) this.#finish(false);
-    else if (this.#atEnd()) {
-      this.#sink.end(this.#to === null ? this.#body.trailers : []);
-      this.#finish(true);
-    } else if (this.#body.failed) {
-      this.#sink.abort();
-      this.#finish(false);
-    } else if (this.position > before) this.#body.advanced();
-  }
-
-  /** Ends the asker's answer before its time. */
-  cut(): void {
-    this.#sink.abort();
-    this.#finish(false);
-  }
-
-  #atEnd(): boolean {
-    if (this.#to !== null && this.position >= this.#to) return true;
-    return this.#body.complete && this.position >= this.#body.bytes;
-  }
-
-  #finish(complete: boolean): void {
-    if (this.#finished) return;
-    this.#finished = true;
-    this.#hold.release();
-    this.#done(complete);
+  constructor(taken: () => void) {
+    this.taken = taken;
   }
 }

@@ -13,7 +13,7 @@
  */
 import type { FieldList } from "../http/fields.ts";
 import type { StoredHead } from "../http/stored-head.ts";
-import type { AnswerHead } from "../wire/answer-head.ts";
+import type { AnswerBytes, AnswerHead } from "../wire/answer-head.ts";
 import type { Body } from "./body.ts";
 
 /** The part of a whole that a stored 206 holds, both ends included. */
@@ -42,17 +42,32 @@ export interface Keepsake {
 }
 
 /**
- * What the data plane has worked out about a stored response to answer sooner; lost with it, and never what decides.
+ * The one stored response of a key, as the shortcut of a hit asks for it: numbers, and an answer in bytes. It stands
+ * for what was looked up last, until the next look-up.
  */
-export interface Memo {
-  /** The age for which `lines` were written. */
-  ageSeconds: number;
-  lines: string;
-  /** The settings under which the shortcut of a hit was found to be one, and for which forms of request. */
-  settings: object | null;
-  forms: number;
+export interface Glance extends AnswerBytes {
+  readonly freshUntil: number;
+  readonly trustedEpoch: number;
+  readonly inner: boolean;
+  readonly isCopy: boolean;
+  readonly born: number;
+  readonly lifetimeSeconds: number;
+  /** Forms of request that may be answered by the shortcut, as `allow` was told: under these settings, or none. */
+  forms(settings: number): number;
   /** Of the settings by which requests of these forms have come to it. */
-  way: number;
+  readonly way: number;
+  /** It has answered a request. */
+  used(): void;
+}
+
+/** Word that the whole way leaves with what it has answered a request with. */
+export interface Allowed {
+  /** The number of the settings in force. */
+  readonly settings: number;
+  /** Of those of them that decided this request. */
+  readonly way: number;
+  /** A bit for the form of the request. */
+  readonly form: number;
 }
 
 /** A stored response. */
@@ -67,7 +82,6 @@ export interface StoredResponse extends Keepsake {
   /** What it costs of the budget. */
   readonly bytes: number;
   readonly hits: number;
-  readonly memo: Memo;
 }
 
 /** A stored response that stays readable until it is released, whatever becomes of it in the store. */
@@ -87,7 +101,12 @@ export interface Writer {
   grow(bytes: number): boolean;
   /** Keeps it in the place of those that the same requests select. @returns false where there was no room for it. */
   commit(kept: Keepsake): boolean;
+  /** It will not be kept. What has come can still be read. */
   abandon(): void;
+  /**
+   * After either: nobody will begin to read the body any more. Its room is used again when those who do have had it.
+   */
+  over(): void;
 }
 
 /** What an invalidation names. */
@@ -119,17 +138,30 @@ export interface StoreUsage {
   readonly counts: StoreCounts;
 }
 
+/** Where the memory of a store is. Bytes. */
+export interface StoreMemory {
+  /** Given to the store so far, used again and again. */
+  readonly given: number;
+  readonly index: number;
+  /** What has been let go of while somebody still reads it. */
+  readonly waiting: number;
+}
+
 /** Keeps responses under a budget in bytes. */
 export interface Store {
   readonly bytesMax: number;
   /** The part of it that hot copies may take. */
   readonly copiesBytesMax: number;
   readonly usage: StoreUsage;
+  readonly memory: StoreMemory;
+  /** Hot copies kept. */
+  readonly copyCount: number;
   /**
-   * The only stored response of a key, where it has just one without Vary: the shortcut's question. To be used before
-   * this turn ends.
+   * The only stored response of a key, where it has just one: without Vary, whole, in one piece, not out of date.
    */
-  single(key: string): StoredResponse | undefined;
+  glance(key: string): Glance | null;
+  /** Lets the shortcut answer such requests with it. */
+  allow(stored: StoredResponse, allowed: Allowed): void;
   /** All stored responses of a key, the newest first: to be looked at before this turn ends. */
   variants(key: string): readonly StoredResponse[];
   /** The newest of those that a request selects and `accepts` takes, or null. */
@@ -143,7 +175,7 @@ export interface Store {
   /**
    * Room for content, or null where the budget has none (any more). `contentBytes` null where only the end will tell.
    */
-  begin(contentBytes: number | null): Writer | null;
+  begin(contentBytes: number | null, as?: "own" | "copy"): Writer | null;
   /**
    * A newer head after a validation. Where what was leased is no longer stored (invalidated, evicted, replaced
    * meanwhile) nothing is stored, and the lease is on something that serves whoever waited for it alone. The old lease
@@ -154,8 +186,8 @@ export interface Store {
   outdate(stored: StoredResponse): void;
   /** Drops one that turned out unusable. */
   discard(stored: StoredResponse): void;
-  /** @returns how many stored responses it concerned. */
-  invalidate(selector: Selector, mode: "drop" | "outdate"): number;
+  /** From now on, nothing that it names is found as it was; the room is free at once, or when somebody comes by. */
+  invalidate(selector: Selector, mode: "drop" | "outdate"): void;
   /** Hot copies of other members' keys; to be looked at before this turn ends. */
   copies(): readonly StoredResponse[];
   /** All stored responses; what comes and goes meanwhile may be among them or not. */

@@ -7,10 +7,25 @@ import { fieldBlock, fieldsOfBlock, type FieldList } from "../http/fields.ts";
 import { reasonPhrase } from "../http/messages.ts";
 
 /** HTTP/1.1's encoding: status line, field lines, Content-Length where the length is known; without the empty line. */
-interface Http1Bytes {
+export interface Http1Bytes {
   readonly bytes: Buffer;
   readonly fieldsAt: number;
   readonly lengthAt: number;
+}
+
+/** A whole answer as bytes in one buffer: HTTP/1.1's beginning as `Http1Bytes`, then content. */
+export interface AnswerBytes {
+  readonly status: number;
+  readonly memory: Buffer;
+  readonly headAt: number;
+  /** Where the field lines begin, and where Content-Length, or what follows it, does. */
+  readonly fieldsAt: number;
+  readonly lengthAt: number;
+  readonly headEnd: number;
+  readonly contentAt: number;
+  readonly contentEnd: number;
+  /** Keeps the bytes as they are until what is returned is called, once. */
+  lend(): () => void;
 }
 
 /** An answer's status and end-to-end fields, without framing. */
@@ -38,6 +53,33 @@ export class AnswerHead {
     return new AnswerHead(status, contentBytes, null, block);
   }
 
+  /** From HTTP/1.1's encoding, made by another of these. `bytes` may be used again once this is no longer needed. */
+  static ofHttp1(
+    status: number,
+    bytes: Buffer,
+    fieldsAt: number,
+    lengthAt: number,
+    contentBytes: number | null,
+  ): AnswerHead {
+    const head = new AnswerHead(status, contentBytes, null, null);
+    head.#http1 = { bytes, fieldsAt, lengthAt };
+    return head;
+  }
+
+  static ofBytes({
+    status,
+    memory,
+    headAt,
+    fieldsAt,
+    lengthAt,
+    headEnd,
+    contentAt,
+    contentEnd,
+  }: AnswerBytes): AnswerHead {
+    const bytes = memory.subarray(headAt, headEnd);
+    return AnswerHead.ofHttp1(status, bytes, fieldsAt - headAt, lengthAt - headAt, contentEnd - contentAt);
+  }
+
   get fields(): FieldList {
     return (this.#fields ??= fieldsOfBlock(this.block.toString("latin1")));
   }
@@ -50,7 +92,12 @@ export class AnswerHead {
 
   /** The bytes that HTTP/1.1 begins with. */
   get http1(): Buffer {
-    return (this.#http1 ??= this.#encoded()).bytes;
+    return this.encoded.bytes;
+  }
+
+  /** The same, with where its parts lie. */
+  get encoded(): Http1Bytes {
+    return (this.#http1 ??= this.#encoded());
   }
 
   #encoded(): Http1Bytes {

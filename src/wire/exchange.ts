@@ -6,7 +6,7 @@
 import type { Duplex, Readable } from "node:stream";
 import type { FieldList } from "../http/fields.ts";
 import type { RequestHead } from "../http/messages.ts";
-import type { AnswerHead } from "./answer-head.ts";
+import type { AnswerBytes, AnswerHead } from "./answer-head.ts";
 import type { Hold, Holder } from "./holds.ts";
 
 /** Who asked. */
@@ -39,15 +39,20 @@ export interface Exchange {
   hold(holder: Holder): Hold;
   /** Sends an interim response (1xx). */
   inform(status: number, fields: FieldList): void;
-  /** A whole answer in one: head, field lines that change (each with its CRLF), content (null for HEAD and 304). */
-  answer(head: AnswerHead, changing: string, content: Buffer | null): void;
+  /**
+   * A whole answer in one: head, field lines that change (each with its CRLF), content (null for HEAD and 304). `taken`
+   * as with `write`.
+   */
+  answer(head: AnswerHead, changing: string, content: Buffer | null, taken?: () => void): void;
+  /** The same of what lies in a store as bytes. */
+  answerBytes(answer: AnswerBytes, changing: string): void;
   /** Begins an answer whose content follows by `write`, then `end`; a length not known is framed as the asker needs. */
   begin(head: AnswerHead, changing: string): void;
   /**
    * @returns false where the asker is slower than the source: wait until it has drained. The bytes are not copied: they
-   * must not change.
+   * must not change until `taken` is called, once, perhaps before this returns; without it, never.
    */
-  write(content: Buffer): boolean;
+  write(content: Buffer, taken?: () => void): boolean;
   end(trailers?: FieldList): void;
   /** Cuts the answer short so that the asker notices: never mistaken for a complete one. */
   abort(): void;

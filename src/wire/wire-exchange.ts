@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { fieldBlock, type FieldList } from "../http/fields.ts";
 import { hasNoContent, reasonPhrase } from "../http/messages.ts";
-import type { AnswerHead } from "./answer-head.ts";
+import type { AnswerBytes, AnswerHead } from "./answer-head.ts";
 import type { Client, Exchange } from "./exchange.ts";
 import { Holds, type Hold, type Holder } from "./holds.ts";
 import type { RequestBody } from "./request-body.ts";
@@ -22,6 +22,7 @@ export interface AnswerSink {
  * (measured).
  */
 const joinedBytesMax = 3500;
+const nothing: Buffer = Buffer.alloc(0);
 /** Leading zeros of one chunk size: recipients bound its digits. */
 const probesMax = 8;
 
@@ -72,23 +73,43 @@ export class WireExchange implements Exchange {
     return this.#holds.take(holder);
   }
 
-  answer(head: AnswerHead, changing: string, content: Buffer | null): void {
-    if (!this.#mayAnswer()) return;
+  answer(head: AnswerHead, changing: string, content: Buffer | null, taken?: () => void): void {
+    if (!this.#mayAnswer()) return taken?.();
     const tail = `${changing}${this.#connectionLine()}\r\n`;
     const { http1 } = head;
     const headBytes = http1.length + tail.length;
     const contentBytes = content === null ? 0 : content.length;
     this.sentBytes = contentBytes;
     if (content !== null && contentBytes > joinedBytesMax) {
-      this.#socket.cork();
-      this.#socket.write(joined(http1, tail, headBytes));
-      this.#socket.write(content);
-      this.#socket.uncork();
+      this.#writeBoth(joined(http1, tail, headBytes), content, taken);
     } else {
       const whole = joined(http1, tail, headBytes + contentBytes);
       if (content !== null) whole.set(content, headBytes);
       this.#socket.write(whole);
+      taken?.();
     }
+    return this.#finish();
+  }
+
+  answerBytes(answer: AnswerBytes, changing: string): void {
+    if (!this.#mayAnswer()) return;
+    const { memory, headAt, headEnd, contentAt, contentEnd } = answer;
+    const tail = this.#keepAlive && this.head.minor === 1 ? changing : `${changing}${this.#connectionLine()}`;
+    const contentBytes = contentEnd - contentAt;
+    this.sentBytes = contentBytes;
+    // Head, the lines that change, the empty line, content.
+    const tailAt = headEnd - headAt;
+    const headBytes = tailAt + tail.length + 2;
+    const isJoined = contentBytes <= joinedBytesMax;
+    const whole = Buffer.allocUnsafe(isJoined ? headBytes + contentBytes : headBytes);
+    memory.copy(whole, 0, headAt, headEnd);
+    whole.write(tail, tailAt, tail.length, "latin1");
+    whole[headBytes - 2] = 0x0d;
+    whole[headBytes - 1] = 0x0a;
+    if (isJoined) {
+      memory.copy(whole, headBytes, contentAt, contentEnd);
+      this.#socket.write(whole);
+    } else this.#writeBoth(whole, memory.subarray(contentAt, contentEnd), answer.lend());
     this.#finish();
   }
 
@@ -110,8 +131,11 @@ export class WireExchange implements Exchange {
     this.#socket.write(joined(head.http1, tail, head.http1.length + tail.length));
   }
 
-  write(content: Buffer): boolean {
-    if (this.closed || this.finished || this.#silent || content.length === 0) return true;
+  write(content: Buffer, taken?: () => void): boolean {
+    if (this.closed || this.finished || this.#silent || content.length === 0) {
+      taken?.();
+      return true;
+    }
     this.sentBytes += content.length;
     if (this.#chunked) {
       this.#socket.cork();
@@ -123,11 +147,13 @@ export class WireExchange implements Exchange {
     } else {
       this.#left -= content.length;
       if (this.#left < 0) {
+        taken?.();
         this.abort();
         return true;
       }
       this.#socket.write(content);
     }
+    if (taken !== undefined) this.#whenTaken(taken);
     return !this.#socket.writableNeedDrain;
   }
 
@@ -186,6 +212,23 @@ export class WireExchange implements Exchange {
     if (!this.#chunked || this.#probes++ >= probesMax) return false;
     this.#socket.write("0", "latin1");
     return true;
+  }
+
+  #writeBoth(head: Buffer, content: Buffer, taken: (() => void) | undefined): void {
+    this.#socket.cork();
+    this.#socket.write(head);
+    this.#socket.write(content);
+    this.#socket.uncork();
+    if (taken !== undefined) this.#whenTaken(taken);
+  }
+
+  /**
+   * What the kernel has taken at once (nearly always all of it) is done with; else a write behind it tells, also where
+   * the connection breaks.
+   */
+  #whenTaken(taken: () => void): void {
+    if (this.#socket.writableLength === 0) taken();
+    else this.#socket.write(nothing, () => taken());
   }
 
   #mayAnswer(): boolean {

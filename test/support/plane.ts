@@ -16,11 +16,12 @@ import { Dropped } from "../../src/proxy/invalidation/dropped.ts";
 import { Invalidations } from "../../src/proxy/invalidation/invalidations.ts";
 import { Ownership } from "../../src/proxy/invalidation/ownership.ts";
 import { UnderWay } from "../../src/proxy/invalidation/under-way.ts";
+import { HitLines } from "../../src/proxy/request/hit-lines.ts";
 import { Recorder } from "../../src/proxy/request/recorder.ts";
 import { cachingRules, type CachingRules, type Route, type Routing } from "../../src/proxy/request/routes.ts";
 import type { ServeNeeds } from "../../src/proxy/serve.ts";
-import { MemoryStore } from "../../src/store/memory-store.ts";
-import type { AnswerHead } from "../../src/wire/answer-head.ts";
+import { PageStore } from "../../src/store/pages/page-store.ts";
+import { AnswerHead, type AnswerBytes } from "../../src/wire/answer-head.ts";
 import type { Client, Exchange } from "../../src/wire/exchange.ts";
 import { Holds, type Hold, type Holder } from "../../src/wire/holds.ts";
 import { wireLimits } from "../../src/wire/limits.ts";
@@ -65,10 +66,15 @@ export class FakeExchange implements Exchange {
     return this.holds.take(holder);
   }
   inform(): void {}
-  answer(head: AnswerHead, changing: string, content: Buffer | null): void {
+  answer(head: AnswerHead, changing: string, content: Buffer | null, taken?: () => void): void {
     this.begin(head, changing);
-    if (content !== null) this.write(content);
+    if (content === null) taken?.();
+    else this.write(content, taken);
     this.end();
+  }
+  answerBytes(answer: AnswerBytes, changing: string): void {
+    const { memory, contentAt, contentEnd } = answer;
+    this.answer(AnswerHead.ofBytes(answer), changing, memory.subarray(contentAt, contentEnd), answer.lend());
   }
   begin(head: AnswerHead, changing: string): void {
     if (this.closed || this.answered) return;
@@ -80,7 +86,8 @@ export class FakeExchange implements Exchange {
       ...lines.flatMap((line) => [line.split(": ")[0]!, line.slice(line.indexOf(": ") + 2)]),
     ];
   }
-  write(content: Buffer): boolean {
+  write(content: Buffer, taken?: () => void): boolean {
+    taken?.();
     if (this.closed || this.finished) return true;
     this.content += content.toString("latin1");
     this.sentBytes += content.length;
@@ -126,7 +133,7 @@ export class FakeExchange implements Exchange {
 export interface FakePlane extends ServeNeeds {
   readonly current: { view: View; routing: Routing; joined: boolean };
   readonly calls: OriginCall[];
-  readonly store: MemoryStore;
+  readonly store: PageStore;
   readonly invalidations: Invalidations;
   readonly uncacheable: Uncacheable;
   /** Seconds by the steady clock, and how far the wall clock leads it. */
@@ -162,7 +169,7 @@ export function reply(call: OriginCall, status: number, fields: readonly string[
 
 /** A member alone, with its origin in hand. */
 export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
-  const { answer, routes, forward = true, bytesMax = 2 ** 20, self = "m1" } = options;
+  const { answer, routes, forward = true, bytesMax = 2 ** 22, self = "m1" } = options;
   const calls: OriginCall[] = [];
   const client = {
     fetch: (request: OriginRequest, handler: OriginHandler): Fetch => {
@@ -176,15 +183,18 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
   } as unknown as OriginClient;
   const plane = { now: 1_000_000, wallLead: 0 };
   const recorder = new Recorder();
+  const viaLine = "via: 1.1 m1 (gyre)\r\n";
   const desk = {
     self,
     cdnId: "gyre-test",
-    viaLine: "via: 1.1 m1 (gyre)\r\n",
+    viaLine,
+    hitLines: new HitLines(self, viaLine),
     recorder,
     nowSeconds: () => plane.now,
     wallLeadSeconds: () => plane.wallLead,
   };
   const routing: Routing = {
+    number: 1,
     routes: (routes ?? []).map(({ host, path, caching }, index): Route => ({
       name: `r${index}`,
       host,
@@ -201,7 +211,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
   };
   const view = options.view ?? viewOfOne("c", announcementOf(self));
   const current = { view, routing, joined: true };
-  const store = new MemoryStore(bytesMax, { copiesBytesMax: options.copies ?? 0 });
+  const store = new PageStore(bytesMax, { copiesBytesMax: options.copies ?? 0 });
   const ownership = new Ownership(self);
   ownership.follow(view, plane.now);
   const underWay = new UnderWay();

@@ -46,7 +46,8 @@ export function deliver(ticket: Ticket, what: Deliverable, now: number, left: ()
   }
   const { body } = what;
   if (body.complete && body.segments.length <= 1) {
-    exchange.answer(what.answerHead, lines, body.segments[0] ?? null);
+    const [segment = null] = body.segments;
+    exchange.answer(what.answerHead, lines, segment, segment === null ? undefined : body.lend());
     return end(ticket, left);
   }
   exchange.begin(what.answerHead, lines);

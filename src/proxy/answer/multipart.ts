@@ -2,7 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { fieldValue, withField, type FieldList } from "../../http/fields.ts";
 import { contentRangeText, type ByteRange } from "../../http/ranges.ts";
-import type { Body, ContentSink } from "../../store/body.ts";
+import type { Body } from "../../store/body.ts";
+import type { ContentSink } from "../../store/body-reader.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 
@@ -47,7 +48,7 @@ export function sendMultipart(
       return exchange.closed;
     },
     hold: (holder) => exchange.hold(holder),
-    write: (content) => exchange.write(content),
+    write: (content, taken) => exchange.write(content, taken),
     end: () => {},
     abort: () => exchange.abort(),
   };

@@ -236,6 +236,7 @@ export class Flight implements Suspectable {
       store: judgement.store && !this.#suspected,
       contentBytes: judgement.contentBytes,
       bytesMax: this.#bytesMax,
+      as: this.#source?.kind === "copy" ? "copy" : "own",
       source: this.#fetch,
       passes: () => {
         this.#init.unlist?.();
@@ -459,7 +460,9 @@ export class Flight implements Suspectable {
   }
 
   #finish(): void {
-    if (this.#state.kind === "over") return;
+    const { kind } = this.#state;
+    if (kind === "over") return;
+    if (kind !== "waiting") this.#state.intake.over();
     this.#state = { kind: "over" };
     this.#init.unlist?.();
     this.#needs.underWay.remove(this.#uri, this);

@@ -66,7 +66,8 @@ export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: 
     store.used(stored);
     exchange.inner = stored.inner;
     ticket.outcome = { hit: true, ttlSeconds: freshSecondsLeft(stored.head, now) };
-    if (ticket.owner === desk.self && decision.reason === "fresh") allowShortcut(needs.current.routing, ticket, stored);
+    if (ticket.owner === desk.self && decision.reason === "fresh")
+      allowShortcut(store, needs.current.routing, ticket, stored);
     deliver(ticket, stored, now, () => found.release());
     if (decision.kind === "stale-while-revalidate") flights.validateInBackground(ticket, hash, stored);
   }

@@ -12,6 +12,8 @@ export interface IntakeOptions {
   readonly contentBytes: number | null;
   /** The largest content that may be kept. */
   readonly bytesMax: number;
+  /** As the owner's, or as a hot copy. */
+  readonly as: "own" | "copy";
   readonly source: ContentSource | null;
   /** It passes from now on: nobody may join any more. */
   readonly passes: () => void;
@@ -23,12 +25,14 @@ export class Intake {
   readonly #bytesMax: number;
   readonly #passes: () => void;
   #writer: Writer | null;
+  readonly #room: Writer | null;
 
-  constructor(room: Pick<Store, "begin">, { store, contentBytes, bytesMax, source, passes }: IntakeOptions) {
+  constructor(room: Pick<Store, "begin">, { store, contentBytes, bytesMax, as, source, passes }: IntakeOptions) {
     this.#bytesMax = bytesMax;
     this.#passes = passes;
     const fits = contentBytes === null || contentBytes <= bytesMax;
-    this.#writer = store && fits ? room.begin(contentBytes) : null;
+    this.#room = store && fits ? room.begin(contentBytes, as) : null;
+    this.#writer = this.#room;
     this.body = this.#writer?.body ?? new Body("passing", contentBytes);
     this.body.source = source;
   }
@@ -67,6 +71,11 @@ export class Intake {
     const writer = this.#writer;
     this.#writer = null;
     return writer?.commit(kept) ?? false;
+  }
+
+  /** Nobody will begin to read it any more. */
+  over(): void {
+    this.#room?.over();
   }
 
   abandon(): void {

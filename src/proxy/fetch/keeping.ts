@@ -65,6 +65,7 @@ export function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought:
   writer.body.append(larger.content);
   writer.body.finish();
   writer.commit({ ...kept, head: larger.head, part: larger.part, inner: larger.inner });
+  writer.over();
 }
 
 /** The part joined on to one that is stored already, or null where there is none to join. */

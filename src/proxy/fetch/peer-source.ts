@@ -34,14 +34,14 @@ export function fetchFromPeer(
 ): Fetch | null {
   const { exchange, target, desk } = ticket;
   const { store, dropped, peers, uncacheable, current } = needs;
-  /** Counts what is collected; the flight keeps it in room of its own. */
+  /** What is collected; the flight keeps it in room of its own. */
   let room: Writer | null = null;
-  const chunks: Buffer[] = [];
   let head: PeerResponseHead | null = null;
   let over = false;
   const release = (): void => {
     over = true;
     room?.abandon();
+    room?.over();
   };
   const failed = (reason: string): void => {
     if (over) return;
@@ -55,7 +55,7 @@ export function fetchFromPeer(
     stream!.cancel();
     failed(reason);
   };
-  const arrived = (trailers: FieldList): void => {
+  const arrived = (trailers: FieldList, whole: Buffer | null): void => {
     if (over) return;
     if (head === null) return failed("an answer without a head");
     const fields = fieldsOf(head);
@@ -68,9 +68,12 @@ export function fetchFromPeer(
     const old =
       kind === "peek" ? dropped.lately([uri, ...groups], seconds) : late && dropped.suspects([uri, ...groups], seconds);
     if (old) return failed("invalidated meanwhile");
-    release();
+    over = true;
     handler.head(head.status, fields, head.inner);
-    for (const chunk of chunks) handler.data(chunk);
+    if (whole !== null && whole.length > 0) handler.data(whole);
+    // Who passes it on holds on to what it is given, and this room will be used again.
+    for (const segment of room?.body.segments ?? []) handler.data(Buffer.from(segment!));
+    release();
     handler.end(trailers);
   };
   const stream = peers.request(
@@ -85,10 +88,7 @@ export function fetchFromPeer(
       interim: () => {},
       head: (given, whole) => {
         head = given;
-        if (whole !== null) {
-          if (whole.length > 0) chunks.push(whole);
-          return arrived([]);
-        }
+        if (whole !== null) return arrived([], whole);
         const { contentBytes, status } = given;
         // An answer that nobody may keep, or whose end nobody knows, must reach those who wait as it comes.
         if (contentBytes === null || contentBytes > bytesMax) return refused("more than may be kept");
@@ -100,9 +100,9 @@ export function fetchFromPeer(
         return room === null ? refused("no room") : undefined;
       },
       data: (chunk) => {
-        if (!over) chunks.push(chunk);
+        if (!over) room?.body.append(chunk);
       },
-      end: arrived,
+      end: (trailers) => arrived(trailers, null),
       failed,
     },
   );

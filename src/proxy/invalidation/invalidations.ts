@@ -90,7 +90,8 @@ export class Invalidations {
     const { store, dropped, underWay, nowSeconds } = this.#needs;
     dropped.addAll(nowSeconds());
     underWay.suspectAll();
-    return store.invalidate({ kind: "everything" }, "outdate");
+    store.invalidate({ kind: "everything" }, "outdate");
+    return store.usage.responses;
   }
 
   /** Tells a member that can be reached again what it has missed. */

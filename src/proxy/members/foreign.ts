@@ -141,7 +141,7 @@ function load({ self, peers, ownLoad }: ForeignNeeds, name: string): number {
 
 /** The hot copy that the request selects. */
 function copyFor({ store }: ForeignNeeds, { target, selecting }: Ticket): Lease | null {
-  if (store.usage.copies === 0) return null;
+  if (store.copyCount === 0) return null;
   return store.find(target.key, selecting, ({ copyUntil, part }) => copyUntil !== null && part === null);
 }
 
@@ -164,7 +164,7 @@ function answerWith({ store, current }: ForeignNeeds, ticket: Ticket, copy: Leas
   const now = desk.nowSeconds();
   store.used(stored);
   desk.recorder.copyUsed();
-  allowShortcut(current.routing, ticket, stored);
+  allowShortcut(store, current.routing, ticket, stored);
   ticket.outcome = { hit: true, ttlSeconds: freshSecondsLeft(stored.head, now), detail: "hot-copy" };
   exchange.inner = stored.inner;
   return deliver(ticket, stored, now, () => copy.release());

@@ -128,6 +128,7 @@ export async function takeOver(needs: HandOverNeeds, from: string, keys: readonl
       for (const { kept, writer } of variants.reverse()) {
         if (isNews(needs, kept) && writer.commit(kept)) taken++;
         writer.abandon();
+        writer.over();
       }
     }
   };
@@ -163,6 +164,7 @@ function take(needs: HandOverNeeds, from: string, key: string, variant: number):
       over = true;
       if (complete && kept !== null && writer !== null) return resolve({ kept, writer });
       writer?.abandon();
+      writer?.over();
       return resolve(null);
     };
     const stream = peers.request(

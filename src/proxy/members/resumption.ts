@@ -4,7 +4,7 @@
  */
 import { fieldValue, type FieldList } from "../../http/fields.ts";
 import { etagOf } from "../../http/validators.ts";
-import type { AnswerHead } from "../../wire/answer-head.ts";
+import { AnswerHead, type AnswerBytes } from "../../wire/answer-head.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import type { Hold, Holder } from "../../wire/holds.ts";
 
@@ -76,10 +76,16 @@ export class Resumption implements Exchange {
 
   inform(): void {}
 
-  answer(head: AnswerHead, changing: string, content: Buffer | null): void {
+  answer(head: AnswerHead, changing: string, content: Buffer | null, taken?: () => void): void {
     this.begin(head, changing);
-    if (content !== null) this.write(content);
+    if (content === null) taken?.();
+    else this.write(content, taken);
     this.end();
+  }
+
+  answerBytes(answer: AnswerBytes, changing: string): void {
+    const { memory, contentAt, contentEnd } = answer;
+    this.answer(AnswerHead.ofBytes(answer), changing, memory.subarray(contentAt, contentEnd), answer.lend());
   }
 
   /** A head that is not the one begun (our own refusals among them) continues nothing: the answer is cut. */
@@ -94,12 +100,15 @@ export class Resumption implements Exchange {
     if (!same) this.#inner.abort();
   }
 
-  write(content: Buffer): boolean {
+  write(content: Buffer, taken?: () => void): boolean {
     const skipped = Math.min(this.#skip, content.length);
     this.#skip -= skipped;
-    if (skipped === content.length) return true;
+    if (skipped === content.length) {
+      taken?.();
+      return true;
+    }
     this.#delivered += content.length - skipped;
-    return this.#inner.write(skipped === 0 ? content : content.subarray(skipped));
+    return this.#inner.write(skipped === 0 ? content : content.subarray(skipped), taken);
   }
 
   end(trailers?: FieldList): void {

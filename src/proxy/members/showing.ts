@@ -90,7 +90,8 @@ function show(exchange: Exchange, lease: Lease, head: AnswerHead, lines: string)
   const { body, inner } = lease.stored;
   exchange.inner = inner;
   if (body.segments.length <= 1) {
-    exchange.answer(head, lines, body.segments[0] ?? null);
+    const [segment = null] = body.segments;
+    exchange.answer(head, lines, segment, segment === null ? undefined : body.lend());
     return lease.release();
   }
   exchange.begin(head, lines);

@@ -1,4 +1,5 @@
 /** What every request needs of the member that handles it, whatever becomes of it. */
+import type { HitLines } from "./hit-lines.ts";
 import type { Recorder } from "./recorder.ts";
 
 export interface Desk {
@@ -8,6 +9,7 @@ export interface Desk {
   readonly cdnId: string;
   /** The Via line of answers, with its CRLF. */
   readonly viaLine: string;
+  readonly hitLines: HitLines;
   readonly recorder: Recorder;
   /** Seconds since the epoch by a clock that never goes back: what ages count on. */
   readonly nowSeconds: () => number;

@@ -59,6 +59,8 @@ export interface ForwardWay extends Way {
 
 /** What the configuration says of requests; replaced as a whole on reload. */
 export interface Routing {
+  /** No two have the same in one process: what was worked out under one is not used under another. */
+  readonly number: number;
   readonly routes: readonly Route[];
   /** Null where this member is only a reverse proxy. */
   readonly forward: ForwardWay | null;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Sieve, type Evictable } from "./eviction.ts";
+import { Sieve, type Evictable } from "./sieve.ts";
 
 class One implements Evictable {
   used = false;

@@ -1,0 +1,95 @@
+/** The shortcut's view of a record: one object, set to whatever was looked up last. */
+import type { Glance } from "../port.ts";
+import type { PagePool } from "./page-pool.ts";
+import { flagCopy, flagInner, flagPart, float, numbersBytes, word, type Records } from "./records.ts";
+
+/** Uses that are counted for a record. */
+const usesMax = 3;
+
+/** See `Glance`. */
+export class PageGlance implements Glance {
+  readonly #records: Records;
+  readonly #pool: PagePool;
+  #location = 0;
+  #words: Uint32Array = new Uint32Array(0);
+  #at = 0;
+  memory: Buffer = Buffer.alloc(0);
+  status = 0;
+  headAt = 0;
+  fieldsAt = 0;
+  lengthAt = 0;
+  headEnd = 0;
+  contentAt = 0;
+  contentEnd = 0;
+  inner = false;
+  isCopy = false;
+  freshUntil = 0;
+  trustedEpoch = 0;
+  born = 0;
+  lifetimeSeconds = 0;
+  way = 0;
+
+  constructor(records: Records, pool: PagePool) {
+    this.#records = records;
+    this.#pool = pool;
+  }
+
+  /** Looks at a record of a whole response without extents. */
+  at(location: number): this {
+    const { memory } = this.#records;
+    const words = memory.words(location);
+    const at = memory.wordAt(location);
+    const flags = words[at + word.flags]!;
+    const floats = memory.floats(location);
+    const float0 = memory.floatAt(location);
+    this.#location = location;
+    this.#words = words;
+    this.#at = at;
+    this.memory = memory.bytes(location);
+    this.status = words[at + word.status]!;
+    this.inner = (flags & flagInner) !== 0;
+    this.isCopy = (flags & flagCopy) !== 0;
+    this.way = words[at + word.way]!;
+    this.freshUntil = floats[float0 + float.freshUntil]!;
+    this.trustedEpoch = floats[float0 + float.trustedEpoch]!;
+    this.born = floats[float0 + float.born]!;
+    this.lifetimeSeconds = floats[float0 + float.lifetime]!;
+    const headAt =
+      memory.byteAt(location) + numbersBytes + ((words[at + word.keyBytes]! + 3) & ~3) + words[at + word.variantBytes]!;
+    this.headAt = headAt;
+    this.fieldsAt = headAt + words[at + word.fieldsAt]!;
+    this.lengthAt = headAt + words[at + word.lengthAt]!;
+    this.headEnd = headAt + words[at + word.headBytes]!;
+    this.contentAt = this.headEnd;
+    this.contentEnd = this.headEnd + words[at + word.inlineBytes]!;
+    return this;
+  }
+
+  /** Whether a record is one that can be looked at: alone under its key, whole, in one piece. */
+  static suits(records: Records, location: number, unfit: number): boolean {
+    const { memory } = records;
+    const words = memory.words(location);
+    const at = memory.wordAt(location);
+    return (
+      words[at + word.older] === 0 &&
+      words[at + word.extents] === 0 &&
+      (words[at + word.flags]! & (unfit | flagPart)) === 0
+    );
+  }
+
+  forms(settings: number): number {
+    return this.#words[this.#at + word.settings] === settings ? this.#words[this.#at + word.forms]! : 0;
+  }
+
+  used(): void {
+    const [words, at] = [this.#words, this.#at];
+    words[at + word.hits]!++;
+    if (words[at + word.uses]! < usesMax) words[at + word.uses]!++;
+  }
+
+  lend(): () => void {
+    const page = this.#records.memory.pageOf(this.#location);
+    this.#pool.pin(page);
+    return () => this.#pool.unpin(page);
+  }
+}

@@ -1,0 +1,233 @@
+/** Stored responses as the data plane sees them, read from their records when somebody wants to know. */
+import { responseDirectives } from "../../http/directives.ts";
+import type { LifetimeSource } from "../../http/freshness.ts";
+import { groupsOf } from "../../http/groups.ts";
+import type { StoredHead } from "../../http/stored-head.ts";
+import { varyNames } from "../../http/vary.ts";
+import { AnswerHead } from "../../wire/answer-head.ts";
+import { Body, type Pin } from "../body.ts";
+import { freshUntilOf, groupKey, originOfKey, type Part, type StoredResponse } from "../port.ts";
+import type { PagePool } from "./page-pool.ts";
+import {
+  extentHeadBytes,
+  flagCopy,
+  flagInner,
+  flagLive,
+  flagOutdated,
+  float,
+  sourceMask,
+  sourceShift,
+  word,
+  type Records,
+} from "./records.ts";
+import { unitBytes } from "./page-memory.ts";
+
+/** Lifetime sources by their number in a record. */
+export const lifetimeSources: readonly LifetimeSource[] = [
+  "configured",
+  "s-maxage",
+  "max-age",
+  "expires",
+  "heuristic",
+  "none",
+];
+
+/** The pages that a response lies in, held while somebody reads it. */
+class PagePin implements Pin {
+  readonly #pool: PagePool;
+  readonly #pages: readonly number[];
+
+  constructor(pool: PagePool, pages: readonly number[]) {
+    this.#pool = pool;
+    this.#pages = pages;
+  }
+
+  take(): void {
+    for (const page of this.#pages) this.#pool.pin(page);
+  }
+
+  release(): void {
+    for (const page of this.#pages) this.#pool.unpin(page);
+  }
+}
+
+/** A response in its record: to be used in this turn, or for as long as it is pinned. */
+export class PageResponse implements StoredResponse {
+  readonly location: number;
+  readonly pin: Pin;
+  readonly #records: Records;
+  readonly #pool: PagePool;
+  readonly #generation: number;
+  readonly #flags: number;
+  #key: string | null = null;
+  #head: StoredHead | null = null;
+  #answerHead: AnswerHead | null = null;
+  #body: Body | null = null;
+  #groups: readonly string[] | null = null;
+
+  constructor(records: Records, pool: PagePool, location: number) {
+    this.#records = records;
+    this.#pool = pool;
+    this.location = location;
+    this.#flags = records.word(location, word.flags);
+    const { memory } = records;
+    const pages = [memory.pageOf(location)];
+    const extents = records.word(location, word.extents);
+    for (let index = 0; index < extents; index++) {
+      const page = memory.pageOf(records.extent(location, index));
+      if (!pages.includes(page)) pages.push(page);
+    }
+    this.#generation = pool.generation(pages[0]!);
+    this.pin = new PagePin(pool, pages);
+  }
+
+  /** Whether its record is still its own, and stored. */
+  get isStored(): boolean {
+    return this.isThere && this.#records.has(this.location, flagLive);
+  }
+
+  /** Whether its memory has not been used for something else. */
+  get isThere(): boolean {
+    return this.#pool.generation(this.#records.memory.pageOf(this.location)) === this.#generation;
+  }
+
+  get key(): string {
+    return (this.#key ??= this.#records.key(this.location));
+  }
+
+  get hash(): number {
+    return this.#records.word(this.location, word.ringHash);
+  }
+
+  get head(): StoredHead {
+    return (this.#head ??= this.#read());
+  }
+
+  get answerHead(): AnswerHead {
+    if (this.#answerHead === null) {
+      const [records, at] = [this.#records, this.location];
+      this.#answerHead = AnswerHead.ofHttp1(
+        records.word(at, word.status),
+        records.view(at, records.sections(at).headAt, records.word(at, word.headBytes)),
+        records.word(at, word.fieldsAt),
+        records.word(at, word.lengthAt),
+        this.contentBytes,
+      );
+    }
+    return this.#answerHead;
+  }
+
+  get body(): Body {
+    return (this.#body ??= Body.of(this.#segments(), this.pin));
+  }
+
+  get contentBytes(): number {
+    return this.#records.float(this.location, float.contentBytes);
+  }
+
+  get groups(): readonly string[] {
+    return (this.#groups ??= groupsOf(this.head.fields).map((group) => groupKey(originOfKey(this.key), group)));
+  }
+
+  get inner(): boolean {
+    return (this.#flags & flagInner) !== 0;
+  }
+
+  get part(): Part | null {
+    return this.#records.part(this.location);
+  }
+
+  get copyUntil(): number | null {
+    return (this.#flags & flagCopy) === 0 ? null : this.#records.float(this.location, float.copyUntil);
+  }
+
+  get freshUntil(): number {
+    return this.#records.float(this.location, float.freshUntil);
+  }
+
+  get bytes(): number {
+    const [records, at] = [this.#records, this.location];
+    let bytes = records.word(at, word.units) * unitBytes;
+    for (let index = 0; index < records.word(at, word.extents); index++)
+      bytes += records.extentBytes(at, index) + extentHeadBytes;
+    return bytes;
+  }
+
+  get trustedEpoch(): number {
+    return this.#records.float(this.location, float.trustedEpoch);
+  }
+
+  get outdated(): boolean {
+    return this.#records.has(this.location, flagOutdated);
+  }
+
+  get hits(): number {
+    return this.#records.word(this.location, word.hits);
+  }
+
+  #read(): StoredHead {
+    const [records, at] = [this.#records, this.location];
+    const { fields } = this.answerHead;
+    const names = varyNames(fields);
+    const wallLeadSeconds = records.float(at, float.wallLead);
+    return {
+      status: records.word(at, word.status),
+      fields,
+      directives: responseDirectives(fields),
+      born: records.float(at, float.born),
+      dateSeconds: records.float(at, float.date),
+      lifetime: {
+        seconds: records.float(at, float.lifetime),
+        source: lifetimeSources[(this.#flags >>> sourceShift) & sourceMask]!,
+      },
+      varyNames: names === "*" ? [] : names,
+      variant: records.text(at, records.sections(at).variantAt, records.word(at, word.variantBytes)),
+      requestSeconds: records.float(at, float.requestSeconds),
+      responseSeconds: records.float(at, float.responseSeconds),
+      wallLeadSeconds,
+    };
+  }
+
+  #segments(): Buffer[] {
+    const [records, at] = [this.#records, this.location];
+    const inline = records.word(at, word.inlineBytes);
+    if (inline > 0) return [records.view(at, records.sections(at).contentAt, inline)];
+    return Array.from({ length: records.word(at, word.extents) }, (_, index) =>
+      records.view(records.extent(at, index), extentHeadBytes, records.extentBytes(at, index)),
+    );
+  }
+}
+
+/** What has been freshened after it had been dropped: of use to who waited for it, and to nobody else. */
+export class DetachedResponse implements StoredResponse {
+  readonly key: string;
+  readonly hash: number;
+  readonly head: StoredHead;
+  readonly answerHead: AnswerHead;
+  readonly body: Body;
+  readonly groups: readonly string[];
+  readonly inner: boolean;
+  readonly part: Part | null;
+  readonly copyUntil: number | null;
+  readonly freshUntil: number;
+  readonly bytes = 0;
+  readonly trustedEpoch: number;
+  readonly outdated = false;
+  readonly hits = 0;
+  readonly pin: Pin;
+
+  constructor(before: PageResponse | DetachedResponse, head: StoredHead, trustedEpoch: number) {
+    this.key = before.key;
+    this.hash = before.hash;
+    this.head = head;
+    this.body = before.body;
+    this.answerHead = AnswerHead.of(head.status, head.fields, before.body.bytes);
+    this.groups = before.groups;
+    this.inner = before.inner;
+    this.part = before.part;
+    this.copyUntil = before.copyUntil;
+    this.freshUntil = freshUntilOf(head, before.copyUntil);
+    this.trustedEpoch = trustedEpoch;
+    this.pin = before.pin;
+  }
+}

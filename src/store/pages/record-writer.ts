@@ -1,0 +1,137 @@
+/** From what is to be kept to a record's bytes. */
+import { responseDirectives } from "../../http/directives.ts";
+import { groupsOf } from "../../http/groups.ts";
+import type { StoredHead } from "../../http/stored-head.ts";
+import { varyNames } from "../../http/vary.ts";
+import { AnswerHead } from "../../wire/answer-head.ts";
+import { freshUntilOf, uriOfKey, type Keepsake } from "../port.ts";
+import type { Extent } from "./arrival.ts";
+import type { KeyBytes } from "./key-bytes.ts";
+import { unitsFor } from "./page-memory.ts";
+import { lifetimeSources } from "./page-response.ts";
+import {
+  flagCopy,
+  flagInner,
+  flagLive,
+  flagNamed,
+  flagOutdated,
+  flagPart,
+  flagSelected,
+  float,
+  kindResponse,
+  sectionsOf,
+  sourceShift,
+  word,
+  type Records,
+  type Sections,
+} from "./records.ts";
+
+/** A record as it is going to be. */
+export interface Draft {
+  readonly kept: Keepsake;
+  readonly head: AnswerHead;
+  readonly contentBytes: number;
+  readonly sections: Sections;
+  readonly units: number;
+  /** Content that lies in the record itself. */
+  readonly inline: readonly Buffer[];
+  /** Content that lies elsewhere. */
+  readonly extents: readonly Extent[];
+}
+
+/** What a record needs, or null for a head that could not be read from one again as it is. */
+export function draftOf(kept: Keepsake, inline: readonly Buffer[], extents: readonly Extent[]): Draft | null {
+  const { head, key, part } = kept;
+  if (!isReadable(head)) return null;
+  const inlineBytes = inline.reduce((sum, piece) => sum + piece.length, 0);
+  const contentBytes = inlineBytes + extents.reduce((sum, { bytes }) => sum + bytes, 0);
+  const answer = AnswerHead.of(head.status, head.fields, contentBytes);
+  const sections = sectionsOf({
+    hasPart: part !== null,
+    extents: extents.length,
+    keyBytes: key.length,
+    variantBytes: head.variant.length,
+    headBytes: answer.http1.length,
+    inlineBytes,
+  });
+  return { kept, head: answer, contentBytes, sections, units: unitsFor(sections.bytes), inline, extents };
+}
+
+/** Writes a record. It is not linked yet. */
+export function writeRecord(
+  records: Records,
+  location: number,
+  { kept, head: answer, contentBytes, sections, units, inline, extents }: Draft,
+  { key, heard }: { readonly key: KeyBytes; readonly heard: number },
+): void {
+  const { head, part, copyUntil } = kept;
+  const { memory } = records;
+  const at = memory.wordAt(location);
+  const words = memory.words(location);
+  const { bytes, fieldsAt, lengthAt } = answer.encoded;
+  words[at + word.units] = units;
+  words[at + word.flags] = flagsOf(kept);
+  words[at + word.hash] = key.hash;
+  words[at + word.ringHash] = kept.hash;
+  words[at + word.older] = 0;
+  words[at + word.keyBytes] = key.bytes;
+  words[at + word.variantBytes] = head.variant.length;
+  words[at + word.headBytes] = bytes.length;
+  words[at + word.fieldsAt] = fieldsAt;
+  words[at + word.lengthAt] = lengthAt;
+  words[at + word.inlineBytes] = extents.length > 0 ? 0 : contentBytes;
+  words[at + word.extents] = extents.length;
+  words[at + word.status] = head.status;
+  for (const which of [word.hits, word.uses, word.forms, word.way, word.settings]) words[at + which] = 0;
+  const floats = memory.floats(location);
+  const float0 = memory.floatAt(location);
+  floats[float0 + float.freshUntil] = freshUntilOf(head, copyUntil);
+  floats[float0 + float.born] = head.born;
+  floats[float0 + float.lifetime] = head.lifetime.seconds;
+  floats[float0 + float.trustedEpoch] = kept.trustedEpoch;
+  floats[float0 + float.copyUntil] = copyUntil ?? 0;
+  floats[float0 + float.requestSeconds] = head.requestSeconds;
+  floats[float0 + float.responseSeconds] = head.responseSeconds;
+  floats[float0 + float.wallLead] = head.wallLeadSeconds ?? 0;
+  floats[float0 + float.date] = head.dateSeconds;
+  floats[float0 + float.contentBytes] = contentBytes;
+  floats[float0 + float.heard] = heard;
+  if (part !== null) records.setPart(location, part);
+  extents.forEach((extent, index) => records.setExtent(location, index, extent.location, extent.bytes));
+  words.set(key.words.subarray(0, key.wordCount), at + (sections.keyAt >>> 2));
+  const block = memory.bytes(location);
+  const begin = memory.byteAt(location);
+  block.write(head.variant, begin + sections.variantAt, head.variant.length, "latin1");
+  bytes.copy(block, begin + sections.headAt);
+  let contentAt = begin + sections.contentAt;
+  for (const piece of inline) contentAt += piece.copy(block, contentAt);
+}
+
+function flagsOf({ key, head, part, inner, copyUntil, outdated }: Keepsake): number {
+  const named = uriOfKey(key) !== key || groupsOf(head.fields).length > 0;
+  return (
+    kindResponse |
+    flagLive |
+    (part === null ? 0 : flagPart) |
+    (inner ? flagInner : 0) |
+    (copyUntil === null ? 0 : flagCopy) |
+    (head.varyNames.length > 0 ? flagSelected : 0) |
+    (outdated ? flagOutdated : 0) |
+    (named ? flagNamed : 0) |
+    (lifetimeSources.indexOf(head.lifetime.source) << sourceShift)
+  );
+}
+
+/**
+ * Whether what a record leaves out follows from the fields that it keeps: it does not where the origin has had
+ * Cache-Control or Vary itself removed (by naming it in Connection), and such a response is not worth a place for them.
+ */
+function isReadable({ fields, directives, varyNames: names }: StoredHead): boolean {
+  const again = responseDirectives(fields);
+  const namesAgain = varyNames(fields);
+  return (
+    again.source === directives.source &&
+    again.directives.size === directives.directives.size &&
+    (namesAgain === "*" ? [] : namesAgain).join() === names.join()
+  );
+}

@@ -1,0 +1,246 @@
+/**
+ * Records in their places: put, found, renewed, taken away, and counted. What is invalidated by name is looked up when
+ * a record is come by (heard.ts).
+ */
+import { replaces, uriOfKey, variantsMax, type Keepsake, type StoredResponse } from "../port.ts";
+import { Chains } from "./chains.ts";
+import { emptyPage } from "./emptying.ts";
+import { Heard } from "./heard.ts";
+import { unitBytes } from "./page-memory.ts";
+import type { PagePool, QueueName } from "./page-pool.ts";
+import { PageResponse, type DetachedResponse } from "./page-response.ts";
+import { draftOf, writeRecord, type Draft } from "./record-writer.ts";
+import {
+  extentWord,
+  flagCopy,
+  flagLive,
+  flagNamed,
+  flagOutdated,
+  float,
+  kindMask,
+  kindResponse,
+  word,
+  type Records,
+} from "./records.ts";
+import { roomFor, type Room } from "./room.ts";
+
+/** Responses remembered as objects: a power of two. Those with long heads are not. */
+const rememberedMax = 1024;
+const rememberedUnitsMax = 2048 / unitBytes;
+
+/** A stored response of this store. */
+export type Kept = PageResponse | DetachedResponse;
+
+/** All records of a store. */
+export class Shelf {
+  readonly room: Room;
+  readonly records: Records;
+  readonly pool: PagePool;
+  readonly chains: Chains;
+  readonly heard: Heard = new Heard();
+  readonly counts = { evicted: 0, invalidated: 0, stored: 0, refused: 0 };
+  responses = 0;
+  copies = 0;
+  copyUnits = 0;
+  /** Records that are found by names as well. */
+  named = 0;
+  readonly #remembered: (PageResponse | undefined)[] = new Array<undefined>(rememberedMax).fill(undefined);
+
+  constructor(bytesMax: number, copiesBytesMax: number, seed: number) {
+    this.room = roomFor(bytesMax, copiesBytesMax, (page, queue, forced) => this.#empty(page, queue, forced));
+    this.records = this.room.records;
+    this.pool = this.room.pool;
+    this.chains = new Chains(this.records, this.pool, seed);
+  }
+
+  variants(key: string): readonly PageResponse[] {
+    const found: PageResponse[] = [];
+    for (let at = this.chains.newest(key); at !== 0;) {
+      const older = this.chains.older(at);
+      if (!this.isOver(at)) found.push(this.responseAt(at));
+      at = older;
+    }
+    return found;
+  }
+
+  /** All that is stored in pages of these queues. */
+  *allIn(queues: readonly QueueName[]): Generator<PageResponse> {
+    for (const page of queues.flatMap((queue) => this.pool.pages(queue))) {
+      const begin = this.records.memory.begin(page);
+      const end = begin + this.pool.usedUnits(page);
+      for (let at = begin; at < end; at += this.records.word(at, word.units)) {
+        const flags = this.records.word(at, word.flags);
+        if ((flags & kindMask) !== kindResponse || (flags & flagLive) === 0 || this.isOver(at)) continue;
+        yield this.responseAt(at);
+      }
+    }
+  }
+
+  /** Where a response is stored, or 0 where it is not any more. */
+  locationOf(stored: StoredResponse): number {
+    return stored instanceof PageResponse && stored.isStored ? stored.location : 0;
+  }
+
+  /** The response in a record, remembered from before if it may be. */
+  responseAt(location: number): PageResponse {
+    const place = location & (rememberedMax - 1);
+    const known = this.#remembered[place];
+    if (known?.location === location && known.isThere) return known;
+    const response = new PageResponse(this.records, this.pool, location);
+    if (this.records.word(location, word.units) <= rememberedUnitsMax) this.#remembered[place] = response;
+    return response;
+  }
+
+  /** Holds a record against what has been invalidated since it was looked at last. @returns whether it is gone. */
+  isOver(location: number): boolean {
+    const records = this.records;
+    const heard = records.float(location, float.heard);
+    if (heard === this.heard.now) return false;
+    const names = records.has(location, flagNamed) ? this.#namesOf(location) : [];
+    const verdict = this.heard.verdict(heard, names);
+    if (verdict === "drop") {
+      this.invalidated(location, "drop");
+      return true;
+    }
+    if (verdict === "outdate") records.setFlag(location, flagOutdated);
+    records.setFloat(location, float.heard, this.heard.now);
+    return false;
+  }
+
+  #namesOf(location: number): string[] {
+    const response = this.responseAt(location);
+    return [uriOfKey(response.key), ...response.groups];
+  }
+
+  invalidated(location: number, mode: "drop" | "outdate"): void {
+    if (mode === "outdate") return this.records.setFlag(location, flagOutdated);
+    this.counts.invalidated++;
+    return this.drop(location);
+  }
+
+  /** Keeps a response in the place of those that the same requests select. @returns whether there was room. */
+  put(draft: Draft): boolean {
+    const { kept } = draft;
+    const others = this.variants(kept.key);
+    const kin = others.filter((other) => !replaces(kept, other));
+    for (const other of others) if (!kin.includes(other)) this.drop(other.location);
+    for (const oldest of kin.slice(variantsMax - 1)) if (oldest.isStored) this.drop(oldest.location);
+    if (!this.chains.makeRoom(kept.key)) return false;
+    const { hash } = this.chains.bytesOf(kept.key);
+    const queue = kept.copyUntil !== null ? "copies" : this.room.ghosts.take(hash) ? "main" : "small";
+    return this.#write(draft, queue) !== 0;
+  }
+
+  /** The newer head of a stored response, which shares its content; null where it is not stored any more. */
+  renewed(before: Kept, kept: Keepsake): PageResponse | null {
+    const records = this.records;
+    if (this.locationOf(before) === 0) return null;
+    const { location } = before as PageResponse;
+    const extents = Array.from({ length: records.word(location, word.extents) }, (_, index) => ({
+      location: records.extent(location, index),
+      bytes: records.extentBytes(location, index),
+    }));
+    const draft = draftOf(kept, extents.length > 0 ? [] : (before.body.segments as Buffer[]), extents);
+    if (draft === null) return null;
+    const marks = [word.uses, word.hits].map((which) => [which, records.word(location, which)] as const);
+    const newer = this.chains.makeRoom(kept.key)
+      ? this.#write(draft, this.pool.queueOf(records.memory.pageOf(location)), location)
+      : 0;
+    if (newer === 0) {
+      if (this.locationOf(before) !== 0) this.drop(location);
+      return null;
+    }
+    for (const [which, value] of marks) records.setWord(newer, which, value);
+    return this.responseAt(newer);
+  }
+
+  /**
+   * Writes and links a record; `before` is one whose content it takes over. @returns 0 where there is no room, or where
+   * making it has cost `before` its place.
+   */
+  #write(draft: Draft, queue: QueueName, before = 0): number {
+    const records = this.records;
+    const { kept, units } = draft;
+    const location = this.pool.allocate(units, queue);
+    if (location === 0) return 0;
+    const moved = draft.extents.some(({ location: at }) => !records.has(at, flagLive));
+    if (before !== 0 && (moved || !records.has(before, flagLive))) {
+      this.pool.release(location, units);
+      records.setWord(location, word.units, units);
+      records.setWord(location, word.flags, 0);
+      return 0;
+    }
+    writeRecord(records, location, draft, { key: this.chains.bytesOf(kept.key), heard: this.heard.now });
+    if (before !== 0) this.#forget(before);
+    draft.extents.forEach((extent, index) => {
+      records.setWord(extent.location, extentWord.owner, location);
+      records.setWord(extent.location, extentWord.index, index);
+    });
+    if (before !== 0) {
+      for (const other of this.variants(kept.key)) if (replaces(kept, other)) this.drop(other.location);
+    }
+    this.chains.link(location, kept.key);
+    this.responses++;
+    if (records.has(location, flagNamed)) this.named++;
+    if (records.has(location, flagCopy)) {
+      this.copies++;
+      this.copyUnits += units;
+    }
+    return location;
+  }
+
+  /** Takes a record away, and its content. */
+  drop(location: number): void {
+    const records = this.records;
+    for (let index = 0; index < records.word(location, word.extents); index++) {
+      const extent = records.extent(location, index);
+      records.clearFlag(extent, flagLive);
+      this.pool.release(extent, records.word(extent, word.units));
+    }
+    this.#forget(location);
+  }
+
+  /** Takes a record away, not its content. */
+  #forget(location: number): void {
+    const records = this.records;
+    const units = records.word(location, word.units);
+    this.chains.unlink(location);
+    records.clearFlag(location, flagLive);
+    this.responses--;
+    if (records.has(location, flagNamed)) this.named--;
+    if (records.has(location, flagCopy)) {
+      this.copies--;
+      this.copyUnits -= units;
+    }
+    this.pool.release(location, units);
+  }
+
+  #empty(page: number, queue: QueueName, forced: boolean): void {
+    const records = this.records;
+    emptyPage(
+      records,
+      this.pool,
+      { page, queue, forced },
+      {
+        isOver: (location) => this.isOver(location),
+        evicted: (location, from) => {
+          if (from === "small") this.room.ghosts.add(records.word(location, word.hash));
+          this.counts.evicted++;
+          this.drop(location);
+        },
+        moved: (from, to) => {
+          this.#remembered[from & (rememberedMax - 1)] = undefined;
+          if (from === to) return;
+          this.chains.moved(from, to);
+          records.clearFlag(from, flagLive);
+          this.pool.release(from, records.word(from, word.units));
+        },
+      },
+    );
+  }
+}
+
+/** What is kept of a response, without its content. */
+export function keepsakeOf({ key, hash, head, inner, trustedEpoch, copyUntil, part, outdated }: Kept): Keepsake {
+  return { key, hash, head, inner, trustedEpoch, copyUntil, part, outdated };
+}
