@@ -186,6 +186,24 @@ export function memberMetrics(
         type: "gauge",
         values: one(() => store.usage.bytes),
       },
+      {
+        name: "gyre_store_given_bytes",
+        help: "Memory given to the store so far: pages, used again and again",
+        type: "gauge",
+        values: one(() => store.memory.given),
+      },
+      {
+        name: "gyre_store_index_bytes",
+        help: "Of the store's memory, what its index takes",
+        type: "gauge",
+        values: one(() => store.memory.index),
+      },
+      {
+        name: "gyre_store_waiting_bytes",
+        help: "Of the store's memory, what has been let go of and is still read by somebody",
+        type: "gauge",
+        values: one(() => store.memory.waiting),
+      },
       { name: "gyre_store_bytes_max", help: "Budget of the store", type: "gauge", values: one(() => store.bytesMax) },
       {
         name: "gyre_store_responses",

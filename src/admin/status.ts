@@ -79,7 +79,15 @@ export interface SelfStatus {
     readonly responses: number;
     readonly copies: number;
     readonly copyBytes: number;
+    /** Memory given to the store so far; it is used again and again, and never given back. */
+    readonly givenBytes: number;
+    readonly indexBytes: number;
+    /** Let go of, and still read by somebody. */
+    readonly waitingBytes: number;
   };
+  /** What the process takes as a whole, and its heap of that. */
+  readonly residentBytes: number;
+  readonly heapBytes: number;
 }
 
 export interface Status {
@@ -130,6 +138,8 @@ function selfOf(member: AdministeredMember, { desk: { recorder }, store }: Admin
   const { counts } = recorder;
   const { usage } = store;
   const { responses, copies, copyBytes } = usage;
+  const { given, index, waiting } = store.memory;
+  const { rss, heapUsed } = process.memoryUsage();
   let requests = counts.hits;
   let hits = counts.hits;
   for (const [label, count] of counts.byOutcome) {
@@ -157,6 +167,17 @@ function selfOf(member: AdministeredMember, { desk: { recorder }, store }: Admin
     peeksFound: counts.peeksFound,
     handedOver: counts.handedOver,
     takenOver: counts.takenOver,
-    store: { bytes: usage.bytes, bytesMax: store.bytesMax, responses, copies, copyBytes },
+    store: {
+      bytes: usage.bytes,
+      bytesMax: store.bytesMax,
+      responses,
+      copies,
+      copyBytes,
+      givenBytes: given,
+      indexBytes: index,
+      waitingBytes: waiting,
+    },
+    residentBytes: rss,
+    heapBytes: heapUsed,
   };
 }

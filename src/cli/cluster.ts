@@ -5,9 +5,9 @@
 import type { ChildProcess } from "node:child_process";
 import { mkdirSync, openSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { totalmem } from "node:os";
 import { join } from "node:path";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
+import { defaultMemory } from "../config/default-memory.ts";
 import { markStopping, runFolder, unmarkStopping } from "../member/records.ts";
 import { statusText } from "./status.ts";
 import { configArguments, configOf } from "./config-options.ts";
@@ -63,7 +63,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   );
   const detach = options.detach === true;
   // Without a word on memory the members of one machine share what one alone would take.
-  const memory = config.memory === Math.floor(totalmem() / 4) ? Math.floor(config.memory / count) : config.memory;
+  const memory = config.memory === defaultMemory() ? Math.floor(config.memory / count) : config.memory;
   if (detach && options.demoOrigin === true)
     throw new Failure("--demo-origin lives in this command, so it does not go with --detach", 2);
   const folder = join(runFolder(process.env), "logs");

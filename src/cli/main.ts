@@ -145,7 +145,7 @@ program
     `
   distribution   URLs and requests per member, the map of sites to members                simulated
   balance        ways to place keys: evenness, what a join moves, cost                    simulated
-  hit-ratio      a trace through the store's policy, beside LRU and the optimum           simulated
+  hit-ratio      a trace through the store's policy, beside SIEVE, LRU and the optimum    simulated
   churn          a join, a drain, a rolling restart, a kill -9: what the origin notices   real members
   hot            requests per member with hot copies and bounded loads, and without       real members
   latency        the cache against the origin, percentiles                                real members

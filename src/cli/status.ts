@@ -59,7 +59,8 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
       percent(member.share),
       self?.hitRatio == null ? "-" : percent(self.hitRatio),
       self === null ? "-" : String(self.requests),
-      self === null ? "-" : bytesText(self.store.bytes),
+      self === null ? "-" : `${bytesText(self.store.bytes)} of ${bytesText(self.store.bytesMax)}`,
+      self === null ? "-" : bytesText(self.residentBytes),
       member.listen,
       member.peer,
       member.admin,
@@ -73,7 +74,7 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
       : `\n\nsettings differ: ${differing
           .map((settings) => `${settings ?? "unknown"} at ${namesWith(found, settings)}`)
           .join(", ")}; where they do for a request, members do not answer it for each other`;
-  return `${head}\n\n${table(["MEMBER", "STATE", "ROLE", "SHARE", "HITS", "REQUESTS", "STORED", "PROXY", "PEER", "ADMIN", "PID"], rows)}${note}`;
+  return `${head}\n\n${table(["MEMBER", "STATE", "ROLE", "SHARE", "HITS", "REQUESTS", "STORED", "MEMORY", "PROXY", "PEER", "ADMIN", "PID"], rows)}${note}`;
 }
 
 function namesWith({ members }: Status, settings: string | null): string {

@@ -6,6 +6,8 @@ import { readFileSync } from "node:fs";
 import { closest, distance } from "fastest-levenshtein";
 import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from "yaml";
 import type { z } from "zod";
+import { bytesText } from "../base/sizes.ts";
+import { storeBytesMin } from "../store/pages/room.ts";
 import { configSchema, flagKeys, type Config } from "./schema.ts";
 
 /** One thing wrong, and where: a file with its line, a variable, a flag. */
@@ -89,6 +91,8 @@ function contradictions(config: Config, places: ReadonlyMap<string, string>): Co
   if (config.origin !== undefined && config.routes !== undefined) {
     problems.push({ where: at("origin"), what: "origin and routes exclude each other: give the origin as a route" });
   }
+  if (config.memory < storeBytesMin)
+    problems.push({ where: at("memory"), what: `memory is less than a store needs: ${bytesText(storeBytesMin)}` });
   if (config["object-max"] > config.memory)
     problems.push({ where: at("object-max"), what: "object-max is larger than memory" });
   return problems;

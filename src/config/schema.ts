@@ -2,7 +2,6 @@
  * What can be configured: one schema for the file, for GYRE_* variables and for flags. Sizes and times carry their
  * unit.
  */
-import { totalmem } from "node:os";
 import { z } from "zod";
 import { hostPortOf } from "../base/host-port.ts";
 import { bytesOf, millisecondsOf } from "../base/sizes.ts";
@@ -12,6 +11,7 @@ import { isNetwork } from "../origin/destinations.ts";
 import { weightMax } from "../ring/ring.ts";
 import { isMemberName } from "../ring/view.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
+import { defaultMemory } from "./default-memory.ts";
 
 const address = z
   .string()
@@ -199,8 +199,8 @@ export const configSchema = z.strictObject({
     .describe("host that other members dial, where this one listens on all addresses"),
   zone: z.string().max(64).default("").describe("where this member stands"),
   memory: bytes
-    .default(Math.floor(totalmem() / 4))
-    .describe("budget of the store; default a quarter of this machine's"),
+    .default(defaultMemory())
+    .describe("budget of the store; default a quarter of what this machine, or its container, has"),
   "hot-copies": bytes
     .optional()
     .describe("memory for hot copies of other members' keys, 0 for none; default an eighth of --memory"),

@@ -1,7 +1,6 @@
 /**
- * Which stored response makes room. SIEVE (Zhang et al., NSDI 2024): a queue in order of arrival and a hand that passes
- * over what was used since it last came by. A use costs one assignment, where a list in order of use costs six: on the
- * hit path that is what counts, and its hit ratio is better than LRU's on web traces.
+ * SIEVE (Zhang et al., NSDI 2024), for comparison: a queue in order of arrival and a hand that passes over what was used
+ * since it last came by.
  */
 export interface Evictable {
   used: boolean;

@@ -208,8 +208,8 @@ export function storeContract(name: string, make: (bytesMax: number, copiesBytes
               switch (step.kind) {
                 case "put": {
                   const content = String.fromCharCode(97 + (index % 26)).repeat(step.size);
+                  // Where there is no room for the new one, the old one may stay or go.
                   if (put(store, keepsake(step.key), content)) model.set(step.key, content);
-                  else model.delete(step.key);
                   break;
                 }
                 case "read": {
@@ -249,7 +249,7 @@ export function storeContract(name: string, make: (bytesMax: number, copiesBytes
             expect(store.usage).toMatchObject({ bytes: 0, responses: 0, leases: 0, copies: 0, copyBytes: 0 });
           },
         ),
-        { numRuns: 300 },
+        { numRuns: 500 },
       );
     });
   });

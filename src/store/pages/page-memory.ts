@@ -12,6 +12,9 @@ export const unitBytes = 16;
 const unitShift = 4;
 const blockBytesMax = 64 * 2 ** 20;
 
+/** What locations can name. */
+export const memoryBytesMax: number = 2 ** 32 * unitBytes;
+
 /** How many units hold so many bytes. */
 export function unitsFor(bytes: number): number {
   return Math.ceil(bytes / unitBytes);
@@ -39,7 +42,7 @@ export class PageMemory {
     this.#blockShift = Math.log2(blockBytes) - unitShift;
     this.#blockMask = 2 ** this.#blockShift - 1;
     assert(Number.isInteger(this.#pageShift) && this.#blockShift >= this.#pageShift, "a page is a power of two");
-    assert(pageBytes * pagesMax <= 2 ** 32 * unitBytes, "pages beyond what a location can name");
+    assert(pageBytes * pagesMax <= memoryBytesMax, "pages beyond what a location can name");
   }
 
   /** The location that a page begins with; its block is made where it is the first of it. */

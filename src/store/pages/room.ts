@@ -1,6 +1,6 @@
 /** How a budget is divided, before anything is stored: pages, and what is remembered beside them. All in bytes. */
 import { Ghosts } from "./ghosts.ts";
-import { PageMemory } from "./page-memory.ts";
+import { memoryBytesMax, PageMemory } from "./page-memory.ts";
 import { PagePool, type Vacate } from "./page-pool.ts";
 import { Records } from "./records.ts";
 
@@ -43,7 +43,8 @@ export function roomFor(bytesMax: number, copiesBytesMax: number, vacate: Vacate
   const left = bytesMax - ghosts.bytes - outside;
   const wanted = 2 ** Math.floor(Math.log2(Math.max(1, left / pagesWanted)));
   const pageBytes = Math.min(pageBytesMax, Math.max(pageBytesMin, wanted));
-  const memory = new PageMemory(pageBytes, Math.max(pagesMin, Math.floor(left / pageBytes)));
+  const pages = Math.min(Math.max(pagesMin, Math.floor(left / pageBytes)), Math.floor(memoryBytesMax / pageBytes));
+  const memory = new PageMemory(pageBytes, pages);
   const copiesPagesMax = copiesBytesMax === 0 ? 0 : Math.max(1, Math.floor(copiesBytesMax / pageBytes));
   return {
     records: new Records(memory),
