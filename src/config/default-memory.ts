@@ -3,7 +3,9 @@ import { totalmem } from "node:os";
 
 const share = 1 / 4;
 
-/** A quarter of what this process may use, in bytes: of the machine's memory, or of its container's where that is less. */
+/**
+ * A quarter of what this process may use, in bytes: of the machine's memory, or of its container's where that is less.
+ */
 export function defaultMemory(machineBytes: number = totalmem(), limitBytes: number = constrained()): number {
   // Where no limit is set, some systems say 0 and some a number beyond any memory.
   const bytes = limitBytes > 0 ? Math.min(machineBytes, limitBytes) : machineBytes;

@@ -1,4 +1,7 @@
-/** `gyre eval hit-ratio`: a trace replayed through the store's eviction policy, beside SIEVE, LRU and the best that can be. */
+/**
+ * `gyre eval hit-ratio`: a trace replayed through the store's eviction policy, beside SIEVE, LRU and the best that can
+ * be.
+ */
 import { pageHits } from "./page-policy.ts";
 import { Sieve, type Evictable } from "./sieve.ts";
 import { percentText, type Progress, type Report } from "./report.ts";

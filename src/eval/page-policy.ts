@@ -1,4 +1,6 @@
-/** The store's own policy over objects of one size: its pages, queues and ghosts, with records that hold nothing else. */
+/**
+ * The store's own policy over objects of one size: its pages, queues and ghosts, with records that hold nothing else.
+ */
 import { mixed } from "../ring/murmur3.ts";
 import { emptyPage } from "../store/pages/emptying.ts";
 import { Ghosts } from "../store/pages/ghosts.ts";

@@ -1,6 +1,6 @@
 /**
- * SIEVE (Zhang et al., NSDI 2024), for comparison: a queue in order of arrival and a hand that passes over what was used
- * since it last came by.
+ * SIEVE (Zhang et al., NSDI 2024), for comparison: a queue in order of arrival and a hand that passes over what was
+ * used since it last came by.
  */
 export interface Evictable {
   used: boolean;

@@ -223,7 +223,7 @@ describe("the page store", () => {
           expect(store.memory.waiting).toBe(0);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 1500 },
     );
     // A property that never meets what it is about says nothing.
     expect(read).toBeGreaterThan(500);

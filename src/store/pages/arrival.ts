@@ -6,19 +6,22 @@ import { Body, type SegmentSource } from "../body.ts";
 import type { Keepsake, Writer } from "../port.ts";
 import { unitsFor } from "./page-memory.ts";
 import type { PagePool, QueueName } from "./page-pool.ts";
-import { extentHeadBytes, extentWord, flagLive, kindExtent, kindGap, word, type Records } from "./records.ts";
+import {
+  extentHeadBytes,
+  extentWord,
+  flagLive,
+  kindExtent,
+  kindGap,
+  word,
+  type Extent,
+  type Records,
+} from "./records.ts";
 
 /** The first piece of content of unknown length. */
 const firstBytes = 4 * 1024;
 const extentBytesMax = 256 * 1024;
 /** What is left of a page is used for content if it is at least so much. */
 const restBytesMin = 4 * 1024;
-
-/** A piece of content in the pages. */
-export interface Extent {
-  readonly location: number;
-  readonly bytes: number;
-}
 
 /** What an arrival needs of its store. */
 export interface ArrivalRoom {

@@ -18,6 +18,7 @@ import {
   sourceMask,
   sourceShift,
   word,
+  type Extent,
   type Records,
 } from "./records.ts";
 import { unitBytes } from "./page-memory.ts";
@@ -59,6 +60,8 @@ export class PageResponse implements StoredResponse {
   readonly #pool: PagePool;
   readonly #generation: number;
   readonly #flags: number;
+  /** Where its content lay when it was looked up, and where it stays as long as it is pinned. */
+  readonly #extents: readonly Extent[] = [];
   #key: string | null = null;
   #head: StoredHead | null = null;
   #answerHead: AnswerHead | null = null;
@@ -73,8 +76,9 @@ export class PageResponse implements StoredResponse {
     const { memory } = records;
     const pages = [memory.pageOf(location)];
     const extents = records.word(location, word.extents);
-    for (let index = 0; index < extents; index++) {
-      const page = memory.pageOf(records.extent(location, index));
+    if (extents > 0) this.#extents = records.extents(location);
+    for (const extent of this.#extents) {
+      const page = memory.pageOf(extent.location);
       if (!pages.includes(page)) pages.push(page);
     }
     this.#generation = pool.generation(pages[0]!);
@@ -147,10 +151,10 @@ export class PageResponse implements StoredResponse {
 
   get bytes(): number {
     const [records, at] = [this.#records, this.location];
-    let bytes = records.word(at, word.units) * unitBytes;
-    for (let index = 0; index < records.word(at, word.extents); index++)
-      bytes += records.extentBytes(at, index) + extentHeadBytes;
-    return bytes;
+    return this.#extents.reduce(
+      (sum, extent) => sum + extent.bytes + extentHeadBytes,
+      records.word(at, word.units) * unitBytes,
+    );
   }
 
   get trustedEpoch(): number {
@@ -192,9 +196,7 @@ export class PageResponse implements StoredResponse {
     const [records, at] = [this.#records, this.location];
     const inline = records.word(at, word.inlineBytes);
     if (inline > 0) return [records.view(at, records.sections(at).contentAt, inline)];
-    return Array.from({ length: records.word(at, word.extents) }, (_, index) =>
-      records.view(records.extent(at, index), extentHeadBytes, records.extentBytes(at, index)),
-    );
+    return this.#extents.map(({ location, bytes }) => records.view(location, extentHeadBytes, bytes));
   }
 }
 

@@ -5,7 +5,6 @@ import type { StoredHead } from "../../http/stored-head.ts";
 import { varyNames } from "../../http/vary.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import { freshUntilOf, uriOfKey, type Keepsake } from "../port.ts";
-import type { Extent } from "./arrival.ts";
 import type { KeyBytes } from "./key-bytes.ts";
 import { unitsFor } from "./page-memory.ts";
 import { lifetimeSources } from "./page-response.ts";
@@ -22,6 +21,7 @@ import {
   sectionsOf,
   sourceShift,
   word,
+  type Extent,
   type Records,
   type Sections,
 } from "./records.ts";

@@ -79,6 +79,12 @@ const extentEntryBytes = 8;
 /** Bytes of an extent before its content. */
 export const extentHeadBytes: number = unitBytes;
 
+/** A piece of content outside its response's record. */
+export interface Extent {
+  readonly location: number;
+  readonly bytes: number;
+}
+
 /** Where the sections of a record lie, in bytes from its beginning. */
 export interface Sections {
   readonly extentsAt: number;
@@ -211,6 +217,14 @@ export class Records {
   /** The location of a response's extent. */
   extent(location: number, index: number): number {
     return this.word(location, this.#extentWord(location, index));
+  }
+
+  /** All of them, in order. */
+  extents(location: number): Extent[] {
+    return Array.from({ length: this.word(location, word.extents) }, (_, index) => ({
+      location: this.extent(location, index),
+      bytes: this.extentBytes(location, index),
+    }));
   }
 
   extentBytes(location: number, index: number): number {

@@ -136,10 +136,7 @@ export class Shelf {
     const records = this.records;
     if (this.locationOf(before) === 0) return null;
     const { location } = before as PageResponse;
-    const extents = Array.from({ length: records.word(location, word.extents) }, (_, index) => ({
-      location: records.extent(location, index),
-      bytes: records.extentBytes(location, index),
-    }));
+    const extents = records.extents(location);
     const draft = draftOf(kept, extents.length > 0 ? [] : (before.body.segments as Buffer[]), extents);
     if (draft === null) return null;
     const marks = [word.uses, word.hits].map((which) => [which, records.word(location, which)] as const);
