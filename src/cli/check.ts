@@ -22,7 +22,7 @@ async function problemsOf(file: string | undefined): Promise<readonly { where: s
     tlsOf(config);
     refuseOpenProxy(config);
     refuseWildcardPeer(config);
-    await buildRouting(config, { notes: unheard, own: () => false }).close();
+    buildRouting(config, { notes: unheard, own: () => false }).close();
     return [];
   } catch (error) {
     if (error instanceof ConfigError) return error.problems;

@@ -335,7 +335,7 @@ export class RunningMember {
     this.#plane.peers.close();
     await this.#acceptor.close();
     await this.#admin.close();
-    await this.#built.close();
+    this.#built.close();
     this.#clock.stop();
     this.state = "stopped";
     this.#log.info(

@@ -17,7 +17,7 @@ export interface BuiltRouting {
   readonly waiting: () => number;
   /** Lets answers under way end; nobody begins another. */
   readonly retire: () => Promise<void>;
-  readonly close: () => Promise<void>;
+  readonly close: () => void;
 }
 
 /** What the world tells of itself. */
@@ -93,8 +93,8 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
     retire: async () => {
       await Promise.all(clients.map((client) => client.retire()));
     },
-    close: async () => {
-      await Promise.all(clients.map((client) => client.close()));
+    close: () => {
+      for (const client of clients) client.close();
     },
   };
 }

@@ -3,9 +3,16 @@
  * of the finished connection is judged once more: a name that changes its mind between two look-ups gains nothing.
  */
 import { lookup as systemLookup, promises as dns, type LookupAddress } from "node:dns";
-import { connect as netConnect, isIP, type LookupFunction, type Socket } from "node:net";
-import { rootCertificates } from "node:tls";
-import { buildConnector } from "undici";
+import { connect as netConnect, isIP, type LookupFunction, type NetConnectOpts, type Socket } from "node:net";
+import {
+  checkServerIdentity,
+  connect as tlsConnect,
+  createSecureContext,
+  rootCertificates,
+  type ConnectionOptions as TlsOptions,
+  type PeerCertificate,
+  type SecureContext,
+} from "node:tls";
 import { destinationClass, type Networks } from "./destinations.ts";
 import { OriginError, refusedDestination } from "./origin-error.ts";
 
@@ -29,6 +36,8 @@ export interface ConnectOptions {
   readonly verifyTls: boolean;
   /** The name for SNI and the certificate check, where it is not the origin's own. */
   readonly tlsName?: string | undefined;
+  /** For origins that ask for one, PEM. */
+  readonly certificate?: { readonly cert: string; readonly key: string } | undefined;
   /** A DNS server, `address:port`, instead of the system's resolver. */
   readonly resolver?: string | undefined;
 }
@@ -47,48 +56,130 @@ function kindOf(address: string, { own }: ConnectPolicy): ReturnType<typeof dest
   return kind === "public" && own?.(address) === true ? "inner" : kind;
 }
 
-/**
- * The connector for undici, with the policy built in. `connected` learns of each connection to a loopback or private
- * address.
- */
-export function guardedConnector(
-  policy: ConnectPolicy,
-  options: ConnectOptions,
-  connectedInside: (origin: string) => void,
-): buildConnector.connector {
-  const inner = buildConnector({
-    timeout: options.connectMs,
-    rejectUnauthorized: options.verifyTls,
-    lookup: guardedLookup(policy, options.resolver),
+/** An origin as it is dialled: scheme, host, port, or the path of a Unix socket. */
+export interface Place {
+  readonly secure: boolean;
+  readonly host: string;
+  readonly port: number;
+  /** Instead of host and port. */
+  readonly path?: string | undefined;
+}
+
+/** A connection that is being made. */
+export interface Dialling {
+  /** Nobody waits for it any more. */
+  cancel(): void;
+}
+
+/** What is the same for all connections under one policy. */
+export interface DialContext {
+  readonly policy: ConnectPolicy;
+  readonly options: ConnectOptions;
+  /** Made once: reading a hundred certificates is dear. */
+  readonly secureContext: SecureContext;
+  /** TLS sessions to resume, by origin. */
+  readonly sessions: Map<string, Buffer>;
+}
+
+const sessionsMax = 1000;
+
+/** A context for connections under a policy. */
+export function dialContext(policy: ConnectPolicy, options: ConnectOptions): DialContext {
+  const secureContext = createSecureContext({
     ...(options.ca === undefined ? {} : { ca: [...rootCertificates, options.ca] }),
-    autoSelectFamily: true,
-    allowH2: false,
-  } as buildConnector.BuildOptions);
-  return (target, done) => {
-    const host = bare(target.hostname);
-    const why = isIP(host) === 0 ? null : refusal(host, policy);
-    if (why !== null) {
-      done(refusedDestination(host, host, why), null);
-      return;
+    ...(options.certificate === undefined ? {} : options.certificate),
+  });
+  return { policy, options, secureContext, sessions: new Map() };
+}
+
+/**
+ * Connects to an origin, TLS included. All addresses of a name are tried, those of both families in turn (RFC 8305, as
+ * Node does it). `done` is called once, never within this call: with a socket, and whether its address lies inside, or
+ * with an error.
+ */
+export function dial(
+  place: Place,
+  { policy, options, secureContext, sessions }: DialContext,
+  done: (error: Error | null, socket: Socket | null, inside: boolean) => void,
+): Dialling {
+  const name = bare(place.host);
+  const isAddress = isIP(name) !== 0;
+  const why = isAddress && place.path === undefined ? refusal(name, policy) : null;
+  const key = `${name}:${place.port}`;
+  let settled = false;
+  let socket: Socket | null = null;
+  const settle = (error: Error | null): void => {
+    if (settled) return;
+    settled = true;
+    clearTimeout(timer);
+    if (error === null) {
+      socket!.off("error", settle);
+      return done(null, socket, place.path === undefined && kindOf(socket!.remoteAddress ?? "", policy) !== "public");
     }
-    // An address has no name to be asked by: the client's Host, which the library would take, is none of the origin's.
-    const servername = isIP(host) === 0 ? target.servername : options.tlsName;
-    inner(
-      { ...target, hostname: host, ...(servername === undefined ? { servername: "" } : { servername }) },
-      (...result) => {
-        const [error, socket] = result;
-        if (error !== null) return done(error, null);
-        const denied = deniedPeer(socket, policy);
-        if (denied === null) {
-          if (kindOf(socket.remoteAddress ?? "", policy) !== "public")
-            connectedInside(`${target.protocol}//${target.host}`);
-          return done(null, socket);
-        }
-        socket.destroy();
-        return done(denied, null);
-      },
-    );
+    // Its last word must not be an event without a listener.
+    socket?.on("error", () => {});
+    socket?.destroy();
+    return done(error, null, false);
   };
+  const timer = setTimeout(
+    () => settle(new OriginError("connect", "ETIMEDOUT", `${key} did not accept a connection in time`, 504, true)),
+    options.connectMs,
+  );
+  const connected = (): void => settle(place.path === undefined ? deniedPeer(socket!, policy) : null);
+  if (why !== null) {
+    process.nextTick(settle, refusedDestination(name, name, why));
+  } else if (!hasNoOddName(name)) {
+    process.nextTick(settle, Object.assign(new Error(`${name} is no name`), { code: "EBADNAME" }));
+  } else {
+    const to =
+      place.path === undefined
+        ? { host: name, port: place.port, lookup: guardedLookup(policy, options.resolver), autoSelectFamily: true }
+        : { path: place.path };
+    if (place.secure) {
+      // An address has no name to be asked by: the client's Host is none of the origin's.
+      const servername = options.tlsName ?? (isAddress ? "" : name);
+      const session = sessions.get(key);
+      const secure = tlsConnect({
+        ...to,
+        servername,
+        secureContext,
+        rejectUnauthorized: options.verifyTls,
+        ALPNProtocols: ["http/1.1"],
+        ...(session === undefined ? {} : { session }),
+        ...(options.tlsName === undefined
+          ? {}
+          : {
+              checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+                checkServerIdentity(options.tlsName!, certificate),
+            }),
+      } as TlsOptions);
+      secure.on("session", (ticket: Buffer) => {
+        if (sessions.size >= sessionsMax) sessions.delete(sessions.keys().next().value!);
+        sessions.set(key, ticket);
+      });
+      secure.once("secureConnect", connected);
+      socket = secure;
+    } else {
+      socket = netConnect(to as NetConnectOpts);
+      socket.once("connect", connected);
+    }
+    socket.setNoDelay(true);
+    socket.once("error", settle);
+  }
+  return {
+    cancel: () => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      socket?.on("error", () => {});
+      socket?.destroy();
+    },
+  };
+}
+
+/** Resolvers are asked for names only; what a URL could not hold is none. */
+function hasNoOddName(name: string): boolean {
+  return URL.canParse(`http://${isIP(name) === 6 ? `[${name}]` : name}/`);
 }
 
 /** A bare connection for a tunnel, under the same policy. */

@@ -47,6 +47,8 @@ export interface OriginRequest {
   /** With Host, without framing and connection fields. */
   readonly fields: FieldList;
   readonly body: Readable | Buffer | null;
+  /** The client waits with its content for the origin's word. RFC 9110 §10.1.1. */
+  readonly expectsContinue?: boolean;
   /** Ask for a protocol switch, by name. */
   readonly upgrade?: string;
 }

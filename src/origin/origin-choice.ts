@@ -1,32 +1,94 @@
 /**
- * Which of a route's origins to ask: the next in turn of those in health. Health is passive: an origin that fails to
- * take connections several times running is left alone for a while, then tried by one request.
+ * Which of a route's origins to ask. Pure: time and chance come in. An origin that fails several times running rests,
+ * longer each time; then one request at a time tries it. Checks of its own (health-checks.ts) take an origin out and
+ * bring it back whatever requests find. Whatever their state, as long as nothing better is left one of them is asked:
+ * its own failure tells more than a refusal of ours.
+ *
+ *   up → (failures running) → rests → (one request tries it) → up, or rests for longer
+ *   up ↔ down (checks)
  */
-export interface HealthRules {
-  /** Failures running after which an origin is left alone. */
-  readonly failuresMax: number;
-  /** For how long. */
-  readonly restMs: number;
+
+import { murmur3 } from "../ring/murmur3.ts";
+
+export type Balance = "round-robin" | "least-requests" | "hash" | "first";
+
+/** An origin as configured. */
+export interface OriginSpec {
+  readonly origin: string;
+  /** Its share of the requests beside the others'. */
+  readonly weight: number;
+  /** Asked only where no other can be. */
+  readonly backup: boolean;
 }
 
-export const healthRules: HealthRules = { failuresMax: 3, restMs: 10_000 };
+export interface HealthRules {
+  /** Failures running after which an origin rests. */
+  readonly failuresMax: number;
+  /** For how long, the first time; twice as long each time after that, up to a bound. */
+  readonly restMs: number;
+  /** How long an origin that has come back takes to get its full share. 0: at once. */
+  readonly slowStartMs: number;
+}
 
-export interface OriginState {
-  readonly origin: string;
+export const healthRules: HealthRules = { failuresMax: 3, restMs: 10_000, slowStartMs: 0 };
+const restMsMax = 300_000;
+
+/** What is known of an origin. Times in ms, monotonic. */
+export interface OriginState extends OriginSpec {
   failures: number;
-  /** Milliseconds, monotonic; 0 in health. */
+  /** Rests in a row. */
+  rests: number;
+  /** 0 where it does not rest. */
   restsUntil: number;
+  /** One request is finding out whether it is well again. */
+  tried: boolean;
+  /** Its checks fail. */
+  down: boolean;
+  /** Since when it is well again, for the slow start. */
+  wellSince: number;
+  /** Why it rests or is down. */
+  why: string;
+  /** Requests under way. */
+  active: number;
+  /** Of the turns that it has had too few or too many (smooth weighted round robin). */
+  credit: number;
+}
+
+/** What an operator is told of an origin. */
+export type OriginHealth = "up" | "resting" | "down";
+
+export interface ChoiceOptions {
+  readonly balance: Balance;
+  readonly rules: HealthRules;
+  /** An origin has changed its state. */
+  readonly changed: (state: OriginState, health: OriginHealth) => void;
 }
 
 /** A route's origins with what is known of their health. */
 export class OriginChoice {
   readonly origins: readonly OriginState[];
+  readonly balance: Balance;
   readonly #rules: HealthRules;
-  #next = 0;
+  readonly #changed: ChoiceOptions["changed"];
+  /** Requests that may be sent to a second origin: a fifth of all, so that retries never multiply an outage. */
+  #budget = budgetMax;
 
-  constructor(origins: readonly string[], rules: HealthRules = healthRules) {
-    this.origins = origins.map((origin) => ({ origin, failures: 0, restsUntil: 0 }));
-    this.#rules = rules;
+  constructor(origins: readonly OriginSpec[], options: Partial<ChoiceOptions> = {}) {
+    this.origins = origins.map((spec) => ({
+      ...spec,
+      failures: 0,
+      rests: 0,
+      restsUntil: 0,
+      tried: false,
+      down: false,
+      wellSince: -Infinity,
+      why: "",
+      active: 0,
+      credit: 0,
+    }));
+    this.balance = options.balance ?? "round-robin";
+    this.#rules = options.rules ?? healthRules;
+    this.#changed = options.changed ?? (() => {});
   }
 
   /** The one that stands for all where just a name is needed. */
@@ -34,28 +96,128 @@ export class OriginChoice {
     return this.origins[0]!.origin;
   }
 
+  /** A request has come: what it adds to the budget of retries. */
+  count(): void {
+    this.#budget = Math.min(budgetMax, this.#budget + budgetShare);
+  }
+
+  /** Whether a request may be sent once more; it is taken from the budget. */
+  mayRetry(): boolean {
+    if (this.#budget < 1) return false;
+    this.#budget--;
+    return true;
+  }
+
   /**
-   * The origin to ask, or null where all of several rest. A single origin is always asked: its own error tells more.
+   * The origin to ask, of those not `asked` yet, or null where all have been. `hash` is the key's: with balance `hash`
+   * a key stays with its origin as long as that is well.
    */
-  choose(nowMs: number): OriginState | null {
-    if (this.origins.length === 1) return this.origins[0]!;
-    for (let i = 0; i < this.origins.length; i++) {
-      const state = this.origins[this.#next++ % this.origins.length]!;
-      if (state.restsUntil <= nowMs) {
-        // One request tries it again: the others wait for what it finds.
-        if (state.restsUntil > 0) state.restsUntil = nowMs + this.#rules.restMs;
-        return state;
+  choose(nowMs: number, hash: number, asked: ReadonlySet<OriginState> = none): OriginState | null {
+    const left = this.origins.filter((state) => !asked.has(state));
+    for (const backup of [false, true]) {
+      const some = left.filter((state) => state.backup === backup);
+      // Who has rested is tried by one request, before it gets its share again.
+      const trial = some.find((state) => state.restsUntil > 0 && state.restsUntil <= nowMs && !state.tried && !state.down);
+      if (trial !== undefined) {
+        trial.tried = true;
+        return trial;
+      }
+      const well = some.filter((state) => this.health(state) === "up");
+      if (well.length > 0) return this.#among(well, nowMs, hash);
+    }
+    // Nobody is well: who will be soonest is as good a guess as any.
+    return left.toSorted((a, b) => Number(a.down) - Number(b.down) || a.restsUntil - b.restsUntil)[0] ?? null;
+  }
+
+  health({ down, restsUntil }: OriginState): OriginHealth {
+    if (down) return "down";
+    return restsUntil > 0 ? "resting" : "up";
+  }
+
+  succeeded(state: OriginState, nowMs: number): void {
+    state.failures = 0;
+    state.rests = 0;
+    state.tried = false;
+    if (state.restsUntil === 0) return;
+    state.restsUntil = 0;
+    this.#well(state, nowMs);
+  }
+
+  failed(state: OriginState, nowMs: number, why: string): void {
+    state.failures++;
+    const { failuresMax, restMs } = this.#rules;
+    // One that was being tried has failed again; others fail while it rests only where nobody else was left.
+    if (state.restsUntil > 0 ? !state.tried : state.failures < failuresMax) return;
+    state.tried = false;
+    state.why = why;
+    const before = this.health(state);
+    state.restsUntil = nowMs + Math.min(restMsMax, restMs * 2 ** Math.min(state.rests++, 16));
+    if (before === "up") this.#changed(state, "resting");
+  }
+
+  /** A request that tried an origin has ended without telling anything of it. */
+  undecided(state: OriginState): void {
+    state.tried = false;
+  }
+
+  /** What its checks say. */
+  checked(state: OriginState, isDown: boolean, nowMs: number, why: string): void {
+    if (state.down === isDown) return;
+    state.down = isDown;
+    state.why = why;
+    if (isDown) return this.#changed(state, "down");
+    state.restsUntil = 0;
+    state.failures = 0;
+    return this.#well(state, nowMs);
+  }
+
+  #well(state: OriginState, nowMs: number): void {
+    state.wellSince = nowMs;
+    state.why = "";
+    this.#changed(state, "up");
+  }
+
+  #among(well: readonly OriginState[], nowMs: number, hash: number): OriginState {
+    switch (this.balance) {
+      case "first":
+        return well[0]!;
+      case "least-requests":
+        return well.reduce((best, state) =>
+          (state.active + 1) / this.#weight(state, nowMs) < (best.active + 1) / this.#weight(best, nowMs) ? state : best,
+        );
+      case "hash":
+        return well.reduce((best, state) => (score(state, hash) > score(best, hash) ? state : best));
+      case "round-robin": {
+        // Smooth weighted round robin, as nginx does it: each turn everyone earns its weight, who has most pays for all.
+        let total = 0;
+        let best = well[0]!;
+        for (const state of well) {
+          const weight = this.#weight(state, nowMs);
+          total += weight;
+          state.credit += weight;
+          if (state.credit > best.credit) best = state;
+        }
+        best.credit -= total;
+        return best;
       }
     }
-    return null;
   }
 
-  succeeded(state: OriginState): void {
-    state.failures = 0;
-    state.restsUntil = 0;
+  /** Its weight now: of one that has just come back, a part of it. */
+  #weight({ weight, wellSince }: OriginState, nowMs: number): number {
+    const { slowStartMs } = this.#rules;
+    if (slowStartMs === 0) return weight;
+    return weight * Math.max(slowStartLeast, Math.min(1, (nowMs - wellSince) / slowStartMs));
   }
+}
 
-  failed(state: OriginState, nowMs: number): void {
-    if (++state.failures >= this.#rules.failuresMax) state.restsUntil = nowMs + this.#rules.restMs;
-  }
+const none: ReadonlySet<OriginState> = new Set();
+const budgetMax = 20;
+const budgetShare = 0.2;
+const slowStartLeast = 0.1;
+
+/** Rendezvous hashing (Thaler & Ravishankar 1996), weighted: where an origin goes, only its own keys move. */
+function score({ origin, weight }: OriginState, hash: number): number {
+  const mixed = murmur3(origin, hash) / 2 ** 32;
+  return -weight / Math.log(Math.max(mixed, Number.MIN_VALUE));
 }

@@ -24,7 +24,7 @@ describe("OriginClient", () => {
   it("counts a cancelled fetch until nothing is left of it: clients that leave cannot open connections without bound", async () => {
     const { url } = await listener();
     const client = new OriginClient(policy, { ...originSettings, connectionsMax: 4, queueMax: 10_000 });
-    closing.push(() => void client.close());
+    closing.push(() => client.close());
     const before = descriptors();
     let most = 0;
     for (let count = 0; count < 300; count++) {
@@ -41,7 +41,7 @@ describe("OriginClient", () => {
       { ...policy, inner: false },
       { ...originSettings, connectionsMax: 2, queueMax: 10_000 },
     );
-    closing.push(() => void client.close());
+    closing.push(() => client.close());
     let failed = 0;
     for (let count = 0; count < 3000; count++)
       client.fetch(request("http://169.254.1.1"), { ...silent, failed: () => void failed++ });
@@ -51,7 +51,7 @@ describe("OriginClient", () => {
 
   it("takes a host that no URL can have for an origin that fails, not for a reason to end", async () => {
     const client = new OriginClient(policy, { ...originSettings, connectionsMax: 1, resolver: "127.0.0.1:9" });
-    closing.push(() => void client.close());
+    closing.push(() => client.close());
     const failures = await Promise.all(
       Array.from(
         { length: 4 },
@@ -65,7 +65,7 @@ describe("OriginClient", () => {
   it("retires when those under way have ended, and not before", async () => {
     const { url } = await listener();
     const client = new OriginClient(policy, originSettings);
-    closing.push(() => void client.close());
+    closing.push(() => client.close());
     const fetch = client.fetch(request(url), silent);
     let retired = false;
     const retiring = client.retire().then(() => (retired = true));

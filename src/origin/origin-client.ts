@@ -1,11 +1,10 @@
 /**
- * Requests to origins under one connect policy: each waits for a slot of its origin, then goes out through undici
- * (attempts.ts).
+ * Requests to origins under one connect policy: each waits for a slot of its origin, then goes out (attempts.ts) on a
+ * connection of the pool.
  */
-import { Agent } from "undici";
 import { fieldLines, type FieldList } from "../http/fields.ts";
 import { Attempts } from "./attempts.ts";
-import { guardedConnector, type ConnectPolicy } from "./connector.ts";
+import type { ConnectPolicy } from "./connector.ts";
 import {
   unheard,
   type Fetch,
@@ -15,22 +14,13 @@ import {
   type OriginSettings,
 } from "./fetch.ts";
 import { busyOrigin } from "./origin-error.ts";
+import { Pool } from "./pool.ts";
 import { Slots, type Slot } from "./slots.ts";
-
-/** Largest head of a response, in bytes. */
-const headBytesMax = 64 * 1024;
 
 /** A way to origins under one connect policy. */
 export class OriginClient {
   readonly #settings: OriginSettings;
-  readonly #agent: Agent;
-  readonly #fresh: Agent;
-  /**
-   * Origins once found at a loopback or private address. undici does not show a response's socket; once inside, always
-   * inside errs on the safe side.
-   */
-  readonly #insideOrigins = new Set<string>();
-
+  readonly #pool: Pool;
   readonly #notes: OriginNotes;
   /** By origin; those of origins that nobody asks go. */
   readonly #slots = new Map<string, Slots>();
@@ -39,17 +29,8 @@ export class OriginClient {
   constructor(policy: ConnectPolicy, settings: OriginSettings, notes: OriginNotes = unheard) {
     this.#settings = settings;
     this.#notes = notes;
-    const connect = guardedConnector(policy, settings, (origin) => this.#insideOrigins.add(new URL(origin).origin));
-    const options = {
-      connect,
-      headersTimeout: settings.headMs,
-      bodyTimeout: settings.bodyMs,
-      maxHeaderSize: headBytesMax,
-    };
-    // How many connections there are is bounded by the slots: a bound of the library's would queue without end or word.
-    this.#agent = new Agent({ ...options, pipelining: 1, keepAliveTimeout: 10_000 });
-    // Retries go out on connections that nobody has used: pipelining 0 means no keep-alive.
-    this.#fresh = new Agent({ ...options, pipelining: 0 });
+    // How many connections there are is bounded by the slots.
+    this.#pool = new Pool(policy, settings);
   }
 
   fetch(request: OriginRequest, handler: OriginHandler): Fetch {
@@ -92,9 +73,7 @@ export class OriginClient {
             },
           },
           this.#settings,
-          this.#agent,
-          this.#fresh,
-          this.#insideOrigins,
+          this.#pool,
         );
         if (paused) attempts.pause();
       },
@@ -119,10 +98,8 @@ export class OriginClient {
       },
       cancel: () => {
         if (over) return;
-        over = true;
-        // A connection that is still being made takes its place until it is made, or has failed.
-        if (attempts !== null) return attempts.cancel(end);
         end();
+        if (attempts !== null) return attempts.cancel();
         const { body } = request;
         if (body !== null && !Buffer.isBuffer(body)) body.destroy();
       },
@@ -145,11 +122,11 @@ export class OriginClient {
   /** Ends when the answers under way have, and those that wait for a slot: nothing is cut. */
   async retire(): Promise<void> {
     if (this.#slots.size > 0) await new Promise<void>((done) => (this.#emptied = done));
-    await Promise.all([this.#agent.close(), this.#fresh.close()]);
+    this.#pool.retire();
   }
 
-  async close(): Promise<void> {
-    await Promise.all([this.#agent.destroy(), this.#fresh.destroy()]);
+  close(): void {
+    this.#pool.close();
   }
 }
 

@@ -3,6 +3,7 @@
  */
 
 import type { FieldList } from "../http/fields.ts";
+import type { ConnectionFailure } from "./origin-connection.ts";
 
 export type OriginPhase = "refused" | "busy" | "resolve" | "connect" | "tls" | "head" | "content";
 
@@ -52,12 +53,30 @@ export function busyOrigin(place: string, why: string): OriginError {
   return new OriginError("busy", "ORIGIN_BUSY", message, 503, false, ["retry-after", "1"]);
 }
 
-/** Maps whatever the sockets and the client library report. `answering`: the head had arrived already. */
-export function originError(cause: unknown, place: string, answering: boolean): OriginError {
+/** Maps what a connection to an origin has failed by. */
+export function failedConnection(
+  { kind, what, code, begun }: Pick<ConnectionFailure, "kind" | "what" | "code" | "begun">,
+  place: string,
+): OriginError {
+  switch (kind) {
+    case "not-http":
+      return new OriginError("head", code, `${place} sent ${what}`, 502, false);
+    case "too-late":
+      return new OriginError("head", code, `${place} did not answer in time`, 504, false);
+    case "content":
+      return new OriginError("content", code, `the request's content ended before its time: ${what}`, 502, false);
+    case "closed":
+      return begun
+        ? new OriginError("content", code, `${place} broke off its answer: ${what}`, 502, false)
+        : new OriginError("head", code, `${place} closed the connection without an answer`, 502, true);
+  }
+}
+
+/** Maps what making a connection has failed by. */
+export function originError(cause: unknown, place: string): OriginError {
   const error = rootCause(cause);
   if (error instanceof OriginError) return error;
   const code = error.code ?? error.name ?? "UNKNOWN";
-  if (answering) return new OriginError("content", code, `${place} broke off its answer: ${error.message}`, 502, false);
   if (
     code === "ENOTFOUND" ||
     code === "EAI_AGAIN" ||
@@ -79,11 +98,8 @@ export function originError(cause: unknown, place: string, answering: boolean): 
     const message = `${place} cannot be reached: this member has no file descriptors left (raise ulimit -n)`;
     return new OriginError("connect", code, message, 503, false, ["retry-after", "1"]);
   }
-  if (code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT") {
+  if (code === "ETIMEDOUT") {
     return new OriginError("connect", code, `${place} did not accept a connection in time`, 504, true);
-  }
-  if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT") {
-    return new OriginError("head", code, `${place} did not answer in time`, 504, false);
   }
   if (code === "ECONNREFUSED" || code === "EHOSTUNREACH" || code === "ENETUNREACH" || code === "EADDRNOTAVAIL") {
     return new OriginError("connect", code, `${place} cannot be reached (${code})`, 502, true);
@@ -91,13 +107,9 @@ export function originError(cause: unknown, place: string, answering: boolean): 
   if (/^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|HOSTNAME_MISMATCH)/.test(code)) {
     return new OriginError("tls", code, `TLS with ${place} failed: ${error.message} (${code})`, 502, false);
   }
-  if (code === "UND_ERR_SOCKET" || code === "ECONNRESET" || code === "EPIPE") {
-    return new OriginError("head", code, `${place} closed the connection without an answer`, 502, true);
-  }
-  if (code.startsWith("HPE_") || code.startsWith("UND_ERR_")) {
-    return new OriginError("head", code, `${place} sent an answer that is not HTTP: ${error.message}`, 502, false);
-  }
-  return new OriginError("head", code, `${place}: ${error.message}`, 502, false);
+  if (code === "ECONNRESET" || code === "EPIPE" || code === "ENOENT" || code === "EACCES")
+    return new OriginError("connect", code, `${place} cannot be reached (${code})`, 502, true);
+  return new OriginError("connect", code, `${place}: ${error.message}`, 502, false);
 }
 
 function rootCause(cause: unknown): Error & { readonly code?: string } {

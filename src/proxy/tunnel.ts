@@ -50,7 +50,7 @@ export function connectTunnel({ desk, current }: TunnelNeeds, exchange: Exchange
     hold.release();
     if (error !== null || connected === null) {
       if (exchange.closed) return;
-      const failure = originError(error, target, false);
+      const failure = originError(error, target);
       refused(failure.status, failure.message);
       return;
     }

@@ -67,6 +67,9 @@ export class Body {
   /** Readers that have written all they wanted, but not all of it has been taken. */
   readonly #settling = new Set<{ readonly neededSegment: number }>();
   readonly #room: SegmentSource | null;
+  /** Segments that lie in the room, the first ones; and those of them that have been given back. */
+  #roomSegments = Infinity;
+  #given = 0;
   #pin: Pin | null = null;
   #unread: (() => void) | null = null;
 
@@ -154,6 +157,7 @@ export class Body {
   pass(): void {
     if (this.#passing || this.complete) return;
     this.#closeSegment();
+    this.#roomSegments = this.segments.length;
     this.#passing = true;
     this.#balance();
   }
@@ -239,15 +243,14 @@ export class Body {
     let slowestSegment = this.#awaited ? 0 : this.segments.length;
     let slowestByte = this.#awaited ? 0 : this.bytes;
     for (const reader of this.#readers) {
-      slowestSegment = Math.min(slowestSegment, reader.neededSegment);
+      slowestSegment = Math.min(slowestSegment, reader.segment);
       slowestByte = Math.min(slowestByte, reader.position);
     }
-    for (const reader of this.#settling) slowestSegment = Math.min(slowestSegment, reader.neededSegment);
     while (this.#dropped < slowestSegment) {
       this.#droppedBytes += this.segments[this.#dropped]!.length;
       this.segments[this.#dropped++] = null;
-      this.#room?.let();
     }
+    this.#giveBack();
     let fastestByte = slowestByte;
     for (const reader of this.#readers) fastestByte = Math.max(fastestByte, reader.position);
     const ahead = this.bytes - Math.max(fastestByte, this.#droppedBytes);
@@ -260,6 +263,18 @@ export class Body {
     } else if (ahead <= windowBytes / 2 && lag <= lagBytesMax / 2 && this.#paused) {
       this.#paused = false;
       this.source?.resume();
+    }
+  }
+
+  /** Room whose content has been read, and taken by all whom it was written to. */
+  #giveBack(): void {
+    if (this.#room === null) return;
+    let needed = Math.min(this.#dropped, this.#roomSegments);
+    for (const reader of this.#readers) needed = Math.min(needed, reader.neededSegment);
+    for (const reader of this.#settling) needed = Math.min(needed, reader.neededSegment);
+    while (this.#given < needed) {
+      this.#given++;
+      this.#room.let();
     }
   }
 

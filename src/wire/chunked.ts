@@ -1,7 +1,8 @@
 /**
  * The chunked coding, read strictly and by any split of the bytes. RFC 9112 §7.1. Extensions are bounded and dropped;
  * trailers are kept apart from the head. A size that is not plain hexadecimal, or a line end that is not CRLF, ends it
- * all.
+ * all. Of an origin, blanks behind a size are borne with: servers that pad it are old and many, and nobody can be led
+ * to another end of the content by them.
  */
 import type { FieldList } from "../http/fields.ts";
 import { trimmed } from "../http/grammar.ts";
@@ -10,7 +11,17 @@ import { lowerName, validValue } from "./field-line.ts";
 /** Together, the extensions and trailers of one content may have this many bytes. */
 const overheadBytesMax = 16 * 1024;
 
-type State = "size" | "extension" | "size-lf" | "data" | "data-cr" | "data-lf" | "trailer" | "done" | "failed";
+type State =
+  | "size"
+  | "padding"
+  | "extension"
+  | "size-lf"
+  | "data"
+  | "data-cr"
+  | "data-lf"
+  | "trailer"
+  | "done"
+  | "failed";
 
 /** Fields that must not come in trailers, since they frame, route or authenticate. RFC 9110 §6.5.1. */
 const forbiddenTrailers: ReadonlySet<string> = new Set([
@@ -40,15 +51,21 @@ const forbiddenTrailers: ReadonlySet<string> = new Set([
 
 /** Decodes one content. */
 export class ChunkedDecoder {
+  readonly #manner: "strict" | "lenient";
   #state: State = "size";
   #left = 0;
   #digits = 0;
+  #sized = false;
   #overhead = 0;
   #line = "";
   #trailers: string[] = [];
 
   /** What was wrong, once a feed has returned -1. */
   failure = "";
+
+  constructor(manner: "strict" | "lenient" = "strict") {
+    this.#manner = manner;
+  }
 
   get done(): boolean {
     return this.#state === "done";
@@ -70,11 +87,16 @@ export class ChunkedDecoder {
         case "size": {
           const digit = hexDigit(code);
           if (digit >= 0) {
-            if (++this.#digits > 13) return this.#fail("a chunk size above 2^52");
+            // Leading zeros mean nothing, but must end.
+            if (this.#left > 0 || digit > 0) this.#digits++;
+            else if (++this.#overhead > overheadBytesMax) return this.#fail("a chunk size padded without end");
+            if (this.#digits > 13) return this.#fail("a chunk size above 2^52");
+            this.#sized = true;
             this.#left = this.#left * 16 + digit;
-          } else if (this.#digits === 0) return this.#fail("a chunk without a size");
+          } else if (!this.#sized) return this.#fail("a chunk without a size");
           else if (code === 0x0d) this.#state = "size-lf";
           else if (code === 0x3b) this.#state = "extension";
+          else if (this.#manner === "lenient" && (code === 0x20 || code === 0x09)) this.#state = "padding";
           else return this.#fail("a chunk size that is not hexadecimal");
           at++;
           break;
@@ -86,9 +108,17 @@ export class ChunkedDecoder {
           else if (++this.#overhead > overheadBytesMax) return this.#fail("chunk extensions without end");
           at++;
           break;
+        case "padding":
+          if (code === 0x0d) this.#state = "size-lf";
+          else if (code === 0x3b) this.#state = "extension";
+          else if (code !== 0x20 && code !== 0x09) return this.#fail("a chunk size that is not hexadecimal");
+          else if (++this.#overhead > overheadBytesMax) return this.#fail("a chunk size padded without end");
+          at++;
+          break;
         case "size-lf":
           if (code !== 0x0a) return this.#fail("a chunk size line not ended by CRLF");
           this.#digits = 0;
+          this.#sized = false;
           this.#state = this.#left === 0 ? "trailer" : "data";
           at++;
           break;

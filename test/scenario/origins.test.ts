@@ -244,7 +244,9 @@ describe("origins that fail", () => {
       "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
     ],
     ["a broken chunk size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nbody\r\n0\r\n\r\n"],
-    ["white space before a colon", "HTTP/1.1 200 OK\r\nContent-Length : 4\r\n\r\nbody"],
+    ["a length in words", "HTTP/1.1 200 OK\r\nContent-Length: four\r\n\r\nbody"],
+    ["a status of four digits", "HTTP/1.1 2000 OK\r\nContent-Length: 4\r\n\r\nbody"],
+    ["a control character in a field", "HTTP/1.1 200 OK\r\nX: a\x01b\r\nContent-Length: 4\r\n\r\nbody"],
     ["no HTTP at all", "SSH-2.0-OpenSSH_9.2\r\n"],
     ["nothing", ""],
   ])("answers 502 and stores nothing when the origin sends %s", async (_, bytes) => {

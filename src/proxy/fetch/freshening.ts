@@ -65,7 +65,10 @@ export function freshenStored(
  */
 export function freshenByHead(store: Store, ticket: Ticket, fields: FieldList, times: ResponseTimes): void {
   const { target, selecting } = ticket;
-  for (const stored of store.variants(target.key)) {
+  // Each update may make room where another of them lies.
+  const leases = store.variants(target.key).map((stored) => store.lease(stored));
+  for (const lease of leases) {
+    const { stored } = lease;
     if (stored.head.status !== 200 || stored.part !== null) continue;
     if (stored.head.variant !== selecting(stored.head.varyNames)) continue;
     const kept = keepable(ticket, 200, freshenedWith(stored.head, fields));
@@ -73,10 +76,9 @@ export function freshenByHead(store: Store, ticket: Ticket, fields: FieldList, t
       store.outdate(stored);
       continue;
     }
-    const lease = store.lease(stored);
     store.update(lease, headFor(ticket, stored.head, kept, times), null).release();
-    lease.release();
   }
+  for (const lease of leases) lease.release();
 }
 
 /**

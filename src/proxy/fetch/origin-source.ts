@@ -1,4 +1,5 @@
 /** One fetch from the right origin: chosen, counted, its health noted. */
+import { hasField } from "../../http/fields.ts";
 import { originText } from "../../http/uri.ts";
 import type { Fetch, OriginHandler } from "../../origin/fetch.ts";
 import { OriginError } from "../../origin/origin-error.ts";
@@ -50,6 +51,7 @@ export function fetchFor(
       path: target.uri.path,
       fields: originFields(ticket, origin, conditional),
       body: content ?? exchange.body,
+      expectsContinue: exchange.head.minor === 1 && hasField(exchange.head.fields, "expect"),
       ...(upgrade === undefined ? {} : { upgrade }),
     },
     {

@@ -56,8 +56,13 @@ export interface HandedOver {
 /** What is offered: no stored response is held meanwhile. */
 interface Offered {
   readonly key: string;
+  readonly hash: number;
   readonly bytes: number;
+  readonly hits: number;
 }
+
+/** More than this is not offered: it could not be handed over in any time that a member has. */
+const offeredMax = 200_000;
 
 /**
  * Offers all that is stored here to those who own it once this member is gone, until they have it or `limitMs` has
@@ -71,16 +76,14 @@ export async function handOver(needs: HandOverNeeds, limitMs: number): Promise<H
   if (others.length === 0) return { responses: 0, bytes: 0, left: 0 };
   const ring = ringOf(others);
   const deadline = performance.now() + limitMs;
-  const worth = [...store.all()].filter((one) => isWorthGiving(needs, one)).sort((a, b) => b.hits - a.hits);
+  const { worth, total } = worthGiving(needs, store);
   const byOwner = new Map<string, Offered[]>();
-  for (const { key, hash, body } of worth) {
-    const { name } = owner(ring, hash);
+  for (const offered of worth) {
+    const { name } = owner(ring, offered.hash);
     const list = byOwner.get(name);
-    const offered = { key, bytes: body.bytes };
     if (list === undefined) byOwner.set(name, [offered]);
     else list.push(offered);
   }
-  const total = worth.length;
   const done = { responses: 0, bytes: 0 };
   await Promise.all(
     [...byOwner].map(async ([name, list]) => {
@@ -103,6 +106,24 @@ export async function handOver(needs: HandOverNeeds, limitMs: number): Promise<H
   );
   desk.recorder.handedOver(done.responses);
   return { ...done, left: total - done.responses };
+}
+
+/** What the others may want, what is used most first, and how much there is of it in all. */
+function worthGiving(
+  needs: HandOverNeeds,
+  store: Store,
+): { readonly worth: readonly Offered[]; readonly total: number } {
+  let worth: Offered[] = [];
+  let total = 0;
+  const usedMost = (): Offered[] => worth.sort((a, b) => b.hits - a.hits).slice(0, offeredMax);
+  for (const stored of store.all()) {
+    if (!isWorthGiving(needs, stored)) continue;
+    total++;
+    const { key, hash, bytes, hits } = stored;
+    worth.push({ key, hash, bytes, hits });
+    if (worth.length === offeredMax * 2) worth = usedMost();
+  }
+  return { worth: usedMost(), total };
 }
 
 /** A stored response on its way from another member: its content has come, and lies in room of its own. */

@@ -47,7 +47,6 @@ export function peekHere(needs: ShowingNeeds, exchange: Exchange, { forward, set
     (stored) =>
       stored.part === null &&
       stored.copyUntil === null &&
-      stored.body.complete &&
       !stored.outdated &&
       ownership.trusts(stored) &&
       mayBeShown(stored.inner, exchange) &&
@@ -82,7 +81,7 @@ export function isWorthGiving(
   { desk, ownership }: Pick<ShowingNeeds, "desk" | "ownership">,
   stored: StoredResponse,
 ): boolean {
-  if (stored.copyUntil !== null || !stored.body.complete || !ownership.trusts(stored)) return false;
+  if (stored.copyUntil !== null || !ownership.trusts(stored)) return false;
   return desk.nowSeconds() < stored.freshUntil || hasValidator(stored.head.fields);
 }
 

@@ -5,7 +5,7 @@
 import { Body, type SegmentSource } from "../body.ts";
 import type { Keepsake, Writer } from "../port.ts";
 import { unitsFor } from "./page-memory.ts";
-import type { PagePool, QueueName } from "./page-pool.ts";
+import type { OpenName, PagePool } from "./page-pool.ts";
 import {
   extentHeadBytes,
   extentWord,
@@ -40,13 +40,15 @@ export class Arrival implements Writer, SegmentSource {
   readonly body: Body;
   readonly #room: ArrivalRoom;
   readonly #contentBytes: number | null;
-  readonly #queue: QueueName;
+  readonly #queue: OpenName;
   #extents: Extent[] = [];
   /** Segments made and not yet asked for. */
   readonly #ready: Buffer[] = [];
   #capacity = 0;
   #outsideBytes = 0;
   #borrowedInPages = 0;
+  /** All that is to come has been borrowed at once. */
+  #isBorrowed = false;
   #outside = 0;
   #let = 0;
   #state: "open" | "kept" | "abandoned" = "open";
@@ -55,15 +57,15 @@ export class Arrival implements Writer, SegmentSource {
   #overrun = false;
 
   /** The arrival, or null where there is no room for it. */
-  static of(room: ArrivalRoom, contentBytes: number | null, queue: QueueName): Arrival | null {
+  static of(room: ArrivalRoom, contentBytes: number | null, queue: OpenName): Arrival | null {
     const arrival = new Arrival(room, contentBytes, queue);
-    if (contentBytes === null || arrival.#fill(contentBytes)) return arrival;
+    if (contentBytes === null || (arrival.#borrow(contentBytes) && arrival.#fill(contentBytes))) return arrival;
     arrival.abandon();
     arrival.over();
     return null;
   }
 
-  private constructor(room: ArrivalRoom, contentBytes: number | null, queue: QueueName) {
+  private constructor(room: ArrivalRoom, contentBytes: number | null, queue: OpenName) {
     this.#room = room;
     this.#contentBytes = contentBytes;
     this.#queue = queue;
@@ -106,6 +108,7 @@ export class Arrival implements Writer, SegmentSource {
   over(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.abandon();
     this.body.whenUnread(() => {
       for (const extent of this.#extents.splice(0)) this.#free(extent);
     });
@@ -155,6 +158,16 @@ export class Arrival implements Writer, SegmentSource {
     return true;
   }
 
+  /** What is known to come is asked for before anything has to go for it. */
+  #borrow(contentBytes: number): boolean {
+    const { inlineBytesMax, borrow } = this.#room;
+    if (contentBytes <= inlineBytesMax) return true;
+    if (!borrow(contentBytes, "pages")) return false;
+    this.#borrowedInPages = contentBytes;
+    this.#isBorrowed = true;
+    return true;
+  }
+
   /** Makes segments until so many bytes fit. */
   #fill(bytes: number): boolean {
     while (this.#capacity < bytes) {
@@ -192,10 +205,12 @@ export class Arrival implements Writer, SegmentSource {
     const rest = pool.restBytes(queue) - extentHeadBytes;
     const most = Math.min(wanted, records.memory.pageBytes - extentHeadBytes);
     const bytes = as === "part" && most > rest && rest >= restBytesMin ? rest : most;
-    if (!borrow(bytes, "pages")) return null;
-    this.#borrowedInPages += bytes;
+    if (!this.#isBorrowed) {
+      if (!borrow(bytes, "pages")) return null;
+      this.#borrowedInPages += bytes;
+    }
     const units = unitsFor(bytes + extentHeadBytes);
-    const location = pool.allocate(units, queue);
+    const location = pool.mayArrive ? pool.allocate(units, queue) : 0;
     if (location === 0) return null;
     records.setWord(location, word.units, units);
     records.setWord(location, word.flags, kindExtent | flagLive);

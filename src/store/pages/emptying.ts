@@ -66,6 +66,8 @@ export function emptyPage(
   }
 
   function isWorth(response: number): boolean {
-    return !forced && records.word(response, word.uses) >= usesNeeded[queue];
+    // Content shares the fate of its head, wherever that lies.
+    const home = pool.queueOf(records.memory.pageOf(response));
+    return !forced && records.word(response, word.uses) >= usesNeeded[home];
   }
 }

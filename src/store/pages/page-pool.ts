@@ -10,7 +10,9 @@
 import { unitBytes, type PageMemory } from "./page-memory.ts";
 
 export type QueueName = "small" | "main" | "copies";
-const queueNames: readonly QueueName[] = ["small", "main", "copies"];
+/** What is written to: beside the queues, pages for content on its way in, which join the small queue when full. */
+export type OpenName = QueueName | "arrivals";
+const queueNames: readonly OpenName[] = ["small", "main", "copies", "arrivals"];
 const noQueue = 255;
 
 /** Part of the pages for what is new. */
@@ -19,6 +21,8 @@ const smallShare = 0.1;
 const copiesKeptShare = 1 / 4;
 /** The part of all pages that may wait for their last pin. */
 const waitingShare = 1 / 4;
+/** The part of all pages that content may be arriving in. */
+const arrivingShare = 1 / 2;
 /** Pages kept free for what moves while another page is emptied. */
 const spare = 1;
 /** Pages of used responses in a row that are moved on; then one goes whatever it holds, so that no one waits long. */
@@ -38,7 +42,7 @@ export class PagePool {
   readonly #copiesMax: number;
   readonly #vacate: Vacate;
   readonly #queues: Record<QueueName, number[]> = { small: [], main: [], copies: [] };
-  readonly #open: Record<QueueName, OpenPage | null> = { small: null, main: null, copies: null };
+  readonly #open: Record<OpenName, OpenPage | null> = { small: null, main: null, copies: null, arrivals: null };
   readonly #free: number[] = [];
   /** Pages from here on have never been used. */
   #untouched = 0;
@@ -57,6 +61,7 @@ export class PagePool {
   /** 1: emptied, and waiting for its last pin. */
   readonly #emptied: Uint8Array;
   readonly #queueIds: Uint8Array;
+  #arrivingPages = 0;
   #live = 0;
 
   constructor(memory: PageMemory, copiesPagesMax: number, vacate: Vacate) {
@@ -93,7 +98,7 @@ export class PagePool {
   }
 
   /** Room of so many units in a queue's page, live at once. @returns its location, or 0 where there is none. */
-  allocate(units: number, queue: QueueName): number {
+  allocate(units: number, queue: OpenName): number {
     if (units > this.memory.pageUnits || (queue === "copies" && this.#copiesMax === 0)) return 0;
     let open = this.#open[queue];
     if (open === null || open.usedUnits + units > this.memory.pageUnits) {
@@ -113,7 +118,7 @@ export class PagePool {
   }
 
   /** What is left of the page that a queue is written to. */
-  restBytes(queue: QueueName): number {
+  restBytes(queue: OpenName): number {
     const open = this.#open[queue];
     return open === null ? 0 : (this.memory.pageUnits - open.usedUnits) * unitBytes;
   }
@@ -162,12 +167,17 @@ export class PagePool {
     this.#setFree(page);
   }
 
+  /** Whether content may begin to arrive: pages that it arrives in cannot be emptied. */
+  get mayArrive(): boolean {
+    return this.#arrivingPages < this.memory.pagesMax * arrivingShare;
+  }
+
   arriving(page: number): void {
-    this.#arriving[page]!++;
+    if (this.#arriving[page]!++ === 0) this.#arrivingPages++;
   }
 
   arrived(page: number): void {
-    this.#arriving[page]!--;
+    if (--this.#arriving[page]! === 0) this.#arrivingPages--;
   }
 
   /** Changes when the page's memory is used for something else. */
@@ -176,7 +186,8 @@ export class PagePool {
   }
 
   queueOf(page: number): QueueName {
-    return queueNames[this.#queueIds[page]!] ?? "small";
+    const name = queueNames[this.#queueIds[page]!];
+    return name === undefined || name === "arrivals" ? "small" : name;
   }
 
   /** Units of a page that have been written. */
@@ -186,11 +197,11 @@ export class PagePool {
 
   /** The pages of a queue, the oldest first. */
   pages(queue: QueueName): number[] {
-    const open = this.#open[queue];
-    return open === null ? [...this.#queues[queue]] : [...this.#queues[queue], open.page];
+    const opened = [this.#open[queue], queue === "small" ? this.#open.arrivals : null];
+    return [...this.#queues[queue], ...opened.flatMap((open) => (open === null ? [] : [open.page]))];
   }
 
-  #opened(queue: QueueName, page: number): OpenPage {
+  #opened(queue: OpenName, page: number): OpenPage {
     this.#close(queue);
     const open = { page, usedUnits: 0 };
     this.#open[queue] = open;
@@ -200,16 +211,18 @@ export class PagePool {
     return open;
   }
 
-  #close(queue: QueueName): void {
-    const open = this.#open[queue];
+  #close(name: OpenName): void {
+    const open = this.#open[name];
     if (open === null) return;
-    this.#open[queue] = null;
+    const queue = name === "arrivals" ? "small" : name;
+    this.#open[name] = null;
     this.#queues[queue].push(open.page);
+    this.#queueIds[open.page] = queueNames.indexOf(queue);
     if (this.#liveUnits[open.page] === 0) this.#unneeded(open.page);
   }
 
   /** A page to write to, or -1 where none can be had. */
-  #freePage(queue: QueueName): number {
+  #freePage(queue: OpenName): number {
     if (queue === "copies" && !this.#makeRoomAmongCopies()) return -1;
     for (let tries = this.memory.pagesMax * 2; tries > 0; tries--) {
       const page = this.#takeFree(spare);
@@ -265,7 +278,7 @@ export class PagePool {
     const name = queueNames[this.#queueIds[page]!];
     if (name !== undefined) {
       // What is being written to is written to on.
-      if (this.#open[name]?.page === page) return;
+      if (this.#open[name]?.page === page || name === "arrivals") return;
       const queue = this.#queues[name];
       queue.splice(queue.indexOf(page), 1);
       this.#queueIds[page] = noQueue;

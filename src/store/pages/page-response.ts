@@ -12,7 +12,6 @@ import {
   extentHeadBytes,
   flagCopy,
   flagInner,
-  flagLive,
   flagOutdated,
   float,
   sourceMask,
@@ -83,11 +82,6 @@ export class PageResponse implements StoredResponse {
     }
     this.#generation = pool.generation(pages[0]!);
     this.pin = new PagePin(pool, pages);
-  }
-
-  /** Whether its record is still its own, and stored. */
-  get isStored(): boolean {
-    return this.isThere && this.#records.has(this.location, flagLive);
   }
 
   /** Whether its memory has not been used for something else. */

@@ -99,9 +99,9 @@ export class PageStore implements Store {
   glance(key: string): Glance | null {
     const { chains, records, heard } = this.#shelf;
     const location = chains.newest(key);
-    if (location === 0 || !PageGlance.suits(records, location, flagSelected | flagOutdated)) return null;
-    if (records.float(location, float.heard) !== heard.now) return null;
-    return this.#glance.at(location);
+    if (location === 0) return null;
+    if (records.float(location, float.heard) !== heard.now && this.#shelf.isOver(location)) return null;
+    return PageGlance.suits(records, location, flagSelected | flagOutdated) ? this.#glance.at(location) : null;
   }
 
   allow(stored: StoredResponse, { settings, way, form }: Allowed): void {
@@ -164,7 +164,7 @@ export class PageStore implements Store {
   }
 
   begin(contentBytes: number | null, as: "own" | "copy" = "own"): Writer | null {
-    return Arrival.of(this.#arrivals, contentBytes, as === "copy" ? "copies" : "small");
+    return Arrival.of(this.#arrivals, contentBytes, as === "copy" ? "copies" : "arrivals");
   }
 
   update({ stored }: Lease, head: StoredHead, trustedEpoch: number | null): Lease {

@@ -69,8 +69,10 @@ export const flagSelected = 64;
 export const flagOutdated = 128;
 /** In groups, or under a key that is more than a URI: invalidations by name have to be looked up. */
 export const flagNamed = 256;
-/** Two bits and one: where its lifetime is from. */
-export const sourceShift = 9;
+/** No longer here: `older` says where, `hits` the generation of the page there. */
+export const flagMoved = 512;
+/** Three bits: where its lifetime is from. */
+export const sourceShift = 10;
 export const sourceMask = 7;
 
 export const numbersBytes = 160;

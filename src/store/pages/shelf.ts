@@ -6,7 +6,6 @@ import { replaces, uriOfKey, variantsMax, type Keepsake, type StoredResponse } f
 import { Chains } from "./chains.ts";
 import { emptyPage } from "./emptying.ts";
 import { Heard } from "./heard.ts";
-import { unitBytes } from "./page-memory.ts";
 import type { PagePool, QueueName } from "./page-pool.ts";
 import { PageResponse, type DetachedResponse } from "./page-response.ts";
 import { draftOf, writeRecord, type Draft } from "./record-writer.ts";
@@ -14,6 +13,7 @@ import {
   extentWord,
   flagCopy,
   flagLive,
+  flagMoved,
   flagNamed,
   flagOutdated,
   float,
@@ -26,7 +26,7 @@ import { roomFor, type Room } from "./room.ts";
 
 /** Responses remembered as objects: a power of two. Those with long heads are not. */
 const rememberedMax = 1024;
-const rememberedUnitsMax = 2048 / unitBytes;
+const rememberedBytesMax = 4096;
 
 /** A stored response of this store. */
 export type Kept = PageResponse | DetachedResponse;
@@ -76,9 +76,17 @@ export class Shelf {
     }
   }
 
-  /** Where a response is stored, or 0 where it is not any more. */
+  /** Where a response is stored, or 0 where it is not any more. It may have moved since it was looked up. */
   locationOf(stored: StoredResponse): number {
-    return stored instanceof PageResponse && stored.isStored ? stored.location : 0;
+    if (!(stored instanceof PageResponse) || !stored.isThere) return 0;
+    const { records, pool } = this;
+    let at = stored.location;
+    while (records.has(at, flagMoved)) {
+      const to = records.word(at, word.older);
+      if (pool.generation(records.memory.pageOf(to)) !== records.word(at, word.hits)) return 0;
+      at = to;
+    }
+    return records.has(at, flagLive) ? at : 0;
   }
 
   /** The response in a record, remembered from before if it may be. */
@@ -87,7 +95,7 @@ export class Shelf {
     const known = this.#remembered[place];
     if (known?.location === location && known.isThere) return known;
     const response = new PageResponse(this.records, this.pool, location);
-    if (this.records.word(location, word.units) <= rememberedUnitsMax) this.#remembered[place] = response;
+    if (this.records.sections(location).contentAt <= rememberedBytesMax) this.#remembered[place] = response;
     return response;
   }
 
@@ -124,7 +132,7 @@ export class Shelf {
     const others = this.variants(kept.key);
     const kin = others.filter((other) => !replaces(kept, other));
     for (const other of others) if (!kin.includes(other)) this.drop(other.location);
-    for (const oldest of kin.slice(variantsMax - 1)) if (oldest.isStored) this.drop(oldest.location);
+    for (const oldest of kin.slice(variantsMax - 1)) if (this.locationOf(oldest) !== 0) this.drop(oldest.location);
     if (!this.chains.makeRoom(kept.key)) return false;
     const { hash } = this.chains.bytesOf(kept.key);
     const queue = kept.copyUntil !== null ? "copies" : this.room.ghosts.take(hash) ? "main" : "small";
@@ -133,20 +141,29 @@ export class Shelf {
 
   /** The newer head of a stored response, which shares its content; null where it is not stored any more. */
   renewed(before: Kept, kept: Keepsake): PageResponse | null {
-    const records = this.records;
-    if (this.locationOf(before) === 0) return null;
-    const { location } = before as PageResponse;
+    const { records } = this;
+    const location = this.locationOf(before);
+    // It may have been invalidated by a name since it was looked up: what comes now is from before that.
+    const wasOutdated = location !== 0 && records.has(location, flagOutdated);
+    if (location === 0 || this.isOver(location)) return null;
+    const outdated = !wasOutdated && records.has(location, flagOutdated);
+    const current = this.responseAt(location);
     const extents = records.extents(location);
-    const draft = draftOf(kept, extents.length > 0 ? [] : (before.body.segments as Buffer[]), extents);
+    const draft = draftOf(
+      { ...kept, outdated },
+      extents.length > 0 ? [] : (current.body.segments as Buffer[]),
+      extents,
+    );
     if (draft === null) return null;
+    // Room for the new one may be made where the old one lies.
+    current.pin.take();
     const marks = [word.uses, word.hits].map((which) => [which, records.word(location, which)] as const);
     const newer = this.chains.makeRoom(kept.key)
       ? this.#write(draft, this.pool.queueOf(records.memory.pageOf(location)), location)
       : 0;
-    if (newer === 0) {
-      if (this.locationOf(before) !== 0) this.drop(location);
-      return null;
-    }
+    if (newer === 0 && records.has(location, flagLive)) this.drop(location);
+    current.pin.release();
+    if (newer === 0) return null;
     for (const [which, value] of marks) records.setWord(newer, which, value);
     return this.responseAt(newer);
   }
@@ -160,8 +177,10 @@ export class Shelf {
     const { kept, units } = draft;
     const location = this.pool.allocate(units, queue);
     if (location === 0) return 0;
-    const moved = draft.extents.some(({ location: at }) => !records.has(at, flagLive));
-    if (before !== 0 && (moved || !records.has(before, flagLive))) {
+    const isWhole = (): boolean =>
+      records.has(before, flagLive) &&
+      draft.extents.every((one, index) => records.extent(before, index) === one.location);
+    if (before !== 0 && !isWhole()) {
       this.pool.release(location, units);
       records.setWord(location, word.units, units);
       records.setWord(location, word.flags, 0);
@@ -230,6 +249,14 @@ export class Shelf {
           if (from === to) return;
           this.chains.moved(from, to);
           records.clearFlag(from, flagLive);
+          // Who still holds it will find it: word of where it has gone, and of whose memory that is.
+          records.setFlag(from, flagMoved);
+          records.setWord(from, word.older, to);
+          records.setWord(from, word.hits, this.pool.generation(records.memory.pageOf(to)));
+          // Who still holds it will find it: word of where it has gone, and of whose memory that is.
+          records.setFlag(from, flagMoved);
+          records.setWord(from, word.older, to);
+          records.setWord(from, word.hits, this.pool.generation(records.memory.pageOf(to)));
           this.pool.release(from, records.word(from, word.units));
         },
       },

@@ -1,0 +1,330 @@
+/**
+ * One connection to an origin: one request at a time goes out, its answer comes in, with backpressure both ways. Where
+ * both have ended in order it can be used again.
+ *
+ *   idle → sending, answering (side by side) → idle | gone
+ *
+ * An answer may come before the request's content has been sent: it is passed on at once, and the connection ends with
+ * it.
+ */
+import type { Socket } from "node:net";
+import type { Duplex, Readable } from "node:stream";
+import { fieldBlock, fieldValue, hasField, type FieldList } from "../http/fields.ts";
+import type { ResponseHead } from "../wire/response-head.ts";
+import { ResponseReader } from "../wire/response-reader.ts";
+
+/** What goes out. */
+export interface Outgoing {
+  readonly method: string;
+  /** As the request line has it. */
+  readonly target: string;
+  /** With Host, and Content-Length where it is known; without the rest of framing, and without connection fields. */
+  readonly fields: FieldList;
+  readonly body: Readable | Buffer | null;
+  /** The client waits with its content for a word of the origin. RFC 9110 §10.1.1. */
+  readonly expectsContinue: boolean;
+  readonly upgrade: string | undefined;
+}
+
+/** Who waits for the answer. After `end`, `failed` or `switched` nothing follows. */
+export interface Incoming {
+  interim(status: number, fields: FieldList): void;
+  head(head: ResponseHead): void;
+  data(content: Buffer): void;
+  end(trailers: FieldList): void;
+  switched(fields: FieldList, socket: Duplex): void;
+  failed(failure: ConnectionFailure): void;
+}
+
+/** Why an answer did not come, or not to its end. */
+export interface ConnectionFailure {
+  readonly kind: "closed" | "not-http" | "too-late" | "content";
+  readonly what: string;
+  readonly code: string;
+  /** Something of an answer has been received. */
+  readonly begun: boolean;
+  /** Content of the request has been taken from its sender: it cannot be sent again. */
+  readonly consumed: boolean;
+}
+
+/** Milliseconds. */
+export interface ConnectionTimes {
+  readonly headMs: number;
+  readonly bodyMs: number;
+}
+
+/** An origin that gives no word for so long is taken to wait for the content. RFC 9110 §10.1.1. */
+const continueMs = 1000;
+
+/** What a connection tells whoever keeps it. */
+export interface ConnectionOwner {
+  /** It can be used again. */
+  idle(connection: OriginConnection): void;
+  gone(connection: OriginConnection): void;
+}
+
+/** One connection. */
+export class OriginConnection {
+  /** Its address is a loopback or private one. */
+  readonly inside: boolean;
+  /** Requests that it has carried. */
+  uses = 0;
+  /** Milliseconds, monotonic: until when it may be kept idle. */
+  keepUntil = 0;
+  /** Since when it is idle. */
+  idleSince = 0;
+  /** Seconds for which the origin says that it keeps it idle (Keep-Alive: timeout=N), or null. */
+  keptSeconds: number | null = null;
+  readonly #socket: Socket;
+  readonly #owner: ConnectionOwner;
+  readonly #times: ConnectionTimes;
+  readonly #reader = new ResponseReader();
+  #outgoing: Outgoing | null = null;
+  #incoming: Incoming | null = null;
+  /** All of the request has been written. */
+  #sent = true;
+  #consumed = false;
+  #paused = false;
+  #headSeen = false;
+  #continue: NodeJS.Timeout | null = null;
+  #deadlineMs = Infinity;
+  #stopSending: (() => void) | null = null;
+  #cause: (Error & { code?: string }) | null = null;
+  #over = false;
+
+  constructor(socket: Socket, inside: boolean, times: ConnectionTimes, owner: ConnectionOwner) {
+    this.#socket = socket;
+    this.inside = inside;
+    this.#times = times;
+    this.#owner = owner;
+    socket.on("data", (bytes: Buffer) => this.#received(bytes));
+    socket.on("end", () => this.#ended("in-order"));
+    socket.on("error", (error) => (this.#cause = error));
+    socket.on("close", () => this.#ended("reset"));
+  }
+
+  /** Sends a request; the connection is idle. */
+  send(outgoing: Outgoing, incoming: Incoming): void {
+    this.uses++;
+    this.#outgoing = outgoing;
+    this.#incoming = incoming;
+    this.#headSeen = false;
+    this.#consumed = false;
+    this.#paused = false;
+    this.#reader.expect(outgoing.method, {
+      interim: (status, fields) => this.#interim(status, fields),
+      head: (head) => this.#head(head),
+      data: (content) => this.#incoming?.data(content),
+      end: (trailers) => this.#end(trailers),
+      bad: (what, how) => this.#fail(how === "not-http" ? "not-http" : "closed", what, "BAD_RESPONSE"),
+    });
+    this.#write(outgoing);
+  }
+
+  pause(): void {
+    if (this.#incoming === null || this.#paused) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (this.#incoming === null || !this.#paused) return;
+    this.#paused = false;
+    this.#touch();
+    this.#socket.resume();
+  }
+
+  /** Nobody waits for the answer any more: nothing more is heard of it. */
+  cancel(): void {
+    this.#incoming = null;
+    this.destroy();
+  }
+
+  destroy(): void {
+    this.#letGo();
+    this.#reader.stop();
+    this.#socket.destroy();
+    this.#gone();
+  }
+
+  /** Looks whether the origin, while it is waited for, has been silent for too long. */
+  sweep(nowMs: number): void {
+    if (this.#incoming === null || this.#paused || nowMs < this.#deadlineMs) return;
+    const what = this.#headSeen ? "it fell silent" : "it did not answer in time";
+    this.#fail("too-late", what, this.#headSeen ? "BODY_TIMEOUT" : "HEAD_TIMEOUT");
+  }
+
+  // ---- the request ------------------------------------------------------------------------------------------------
+
+  #write({ method, target, fields, body, expectsContinue, upgrade }: Outgoing): void {
+    const isStream = body !== null && !Buffer.isBuffer(body);
+    const length = Buffer.isBuffer(body)
+      ? `content-length: ${body.length}\r\n`
+      : isStream && !hasField(fields, "content-length")
+        ? "transfer-encoding: chunked\r\n"
+        : "";
+    const waits = isStream && expectsContinue;
+    const more = upgrade === undefined ? "" : `connection: upgrade\r\nupgrade: ${upgrade}\r\n`;
+    const expect = waits ? "expect: 100-continue\r\n" : "";
+    const head = `${method} ${target} HTTP/1.1\r\n${fieldBlock(fields)}${length}${expect}${more}\r\n`;
+    this.#sent = !isStream;
+    this.#touch();
+    if (Buffer.isBuffer(body)) {
+      this.#socket.cork();
+      this.#socket.write(head, "latin1");
+      this.#socket.write(body);
+      this.#socket.uncork();
+    } else this.#socket.write(head, "latin1");
+    if (!isStream) return;
+    if (waits) this.#continue = setTimeout(() => this.#pump(), continueMs);
+    else this.#pump();
+  }
+
+  /** Content goes out as the client sends it and the origin takes it. */
+  #pump(): void {
+    if (this.#continue !== null) clearTimeout(this.#continue);
+    this.#continue = null;
+    const { body, fields } = this.#outgoing!;
+    const stream = body as Readable;
+    const socket = this.#socket;
+    const length = fieldValue(fields, "content-length");
+    let left = length === undefined ? null : Number(length);
+    const taken = (): void => {
+      this.#touch();
+      stream.resume();
+    };
+    const data = (chunk: Buffer): void => {
+      this.#consumed = true;
+      if (left === null) {
+        socket.cork();
+        socket.write(`${chunk.length.toString(16)}\r\n`, "latin1");
+        socket.write(chunk);
+        socket.write("\r\n", "latin1");
+        socket.uncork();
+      } else {
+        left -= chunk.length;
+        socket.write(chunk);
+      }
+      this.#touch();
+      if (!socket.writableNeedDrain) return;
+      stream.pause();
+    };
+    const end = (): void => {
+      if (left !== null && left !== 0) return failed(new Error("the client's content is not as long as it said"));
+      if (left === null) socket.write("0\r\n\r\n", "latin1");
+      this.#letGo();
+      this.#sent = true;
+      return this.#touch();
+    };
+    const failed = (error: Error): void => this.#fail("content", error.message, "REQUEST_CONTENT");
+    const closed = (): void => failed(new Error("the client's content broke off"));
+    this.#stopSending = () => {
+      socket.off("drain", taken);
+      stream.off("data", data);
+      stream.off("end", end);
+      stream.off("error", failed);
+      stream.off("close", closed);
+    };
+    socket.on("drain", taken);
+    stream.on("data", data);
+    stream.on("end", end);
+    stream.on("error", failed);
+    stream.on("close", closed);
+    if (stream.destroyed) closed();
+  }
+
+  #letGo(): void {
+    if (this.#continue !== null) clearTimeout(this.#continue);
+    this.#continue = null;
+    this.#stopSending?.();
+    this.#stopSending = null;
+  }
+
+  // ---- the answer -------------------------------------------------------------------------------------------------
+
+  #received(bytes: Buffer): void {
+    // What nobody has asked for makes no sense, and would be taken for the next answer.
+    if (this.#incoming === null) return this.destroy();
+    this.#touch();
+    return this.#reader.feed(bytes);
+  }
+
+  #interim(status: number, fields: FieldList): void {
+    if (status === 100) {
+      if (this.#continue !== null) this.#pump();
+      return;
+    }
+    this.#incoming?.interim(status, fields);
+  }
+
+  #head(head: ResponseHead): void {
+    const incoming = this.#incoming!;
+    this.#headSeen = true;
+    if (head.status === 101) {
+      const { upgrade } = this.#outgoing!;
+      if (upgrade === undefined)
+        return this.#fail("not-http", "a switch of protocols that nobody asked for", "BAD_RESPONSE");
+      this.#incoming = null;
+      this.#over = true;
+      const rest = this.#reader.takeRest();
+      for (const event of ["data", "end", "error", "close"]) this.#socket.removeAllListeners(event);
+      this.#socket.pause();
+      if (rest.length > 0) this.#socket.unshift(rest);
+      this.#owner.gone(this);
+      return incoming.switched(head.fields, this.#socket);
+    }
+    // The word that the content was waiting for is that it is not wanted.
+    if (this.#continue !== null || (!this.#sent && head.status >= 400)) this.#letGo();
+    const kept = /(?:^|[,;\s])timeout=(\d+)/i.exec(fieldValue(head.fields, "keep-alive") ?? "");
+    this.keptSeconds = kept === null ? null : Number(kept[1]);
+    return incoming.head(head);
+  }
+
+  #end(trailers: FieldList): void {
+    const incoming = this.#incoming;
+    this.#incoming = null;
+    this.#deadlineMs = Infinity;
+    const isFree = this.#sent && this.#reader.reusable && !this.#socket.destroyed && this.#socket.writable;
+    if (isFree) {
+      if (this.#paused) this.#socket.resume();
+      this.#paused = false;
+      this.#outgoing = null;
+      this.#owner.idle(this);
+    } else this.destroy();
+    incoming?.end(trailers);
+  }
+
+  #ended(how: "in-order" | "reset"): void {
+    const tls = this.#cause?.code ?? "";
+    if (this.#incoming !== null) this.#reader.ended(how === "in-order" && tls === "" ? "in-order" : "reset");
+    this.destroy();
+  }
+
+  #fail(kind: ConnectionFailure["kind"], what: string, code: string): void {
+    const incoming = this.#incoming;
+    this.#incoming = null;
+    const failure = {
+      kind,
+      what: this.#cause === null ? what : this.#cause.message,
+      code: this.#cause?.code ?? code,
+      begun: this.#reader.begun,
+      consumed: this.#consumed,
+    };
+    this.destroy();
+    incoming?.failed(failure);
+  }
+
+  #touch(): void {
+    const { headMs, bodyMs } = this.#times;
+    // While a client sends its content slowly it is not the origin that is waited for.
+    const waitsForClient = !this.#sent && !this.#socket.writableNeedDrain && !this.#headSeen;
+    const ms = this.#headSeen || !this.#sent ? bodyMs : headMs;
+    this.#deadlineMs = waitsForClient ? Infinity : performance.now() + ms;
+  }
+
+  #gone(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#owner.gone(this);
+  }
+}

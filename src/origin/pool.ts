@@ -1,0 +1,139 @@
+/**
+ * Connections to origins under one policy: those that are idle are used again, the last one first; those that are not
+ * used are closed before the origin would.
+ */
+import { dial, dialContext, type ConnectOptions, type ConnectPolicy, type Dialling, type Place } from "./connector.ts";
+import { OriginConnection, type ConnectionTimes } from "./origin-connection.ts";
+
+/** An idle connection is kept for so long, where the origin does not say less. */
+const keepMs = 10_000;
+/** Idle connections in all. */
+const idleMax = 1024;
+/** A request that must not be sent twice goes out on a connection that was in use so lately, or on a new one. */
+const recentMs = 500;
+
+export interface PoolOptions extends ConnectOptions, ConnectionTimes {}
+
+/** Who waits for a connection. One of them is called, never within `take`. */
+export interface Wanting {
+  connected(connection: OriginConnection): void;
+  failed(error: Error): void;
+}
+
+/** The connections of one policy. */
+export class Pool {
+  readonly #context: ReturnType<typeof dialContext>;
+  readonly #options: PoolOptions;
+  readonly #idle = new Map<string, OriginConnection[]>();
+  readonly #all = new Set<OriginConnection>();
+  readonly #places = new Map<OriginConnection, string>();
+  #idleCount = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(policy: ConnectPolicy, options: PoolOptions) {
+    this.#context = dialContext(policy, options);
+    this.#options = options;
+  }
+
+  /** An idle connection to an origin, or null. */
+  idle(origin: string, which: "any" | "recent"): OriginConnection | null {
+    const idle = this.#idle.get(origin);
+    const connection = idle?.at(-1);
+    if (idle === undefined || connection === undefined) return null;
+    const now = performance.now();
+    if (connection.keepUntil <= now) return null;
+    if (which === "recent" && connection.idleSince + recentMs < now) return null;
+    idle.pop();
+    if (idle.length === 0) this.#idle.delete(origin);
+    this.#idleCount--;
+    return connection;
+  }
+
+  /** A new connection. */
+  dial(origin: string, wanting: Wanting): Dialling {
+    const place = placeOf(origin);
+    if (place === null) {
+      let cancelled = false;
+      const error = Object.assign(new Error(`${origin} is no origin`), { code: "EBADNAME" });
+      process.nextTick(() => cancelled || wanting.failed(error));
+      return { cancel: () => void (cancelled = true) };
+    }
+    return dial(place, this.#context, (error, socket, inside) => {
+      if (error !== null || socket === null) return wanting.failed(error ?? new Error("no connection"));
+      const connection = new OriginConnection(socket, inside, this.#options, {
+        idle: (one) => this.#keep(origin, one),
+        gone: (one) => this.#forget(one),
+      });
+      this.#all.add(connection);
+      this.#places.set(connection, origin);
+      this.#sweep();
+      return wanting.connected(connection);
+    });
+  }
+
+  /** Idle ones are closed now, those in use when their answers have ended. */
+  retire(): void {
+    this.#closed = true;
+    for (const idle of this.#idle.values()) for (const connection of idle.slice()) connection.destroy();
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const connection of this.#all) connection.destroy();
+  }
+
+  #keep(origin: string, connection: OriginConnection): void {
+    const { keptSeconds } = connection;
+    // A second less than the origin says: a request must not meet its end on the way.
+    const ms = keptSeconds === null ? keepMs : Math.min(keepMs, (keptSeconds - 1) * 1000);
+    if (this.#closed || ms <= 0) return connection.destroy();
+    if (this.#idleCount >= idleMax) this.#idle.values().next().value?.[0]?.destroy();
+    const now = performance.now();
+    connection.idleSince = now;
+    connection.keepUntil = now + ms;
+    const idle = this.#idle.get(origin);
+    if (idle === undefined) this.#idle.set(origin, [connection]);
+    else idle.push(connection);
+    this.#idleCount++;
+    return undefined;
+  }
+
+  #forget(connection: OriginConnection): void {
+    this.#all.delete(connection);
+    const origin = this.#places.get(connection);
+    this.#places.delete(connection);
+    const idle = origin === undefined ? undefined : this.#idle.get(origin);
+    const index = idle?.indexOf(connection) ?? -1;
+    if (idle === undefined || index === -1) return;
+    idle.splice(index, 1);
+    if (idle.length === 0) this.#idle.delete(origin!);
+    this.#idleCount--;
+  }
+
+  /** While there are connections: who is too late is told, who was idle for too long goes. */
+  #sweep(): void {
+    if (this.#timer !== null) return;
+    const { headMs, bodyMs } = this.#options;
+    const everyMs = Math.max(20, Math.min(250, headMs / 4, bodyMs / 4));
+    this.#timer = setInterval(() => {
+      const now = performance.now();
+      for (const connection of this.#all) connection.sweep(now);
+      for (const idle of this.#idle.values())
+        for (const connection of idle.filter(({ keepUntil }) => keepUntil <= now)) connection.destroy();
+      if (this.#all.size > 0) return;
+      clearInterval(this.#timer!);
+      this.#timer = null;
+    }, everyMs);
+    this.#timer.unref();
+  }
+}
+
+/** Where an origin is: `http://host:port`, `https://…`, or `unix:/path`. */
+function placeOf(origin: string): Place | null {
+  if (origin.startsWith("unix:")) return { secure: false, host: "localhost", port: 0, path: origin.slice(5) };
+  if (!URL.canParse(origin)) return null;
+  const { protocol, hostname, port } = new URL(origin);
+  const secure = protocol === "https:";
+  return { secure, host: hostname, port: port === "" ? (secure ? 443 : 80) : Number(port) };
+}
