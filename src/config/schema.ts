@@ -66,19 +66,37 @@ const network = z
 const flag = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]);
 const originUrl = z
   .string()
-  .describe("http://host:port")
+  .describe("http://host:port, or unix:/path/of/a.sock")
   .transform((text, context) => {
+    if (text.startsWith("unix:/")) return text;
     const uri = httpUri(text.replace(/\/$/, ""));
     if (uri === null || (uri.path !== "/" && uri.path !== "")) {
       context.addIssue({
         code: "custom",
-        message: `"${text}" is not an origin: write scheme, host and port only, as in http://localhost:3000`,
+        message: `"${text}" is not an origin: write scheme, host and port only, as in http://localhost:3000, or unix:/run/app.sock`,
       });
       return "";
     }
     const standard = uri.port === (uri.scheme === "http" ? 80 : 443);
     return `${uri.scheme}://${uri.host}${standard ? "" : `:${uri.port}`}`;
   });
+const weightedOrigin = z.strictObject({
+  url: originUrl,
+  weight: positive.optional().describe("its share beside the others'"),
+  backup: flag.optional().describe("asked only where no other can be"),
+});
+const healthCheck = z.strictObject({
+  path: z.string().startsWith("/").default("/").describe("what is asked for"),
+  host: z.string().optional().describe("the Host field, where it is not the origin's"),
+  interval: duration.default(5000),
+  timeout: duration.default(2000),
+  status: z
+    .array(z.number().int().min(100).max(599))
+    .optional()
+    .describe("statuses of a healthy one; default 200 to 399"),
+  rise: positive.default(2).describe("checks running that bring it back"),
+  fall: positive.default(3).describe("checks running that take it out"),
+});
 const coordinator = z.string().superRefine((text, context) => {
   if (text === "embedded" || placesOf(text) !== null) return;
   const ensemble = text.startsWith("zookeeper") ? ensembleOf(text) : null;
@@ -137,11 +155,25 @@ const route = z
       .optional(),
     path: z.string().startsWith("/").optional(),
     origin: originUrl.optional(),
-    origins: z.array(originUrl).min(1).optional(),
+    origins: z
+      .array(z.union([originUrl, weightedOrigin]))
+      .min(1)
+      .optional()
+      .describe("several: each a URL, or a map with url, weight, backup"),
+    balance: z
+      .enum(["round-robin", "least-requests", "hash", "first"])
+      .optional()
+      .describe("which of several origins is asked: in turn, the least busy, by the URL, or the first that is well"),
+    "retry-on": z
+      .array(z.number().int().min(400).max(599))
+      .optional()
+      .describe("statuses for which another origin is asked, while there is one"),
+    check: healthCheck.optional().describe("asks each origin at intervals whether it is well"),
     "host-field": z.string().optional().describe("preserve, origin, or a fixed name"),
     ...originTimes,
     "rest-after": positive.optional().describe("failures running after which an origin is left alone"),
-    "rest-for": duration.optional(),
+    "rest-for": duration.optional().describe("for how long, at first; twice as long each time after that"),
+    "slow-start": duration.optional().describe("how long an origin that is well again takes to get its full share"),
     caching: caching.optional(),
   })
   .refine(

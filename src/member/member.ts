@@ -185,6 +185,7 @@ export class RunningMember {
     const peer = await listening(() => this.#acceptor.listen(), "the peer port", this.#config.peer);
     const admin = await listening(() => this.#admin.listen(), "the admin port", this.#config.admin);
     const listen = await listening(() => this.#wire.listen(), "the proxy", this.#config.listen);
+    this.#built.begin(null);
     this.#addresses = { listen: hostPortText(listen), peer: hostPortText(peer), admin: hostPortText(admin) };
     const member = this.#announcement(this.#addresses, "active");
     // Where this member is found elsewhere than before, the members of then look for another one: the view is theirs.
@@ -244,6 +245,7 @@ export class RunningMember {
     const old = this.#built;
     this.#built = built;
     this.#plane.current.routing = built.routing;
+    built.begin(old);
     this.#allowed = new Networks(config.allow);
     setAccessLog(this.#plane.desk.recorder, config, this.#log);
     this.#log.level = config["log-level"];

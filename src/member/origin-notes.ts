@@ -31,6 +31,14 @@ export function originNotes(log: Logger, recorder: () => Recorder): OriginNotes 
         log.error({ kind: "origin", origin, why }, `requests to ${origin} are refused: ${why}`),
       );
     },
+    health: (route, origin, health, why) => {
+      if (health === "up")
+        log.info({ kind: "origin", route, origin, health }, `${origin} of route ${route} is well again`);
+      else {
+        const how = health === "down" ? "is down by its checks" : "rests";
+        log.warn({ kind: "origin", route, origin, health, why }, `${origin} of route ${route} ${how}: ${why}`);
+      }
+    },
     exhausted: () => {
       recorder().exhausted();
       tell("exhausted", () =>

@@ -1,8 +1,10 @@
 /** From the configuration to what the data plane routes by. Made anew on every reload, with its origin clients. */
 import { readFileSync } from "node:fs";
 import type { CachingConfig, Config, RouteConfig } from "../config/schema.ts";
+import { hostOfOrigin } from "../origin/place.ts";
 import { Networks } from "../origin/destinations.ts";
-import { healthRules, OriginChoice } from "../origin/origin-choice.ts";
+import { HealthChecks, type HealthCheckRules } from "../origin/health-checks.ts";
+import { healthRules, OriginChoice, type OriginSpec } from "../origin/origin-choice.ts";
 import { originSettings, type OriginNotes, type OriginSettings } from "../origin/fetch.ts";
 import { OriginClient } from "../origin/origin-client.ts";
 import { cachingRules, type CachingRules, type Route, type Routing } from "../proxy/request/routes.ts";
@@ -13,6 +15,9 @@ export interface BuiltRouting {
   readonly routing: Routing;
   /** Of all settings that decide keys and ways, for people to compare. */
   readonly settings: string;
+  /** Begins to check the origins' health, where another has done so until now. */
+  readonly begin: (before: BuiltRouting | null) => void;
+  readonly stop: () => void;
   /** Requests that wait for an origin. */
   readonly waiting: () => number;
   /** Lets answers under way end; nobody begins another. */
@@ -33,6 +38,7 @@ let routings = 0;
 /** @throws Error where a certificate file cannot be read. */
 export function buildRouting(config: Config, { notes, own }: RoutingContext): BuiltRouting {
   const clients: OriginClient[] = [];
+  const checks: HealthChecks[] = [];
   const base = settingsOf(config, {});
   const allowed = config["allow-destination"].length > 0 ? new Networks(config["allow-destination"]) : null;
   const common = cachingOf(config.caching, cachingRules);
@@ -45,17 +51,31 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
     const policy = { inner: true, allowed: null, configured: true };
     const client = new OriginClient(policy, settingsOf(config, route), notes);
     clients.push(client);
-    const origins = route.origins ?? [route.origin!];
+    const specs = (route.origins ?? [route.origin!]).map(specOf);
+    const origins = specs.map(({ origin }) => origin);
     const caching = cachingOf(route.caching, common);
     const hostField = hostFieldOf(route["host-field"], origins[0]!);
-    return {
-      name: `${route.host ?? "*"}${route.path ?? "/"}#${index}`,
-      host: route.host ?? null,
-      path: route.path ?? "/",
-      origins: new OriginChoice(origins, {
+    const name = `${route.host ?? "*"}${route.path ?? "/"}#${index}`;
+    const choice = new OriginChoice(specs, {
+      balance: route.balance ?? "round-robin",
+      rules: {
         failuresMax: route["rest-after"] ?? healthRules.failuresMax,
         restMs: route["rest-for"] ?? healthRules.restMs,
-      }),
+        slowStartMs: route["slow-start"] ?? healthRules.slowStartMs,
+      },
+      changed: ({ origin, why }, health) => notes.health(name, origin, health, why),
+    });
+    if (route.check !== undefined)
+      checks.push(new HealthChecks(choice, client, checkRulesOf(route.check), hostOfOrigin));
+    return {
+      name,
+      host: route.host ?? null,
+      path: route.path ?? "/",
+      origins: choice,
+      turns: {
+        retries: route.retries ?? originSettings.retries,
+        retryOn: new Set(route["retry-on"]),
+      },
       hostField,
       client,
       caching,
@@ -89,11 +109,19 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
     settings: fingerprint({ routes: routes.map((route) => route.settings), forward: forward?.settings ?? null })
       .toString(16)
       .padStart(8, "0"),
+    begin: (before) => {
+      before?.stop();
+      for (const check of checks) check.begin();
+    },
+    stop: () => {
+      for (const check of checks) check.stop();
+    },
     waiting: () => clients.reduce((sum, client) => sum + client.waiting, 0),
     retire: async () => {
       await Promise.all(clients.map((client) => client.retire()));
     },
     close: () => {
+      for (const check of checks) check.stop();
       for (const client of clients) client.close();
     },
   };
@@ -134,6 +162,32 @@ export function tlsOf(config: Config): TlsIdentities | null {
       cause: error,
     });
   }
+}
+
+function specOf(given: NonNullable<RouteConfig["origins"]>[number]): OriginSpec {
+  return typeof given === "string"
+    ? { origin: given, weight: 1, backup: false }
+    : { origin: given.url, weight: given.weight ?? 1, backup: given.backup ?? false };
+}
+
+function checkRulesOf({
+  path,
+  host,
+  interval,
+  timeout,
+  status,
+  rise,
+  fall,
+}: NonNullable<RouteConfig["check"]>): HealthCheckRules {
+  return {
+    path,
+    host: host ?? null,
+    intervalMs: interval,
+    timeoutMs: timeout,
+    statuses: status === undefined ? null : new Set(status),
+    rise,
+    fall,
+  };
 }
 
 function settingsOf(config: Config, route: Partial<RouteConfig>): OriginSettings {

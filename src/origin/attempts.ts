@@ -7,6 +7,7 @@ import { isIdempotent } from "../http/messages.ts";
 import type { OriginHandler, OriginRequest, OriginSettings } from "./fetch.ts";
 import type { ConnectionFailure, OriginConnection } from "./origin-connection.ts";
 import { failedConnection, originError, type OriginError } from "./origin-error.ts";
+import { nameOfOrigin } from "./place.ts";
 import type { Pool } from "./pool.ts";
 
 /** One fetch with its retries. */
@@ -27,7 +28,7 @@ export class Attempts {
     this.#request = request;
     this.#handler = handler;
     this.#pool = pool;
-    this.#retries = settings.retries;
+    this.#retries = request.retries ?? settings.retries;
     this.#repeatable = (request.body === null || Buffer.isBuffer(request.body)) && isIdempotent(request.method);
     const connection = pool.idle(request.origin, this.#repeatable ? "any" : "recent");
     if (connection === null) this.#dial();
@@ -123,7 +124,6 @@ export class Attempts {
   }
 
   get #place(): string {
-    const { origin } = this.#request;
-    return origin.startsWith("unix:") ? origin : origin.slice(origin.indexOf("//") + 2);
+    return nameOfOrigin(this.#request.origin);
   }
 }

@@ -15,6 +15,7 @@ import {
 } from "node:tls";
 import { destinationClass, type Networks } from "./destinations.ts";
 import { OriginError, refusedDestination } from "./origin-error.ts";
+import type { Place } from "./place.ts";
 
 export interface ConnectPolicy {
   /** May reach loopback and private addresses. */
@@ -54,15 +55,6 @@ export function refusal(address: string, policy: ConnectPolicy): string | null {
 function kindOf(address: string, { own }: ConnectPolicy): ReturnType<typeof destinationClass> {
   const kind = destinationClass(address);
   return kind === "public" && own?.(address) === true ? "inner" : kind;
-}
-
-/** An origin as it is dialled: scheme, host, port, or the path of a Unix socket. */
-export interface Place {
-  readonly secure: boolean;
-  readonly host: string;
-  readonly port: number;
-  /** Instead of host and port. */
-  readonly path?: string | undefined;
 }
 
 /** A connection that is being made. */

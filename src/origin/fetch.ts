@@ -2,6 +2,7 @@
 import type { Duplex, Readable } from "node:stream";
 import type { FieldList } from "../http/fields.ts";
 import type { ConnectOptions } from "./connector.ts";
+import type { OriginHealth } from "./origin-choice.ts";
 import type { OriginError } from "./origin-error.ts";
 import type { SlotRules } from "./slots.ts";
 
@@ -22,10 +23,12 @@ export interface OriginNotes {
   refused(origin: string, why: string): void;
   /** This process has no descriptors left. */
   exhausted(): void;
+  /** An origin of a route has changed its state. */
+  health(route: string, origin: string, health: OriginHealth, why: string): void;
 }
 
 /** For those who have nobody to tell. */
-export const unheard: OriginNotes = { waited: () => {}, refused: () => {}, exhausted: () => {} };
+export const unheard: OriginNotes = { waited: () => {}, refused: () => {}, exhausted: () => {}, health: () => {} };
 
 export const originSettings: OriginSettings = {
   connectMs: 5_000,
@@ -51,6 +54,8 @@ export interface OriginRequest {
   readonly expectsContinue?: boolean;
   /** Ask for a protocol switch, by name. */
   readonly upgrade?: string;
+  /** Instead of the settings'. */
+  readonly retries?: number;
 }
 
 /** The fetch's listener. After `failed` or `end` nothing follows. */

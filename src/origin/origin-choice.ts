@@ -117,7 +117,9 @@ export class OriginChoice {
     for (const backup of [false, true]) {
       const some = left.filter((state) => state.backup === backup);
       // Who has rested is tried by one request, before it gets its share again.
-      const trial = some.find((state) => state.restsUntil > 0 && state.restsUntil <= nowMs && !state.tried && !state.down);
+      const trial = some.find(
+        (state) => state.restsUntil > 0 && state.restsUntil <= nowMs && !state.tried && !state.down,
+      );
       if (trial !== undefined) {
         trial.tried = true;
         return trial;
@@ -125,7 +127,7 @@ export class OriginChoice {
       const well = some.filter((state) => this.health(state) === "up");
       if (well.length > 0) return this.#among(well, nowMs, hash);
     }
-    // Nobody is well: who will be soonest is as good a guess as any.
+    // Nobody is well: who will be soonest is the best guess left.
     return left.toSorted((a, b) => Number(a.down) - Number(b.down) || a.restsUntil - b.restsUntil)[0] ?? null;
   }
 
@@ -183,12 +185,15 @@ export class OriginChoice {
         return well[0]!;
       case "least-requests":
         return well.reduce((best, state) =>
-          (state.active + 1) / this.#weight(state, nowMs) < (best.active + 1) / this.#weight(best, nowMs) ? state : best,
+          (state.active + 1) / this.#weight(state, nowMs) < (best.active + 1) / this.#weight(best, nowMs)
+            ? state
+            : best,
         );
       case "hash":
         return well.reduce((best, state) => (score(state, hash) > score(best, hash) ? state : best));
       case "round-robin": {
-        // Smooth weighted round robin, as nginx does it: each turn everyone earns its weight, who has most pays for all.
+        // Smooth weighted round robin, as nginx does it: each turn everyone earns its weight, who has most pays for
+        // all.
         let total = 0;
         let best = well[0]!;
         for (const state of well) {

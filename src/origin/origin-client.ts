@@ -14,6 +14,7 @@ import {
   type OriginSettings,
 } from "./fetch.ts";
 import { busyOrigin } from "./origin-error.ts";
+import { nameOfOrigin } from "./place.ts";
 import { Pool } from "./pool.ts";
 import { Slots, type Slot } from "./slots.ts";
 
@@ -37,7 +38,7 @@ export class OriginClient {
     const { origin } = request;
     const slots = this.#slots.get(origin) ?? new Slots(this.#settings);
     this.#slots.set(origin, slots);
-    const place = origin.slice(origin.indexOf("//") + 2);
+    const place = nameOfOrigin(origin);
     let attempts: Attempts | null = null;
     let paused = false;
     let over = false;

@@ -2,7 +2,8 @@
  * Connections to origins under one policy: those that are idle are used again, the last one first; those that are not
  * used are closed before the origin would.
  */
-import { dial, dialContext, type ConnectOptions, type ConnectPolicy, type Dialling, type Place } from "./connector.ts";
+import { dial, dialContext, type ConnectOptions, type ConnectPolicy, type Dialling } from "./connector.ts";
+import { placeOf } from "./place.ts";
 import { OriginConnection, type ConnectionTimes } from "./origin-connection.ts";
 
 /** An idle connection is kept for so long, where the origin does not say less. */
@@ -127,13 +128,4 @@ export class Pool {
     }, everyMs);
     this.#timer.unref();
   }
-}
-
-/** Where an origin is: `http://host:port`, `https://…`, or `unix:/path`. */
-function placeOf(origin: string): Place | null {
-  if (origin.startsWith("unix:")) return { secure: false, host: "localhost", port: 0, path: origin.slice(5) };
-  if (!URL.canParse(origin)) return null;
-  const { protocol, hostname, port } = new URL(origin);
-  const secure = protocol === "https:";
-  return { secure, host: hostname, port: port === "" ? (secure ? 443 : 80) : Number(port) };
 }

@@ -1,8 +1,10 @@
 /** One fetch from the right origin: chosen, counted, its health noted. */
 import { hasField } from "../../http/fields.ts";
 import { originText } from "../../http/uri.ts";
-import type { Fetch, OriginHandler } from "../../origin/fetch.ts";
+import type { Fetch, OriginHandler, OriginRequest } from "../../origin/fetch.ts";
 import { OriginError } from "../../origin/origin-error.ts";
+import { askInTurn } from "../../origin/turns.ts";
+import { keyHash } from "../../ring/ring.ts";
 import { originFields } from "../request/origin-fields.ts";
 import type { Routing } from "../request/routes.ts";
 import type { Ticket } from "../request/ticket.ts";
@@ -26,46 +28,26 @@ export function fetchFor(
   handler: OriginHandler,
 ): Fetch | null {
   const { exchange, target, content } = ticket;
-  const { route } = target;
-  const state = route?.origins.choose(performance.now()) ?? null;
-  const client = route?.client ?? (exchange.client.local ? forward?.local : forward?.remote);
-  if (client === undefined || (route !== null && state === null)) {
-    handler.failed(
-      route === null
-        ? new OriginError("refused", "NO_FORWARD_PROXY", "this member is not a forward proxy", 403, false)
-        : new OriginError(
-            "connect",
-            "ORIGINS_RESTING",
-            "every origin of this route has failed repeatedly and is left alone for a moment",
-            503,
-            true,
-          ),
-    );
-    return null;
-  }
-  const origin = state?.origin ?? originText(target.uri);
-  return client.fetch(
-    {
-      origin,
-      method,
-      path: target.uri.path,
-      fields: originFields(ticket, origin, conditional),
-      body: content ?? exchange.body,
-      expectsContinue: exchange.head.minor === 1 && hasField(exchange.head.fields, "expect"),
-      ...(upgrade === undefined ? {} : { upgrade }),
-    },
-    {
+  const { route, uri, key } = target;
+  const requestFor = (origin: string): OriginRequest => ({
+    origin,
+    method,
+    path: uri.path,
+    fields: originFields(ticket, origin, conditional),
+    body: content ?? exchange.body,
+    expectsContinue: exchange.head.minor === 1 && hasField(exchange.head.fields, "expect"),
+    ...(upgrade === undefined ? {} : { upgrade }),
+  });
+  if (route !== null) {
+    const { origins, client, turns } = route;
+    return askInTurn({ choice: origins, client, rules: turns }, requestFor, keyHash(key), {
       ...handler,
-      head: (status, fields, inner) => {
-        if (state !== null) route!.origins.succeeded(state);
-        // Where a route leads is the operator's affair: what lies inside is meant for whoever asks.
-        handler.head(status, fields, inner && route === null);
-      },
-      failed: (error) => {
-        if (state !== null && (error.phase === "connect" || error.phase === "resolve" || error.phase === "tls"))
-          route!.origins.failed(state, performance.now());
-        handler.failed(error);
-      },
-    },
-  );
+      // Where a route leads is the operator's affair: what lies inside is meant for whoever asks.
+      head: (status, fields) => handler.head(status, fields, false),
+    });
+  }
+  const client = exchange.client.local ? forward?.local : forward?.remote;
+  if (client !== undefined) return client.fetch(requestFor(originText(uri)), handler);
+  handler.failed(new OriginError("refused", "NO_FORWARD_PROXY", "this member is not a forward proxy", 403, false));
+  return null;
 }

@@ -2,7 +2,8 @@
 import { endToEndFields } from "../../http/connection-fields.ts";
 import { fieldValue, withoutFields, type FieldList } from "../../http/fields.ts";
 import { isForwardingClaim, withForwarded } from "../../http/forwarded.ts";
-import { hostText, httpUri } from "../../http/uri.ts";
+import { hostText } from "../../http/uri.ts";
+import { hostOfOrigin } from "../../origin/place.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import type { Desk } from "./desk.ts";
 import type { Target } from "./target.ts";
@@ -68,8 +69,8 @@ export function originFields(asked: Asked, origin: string, conditional: "kept" |
 function originHost({ target, exchange }: Asked, origin: string): string {
   if (target.route === null) return hostText(target.uri);
   const { hostField } = target.route;
-  if (hostField === "preserve") return exchange.head.host === "" ? hostText(httpUri(origin)!) : hostText(target.uri);
-  return hostField === "origin" ? hostText(httpUri(origin)!) : hostField.name;
+  if (hostField === "preserve") return exchange.head.host === "" ? hostOfOrigin(origin) : hostText(target.uri);
+  return hostField === "origin" ? hostOfOrigin(origin) : hostField.name;
 }
 
 /** Whether any of these fields reaches the origin otherwise than the client sent it. */

@@ -3,6 +3,7 @@ import type { FreshnessOverride } from "../../http/stored-head.ts";
 import { routedPath, type HttpUri } from "../../http/uri.ts";
 import type { Networks } from "../../origin/destinations.ts";
 import type { OriginChoice } from "../../origin/origin-choice.ts";
+import type { TurnRules } from "../../origin/turns.ts";
 import type { OriginSettings } from "../../origin/fetch.ts";
 import type { OriginClient } from "../../origin/origin-client.ts";
 
@@ -46,6 +47,7 @@ export interface Route extends Way {
   readonly host: string | null;
   readonly path: string;
   readonly origins: OriginChoice;
+  readonly turns: TurnRules;
   /** The Host that the origin gets: the client's, the origin's own, or a fixed one. */
   readonly hostField: "preserve" | "origin" | { readonly name: string };
   readonly client: OriginClient;

@@ -1,0 +1,103 @@
+/**
+ * Checks of a route's origins at intervals: so many failures running take one out, so many successes bring it back.
+ * Every member checks for itself, since what one can reach another may not.
+ */
+import type { OriginChoice, OriginState } from "./origin-choice.ts";
+import type { OriginClient } from "./origin-client.ts";
+import type { Fetch } from "./fetch.ts";
+
+export interface HealthCheckRules {
+  readonly path: string;
+  /** The Host field, or null for the origin's own. */
+  readonly host: string | null;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Statuses of a healthy origin; null for any from 200 to 399. */
+  readonly statuses: ReadonlySet<number> | null;
+  readonly rise: number;
+  readonly fall: number;
+}
+
+/** The checks of one route; they go on until stopped. */
+export class HealthChecks {
+  readonly #choice: OriginChoice;
+  readonly #client: OriginClient;
+  readonly #rules: HealthCheckRules;
+  readonly #hostOf: (origin: string) => string;
+  readonly #running = new Set<Fetch>();
+  /** Results of one kind in a row: positive for good ones. */
+  readonly #inRow = new Map<OriginState, number>();
+  #timer: NodeJS.Timeout | null = null;
+
+  /** `hostOf` gives the Host field that an origin has by itself. */
+  constructor(choice: OriginChoice, client: OriginClient, rules: HealthCheckRules, hostOf: (origin: string) => string) {
+    this.#choice = choice;
+    this.#client = client;
+    this.#rules = rules;
+    this.#hostOf = hostOf;
+  }
+
+  begin(): void {
+    if (this.#timer !== null) return;
+    const all = (): void => {
+      for (const state of this.#choice.origins) this.#check(state);
+    };
+    this.#timer = setInterval(all, this.#rules.intervalMs);
+    this.#timer.unref();
+    all();
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    for (const fetch of this.#running) fetch.cancel();
+    this.#running.clear();
+  }
+
+  #check(state: OriginState): void {
+    const { path, host, timeoutMs, statuses } = this.#rules;
+    let over = false;
+    let fetch: Fetch | null = null;
+    const done = (isGood: boolean, why: string): void => {
+      if (over) return;
+      over = true;
+      clearTimeout(timer);
+      if (fetch !== null) this.#running.delete(fetch);
+      this.#result(state, isGood, why);
+    };
+    const timer = setTimeout(() => {
+      done(false, `its check took longer than ${timeoutMs} ms`);
+      fetch?.cancel();
+    }, timeoutMs);
+    fetch = this.#client.fetch(
+      {
+        origin: state.origin,
+        method: "GET",
+        path,
+        fields: ["host", host ?? this.#hostOf(state.origin), "user-agent", "gyre (health check)"],
+        body: null,
+        retries: 0,
+      },
+      {
+        interim: () => {},
+        head: (status) => {
+          const isGood = statuses === null ? status >= 200 && status < 400 : statuses.has(status);
+          done(isGood, isGood ? "" : `its check was answered with ${status}`);
+        },
+        data: () => {},
+        end: () => {},
+        failed: (error) => done(false, error.message),
+      },
+    );
+    if (!over) this.#running.add(fetch);
+  }
+
+  #result(state: OriginState, isGood: boolean, why: string): void {
+    const before = this.#inRow.get(state) ?? 0;
+    const inRow = isGood ? Math.max(0, before) + 1 : Math.min(0, before) - 1;
+    this.#inRow.set(state, inRow);
+    const { rise, fall } = this.#rules;
+    if (inRow >= rise) this.#choice.checked(state, false, performance.now(), "");
+    else if (-inRow >= fall) this.#choice.checked(state, true, performance.now(), why);
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * One request, and the origins of a route in turn until one of them answers: another is asked where the one before
+ * could not be reached, broke off before it had answered, was too late, too busy, or answered with a status that says
+ * "not me, not now". What may not be sent twice goes on only where nothing has been sent.
+ */
+import { isIdempotent } from "../http/messages.ts";
+import type { Fetch, OriginHandler, OriginRequest } from "./fetch.ts";
+import type { OriginChoice, OriginState } from "./origin-choice.ts";
+import type { OriginClient } from "./origin-client.ts";
+import type { OriginError } from "./origin-error.ts";
+
+/** How a route's origins are asked. */
+export interface TurnRules {
+  /** Origins asked after the first. */
+  readonly retries: number;
+  /** Statuses that let another origin be asked, while there is one. */
+  readonly retryOn: ReadonlySet<number>;
+}
+
+/** What is asked; `origin` says of which. */
+export type RequestFor = (origin: string) => OriginRequest;
+
+/** Failures that say something of the origin, not of the request. */
+const telling: ReadonlySet<OriginError["phase"]> = new Set(["resolve", "connect", "tls", "head"]);
+
+/** Asks a route's origins. `hash` is of the key. The handler hears what one origin says. */
+export function askInTurn(
+  {
+    choice,
+    client,
+    rules,
+  }: { readonly choice: OriginChoice; readonly client: OriginClient; readonly rules: TurnRules },
+  requestFor: RequestFor,
+  hash: number,
+  handler: OriginHandler,
+): Fetch {
+  const asked = new Set<OriginState>();
+  let fetch: Fetch | null = null;
+  let paused = false;
+  let over = false;
+  choice.count();
+  next(choice.choose(performance.now(), hash)!);
+  return {
+    pause: () => {
+      paused = true;
+      fetch?.pause();
+    },
+    resume: () => {
+      paused = false;
+      fetch?.resume();
+    },
+    cancel: () => {
+      if (over) return;
+      over = true;
+      fetch?.cancel();
+    },
+  };
+
+  /** Another origin that may be asked now, or null. */
+  function another(): OriginState | null {
+    if (asked.size > rules.retries || asked.size >= choice.origins.length) return null;
+    const state = choice.choose(performance.now(), hash, asked);
+    if (state === null || choice.mayRetry()) return state;
+    choice.undecided(state);
+    return null;
+  }
+
+  function next(state: OriginState): void {
+    asked.add(state);
+    state.active++;
+    let isOver = false;
+    const end = (): void => {
+      if (!isOver) state.active--;
+      isOver = true;
+    };
+    const request = requestFor(state.origin);
+    const repeatable = (request.body === null || Buffer.isBuffer(request.body)) && isIdempotent(request.method);
+    const alone = choice.origins.length === 1;
+    /** What this origin says is not passed on. */
+    let left = false;
+    const own = client.fetch(
+      // Another origin is a better second try than the same.
+      alone ? request : { ...request, retries: 0 },
+      {
+        interim: (status, fields) => left || handler.interim(status, fields),
+        head: (status, fields, inner) => {
+          choice.succeeded(state, performance.now());
+          const other = repeatable && rules.retryOn.has(status) ? another() : null;
+          if (other === null) return handler.head(status, fields, inner);
+          left = true;
+          end();
+          fetch?.cancel();
+          return next(other);
+        },
+        data: (chunk) => left || handler.data(chunk),
+        end: (trailers) => {
+          end();
+          if (!left) handler.end(trailers);
+        },
+        switched: (fields, socket) => {
+          end();
+          choice.succeeded(state, performance.now());
+          if (handler.switched === undefined) socket.destroy();
+          else handler.switched(fields, socket);
+        },
+        failed: (error) => {
+          end();
+          if (left) return undefined;
+          if (telling.has(error.phase)) choice.failed(state, performance.now(), error.message);
+          else choice.undecided(state);
+          const unsent =
+            error.phase === "resolve" || error.phase === "connect" || error.phase === "tls" || error.phase === "busy";
+          const other = unsent || (repeatable && error.phase === "head") ? another() : null;
+          if (other === null) {
+            over = true;
+            return handler.failed(error);
+          }
+          return next(other);
+        },
+      },
+    );
+    if (!isOver) fetch = own;
+    if (over) return own.cancel();
+    if (paused && !isOver) own.pause();
+    return undefined;
+  }
+}
