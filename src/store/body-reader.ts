@@ -19,6 +19,7 @@ export interface ReadBody {
   readonly failed: boolean;
   readonly trailers: readonly string[];
   readonly passing: boolean;
+  readonly lentFrom: number;
   /** A reader has moved on, or something it wrote has been taken: there may be room again. */
   advanced(): void;
 }
@@ -145,7 +146,7 @@ export class BodyReader {
   }
 
   #write(piece: Buffer): boolean {
-    if (!this.#options.lent) return this.#sink.write(piece);
+    if (this.segment < this.#body.lentFrom) return this.#sink.write(piece);
     this.#untaken.push(this.segment);
     return this.#sink.write(piece, this.#taken);
   }

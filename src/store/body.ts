@@ -18,6 +18,8 @@ export interface ContentSource {
 export interface SegmentSource {
   /** The next one, to be filled; what there has to be room for was asked for before. */
   next(): Buffer;
+  /** The first segments are memory of their own; those from here on are used again. */
+  readonly lentFrom: number;
   /** Of those given, the oldest that was not yet let go is read by nobody any more. */
   let(): void;
 }
@@ -97,12 +99,18 @@ export class Body {
     return this.#room !== null || this.#pin !== null;
   }
 
+  /** The first segment that is used again once nobody needs it. */
+  get lentFrom(): number {
+    if (this.#pin !== null) return 0;
+    return this.#room === null ? Infinity : this.#room.lentFrom;
+  }
+
   /**
    * Holds the only segment while it is written as a whole: to be called before that. @returns what to call when it has
    * been taken, or undefined where the memory is nobody else's.
    */
   lend(): (() => void) | undefined {
-    if (!this.#lent) return undefined;
+    if (this.lentFrom > 0) return undefined;
     const reader = new Lent(() => {
       this.#settling.delete(reader);
       this.#pin?.release();

@@ -128,6 +128,9 @@ export class WireExchange implements Exchange {
       }
     }
     const tail = `${changing}${framing}${this.#connectionLine()}\r\n`;
+    // Content that has come with the head leaves with it: one system call less, the dearest part of a miss.
+    this.#socket.cork();
+    process.nextTick(uncork, this.#socket);
     this.#socket.write(joined(head.http1, tail, head.http1.length + tail.length));
   }
 
@@ -248,6 +251,10 @@ export class WireExchange implements Exchange {
     if (!this.#keepAlive) return "connection: close\r\n";
     return this.head.minor === 0 ? "connection: keep-alive\r\n" : "";
   }
+}
+
+function uncork(socket: Socket): void {
+  socket.uncork();
 }
 
 function joined(head: Buffer, tail: string, bytes: number): Buffer {

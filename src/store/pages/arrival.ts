@@ -72,6 +72,10 @@ export class Arrival implements Writer, SegmentSource {
     this.body = new Body("keeping", contentBytes, this);
   }
 
+  get lentFrom(): number {
+    return this.#outside;
+  }
+
   /** The pieces of its content that lie in the pages, in order. */
   get extents(): readonly Extent[] {
     return this.#extents;
