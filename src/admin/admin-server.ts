@@ -11,7 +11,6 @@ import { hostPortOf, isLoopbackHost, type HostPort } from "../base/host-port.ts"
 import type { AdministeredPlane } from "./administered.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { explain } from "./explain.ts";
-import { memberMetrics } from "./member-metrics.ts";
 import { statusOf, type AdministeredMember, type Status } from "./status.ts";
 import { locate } from "./locate.ts";
 
@@ -34,14 +33,14 @@ const jsonType = "application/json; charset=utf-8";
 export class AdminServer {
   readonly #options: AdminOptions;
   readonly #server: Server;
-  readonly #metrics: Metrics;
+  /** Loaded when somebody scrapes: who does not, does not pay for the library. */
+  #metrics: Promise<Metrics> | null = null;
   readonly #all = new Set<Socket>();
   /** Connections on which no request is under way, the one that has been so for longest first. */
   readonly #silent = new Set<Socket>();
 
   constructor(options: AdminOptions) {
     this.#options = options;
-    this.#metrics = memberMetrics(options.plane, options.member, options.originsWaiting);
     this.#server = createServer(
       { requestTimeout: 10_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000, maxHeaderSize: 16 * 1024 },
       (request, response) => {
@@ -108,9 +107,7 @@ export class AdminServer {
       return give(response, 405, { error: "only GET is known here, and POST /api/drain and /api/coordinate" });
     switch (url.pathname) {
       case "/metrics":
-        response.setHeader("content-type", this.#metrics.contentType);
-        response.end(await this.#metrics.text());
-        return undefined;
+        return this.#scrape(response);
       case "/api/status":
         return give(response, 200, this.status());
       case "/api/locate":
@@ -142,6 +139,16 @@ export class AdminServer {
    * By the secret; or reading from this machine, asked for by an address of this machine: a page that rebinds its name
    * to it sends the page's.
    */
+  async #scrape(response: ServerResponse): Promise<void> {
+    const { plane, member, originsWaiting } = this.#options;
+    this.#metrics ??= import("./member-metrics.ts").then(({ memberMetrics }) =>
+      memberMetrics(plane, member, originsWaiting),
+    );
+    const metrics = await this.#metrics;
+    response.setHeader("content-type", metrics.contentType);
+    response.end(await metrics.text());
+  }
+
   #admits(request: IncomingMessage): boolean {
     const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
     if (given !== undefined) return timingSafeEqual(digest(given), digest(this.#options.secret));

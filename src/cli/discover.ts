@@ -1,7 +1,7 @@
 /** Finding a cluster: by an admin address, by its coordinator, or by the members that run on this machine. */
 import { readFileSync } from "node:fs";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
-import { directoryOf } from "../client/connect.ts";
+import { directoryOf } from "../client/directory-of.ts";
 import { leaderFirst, type Directory } from "../client/directory.ts";
 import type { Status } from "../admin/status.ts";
 import { livingMembers, runFolder, type MemberRecord } from "../member/records.ts";

@@ -7,6 +7,7 @@ import { balance } from "../eval/balance.ts";
 import { churn } from "../eval/churn.ts";
 import { distribution } from "../eval/distribution.ts";
 import { failover } from "../eval/failover.ts";
+import { experiments, type Experiment } from "../eval/experiments.ts";
 import { hitRatio } from "../eval/hit-ratio.ts";
 import { hot } from "../eval/hot.ts";
 import { reportPage, type Colophon } from "../eval/html.ts";
@@ -51,9 +52,6 @@ export interface EvalOptions {
   // latency
   readonly originDelay?: string;
 }
-
-export const experiments = ["distribution", "balance", "churn", "hot", "latency", "failover", "hit-ratio"] as const;
-export type Experiment = (typeof experiments)[number];
 
 /** Runs one experiment, or all of them. @throws Failure where one cannot be run. */
 export async function evaluate(name: string, options: EvalOptions): Promise<void> {

@@ -5,8 +5,9 @@ import { cluster, type ClusterOptions } from "./cluster.ts";
 import { withConfigOptions } from "./config-options.ts";
 import { coordinate } from "./coordinate.ts";
 import { drain } from "./drain.ts";
+import { experiments } from "../eval/experiments.ts";
 import { traces } from "../eval/workload.ts";
-import { evaluate, experiments, type EvalOptions } from "./eval.ts";
+import type { EvalOptions } from "./eval.ts";
 import { explain } from "./explain.ts";
 import { Failure } from "./failure.ts";
 import { fetchUrl, type FetchOptions } from "./fetch.ts";
@@ -153,7 +154,10 @@ program
 
 Exit code 1 where a goal is missed.`,
   )
-  .action((experiment: string, options: EvalOptions) => evaluate(experiment, options));
+  // What only experiments need is large, and no member's.
+  .action(async (experiment: string, options: EvalOptions) =>
+    (await import("./eval.ts")).evaluate(experiment, options),
+  );
 
 program
   .command("check")

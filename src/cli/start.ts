@@ -4,6 +4,7 @@ import { isatty } from "node:tty";
 import { asError, background } from "../base/background.ts";
 import type { Config } from "../config/schema.ts";
 import { lastViewIn } from "../member/last-view.ts";
+import { keepHeapSmall } from "../member/small-heap.ts";
 import { RunningMember } from "../member/member.ts";
 import { isLastOf, processMarkOf, runFolder, writeFarewell, writeRecord } from "../member/records.ts";
 import { StartError } from "../member/start-error.ts";
@@ -98,6 +99,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
 
 function makeMember(options: ConstructorParameters<typeof RunningMember>[0]): RunningMember {
   try {
+    keepHeapSmall(options.config.memory);
     return new RunningMember(options);
   } catch (error) {
     if (error instanceof StartError) throw new Failure(error.message, 2);

@@ -2,19 +2,13 @@
  * Configuration from flags, GYRE_* variables and a YAML file, in this order of precedence, with errors that name their
  * place.
  */
-import { readFileSync } from "node:fs";
 import { closest, distance } from "fastest-levenshtein";
-import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node } from "yaml";
 import type { z } from "zod";
 import { bytesText } from "../base/sizes.ts";
 import { storeBytesMin } from "../store/pages/room.ts";
+import { lineOf, readDocument, type ReadDocument } from "./document.ts";
+import type { ConfigProblem } from "./problem.ts";
 import { configSchema, flagKeys, type Config } from "./schema.ts";
-
-/** One thing wrong, and where: a file with its line, a variable, a flag. */
-export interface ConfigProblem {
-  readonly where: string;
-  readonly what: string;
-}
 
 /** Everything that is wrong with a configuration, a line each. */
 export class ConfigError extends Error {
@@ -43,7 +37,7 @@ export function loadConfig({ file, flags, environment }: ConfigSources): Config 
   const problems: ConfigProblem[] = [];
   const places = new Map<string, string>();
   const merged: Record<string, unknown> = {};
-  const document = file === undefined ? null : readFile(file, problems);
+  const document = file === undefined ? null : readDocument(file, problems);
   for (const [key, value] of Object.entries(document?.values ?? {})) merged[key] = value;
   for (const [variable, value] of Object.entries(environment)) {
     if (
@@ -98,41 +92,6 @@ function contradictions(config: Config, places: ReadonlyMap<string, string>): Co
   return problems;
 }
 
-interface ReadDocument {
-  readonly file: string;
-  readonly values: Readonly<Record<string, unknown>>;
-  readonly document: Document;
-  readonly lines: LineCounter;
-}
-
-function readFile(file: string, problems: ConfigProblem[]): ReadDocument | null {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    problems.push({ where: file, what: `cannot be read: ${(error as Error).message}` });
-    return null;
-  }
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  for (const error of document.errors)
-    problems.push({ where: `${file}:${lines.linePos(error.pos[0]).line}`, what: error.message });
-  if (document.errors.length > 0) return null;
-  if (document.contents === null) return { file, values: {}, document, lines };
-  if (!isMap(document.contents)) {
-    problems.push({ where: `${file}:1`, what: "must be a map of settings, as in `listen: 127.0.0.1:8080`" });
-    return null;
-  }
-  try {
-    // A plain map would take a key named __proto__ for its own.
-    const values = document.toJS({ maxAliasCount: 20, mapAsMap: false }) as Record<string, unknown>;
-    return { file, values, document, lines };
-  } catch (error) {
-    problems.push({ where: file, what: (error as Error).message });
-    return null;
-  }
-}
-
 function problemsOf(
   issue: z.core.$ZodIssue,
   places: ReadonlyMap<string, string>,
@@ -159,23 +118,6 @@ function place(
   if (given !== undefined) return given;
   if (document === null) return path.join(".") || "configuration";
   return `${document.file}:${lineOf(path, document)}`;
-}
-
-function lineOf(path: readonly (string | number)[], { document, lines }: ReadDocument): number {
-  let node: unknown = document.contents;
-  let offset = 0;
-  for (const step of path) {
-    if (isMap(node)) {
-      const pair = node.items.find((item) => isPair(item) && isScalar(item.key) && item.key.value === step);
-      if (pair === undefined) break;
-      offset = (pair.key as Node).range?.[0] ?? offset;
-      node = pair.value;
-    } else if (isSeq(node)) {
-      node = node.items[Number(step)];
-      offset = (node as Node | undefined)?.range?.[0] ?? offset;
-    } else break;
-  }
-  return lines.linePos(offset).line;
 }
 
 function knownKeys(path: readonly (string | number)[]): readonly string[] {

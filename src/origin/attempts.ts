@@ -30,7 +30,9 @@ export class Attempts {
     this.#pool = pool;
     this.#retries = request.retries ?? settings.retries;
     this.#repeatable = (request.body === null || Buffer.isBuffer(request.body)) && isIdempotent(request.method);
-    const connection = pool.idle(request.origin, this.#repeatable ? "any" : "recent");
+    // What may become another protocol needs a connection that can.
+    const connection =
+      request.upgrade === undefined ? pool.idle(request.origin, this.#repeatable ? "any" : "recent") : null;
     if (connection === null) this.#dial();
     else this.#send(connection);
   }
@@ -54,19 +56,21 @@ export class Attempts {
   }
 
   #dial(): void {
-    this.#dialling = this.#pool.dial(this.#request.origin, {
-      connected: (connection) => {
+    const { origin, upgrade } = this.#request;
+    const wanting = {
+      connected: (connection: OriginConnection) => {
         this.#dialling = null;
         this.#send(connection);
       },
-      failed: (cause) => {
+      failed: (cause: Error) => {
         this.#dialling = null;
         const error = originError(cause, this.#place);
         // Nothing has been sent: it may be tried again whatever it is, as long as its content is still there.
         if (error.retriable && this.#tries < this.#retries) this.#again();
         else this.#fail(error);
       },
-    });
+    };
+    this.#dialling = this.#pool.dial(origin, wanting, upgrade === undefined ? "answers" : "stream");
   }
 
   #send(connection: OriginConnection): void {

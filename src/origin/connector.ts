@@ -57,6 +57,12 @@ function kindOf(address: string, { own }: ConnectPolicy): ReturnType<typeof dest
   return kind === "public" && own?.(address) === true ? "inner" : kind;
 }
 
+/**
+ * What comes on all connections is read into one buffer: whoever is given it uses it up, or copies it, before the call
+ * returns. (A buffer for each read would be 64 KB of memory outside the heap until the next collection.)
+ */
+const readBuffer: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
+
 /** A connection that is being made. */
 export interface Dialling {
   /** Nobody waits for it any more. */
@@ -87,11 +93,12 @@ export function dialContext(policy: ConnectPolicy, options: ConnectOptions): Dia
 /**
  * Connects to an origin, TLS included. All addresses of a name are tried, those of both families in turn (RFC 8305, as
  * Node does it). `done` is called once, never within this call: with a socket, and whether its address lies inside, or
- * with an error.
+ * with an error. `received` is given what comes, to be used up at once; null for a socket that is read as a stream.
  */
 export function dial(
   place: Place,
   { policy, options, secureContext, sessions }: DialContext,
+  received: ((bytes: Buffer) => void) | null,
   done: (error: Error | null, socket: Socket | null, inside: boolean) => void,
 ): Dialling {
   const name = bare(place.host);
@@ -123,10 +130,28 @@ export function dial(
   } else if (!hasNoOddName(name)) {
     process.nextTick(settle, Object.assign(new Error(`${name} is no name`), { code: "EBADNAME" }));
   } else {
+    const onread =
+      received === null
+        ? {}
+        : {
+            onread: {
+              buffer: readBuffer,
+              callback: (bytes: number) => {
+                received(readBuffer.subarray(0, bytes));
+                return true;
+              },
+            },
+          };
     const to =
       place.path === undefined
-        ? { host: name, port: place.port, lookup: guardedLookup(policy, options.resolver), autoSelectFamily: true }
-        : { path: place.path };
+        ? {
+            host: name,
+            port: place.port,
+            lookup: guardedLookup(policy, options.resolver),
+            autoSelectFamily: true,
+            ...onread,
+          }
+        : { path: place.path, ...onread };
     if (place.secure) {
       // An address has no name to be asked by: the client's Host is none of the origin's.
       const servername = options.tlsName ?? (isAddress ? "" : name);

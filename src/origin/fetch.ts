@@ -63,6 +63,7 @@ export interface OriginHandler {
   interim(status: number, fields: FieldList): void;
   /** `inner`: the address was a loopback or private one. */
   head(status: number, fields: FieldList, inner: boolean): void;
+  /** Content: to be used up, or copied, before this returns. */
   data(chunk: Buffer): void;
   end(trailers: FieldList): void;
   failed(error: OriginError): void;

@@ -97,7 +97,8 @@ export class OriginConnection {
     this.inside = inside;
     this.#times = times;
     this.#owner = owner;
-    socket.on("data", (bytes: Buffer) => this.#received(bytes));
+    // Only where nobody else reads (connector.ts).
+    socket.on("data", (bytes: Buffer) => this.received(bytes));
     socket.on("end", () => this.#ended("in-order"));
     socket.on("error", (error) => (this.#cause = error));
     socket.on("close", () => this.#ended("reset"));
@@ -242,7 +243,8 @@ export class OriginConnection {
 
   // ---- the answer -------------------------------------------------------------------------------------------------
 
-  #received(bytes: Buffer): void {
+  /** Takes what has come; it is used up, or copied, when this returns. */
+  received(bytes: Buffer): void {
     // What nobody has asked for makes no sense, and would be taken for the next answer.
     if (this.#incoming === null) return this.destroy();
     this.#touch();

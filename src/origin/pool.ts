@@ -51,8 +51,8 @@ export class Pool {
     return connection;
   }
 
-  /** A new connection. */
-  dial(origin: string, wanting: Wanting): Dialling {
+  /** A new connection; a `stream` may become another protocol's. */
+  dial(origin: string, wanting: Wanting, as: "answers" | "stream" = "answers"): Dialling {
     const place = placeOf(origin);
     if (place === null) {
       let cancelled = false;
@@ -60,9 +60,11 @@ export class Pool {
       process.nextTick(() => cancelled || wanting.failed(error));
       return { cancel: () => void (cancelled = true) };
     }
-    return dial(place, this.#context, (error, socket, inside) => {
+    let connection: OriginConnection | null = null;
+    const received = as === "stream" ? null : (bytes: Buffer): void => connection?.received(bytes);
+    return dial(place, this.#context, received, (error, socket, inside) => {
       if (error !== null || socket === null) return wanting.failed(error ?? new Error("no connection"));
-      const connection = new OriginConnection(socket, inside, this.#options, {
+      connection = new OriginConnection(socket, inside, this.#options, {
         idle: (one) => this.#keep(origin, one),
         gone: (one) => this.#forget(one),
       });

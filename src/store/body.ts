@@ -136,8 +136,9 @@ export class Body {
     return this.#dropped === 0 && !this.failed;
   }
 
+  /** Adds content; it is copied. */
   append(chunk: Buffer): void {
-    if (this.#passing) this.segments.push(chunk);
+    if (this.#passing) this.segments.push(Buffer.from(chunk));
     else this.#keep(chunk);
     this.bytes += chunk.length;
     for (const reader of this.#readers) reader.pump();

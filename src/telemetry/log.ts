@@ -1,8 +1,8 @@
 /**
  * The log: JSON lines, or readable ones on a terminal. Two kinds of lines: events of the member, and the access log.
  */
+import { createRequire } from "node:module";
 import pino, { type Logger } from "pino";
-import pretty from "pino-pretty";
 
 export type { Logger };
 
@@ -16,6 +16,8 @@ export function createLog(options: {
   const readable = options.format === "pretty" || (options.format === "auto" && options.terminal);
   const base = { level: options.level, base: { member: options.member }, timestamp: pino.stdTimeFunctions.isoTime };
   if (readable) {
+    // Nobody but a terminal needs it.
+    const pretty = createRequire(import.meta.url)("pino-pretty") as typeof import("pino-pretty");
     return pino(
       base,
       pretty({

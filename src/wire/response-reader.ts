@@ -77,6 +77,7 @@ export class ResponseReader {
     return rest;
   }
 
+  /** Takes bytes, which may change when this returns; so do those given to the listener when that returns. */
   feed(bytes: Buffer): void {
     this.#begun = true;
     this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
@@ -85,6 +86,8 @@ export class ResponseReader {
     while (this.#rest.length > 0 && (this.#state === "head" || this.#state === "content"))
       if (!(this.#state === "head" ? this.#readHead() : this.#readContent())) break;
     this.#feeding = false;
+    // What is left over lies in memory that will be read into again.
+    if (this.#rest.length > 0) this.#rest = Buffer.from(this.#rest);
   }
 
   /** The connection has ended: in order (FIN), or by a reset. */

@@ -1,7 +1,6 @@
 /**
- * A budget is a bound for what is stored, and what is remembered beside it stays small, whatever is thrown at a member.
- * (What the heap takes on top, garbage included, is another matter as long as stored responses are objects on it:
- * docs/performance.md.)
+ * A budget is a bound: for what is stored, for what is remembered beside it, and, with what the program itself takes,
+ * for what the process has resident, whatever is thrown at a member.
  */
 import { readFileSync } from "node:fs";
 import { Agent } from "node:http";
@@ -48,9 +47,10 @@ afterAll(async () => {
   await origin.close();
 });
 
-/** Resident bytes now. */
-function resident(): number {
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${member.pid}/status`, "utf8"))![1]) * 1024;
+/** Resident bytes now, or the most that there ever were. */
+function resident(which: "VmRSS" | "VmHWM" = "VmRSS"): number {
+  const text = readFileSync(`/proc/${member.pid}/status`, "utf8");
+  return Number(new RegExp(`^${which}:\\s+(\\d+) kB`, "m").exec(text)![1]) * 1024;
 }
 
 const agent = new Agent({ keepAlive: true, maxSockets: 16 });
@@ -130,3 +130,8 @@ it("content stays within the budget, whoever reads it how slowly", async () => {
   expect(most - before, "a download of 200 MB passes through").toBeLessThan(100 * mebibyte);
   for (const one of idle) one.close();
 }, 60_000);
+
+// The goal is 140 MB above the budget; what it takes is told in docs/performance.md.
+it("has resident, above its budget, what the program and its garbage take, and that has a bound", () => {
+  expect(resident("VmHWM") / mebibyte).toBeLessThan(32 + 190);
+});
