@@ -2,7 +2,7 @@
 import { durationBoundsMs } from "../proxy/request/recorder.ts";
 import type { AdministeredPlane } from "./administered.ts";
 import { Metrics } from "../telemetry/metrics.ts";
-import type { AdministeredMember } from "./status.ts";
+import { originsOf, type AdministeredMember } from "./status.ts";
 
 /** The metrics of one member. */
 export function memberMetrics(
@@ -220,6 +220,28 @@ export function memberMetrics(
           (["evicted", "invalidated"] as const).map((reason) => ({
             labels: { reason },
             value: store.usage.counts[reason],
+          })),
+      },
+      {
+        name: "gyre_origin_up",
+        help: "Whether an origin of a route is asked: 1 up, 0 resting or down by its checks",
+        type: "gauge",
+        labelNames: ["route", "origin"],
+        values: () =>
+          originsOf(plane.current.routing).map(({ route, origin, health }) => ({
+            labels: { route, origin },
+            value: health === "up" ? 1 : 0,
+          })),
+      },
+      {
+        name: "gyre_origin_active",
+        help: "Requests under way to an origin of a route",
+        type: "gauge",
+        labelNames: ["route", "origin"],
+        values: () =>
+          originsOf(plane.current.routing).map(({ route, origin, active }) => ({
+            labels: { route, origin },
+            value: active,
           })),
       },
       {

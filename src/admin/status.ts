@@ -1,4 +1,6 @@
 /** What `/api/status` and `gyre status` tell: the cluster as this member sees it, and this member itself. */
+import type { OriginHealth } from "../origin/origin-choice.ts";
+import type { Routing } from "../proxy/request/routes.ts";
 import type { SessionState } from "../coordination/port.ts";
 import type { AdministeredPlane } from "./administered.ts";
 import type { PublishedView } from "../ring/view.ts";
@@ -85,9 +87,25 @@ export interface SelfStatus {
     /** Let go of, and still read by somebody. */
     readonly waitingBytes: number;
   };
+  /** Of every route, as this member finds them. */
+  readonly origins: readonly OriginStatus[];
   /** What the process takes as a whole, and its heap of that. */
   readonly residentBytes: number;
   readonly heapBytes: number;
+}
+
+/** An origin of a route. */
+export interface OriginStatus {
+  readonly route: string;
+  readonly origin: string;
+  readonly health: OriginHealth;
+  /** Why it is not up; empty where it is. */
+  readonly why: string;
+  readonly weight: number;
+  readonly backup: boolean;
+  /** Requests under way. */
+  readonly active: number;
+  readonly failures: number;
 }
 
 export interface Status {
@@ -134,7 +152,26 @@ export function statusOf(member: AdministeredMember, plane: AdministeredPlane, v
   };
 }
 
-function selfOf(member: AdministeredMember, { desk: { recorder }, store }: AdministeredPlane): SelfStatus {
+/** The origins of all routes, in their order. */
+export function originsOf({ routes }: Pick<Routing, "routes">): OriginStatus[] {
+  return routes.flatMap(({ name, origins }) =>
+    origins.origins.map((state) => ({
+      route: name,
+      origin: state.origin,
+      health: origins.health(state),
+      why: state.why,
+      weight: state.weight,
+      backup: state.backup,
+      active: state.active,
+      failures: state.failures,
+    })),
+  );
+}
+
+function selfOf(
+  member: AdministeredMember,
+  { desk: { recorder }, store, current: { routing } }: AdministeredPlane,
+): SelfStatus {
   const { counts } = recorder;
   const { usage } = store;
   const { responses, copies, copyBytes } = usage;
@@ -177,6 +214,7 @@ function selfOf(member: AdministeredMember, { desk: { recorder }, store }: Admin
       indexBytes: index,
       waitingBytes: waiting,
     },
+    origins: originsOf(routing),
     residentBytes: rss,
     heapBytes: heapUsed,
   };

@@ -67,6 +67,14 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
       String(member.pid),
     ];
   });
+  const ill = selves.flatMap((self, index) =>
+    (self?.origins ?? [])
+      .filter(({ health }) => health !== "up")
+      .map(
+        ({ route, origin, health, why }) =>
+          `\n${found.members[index]!.name}: ${origin} of route ${route} is ${health}: ${why}`,
+      ),
+  );
   const differing = [...new Set(found.members.map(({ settings }) => settings))];
   const note =
     differing.length < 2
@@ -74,7 +82,7 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
       : `\n\nsettings differ: ${differing
           .map((settings) => `${settings ?? "unknown"} at ${namesWith(found, settings)}`)
           .join(", ")}; where they do for a request, members do not answer it for each other`;
-  return `${head}\n\n${table(["MEMBER", "STATE", "ROLE", "SHARE", "HITS", "REQUESTS", "STORED", "MEMORY", "PROXY", "PEER", "ADMIN", "PID"], rows)}${note}`;
+  return `${head}\n\n${table(["MEMBER", "STATE", "ROLE", "SHARE", "HITS", "REQUESTS", "STORED", "MEMORY", "PROXY", "PEER", "ADMIN", "PID"], rows)}${ill.length === 0 ? "" : `\n${ill.join("")}`}${note}`;
 }
 
 function namesWith({ members }: Status, settings: string | null): string {
