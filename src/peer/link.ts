@@ -9,6 +9,7 @@ import type { HostPort } from "../base/host-port.ts";
 import { FrameSocket, jsonOf } from "./frame-socket.ts";
 import type { PeerRequest, PeerResponseHandler, PeerStream } from "./streams.ts";
 import { OutgoingStream } from "./outgoing-stream.ts";
+import { Stillness } from "./stillness.ts";
 import {
   flagEnd,
   flagByKey,
@@ -58,6 +59,10 @@ interface Call {
 
 const askingFlags = { answer: 0, "stand-in": flagStandIn, peek: flagPeek, "by-key": flagByKey } as const;
 
+/** How often a member that owes an answer is looked after, and after how many looks in vain no more. */
+const lookMs = 20;
+const idleLooksMax = 50;
+
 /** A dialled connection to one member. */
 export class Link {
   state: "dialling" | "proving" | "up" | "gone" = "dialling";
@@ -75,6 +80,9 @@ export class Link {
   #handshake: Handshake | null = null;
   #nextStream = 1;
   #heardAt = performance.now();
+  readonly #stillness = new Stillness();
+  #watch: NodeJS.Timeout | null = null;
+  #idleLooks = 0;
   readonly #pinger: NodeJS.Timeout;
   readonly #proving: NodeJS.Timeout;
 
@@ -106,6 +114,11 @@ export class Link {
     return this.#streams.size;
   }
 
+  /** Up, and not found to stand still. */
+  get answers(): boolean {
+    return this.state === "up" && !this.#stillness.isStill;
+  }
+
   /** Sends a request; the handler hears its answer. The link must be up. */
   request(request: PeerRequest, handler: PeerResponseHandler): PeerStream {
     const stream = this.#nextStream++;
@@ -128,7 +141,9 @@ export class Link {
     out.tail(request.fields.join("\n"));
     out.end();
     const outgoing = new OutgoingStream(stream, handler, this);
+    this.#stillness.owes(performance.now(), this.#streams.size);
     this.#streams.set(stream, outgoing);
+    this.#beginWatch();
     this.#frames.schedule();
     return outgoing;
   }
@@ -184,8 +199,10 @@ export class Link {
   }
 
   #take(frame: Frame): void {
-    this.#heardAt = performance.now();
+    const now = performance.now();
+    this.#heardAt = now;
     if (this.state === "gone") return;
+    this.#stillness.heard(now, this.#streams.size > 0);
     if (this.state !== "up") this.#prove(frame);
     else if (frame.type === FrameType.reply) this.#replied(frame);
     else if (frame.type === FrameType.note) this.#noted(frame);
@@ -238,6 +255,38 @@ export class Link {
     if (!reader.broken) this.#events.note(topic, jsonOf(reader.rest()));
   }
 
+  /** While answers are owed: does the other side give any sign of life? */
+  #beginWatch(): void {
+    this.#idleLooks = 0;
+    if (this.#watch !== null) return;
+    this.#watch = setInterval(() => {
+      if (this.#streams.size > 0) this.#idleLooks = 0;
+      else if (++this.#idleLooks > idleLooksMax) return this.#endWatch();
+      if (this.#streams.size === 0) return undefined;
+      // Where this process itself was held up, what has come meanwhile is read before anybody is judged.
+      setImmediate(() => this.#look());
+      return undefined;
+    }, lookMs);
+    this.#watch.unref();
+  }
+
+  #endWatch(): void {
+    if (this.#watch !== null) clearInterval(this.#watch);
+    this.#watch = null;
+  }
+
+  #look(): void {
+    if (this.state !== "up" || this.#streams.size === 0) return;
+    const what = this.#stillness.look(performance.now());
+    if (what === "ping") this.#frames.bare(FrameType.ping, 0, 0);
+    if (what !== "still") return;
+    // Everybody goes elsewhere; the link stays, and is used again as soon as it gives a sign.
+    for (const [number, stream] of this.#streams) {
+      this.cancel(number);
+      stream.failed("it stands still");
+    }
+  }
+
   /** Frees a stream whose answer has ended. */
   forget(stream: number): void {
     this.#streams.delete(stream);
@@ -248,6 +297,7 @@ export class Link {
     this.state = "gone";
     clearInterval(this.#pinger);
     clearTimeout(this.#proving);
+    this.#endWatch();
     this.#socket.destroy();
     for (const call of this.#calls.values()) {
       clearTimeout(call.timer);

@@ -67,9 +67,9 @@ export class Peers {
     return this.#peers.get(name)?.load ?? 0;
   }
 
-  /** Sends a request to a member, or null where it cannot be reached now. */
+  /** Sends a request to a member, or null where it cannot be reached now, or stands still. */
   request(name: string, request: PeerRequest, handler: PeerResponseHandler): PeerStream | null {
-    return this.#peers.get(name)?.link?.request(request, handler) ?? null;
+    return this.#peers.get(name)?.answering?.request(request, handler) ?? null;
   }
 
   /** Asks a member something; rejects where it cannot be reached. */
@@ -114,6 +114,15 @@ class Peer {
     for (let i = 0; i < linksEach; i++) {
       const link = this.#links[this.#next++ % linksEach]!;
       if (link?.state === "up") return link;
+    }
+    return null;
+  }
+
+  /** One that is up and gives signs of life. */
+  get answering(): Link | null {
+    for (let i = 0; i < linksEach; i++) {
+      const link = this.#links[this.#next++ % linksEach]!;
+      if (link?.answers === true) return link;
     }
     return null;
   }

@@ -1,0 +1,67 @@
+/** A member that stands still (stopped, swapped out, a stalled machine) keeps nobody waiting. */
+import { Agent } from "node:http";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { ask } from "../support/client.ts";
+import { endAll, settled, startCluster, type TestMember } from "../support/member.ts";
+import { startOrigin, type TestOrigin } from "../support/origin.ts";
+
+let origin: TestOrigin;
+let members: TestMember[];
+beforeAll(async () => {
+  origin = await startOrigin((asked, response) => {
+    origin.asked.length = 0;
+    response.setHeader("cache-control", "max-age=600");
+    // Slow origins are no sign that a member stands still.
+    if (asked.url!.startsWith("/slow")) setTimeout(() => response.end("slow"), 400);
+    else response.end("answer");
+  });
+  members = await startCluster(3, ["--origin", origin.url]);
+  await settled(members);
+});
+afterAll(async () => {
+  await endAll();
+  await origin.close();
+});
+
+const agent = new Agent({ keepAlive: true, maxSockets: 32 });
+
+it("is gone round within the time that it usually answers in; none fails, and it is asked again when it goes on", async () => {
+  const [entry, still] = members as [TestMember, TestMember, TestMember];
+  // Every key has been fetched, so that what is measured is not the origin.
+  for (let index = 0; index < 300; index++) await ask(entry.port, `/k${index}`, { agent });
+  process.kill(still.pid, "SIGSTOP");
+  const times: number[] = [];
+  const statuses = new Set<number>();
+  let next = 0;
+  const until = performance.now() + 1200;
+  await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      while (performance.now() < until) {
+        const begun = performance.now();
+        const { status } = await ask(entry.port, `/k${next++ % 300}`, { agent });
+        times.push(performance.now() - begun);
+        statuses.add(status);
+      }
+    }),
+  );
+  process.kill(still.pid, "SIGCONT");
+  times.sort((a, b) => a - b);
+  expect([...statuses]).toEqual([200]);
+  expect(times.length).toBeGreaterThan(300);
+  expect(times[Math.floor(times.length * 0.999)]!, "p99.9 in ms").toBeLessThan(300);
+  // It is asked again: its keys come over a hop.
+  let over = 0;
+  for (let turn = 0; turn < 200 && over === 0; turn++) {
+    const { cacheStatus } = await ask(entry.port, `/k${turn}`, { agent });
+    if (cacheStatus.includes(`owner-${still.name}`)) over++;
+    else await new Promise((done) => setImmediate(done));
+  }
+  expect(over).toBe(1);
+}, 30_000);
+
+it("is not what a member is that waits for a slow origin: its requests are not sent to another as well", async () => {
+  const asked: string[] = [];
+  origin.server.on("request", ({ url }) => asked.push(url!));
+  await Promise.all(Array.from({ length: 24 }, (_, index) => ask(members[0]!.port, `/slow${index}`, { agent })));
+  expect(asked.filter((url, index) => asked.indexOf(url) !== index)).toEqual([]);
+});
