@@ -4,7 +4,7 @@ import { ConfigError, loadConfig } from "../config/load.ts";
 import { configSchema, flagKeys, type Config } from "../config/schema.ts";
 import { Failure } from "./failure.ts";
 
-const repeatable: ReadonlySet<string> = new Set(["allow", "allow-destination", "trust-forwarded"]);
+const repeatable: ReadonlySet<string> = new Set(["allow", "allow-destination", "trust-forwarded", "parent-except"]);
 const switches: ReadonlySet<string> = new Set(["forward", "proxy-protocol", "verify-tls"]);
 const placeholders: Readonly<Record<string, string>> = {
   listen: "HOST:PORT",
@@ -26,6 +26,8 @@ const placeholders: Readonly<Record<string, string>> = {
   ca: "FILE",
   "connect-ports": "PORTS",
   resolver: "HOST:PORT",
+  parent: "URL",
+  "parent-except": "HOST",
 };
 
 /** Adds `--config` and one flag for each key; `except` are those that the command sets itself. */

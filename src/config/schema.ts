@@ -249,6 +249,18 @@ export const configSchema = z.strictObject({
     .array(network)
     .default([])
     .describe("loopback and private networks that clients elsewhere may reach through the forward proxy"),
+  parent: z
+    .string()
+    .refine(
+      (text) => text.startsWith("http://") && URL.canParse(text),
+      "write http://host:port, or http://user:password@host:port",
+    )
+    .optional()
+    .describe("another proxy through which the forward proxy reaches everything"),
+  "parent-except": z
+    .array(z.string())
+    .default([])
+    .describe("hosts that are reached without the parent: names, each with all names below it, addresses, or *"),
   "connect-ports": z
     .string()
     .default("443,563,8443")

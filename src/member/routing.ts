@@ -1,6 +1,7 @@
 /** From the configuration to what the data plane routes by. Made anew on every reload, with its origin clients. */
 import { readFileSync } from "node:fs";
 import type { CachingConfig, Config, RouteConfig } from "../config/schema.ts";
+import { parentOf } from "../origin/parent.ts";
 import { hostOfOrigin } from "../origin/place.ts";
 import { Networks } from "../origin/destinations.ts";
 import { HealthChecks, type HealthCheckRules } from "../origin/health-checks.ts";
@@ -40,6 +41,9 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
   const clients: OriginClient[] = [];
   const checks: HealthChecks[] = [];
   const base = settingsOf(config, {});
+  const parent = config.parent === undefined ? null : parentOf(config.parent, config["parent-except"]);
+  /** For the forward proxy: routes lead where they say. */
+  const beyond = { ...base, parent };
   const allowed = config["allow-destination"].length > 0 ? new Networks(config["allow-destination"]) : null;
   const common = cachingOf(config.caching, cachingRules);
   const given: readonly RouteConfig[] =
@@ -85,8 +89,8 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
   const forwards = config.forward ?? routes.length === 0;
   let forward: Routing["forward"] = null;
   if (forwards) {
-    const local = new OriginClient({ inner: true, allowed, configured: false, own }, base, notes);
-    const remote = new OriginClient({ inner: false, allowed, configured: false, own }, base, notes);
+    const local = new OriginClient({ inner: true, allowed, configured: false, own }, beyond, notes);
+    const remote = new OriginClient({ inner: false, allowed, configured: false, own }, beyond, notes);
     clients.push(local, remote);
     forward = { local, remote, caching: common, settings: fingerprint({ caching: common }) };
   }
@@ -99,7 +103,7 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
       forward,
       trusts: (address) => trusted.has(address),
       tunnels: {
-        settings: base,
+        settings: beyond,
         ports: ports === "any" ? "any" : new Set(ports.split(",").map(Number)),
         idleMs: config["tunnel-idle"],
         allowed,
@@ -204,6 +208,7 @@ function settingsOf(config: Config, route: Partial<RouteConfig>): OriginSettings
     verifyTls: route["verify-tls"] ?? config["verify-tls"],
     ca: ca === undefined ? undefined : certificatesIn(ca),
     resolver: config.resolver,
+    parent: null,
   };
 }
 

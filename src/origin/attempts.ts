@@ -74,11 +74,15 @@ export class Attempts {
   }
 
   #send(connection: OriginConnection): void {
-    const { method, path, fields, body, expectsContinue = false, upgrade } = this.#request;
+    const { origin, method, path, body, expectsContinue = false, upgrade } = this.#request;
+    const { via } = connection;
+    const target = via === null ? path : `${origin}${path}`;
+    const credentials = via?.authorization == null ? [] : ["proxy-authorization", via.authorization];
+    const fields = [...this.#request.fields, ...credentials];
     this.#connection = connection;
     const wasUsed = connection.uses > 0;
     connection.send(
-      { method, target: path, fields, body, expectsContinue, upgrade },
+      { method, target, fields, body, expectsContinue, upgrade },
       {
         interim: (status, received) => this.#handler.interim(status, received),
         head: ({ status, fields: received }) => {

@@ -12,6 +12,7 @@ import {
   type ConnectionOptions as TlsOptions,
   type PeerCertificate,
   type SecureContext,
+  type TLSSocket,
 } from "node:tls";
 import { destinationClass, type Networks } from "./destinations.ts";
 import { OriginError, refusedDestination } from "./origin-error.ts";
@@ -69,6 +70,9 @@ export interface Dialling {
   cancel(): void;
 }
 
+/** What becomes of a dialling: a socket, and whether its address lies inside, or an error. */
+export type Dialled = (error: Error | null, socket: Socket | null, inside: boolean) => void;
+
 /** What is the same for all connections under one policy. */
 export interface DialContext {
   readonly policy: ConnectPolicy;
@@ -97,13 +101,13 @@ export function dialContext(policy: ConnectPolicy, options: ConnectOptions): Dia
  */
 export function dial(
   place: Place,
-  { policy, options, secureContext, sessions }: DialContext,
+  context: DialContext,
   received: ((bytes: Buffer) => void) | null,
-  done: (error: Error | null, socket: Socket | null, inside: boolean) => void,
+  done: Dialled,
 ): Dialling {
+  const { policy, options } = context;
   const name = bare(place.host);
-  const isAddress = isIP(name) !== 0;
-  const why = isAddress && place.path === undefined ? refusal(name, policy) : null;
+  const refused = refusedPlace(place, policy);
   const key = `${name}:${place.port}`;
   let settled = false;
   let socket: Socket | null = null;
@@ -125,14 +129,14 @@ export function dial(
     options.connectMs,
   );
   const connected = (): void => settle(place.path === undefined ? deniedPeer(socket!, policy) : null);
-  if (why !== null) {
-    process.nextTick(settle, refusedDestination(name, name, why));
-  } else if (!hasNoOddName(name)) {
+  if (refused !== null) {
+    process.nextTick(settle, refused);
+  } else if (!isName(name)) {
     process.nextTick(settle, Object.assign(new Error(`${name} is no name`), { code: "EBADNAME" }));
   } else {
     const onread =
       received === null
-        ? {}
+        ? { allowHalfOpen: true }
         : {
             onread: {
               buffer: readBuffer,
@@ -153,29 +157,8 @@ export function dial(
           }
         : { path: place.path, ...onread };
     if (place.secure) {
-      // An address has no name to be asked by: the client's Host is none of the origin's.
-      const servername = options.tlsName ?? (isAddress ? "" : name);
-      const session = sessions.get(key);
-      const secure = tlsConnect({
-        ...to,
-        servername,
-        secureContext,
-        rejectUnauthorized: options.verifyTls,
-        ALPNProtocols: ["http/1.1"],
-        ...(session === undefined ? {} : { session }),
-        ...(options.tlsName === undefined
-          ? {}
-          : {
-              checkServerIdentity: (_: string, certificate: PeerCertificate) =>
-                checkServerIdentity(options.tlsName!, certificate),
-            }),
-      } as TlsOptions);
-      secure.on("session", (ticket: Buffer) => {
-        if (sessions.size >= sessionsMax) sessions.delete(sessions.keys().next().value!);
-        sessions.set(key, ticket);
-      });
-      secure.once("secureConnect", connected);
-      socket = secure;
+      socket = secured(place, context, to);
+      socket.once("secureConnect", connected);
     } else {
       socket = netConnect(to as NetConnectOpts);
       socket.once("connect", connected);
@@ -194,44 +177,39 @@ export function dial(
   };
 }
 
+/** TLS with an origin, over a connection that is to be made, or one that there is. */
+export function secured(place: Place, { options, secureContext, sessions }: DialContext, over: object): TLSSocket {
+  const name = bare(place.host);
+  const key = `${name}:${place.port}`;
+  const session = sessions.get(key);
+  const socket = tlsConnect({
+    ...over,
+    // An address has no name to be asked by: the client's Host is none of the origin's.
+    servername: options.tlsName ?? (isIP(name) === 0 ? name : ""),
+    secureContext,
+    rejectUnauthorized: options.verifyTls,
+    ALPNProtocols: ["http/1.1"],
+    ...(session === undefined ? {} : { session }),
+    checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+      checkServerIdentity(options.tlsName ?? name, certificate),
+  } as TlsOptions);
+  socket.on("session", (ticket: Buffer) => {
+    if (sessions.size >= sessionsMax) sessions.delete(sessions.keys().next().value!);
+    sessions.set(key, ticket);
+  });
+  return socket;
+}
+
 /** Resolvers are asked for names only; what a URL could not hold is none. */
-function hasNoOddName(name: string): boolean {
+function isName(name: string): boolean {
   return URL.canParse(`http://${isIP(name) === 6 ? `[${name}]` : name}/`);
 }
 
-/** A bare connection for a tunnel, under the same policy. */
-export function tunnelTo(
-  host: string,
-  port: number,
-  policy: ConnectPolicy,
-  options: ConnectOptions,
-  done: (error: Error | null, socket: Socket | null) => void,
-): Socket {
-  const name = bare(host);
-  const why = isIP(name) === 0 ? null : refusal(name, policy);
-  const socket = netConnect({
-    host: name,
-    port,
-    lookup: guardedLookup(policy, options.resolver),
-    allowHalfOpen: true,
-    autoSelectFamily: true,
-    noDelay: true,
-  });
-  let settled = false;
-  const settle = (error: Error | null): void => {
-    if (settled) return;
-    settled = true;
-    socket.setTimeout(0);
-    if (error !== null) socket.destroy();
-    done(error, error === null ? socket : null);
-  };
-  socket.once("error", settle);
-  socket.setTimeout(options.connectMs, () =>
-    settle(new OriginError("connect", "ETIMEDOUT", `${host}:${port} did not accept a connection in time`, 504, true)),
-  );
-  socket.once("connect", () => settle(deniedPeer(socket, policy)));
-  if (why !== null) settle(refusedDestination(host, name, why));
-  return socket;
+/** The refusal of a place that is given by a literal address, or null. */
+export function refusedPlace(place: Place, policy: ConnectPolicy): OriginError | null {
+  const name = bare(place.host);
+  const why = isIP(name) === 0 || place.path !== undefined ? null : refusal(name, policy);
+  return why === null ? null : refusedDestination(name, name, why);
 }
 
 function deniedPeer(socket: Socket, policy: ConnectPolicy): OriginError | null {

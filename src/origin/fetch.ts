@@ -2,6 +2,7 @@
 import type { Duplex, Readable } from "node:stream";
 import type { FieldList } from "../http/fields.ts";
 import type { ConnectOptions } from "./connector.ts";
+import type { Parent } from "./parent.ts";
 import type { OriginHealth } from "./origin-choice.ts";
 import type { OriginError } from "./origin-error.ts";
 import type { SlotRules } from "./slots.ts";
@@ -13,6 +14,8 @@ export interface OriginSettings extends ConnectOptions, SlotRules {
   /** The longest silence inside a response's content. */
   readonly bodyMs: number;
   readonly retries: number;
+  /** Another proxy between this member and the origins, or null. */
+  readonly parent: Parent | null;
 }
 
 /** What an operator should hear of. */
@@ -39,6 +42,7 @@ export const originSettings: OriginSettings = {
   queueMax: 1024,
   queueMs: 10_000,
   verifyTls: true,
+  parent: null,
 };
 
 export interface OriginRequest {

@@ -11,6 +11,7 @@ import type { Socket } from "node:net";
 import type { Duplex, Readable } from "node:stream";
 import { fieldBlock, fieldValue, hasField, type FieldList } from "../http/fields.ts";
 import type { ResponseHead } from "../wire/response-head.ts";
+import type { Parent } from "./parent.ts";
 import { ResponseReader } from "../wire/response-reader.ts";
 
 /** What goes out. */
@@ -67,6 +68,8 @@ export interface ConnectionOwner {
 export class OriginConnection {
   /** Its address is a loopback or private one. */
   readonly inside: boolean;
+  /** The parent proxy at its other end, which wants to know whole URIs; null for the origin itself, or a tunnel to it. */
+  via: Parent | null = null;
   /** Requests that it has carried. */
   uses = 0;
   /** Milliseconds, monotonic: until when it may be kept idle. */

@@ -2,7 +2,16 @@
  * Connections to origins under one policy: those that are idle are used again, the last one first; those that are not
  * used are closed before the origin would.
  */
-import { dial, dialContext, type ConnectOptions, type ConnectPolicy, type Dialling } from "./connector.ts";
+import {
+  dial,
+  dialContext,
+  type ConnectOptions,
+  type ConnectPolicy,
+  type Dialled,
+  type Dialling,
+} from "./connector.ts";
+import { dialThrough } from "./dial-through.ts";
+import type { Parent } from "./parent.ts";
 import { placeOf } from "./place.ts";
 import { OriginConnection, type ConnectionTimes } from "./origin-connection.ts";
 
@@ -13,7 +22,10 @@ const idleMax = 1024;
 /** A request that must not be sent twice goes out on a connection that was in use so lately, or on a new one. */
 const recentMs = 500;
 
-export interface PoolOptions extends ConnectOptions, ConnectionTimes {}
+export interface PoolOptions extends ConnectOptions, ConnectionTimes {
+  /** Another proxy on the way, or null. */
+  readonly parent: Parent | null;
+}
 
 /** Who waits for a connection. One of them is called, never within `take`. */
 export interface Wanting {
@@ -62,7 +74,9 @@ export class Pool {
     }
     let connection: OriginConnection | null = null;
     const received = as === "stream" ? null : (bytes: Buffer): void => connection?.received(bytes);
-    return dial(place, this.#context, received, (error, socket, inside) => {
+    const { parent } = this.#options;
+    const via = parent === null || place.path !== undefined || parent.spares(place.host) ? null : parent;
+    const dialled: Dialled = (error, socket, inside) => {
       if (error !== null || socket === null) return wanting.failed(error ?? new Error("no connection"));
       connection = new OriginConnection(socket, inside, this.#options, {
         idle: (one) => this.#keep(origin, one),
@@ -70,9 +84,13 @@ export class Pool {
       });
       this.#all.add(connection);
       this.#places.set(connection, origin);
+      if (via !== null && !place.secure && as === "answers") connection.via = via;
       this.#sweep();
       return wanting.connected(connection);
-    });
+    };
+    return via === null
+      ? dial(place, this.#context, received, dialled)
+      : dialThrough(via, place, this.#context, received, dialled);
   }
 
   /** Idle ones are closed now, those in use when their answers have ended. */

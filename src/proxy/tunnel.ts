@@ -1,7 +1,6 @@
 /**
  * Requests that leave HTTP: CONNECT (RFC 9110 §9.3.6) and Upgrade (§7.8). Bytes both ways, half-close kept, idle bound.
  */
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { background } from "../base/background.ts";
 import { cacheStatus } from "../http/cache-status.ts";
@@ -9,7 +8,7 @@ import { dateText } from "../http/dates.ts";
 import { fieldBlock, fieldValue, withoutFields } from "../http/fields.ts";
 import { reasonPhrase } from "../http/messages.ts";
 import { authority } from "../http/uri.ts";
-import { tunnelTo } from "../origin/connector.ts";
+import { dialTunnel } from "../origin/dial-tunnel.ts";
 import type { Fetch } from "../origin/fetch.ts";
 import { originError } from "../origin/origin-error.ts";
 import { Body } from "../store/body.ts";
@@ -43,10 +42,9 @@ export function connectTunnel({ desk, current }: TunnelNeeds, exchange: Exchange
     return refused(403, "CONNECT to this port is not allowed (--connect-ports opens more)");
   const { allowed, own } = tunnels;
   const policy = { inner: exchange.client.local, allowed, own, configured: false };
-  // What is refused at once is told before `tunnelTo` returns.
-  let socket: Socket | null = null;
-  const hold = exchange.hold({ left: () => socket?.destroy() });
-  socket = tunnelTo(place.host, place.port, policy, tunnels.settings, (error, connected) => {
+  let dialling: { cancel(): void } | null = null;
+  const hold = exchange.hold({ left: () => dialling?.cancel() });
+  dialling = dialTunnel(place, policy, tunnels.settings, (error, connected) => {
     hold.release();
     if (error !== null || connected === null) {
       if (exchange.closed) return;
