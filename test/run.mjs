@@ -12,6 +12,7 @@ const root = resolve(import.meta.dirname, "..");
 /** What the tests drive, and the Debian package that has it. */
 const needs = [
   { command: "nginx", package: "nginx-light", why: "the real origin" },
+  { command: "apache2", package: "apache2-bin", why: "another real origin" },
   { command: "curl", package: "curl", why: "a real client" },
   { command: "wget", package: "wget", why: "a real client" },
   { command: "python3", package: "python3-minimal", why: "a real client" },
