@@ -85,9 +85,16 @@ const weightedOrigin = z.strictObject({
   weight: positive.optional().describe("its share beside the others'"),
   backup: flag.optional().describe("asked only where no other can be"),
 });
+const hostName = z
+  .string()
+  .refine((text) => authority(text, "http") !== null, "write a host name, perhaps with a port");
 const healthCheck = z.strictObject({
-  path: z.string().startsWith("/").default("/").describe("what is asked for"),
-  host: z.string().optional().describe("the Host field, where it is not the origin's"),
+  path: z
+    .string()
+    .regex(/^\/[\x21-\x7e]*$/, "write a path as in /health")
+    .default("/")
+    .describe("what is asked for"),
+  host: hostName.optional().describe("the Host field, where it is not the origin's"),
   interval: duration.default(5000),
   timeout: duration.default(2000),
   status: z
@@ -169,7 +176,7 @@ const route = z
       .optional()
       .describe("statuses for which another origin is asked, while there is one"),
     check: healthCheck.optional().describe("asks each origin at intervals whether it is well"),
-    "host-field": z.string().optional().describe("preserve, origin, or a fixed name"),
+    "host-field": hostName.optional().describe("preserve, origin, or a fixed name"),
     ...originTimes,
     "rest-after": positive.optional().describe("failures running after which an origin is left alone"),
     "rest-for": duration.optional().describe("for how long, at first; twice as long each time after that"),
@@ -242,7 +249,7 @@ export const configSchema = z.strictObject({
     .describe("how far above the mean of requests in flight a member may be before its successor is asked; or off"),
   "object-max": bytes.default(64 * 2 ** 20).describe("larger responses pass through unstored"),
   origin: originUrl.optional().describe("reverse proxy before this origin"),
-  "host-field": z.string().optional().describe("Host for --origin: preserve, origin, or a fixed name"),
+  "host-field": hostName.optional().describe("Host for --origin: preserve, origin, or a fixed name"),
   forward: flag.optional().describe("forward proxy; default true where there are no routes"),
   allow: z.array(network).default([]).describe("clients that may use the proxy, beside those on this machine"),
   "allow-destination": z

@@ -69,8 +69,12 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
       },
       changed: ({ origin, why }, health) => notes.health(name, origin, health, why),
     });
-    if (route.check !== undefined)
-      checks.push(new HealthChecks(choice, client, checkRulesOf(route.check), hostOfOrigin));
+    if (route.check !== undefined) {
+      // With slots of its own: who is busy is not ill.
+      const checking = new OriginClient(policy, settingsOf(config, route), notes);
+      clients.push(checking);
+      checks.push(new HealthChecks(choice, checking, checkRulesOf(route.check), hostOfOrigin));
+    }
     return {
       name,
       host: route.host ?? null,

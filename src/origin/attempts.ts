@@ -5,7 +5,8 @@
  */
 import { isIdempotent } from "../http/messages.ts";
 import type { OriginHandler, OriginRequest, OriginSettings } from "./fetch.ts";
-import type { ConnectionFailure, OriginConnection } from "./origin-connection.ts";
+import type { ConnectionFailure } from "./connection-failure.ts";
+import type { OriginConnection } from "./origin-connection.ts";
 import { failedConnection, originError, type OriginError } from "./origin-error.ts";
 import { nameOfOrigin } from "./place.ts";
 import type { Pool } from "./pool.ts";
@@ -109,8 +110,11 @@ export class Attempts {
   #failed(failure: ConnectionFailure, wasUsed: boolean): void {
     this.#connection = null;
     const lost = failure.kind === "closed" && !failure.begun && this.#repeatable;
-    // That an idle connection has ended is nobody's fault, and costs no try.
-    if (lost && wasUsed) return this.#dial();
+    // That an idle connection has ended is nobody's fault, and costs no try; content that nobody has read is still
+    // there.
+    const unread =
+      failure.kind === "closed" && !failure.begun && !failure.consumed && isIdempotent(this.#request.method);
+    if ((lost || unread) && wasUsed) return this.#dial();
     if (lost && this.#tries < this.#retries) return this.#again();
     return this.#fail(failedConnection(failure, this.#place));
   }

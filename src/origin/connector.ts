@@ -84,6 +84,8 @@ export interface DialContext {
 }
 
 const sessionsMax = 1000;
+/** For each address of a name but the last. */
+const attemptMs = 1000;
 
 /** A context for connections under a policy. */
 export function dialContext(policy: ConnectPolicy, options: ConnectOptions): DialContext {
@@ -153,6 +155,9 @@ export function dial(
             port: place.port,
             lookup: guardedLookup(policy, options.resolver),
             autoSelectFamily: true,
+            // Node gives an address up when its time is over, rather than trying another beside it: a far one needs
+            // more.
+            autoSelectFamilyAttemptTimeout: attemptMs,
             ...onread,
           }
         : { path: place.path, ...onread };

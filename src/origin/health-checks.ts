@@ -25,6 +25,8 @@ export class HealthChecks {
   readonly #rules: HealthCheckRules;
   readonly #hostOf: (origin: string) => string;
   readonly #running = new Set<Fetch>();
+  /** Origins whose last check has not ended. */
+  readonly #waiting = new Set<OriginState>();
   /** Results of one kind in a row: positive for good ones. */
   readonly #inRow = new Map<OriginState, number>();
   #timer: NodeJS.Timeout | null = null;
@@ -52,21 +54,30 @@ export class HealthChecks {
     this.#timer = null;
     for (const fetch of this.#running) fetch.cancel();
     this.#running.clear();
+    this.#waiting.clear();
   }
 
   #check(state: OriginState): void {
     const { path, host, timeoutMs, statuses } = this.#rules;
-    let over = false;
+    if (this.#waiting.has(state)) return;
+    let isTold = false;
     let fetch: Fetch | null = null;
-    const done = (isGood: boolean, why: string): void => {
-      if (over) return;
-      over = true;
-      clearTimeout(timer);
-      if (fetch !== null) this.#running.delete(fetch);
-      this.#result(state, isGood, why);
+    let isOver = false;
+    const tell = (isGood: boolean, why: string): void => {
+      if (!isTold) this.#result(state, isGood, why);
+      isTold = true;
     };
+    const end = (): void => {
+      isOver = true;
+      clearTimeout(timer);
+      this.#waiting.delete(state);
+      if (fetch !== null) this.#running.delete(fetch);
+    };
+    this.#waiting.add(state);
+    // Of the whole of it: a content that does not end would keep a connection for ever.
     const timer = setTimeout(() => {
-      done(false, `its check took longer than ${timeoutMs} ms`);
+      tell(false, `its check took longer than ${timeoutMs} ms`);
+      end();
       fetch?.cancel();
     }, timeoutMs);
     fetch = this.#client.fetch(
@@ -82,14 +93,18 @@ export class HealthChecks {
         interim: () => {},
         head: (status) => {
           const isGood = statuses === null ? status >= 200 && status < 400 : statuses.has(status);
-          done(isGood, isGood ? "" : `its check was answered with ${status}`);
+          tell(isGood, isGood ? "" : `its check was answered with ${status}`);
         },
         data: () => {},
-        end: () => {},
-        failed: (error) => done(false, error.message),
+        end,
+        failed: (error) => {
+          // An origin that has all the requests that it may have is busy, not ill.
+          if (error.phase !== "busy") tell(false, error.message);
+          end();
+        },
       },
     );
-    if (!over) this.#running.add(fetch);
+    if (!isOver) this.#running.add(fetch);
   }
 
   #result(state: OriginState, isGood: boolean, why: string): void {

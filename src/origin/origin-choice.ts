@@ -170,6 +170,7 @@ export class OriginChoice {
     if (isDown) return this.#changed(state, "down");
     state.restsUntil = 0;
     state.failures = 0;
+    state.tried = false;
     return this.#well(state, nowMs);
   }
 

@@ -11,6 +11,7 @@ import type { Socket } from "node:net";
 import type { Duplex, Readable } from "node:stream";
 import { fieldBlock, fieldValue, hasField, type FieldList } from "../http/fields.ts";
 import type { ResponseHead } from "../wire/response-head.ts";
+import type { ConnectionFailure } from "./connection-failure.ts";
 import type { Parent } from "./parent.ts";
 import { ResponseReader } from "../wire/response-reader.ts";
 
@@ -37,23 +38,14 @@ export interface Incoming {
   failed(failure: ConnectionFailure): void;
 }
 
-/** Why an answer did not come, or not to its end. */
-export interface ConnectionFailure {
-  readonly kind: "closed" | "not-http" | "too-late" | "content";
-  readonly what: string;
-  readonly code: string;
-  /** Something of an answer has been received. */
-  readonly begun: boolean;
-  /** Content of the request has been taken from its sender: it cannot be sent again. */
-  readonly consumed: boolean;
-}
-
 /** Milliseconds. */
 export interface ConnectionTimes {
   readonly headMs: number;
   readonly bodyMs: number;
 }
 
+/** Methods whose requests say that they have no content. RFC 9110 §8.6. */
+const expectsContent: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 /** An origin that gives no word for so long is taken to wait for the content. RFC 9110 §10.1.1. */
 const continueMs = 1000;
 
@@ -68,7 +60,9 @@ export interface ConnectionOwner {
 export class OriginConnection {
   /** Its address is a loopback or private one. */
   readonly inside: boolean;
-  /** The parent proxy at its other end, which wants to know whole URIs; null for the origin itself, or a tunnel to it. */
+  /**
+   * The parent proxy at its other end, which wants to know whole URIs; null for the origin itself, or a tunnel to it.
+   */
   via: Parent | null = null;
   /** Requests that it has carried. */
   uses = 0;
@@ -166,7 +160,9 @@ export class OriginConnection {
       ? `content-length: ${body.length}\r\n`
       : isStream && !hasField(fields, "content-length")
         ? "transfer-encoding: chunked\r\n"
-        : "";
+        : body === null && expectsContent.has(method) && upgrade === undefined
+          ? "content-length: 0\r\n"
+          : "";
     const waits = isStream && expectsContinue;
     const more = upgrade === undefined ? "" : `connection: upgrade\r\nupgrade: ${upgrade}\r\n`;
     const expect = waits ? "expect: 100-continue\r\n" : "";
@@ -207,6 +203,7 @@ export class OriginConnection {
         socket.uncork();
       } else {
         left -= chunk.length;
+        if (left < 0) return failed(new Error("the client's content is longer than it said"));
         socket.write(chunk);
       }
       this.#touch();
@@ -250,7 +247,8 @@ export class OriginConnection {
   received(bytes: Buffer): void {
     // What nobody has asked for makes no sense, and would be taken for the next answer.
     if (this.#incoming === null) return this.destroy();
-    this.#touch();
+    // The time limit of the head is of all of it, however it trickles.
+    if (this.#headSeen) this.#touch();
     return this.#reader.feed(bytes);
   }
 
@@ -264,11 +262,10 @@ export class OriginConnection {
 
   #head(head: ResponseHead): void {
     const incoming = this.#incoming!;
-    this.#headSeen = true;
     if (head.status === 101) {
       const { upgrade } = this.#outgoing!;
-      if (upgrade === undefined)
-        return this.#fail("not-http", "a switch of protocols that nobody asked for", "BAD_RESPONSE");
+      if (upgrade === undefined || !this.#sent)
+        return this.#fail("not-http", "a switch of protocols that nobody asked for, or too early", "BAD_RESPONSE");
       this.#incoming = null;
       this.#over = true;
       const rest = this.#reader.takeRest();
@@ -278,8 +275,11 @@ export class OriginConnection {
       this.#owner.gone(this);
       return incoming.switched(head.fields, this.#socket);
     }
-    // The word that the content was waiting for is that it is not wanted.
-    if (this.#continue !== null || (!this.#sent && head.status >= 400)) this.#letGo();
+    this.#headSeen = true;
+    this.#touch();
+    // The word that the content was waiting for is that it is not wanted; or the origin will not read on (RFC 9112
+    // §9.5). Another may read to the end before it ends its answer.
+    if (this.#continue !== null || (!this.#sent && !head.keepAlive)) this.#letGo();
     const kept = /(?:^|[,;\s])timeout=(\d+)/i.exec(fieldValue(head.fields, "keep-alive") ?? "");
     this.keptSeconds = kept === null ? null : Number(kept[1]);
     return incoming.head(head);
@@ -313,6 +313,7 @@ export class OriginConnection {
       what: this.#cause === null ? what : this.#cause.message,
       code: this.#cause?.code ?? code,
       begun: this.#reader.begun,
+      headSeen: this.#headSeen,
       consumed: this.#consumed,
     };
     this.destroy();

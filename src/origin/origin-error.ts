@@ -3,7 +3,7 @@
  */
 
 import type { FieldList } from "../http/fields.ts";
-import type { ConnectionFailure } from "./origin-connection.ts";
+import type { ConnectionFailure } from "./connection-failure.ts";
 
 export type OriginPhase = "refused" | "busy" | "resolve" | "connect" | "tls" | "head" | "content";
 
@@ -54,20 +54,18 @@ export function busyOrigin(place: string, why: string): OriginError {
 }
 
 /** Maps what a connection to an origin has failed by. */
-export function failedConnection(
-  { kind, what, code, begun }: Pick<ConnectionFailure, "kind" | "what" | "code" | "begun">,
-  place: string,
-): OriginError {
+export function failedConnection({ kind, what, code, begun, headSeen }: ConnectionFailure, place: string): OriginError {
+  const phase = headSeen ? "content" : "head";
   switch (kind) {
     case "not-http":
-      return new OriginError("head", code, `${place} sent ${what}`, 502, false);
+      return new OriginError(phase, code, `${place} sent ${what}`, 502, false);
     case "too-late":
-      return new OriginError("head", code, `${place} did not answer in time`, 504, false);
+      return new OriginError(phase, code, `${place} did not answer in time`, 504, false);
     case "content":
       return new OriginError("content", code, `the request's content ended before its time: ${what}`, 502, false);
     case "closed":
       return begun
-        ? new OriginError("content", code, `${place} broke off its answer: ${what}`, 502, false)
+        ? new OriginError(phase, code, `${place} broke off its answer: ${what}`, 502, false)
         : new OriginError("head", code, `${place} closed the connection without an answer`, 502, true);
   }
 }

@@ -38,6 +38,8 @@ export function askInTurn(
   let fetch: Fetch | null = null;
   let paused = false;
   let over = false;
+  /** Nobody waits for the origin that is being asked any more. */
+  let leave = (): void => {};
   choice.count();
   next(choice.choose(performance.now(), hash)!);
   return {
@@ -52,6 +54,7 @@ export function askInTurn(
     cancel: () => {
       if (over) return;
       over = true;
+      leave();
       fetch?.cancel();
     },
   };
@@ -69,24 +72,36 @@ export function askInTurn(
     asked.add(state);
     state.active++;
     let isOver = false;
+    const isTrial = state.restsUntil > 0 && state.tried;
     const end = (): void => {
       if (!isOver) state.active--;
       isOver = true;
+    };
+    leave = () => {
+      end();
+      if (isTrial && !shown) choice.undecided(state);
     };
     const request = requestFor(state.origin);
     const repeatable = (request.body === null || Buffer.isBuffer(request.body)) && isIdempotent(request.method);
     const alone = choice.origins.length === 1;
     /** What this origin says is not passed on. */
     let left = false;
+    /** It has been, from its head on: nobody else can answer any more. */
+    let shown = false;
     const own = client.fetch(
       // Another origin is a better second try than the same.
       alone ? request : { ...request, retries: 0 },
       {
         interim: (status, fields) => left || handler.interim(status, fields),
         head: (status, fields, inner) => {
-          choice.succeeded(state, performance.now());
-          const other = repeatable && rules.retryOn.has(status) ? another() : null;
-          if (other === null) return handler.head(status, fields, inner);
+          const isIll = rules.retryOn.has(status);
+          if (isIll) choice.failed(state, performance.now(), `it answered ${status}`);
+          else choice.succeeded(state, performance.now());
+          const other = repeatable && isIll ? another() : null;
+          if (other === null) {
+            shown = true;
+            return handler.head(status, fields, inner);
+          }
           left = true;
           end();
           fetch?.cancel();
@@ -107,10 +122,10 @@ export function askInTurn(
           end();
           if (left) return undefined;
           if (telling.has(error.phase)) choice.failed(state, performance.now(), error.message);
-          else choice.undecided(state);
+          else if (isTrial) choice.undecided(state);
           const unsent =
             error.phase === "resolve" || error.phase === "connect" || error.phase === "tls" || error.phase === "busy";
-          const other = unsent || (repeatable && error.phase === "head") ? another() : null;
+          const other = !shown && (unsent || (repeatable && error.phase === "head")) ? another() : null;
           if (other === null) {
             over = true;
             return handler.failed(error);

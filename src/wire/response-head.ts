@@ -5,7 +5,7 @@
  */
 import { listElements, trimmed } from "../http/grammar.ts";
 import { hasNoContent } from "../http/messages.ts";
-import { fieldLines, hasField } from "../http/fields.ts";
+import { fieldLines, hasField, withField } from "../http/fields.ts";
 import { lowerName, validValue } from "./field-line.ts";
 
 /** How a response's content ends. RFC 9112 §6.3. */
@@ -86,12 +86,22 @@ export function responseHead(text: string, method: string, fieldsMax: number): R
   }
   const framing = framingOf(fields, status, method);
   if ("bad" in framing) return framing;
+  // One length, said once and plainly, whatever it was said as.
+  const plain = framing.kind === "length" || fields.includes("content-length") ? withLength(fields) : fields;
   const options = listElements(fieldLines(fields, "connection").join(",").toLowerCase());
   const keepAlive =
     framing.kind !== "end" && !options.includes("close") && (minor === 1 || options.includes("keep-alive"));
   // §6.1: whoever sends a transfer coding in HTTP/1.0 has its framing from elsewhere.
   const trusted = minor === 1 || !hasField(fields, "transfer-encoding");
-  return { status, fields, minor, framing, keepAlive: keepAlive && trusted };
+  return { status, fields: plain, minor, framing, keepAlive: keepAlive && trusted };
+}
+
+function withLength(fields: readonly string[]): readonly string[] {
+  const lines = fieldLines(fields, "content-length");
+  const [first] = lines;
+  if (first === undefined) return fields;
+  const length = String(Number(trimmed(first.split(",", 1)[0]!)));
+  return lines.length === 1 && first === length ? fields : withField(fields, "content-length", length);
 }
 
 function framingOf(fields: readonly string[], status: number, method: string): ResponseFraming | BadResponse {

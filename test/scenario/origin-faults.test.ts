@@ -1,6 +1,6 @@
 /**
- * What clients get where an origin dies, stalls or talks nonsense, at every point where it can: docs/origin-faults.md is
- * the table, and each of its cells is checked here. `WRITE_TABLES=1` writes it anew.
+ * What clients get where an origin dies, stalls or talks nonsense, at every point where it can: docs/origin-faults.md
+ * is the table, and each of its cells is checked here. `WRITE_TABLES=1` writes it anew.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";

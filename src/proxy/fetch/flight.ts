@@ -216,7 +216,8 @@ export class Flight implements Suspectable {
   }
 
   #answered(status: number, fields: FieldList, inner: boolean, how: "plain" | "validate"): void {
-    if (this.#state.kind !== "waiting") return;
+    // A second head would be another answer: what it brings must not be added to the first one's content.
+    if (this.#state.kind !== "waiting") return this.#fetch?.cancel();
     const { first } = this.#init;
     const times: ResponseTimes = {
       requestSeconds: this.#requestSeconds,

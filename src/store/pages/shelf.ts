@@ -253,10 +253,6 @@ export class Shelf {
           records.setFlag(from, flagMoved);
           records.setWord(from, word.older, to);
           records.setWord(from, word.hits, this.pool.generation(records.memory.pageOf(to)));
-          // Who still holds it will find it: word of where it has gone, and of whose memory that is.
-          records.setFlag(from, flagMoved);
-          records.setWord(from, word.older, to);
-          records.setWord(from, word.hits, this.pool.generation(records.memory.pageOf(to)));
           this.pool.release(from, records.word(from, word.units));
         },
       },
