@@ -1,0 +1,119 @@
+/**
+ * `node bench/memory.mjs [--memory SIZE] [--count N] [--bytes N]`: a member that nobody has configured further gets N
+ * distinct responses of so many bytes, and what it has resident is printed on the way: idle, in five steps, and for
+ * each response that it still stores. Reads /proc: Linux. Loopback only.
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { get } from "node:http";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+
+const { values } = parseArgs({
+  options: {
+    memory: { type: "string" },
+    count: { type: "string", default: "1000000" },
+    bytes: { type: "string", default: "110" },
+  },
+});
+const [count, bytes] = [Number(values.count), Number(values.bytes)];
+const folder = mkdtempSync(join(tmpdir(), "gyre-memory-"));
+const connections = 48;
+
+const head = [
+  "HTTP/1.1 200 OK",
+  "content-type: text/plain",
+  "cache-control: max-age=3600",
+  'etag: "abc"',
+  "server: bench",
+  `date: ${new Date().toUTCString()}`,
+  `content-length: ${bytes}`,
+];
+const answer = Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), Buffer.alloc(bytes, "x")]);
+const origin = createServer((socket) => {
+  socket.setNoDelay(true);
+  socket.on("error", () => {});
+  let rest = "";
+  socket.on("data", (data) => {
+    rest += data.toString("latin1");
+    for (let end = rest.indexOf("\r\n\r\n"); end !== -1; end = rest.indexOf("\r\n\r\n")) {
+      rest = rest.slice(end + 4);
+      socket.write(answer);
+    }
+  });
+});
+await new Promise((done) => origin.listen(0, "127.0.0.1", done));
+
+const child = spawn(
+  process.execPath,
+  [
+    resolve(import.meta.dirname, "../bin/gyre"),
+    "start",
+    ...["--listen", "127.0.0.1:0", "--peer", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-level", "warn"],
+    ...["--origin", `http://127.0.0.1:${origin.address().port}`],
+    ...(values.memory === undefined ? [] : ["--memory", values.memory]),
+  ],
+  {
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+    env: { ...process.env, GYRE_SECRET: "a secret for the bench", GYRE_RUN_DIR: folder },
+  },
+);
+const { listen, admin } = await new Promise((done, fail) => {
+  child.once("message", done);
+  child.once("exit", (code) => fail(new Error(`the member ended with ${code}`)));
+});
+const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))[1]) / 1024;
+const idle = resident();
+console.log(`idle: ${idle.toFixed(0)} MB resident`);
+
+let [next, done] = [0, 0];
+const begun = performance.now();
+await Promise.all(
+  Array.from(
+    { length: connections },
+    () =>
+      new Promise((ended, fail) => {
+        const socket = connect(Number(listen.split(":").at(-1)), "127.0.0.1");
+        let [text, left] = ["", -1];
+        const send = () => {
+          if (next >= count) return ended(socket.end());
+          socket.write(`GET /objects/item-${next++}?v=1 HTTP/1.1\r\nHost: example.test\r\n\r\n`);
+        };
+        socket.on("connect", send);
+        socket.on("error", fail);
+        socket.on("data", (data) => {
+          if (left === -1) {
+            text += data.toString("latin1");
+            const end = text.indexOf("\r\n\r\n");
+            if (end === -1) return;
+            left = bytes - (text.length - end - 4);
+            text = "";
+          } else left -= data.length;
+          if (left > 0) return;
+          left = -1;
+          if (++done % Math.ceil(count / 5) === 0) console.log(`${done} answered: ${resident().toFixed(0)} MB resident`);
+          send();
+        });
+      }),
+  ),
+);
+const seconds = (performance.now() - begun) / 1000;
+const status = await new Promise((got, fail) =>
+  get(`http://${admin}/api/status`, (response) => {
+    let text = "";
+    response.on("data", (data) => (text += data));
+    response.on("end", () => got(JSON.parse(text)));
+  }).on("error", fail),
+);
+const { store } = status.self;
+console.log(`${count} in ${seconds.toFixed(1)} s: ${resident().toFixed(0)} MB resident, ${store.responses} stored`);
+console.log(`budget ${(store.bytesMax / 2 ** 20).toFixed(0)} MB, given to pages ${(store.givenBytes / 2 ** 20).toFixed(0)} MB`);
+const each = ((resident() - idle) * 2 ** 20) / store.responses;
+console.log(`resident above idle for each stored response of ${bytes} bytes: ${each.toFixed(0)} bytes`);
+child.removeAllListeners("exit");
+child.kill();
+origin.close();
+rmSync(folder, { recursive: true, force: true });
+process.exit();
