@@ -51,8 +51,9 @@ const child = spawn(
   [
     resolve(import.meta.dirname, "../bin/gyre"),
     "start",
-    ...["--listen", "127.0.0.1:0", "--peer", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-level", "warn"],
-    ...["--origin", `http://127.0.0.1:${origin.address().port}`],
+    ..."--listen 127.0.0.1:0 --peer 127.0.0.1:0 --admin 127.0.0.1:0 --log-level warn".split(" "),
+    "--origin",
+    `http://127.0.0.1:${origin.address().port}`,
     ...(values.memory === undefined ? [] : ["--memory", values.memory]),
   ],
   {
@@ -93,7 +94,8 @@ await Promise.all(
           } else left -= data.length;
           if (left > 0) return;
           left = -1;
-          if (++done % Math.ceil(count / 5) === 0) console.log(`${done} answered: ${resident().toFixed(0)} MB resident`);
+          if (++done % Math.ceil(count / 5) === 0)
+            console.log(`${done} answered: ${resident().toFixed(0)} MB resident`);
           send();
         });
       }),
@@ -109,7 +111,9 @@ const status = await new Promise((got, fail) =>
 );
 const { store } = status.self;
 console.log(`${count} in ${seconds.toFixed(1)} s: ${resident().toFixed(0)} MB resident, ${store.responses} stored`);
-console.log(`budget ${(store.bytesMax / 2 ** 20).toFixed(0)} MB, given to pages ${(store.givenBytes / 2 ** 20).toFixed(0)} MB`);
+console.log(
+  `budget ${(store.bytesMax / 2 ** 20).toFixed(0)} MB, given to pages ${(store.givenBytes / 2 ** 20).toFixed(0)} MB`,
+);
 const each = ((resident() - idle) * 2 ** 20) / store.responses;
 console.log(`resident above idle for each stored response of ${bytes} bytes: ${each.toFixed(0)} bytes`);
 child.removeAllListeners("exit");

@@ -112,7 +112,7 @@ export class PeerExchange implements Exchange {
     return new PeerExchange(
       frame.stream,
       link,
-      { method, target, form: "absolute", minor: 1, fields, host, plain },
+      { method, target, form: "absolute", minor: 1, fields, host, plain, conditional: false },
       client,
       epoch,
       (frame.flags & flagForward) !== 0,

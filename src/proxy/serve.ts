@@ -43,7 +43,12 @@ export function serve(needs: ServeNeeds, exchange: Exchange, from: FromMember | 
   const form = shortcutForm(exchange, from?.forward ?? null);
   if (from?.asking === "peek") return peekHere(needs, exchange, from);
   if (from?.asking === "by-key") return give(needs, exchange);
-  if (exchange.head.plain && from?.asking !== "stand-in" && serveShortcut(needs, exchange, form, from?.settings ?? 0))
+  const { plain, conditional } = exchange.head;
+  if (
+    (plain || conditional) &&
+    from?.asking !== "stand-in" &&
+    serveShortcut(needs, exchange, form, from?.settings ?? 0)
+  )
     return undefined;
   return serveWhole(needs, exchange, from);
 }

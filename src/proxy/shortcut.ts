@@ -1,12 +1,15 @@
 /**
- * The shortcut of a hit: a plain GET for one fresh stored response is answered before anything of it is parsed further.
+ * The shortcut of a hit: a plain GET, a HEAD, or a GET that a 304 may answer, for one fresh stored response, is
+ * answered before anything of it is parsed further.
  * It decides nothing: the whole way has answered the same form of request for the same key before, under the same
  * settings, and has left word of it with what is stored (`Allowed`). What is anything but plain, fresh and ours takes
  * the whole way.
  */
+import { isNotModified } from "../http/conditional.ts";
 import { currentAge } from "../http/freshness.ts";
 import type { View } from "../ring/view.ts";
-import type { Store } from "../store/port.ts";
+import type { Store, StoredResponse } from "../store/port.ts";
+import type { AnswerHead } from "../wire/answer-head.ts";
 import type { Exchange } from "../wire/exchange.ts";
 import { mayBeShown } from "./answer/inside.ts";
 import type { Desk } from "./request/desk.ts";
@@ -45,10 +48,19 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
   if (!mayBeShown(glance.inner, exchange)) return false;
   const ageSeconds = Math.floor(currentAge(glance, now));
   exchange.inner = glance.inner;
-  const bytes = glance.contentEnd - glance.contentAt;
-  exchange.answerBytes(glance, desk.hitLines.of(ageSeconds, glance.lifetimeSeconds, glance.isCopy));
+  const lines = desk.hitLines.of(ageSeconds, glance.lifetimeSeconds, glance.isCopy);
+  const headAlone = exchange.head.conditional ? headFor(exchange, glance.stored, now) : null;
+  const bytes = headAlone === null ? glance.contentEnd - glance.contentAt : 0;
   glance.used();
   if (glance.isCopy) recorder.copyUsed();
+  if (headAlone === null) exchange.answerBytes(glance, lines);
+  else exchange.answer(headAlone, lines, null);
   recorder.hit(bytes);
   return true;
+}
+
+/** The head that is the answer to a HEAD, or to a condition that holds; null where the answer has content. */
+function headFor({ head }: Exchange, stored: StoredResponse, now: number): AnswerHead | null {
+  if (stored.head.status === 200 && isNotModified(head.fields, stored.head, now)) return stored.notModifiedHead;
+  return head.method === "HEAD" ? stored.answerHead : null;
 }

@@ -56,6 +56,8 @@ export interface Glance extends AnswerBytes {
   forms(settings: number): number;
   /** Of the settings by which requests of these forms have come to it. */
   readonly way: number;
+  /** The stored response itself: to be used in this turn. */
+  readonly stored: StoredResponse;
   /** It has answered a request. */
   used(): void;
 }
@@ -74,6 +76,8 @@ export interface Allowed {
 export interface StoredResponse extends Keepsake {
   /** The head as answers begin with it. */
   readonly answerHead: AnswerHead;
+  /** The head of a 304 in its place. RFC 9110 §15.4.5. */
+  readonly notModifiedHead: AnswerHead;
   readonly body: Body;
   /** The groups it belongs to, each with its origin. RFC 9875 §2.1. */
   readonly groups: readonly string[];

@@ -18,7 +18,7 @@ export interface Client {
 }
 
 export interface Exchange {
-  readonly head: RequestHead & { readonly host: string; readonly plain: boolean };
+  readonly head: RequestHead & { readonly host: string; readonly plain: boolean; readonly conditional: boolean };
   readonly client: Client;
   /** 0 from a client, 1 from another member: such a request is never forwarded again. */
   readonly hop: 0 | 1;

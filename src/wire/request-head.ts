@@ -18,6 +18,8 @@ export interface ParsedHead extends RequestHead {
   readonly expectsContinue: boolean;
   /** No field can change the answer but those that Vary may name: what the fast way of a hit asks first. */
   readonly plain: boolean;
+  /** The same but for conditions that a 304 may answer, or a HEAD: what is stored, or its head alone, is the answer. */
+  readonly conditional: boolean;
   /** The Host field, or the authority of an absolute target; "" in HTTP/1.0 without either. */
   readonly host: string;
 }
@@ -41,8 +43,6 @@ const decisive: ReadonlySet<string> = new Set([
   "content-length",
   "expect",
   "if-match",
-  "if-modified-since",
-  "if-none-match",
   "if-range",
   "if-unmodified-since",
   "pragma",
@@ -82,7 +82,8 @@ export function requestHead(text: string, limits: WireLimits): ParsedHead | Refu
   let coding: string | null = null;
   let connection: string | null = null;
   let expectsContinue = false;
-  let plain = method === "GET";
+  let simple = method === "GET" || method === "HEAD";
+  let conditions = method === "HEAD";
   let at = lineEnd + 2;
   while (at < text.length) {
     const colon = text.indexOf(":", at);
@@ -104,11 +105,11 @@ export function requestHead(text: string, limits: WireLimits): ParsedHead | Refu
       case "content-length":
         if (length !== null) return refuse(400, "more than one Content-Length");
         length = value;
-        plain = false;
+        simple = false;
         break;
       case "transfer-encoding":
         coding = coding === null ? value : `${coding}, ${value}`;
-        plain = false;
+        simple = false;
         break;
       case "connection":
         connection = connection === null ? value : `${connection}, ${value}`;
@@ -116,10 +117,14 @@ export function requestHead(text: string, limits: WireLimits): ParsedHead | Refu
       case "expect":
         if (value.toLowerCase() !== "100-continue") return refuse(417, "only 100-continue can be expected");
         expectsContinue = minor === 1;
-        plain = false;
+        simple = false;
+        break;
+      case "if-none-match":
+      case "if-modified-since":
+        conditions = true;
         break;
       default:
-        if (plain && decisive.has(name)) plain = false;
+        if (simple && decisive.has(name)) simple = false;
     }
     at = end + 2;
   }
@@ -131,9 +136,23 @@ export function requestHead(text: string, limits: WireLimits): ParsedHead | Refu
   const place = hostOf(form, target, host, minor);
   if (typeof place !== "string") return place;
   const options = connection === null ? [] : listElements(connection.toLowerCase());
-  if (options.length > 0 && plain) plain = options.every((option) => option === "keep-alive" || option === "close");
+  if (options.length > 0 && simple) simple = options.every((option) => option === "keep-alive" || option === "close");
   const keepAlive = !options.includes("close") && (minor === 1 || options.includes("keep-alive"));
-  return { method, target, form, minor, fields, contentBytes, keepAlive, expectsContinue, plain, host: place };
+  const plain = simple && !conditions;
+  const conditional = simple && conditions;
+  return {
+    method,
+    target,
+    form,
+    minor,
+    fields,
+    contentBytes,
+    keepAlive,
+    expectsContinue,
+    plain,
+    conditional,
+    host: place,
+  };
 }
 
 function versionMinor(text: string, start: number, end: number): 0 | 1 | Refusal {

@@ -16,10 +16,19 @@ const request = fc.record({
   form: fc.constantFrom("origin", "origin", "absolute"),
   method: fc.oneof(
     { weight: 12, arbitrary: fc.constant("GET") },
-    { weight: 1, arbitrary: fc.constantFrom("HEAD", "POST") },
+    { weight: 4, arbitrary: fc.constant("HEAD") },
+    { weight: 1, arbitrary: fc.constant("POST") },
   ),
   fields: fc.oneof(
     { weight: 4, arbitrary: fc.constant<string[]>([]) },
+    {
+      weight: 3,
+      arbitrary: fc
+        .constantFrom('"/x"', '"/"', 'W/"/x"', '"other"', "*", '"a", "/x"')
+        .chain((tag) =>
+          fc.constantFrom<string[]>([`If-None-Match: ${tag}`], ["If-Modified-Since: Mon, 12 Jan 1970 13:46:40 GMT"]),
+        ),
+    },
     {
       weight: 1,
       arbitrary: fc.subarray(
@@ -54,6 +63,8 @@ function origin(): (call: OriginCall) => void {
   };
 }
 
+const kinds = new Map<string, number>();
+
 async function run(
   plane: FakePlane,
   way: "both" | "whole",
@@ -66,8 +77,12 @@ async function run(
     const exchange = new FakeExchange(text, { local });
     if (way === "whole") serveWhole(plane, exchange, null);
     else {
-      if (exchange.head.plain && serveShortcut(plane, exchange, shortcutForm(exchange, null))) shortcuts++;
-      else serve(plane, exchange);
+      const { plain, conditional } = exchange.head;
+      if ((plain || conditional) && serveShortcut(plane, exchange, shortcutForm(exchange, null))) {
+        shortcuts++;
+        const kind = `${exchange.head.method} ${exchange.status}`;
+        kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+      } else serve(plane, exchange);
     }
     await turns(3);
     seen.push(exchange.seen);
@@ -99,6 +114,8 @@ describe("the shortcut", () => {
     );
     // A property that never meets what it is about says nothing.
     expect(taken).toBeGreaterThan(50);
+    for (const kind of ["GET 200", "GET 304", "HEAD 200", "HEAD 304"])
+      expect(kinds.get(kind) ?? 0, kind).toBeGreaterThan(3);
   }, 60_000);
 
   it("does not answer a form of request for which the whole way has not (a forward client's URL is no route)", async () => {

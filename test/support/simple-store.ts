@@ -1,6 +1,7 @@
 /**
  * A store of plain objects, as short as the port allows: what the real one is compared with. The oldest goes first.
  */
+import { notModifiedHead } from "../../src/http/conditional.ts";
 import { groupsOf } from "../../src/http/groups.ts";
 import type { StoredHead } from "../../src/http/stored-head.ts";
 import { Body } from "../../src/store/body.ts";
@@ -88,6 +89,7 @@ export class SimpleStore implements Store {
       lifetimeSeconds: only.head.lifetime.seconds,
       way: only.allowed?.way ?? 0,
       forms: (settings) => (only.allowed?.settings === settings ? only.allowed.form : 0),
+      stored: only,
       used: () => this.used(only),
       lend: () => () => {},
     };
@@ -230,6 +232,7 @@ function ofBody({ key, head, copyUntil }: Keepsake, body: Body) {
     body,
     groups,
     answerHead: AnswerHead.of(head.status, head.fields, body.bytes),
+    notModifiedHead: AnswerHead.of(304, notModifiedHead(head.fields), null),
     freshUntil: freshUntilOf(head, copyUntil),
     bytes: body.bytes + fieldBytes(head.fields) + key.length + head.variant.length + named + overheadBytes,
   };

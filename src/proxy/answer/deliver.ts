@@ -17,6 +17,8 @@ import { sendMultipart } from "./multipart.ts";
 export interface Deliverable {
   readonly head: StoredHead;
   readonly answerHead: AnswerHead;
+  /** Where it has been made already. */
+  readonly notModifiedHead?: AnswerHead;
   readonly body: Body;
   /** The part of a whole that the content is, for a stored 206. */
   readonly part: Part | null;
@@ -34,7 +36,7 @@ export function deliver(ticket: Ticket, what: Deliverable, now: number, left: ()
   const lines = ticket.lines(currentAge(head, now));
   if (head.status === 200 && isNotModified(exchange.head.fields, head, now)) {
     ticket.status = 304;
-    exchange.answer(AnswerHead.of(304, notModifiedHead(head.fields), null), lines, null);
+    exchange.answer(what.notModifiedHead ?? AnswerHead.of(304, notModifiedHead(head.fields), null), lines, null);
     return end(ticket, left);
   }
   const range = exchange.head.method === "GET" ? fieldValue(exchange.head.fields, "range") : undefined;

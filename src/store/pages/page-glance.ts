@@ -1,5 +1,5 @@
 /** The shortcut's view of a record: one object, set to whatever was looked up last. */
-import type { Glance } from "../port.ts";
+import type { Glance, StoredResponse } from "../port.ts";
 import type { PagePool } from "./page-pool.ts";
 import { flagCopy, flagInner, flagPart, float, numbersBytes, word, type Records } from "./records.ts";
 
@@ -10,6 +10,7 @@ const usesMax = 3;
 export class PageGlance implements Glance {
   readonly #records: Records;
   readonly #pool: PagePool;
+  readonly #responseAt: (location: number) => StoredResponse;
   #location = 0;
   #words: Uint32Array = new Uint32Array(0);
   #at = 0;
@@ -29,9 +30,15 @@ export class PageGlance implements Glance {
   lifetimeSeconds = 0;
   way = 0;
 
-  constructor(records: Records, pool: PagePool) {
+  /** `responseAt` gives the response in a record. */
+  constructor(records: Records, pool: PagePool, responseAt: (location: number) => StoredResponse) {
     this.#records = records;
     this.#pool = pool;
+    this.#responseAt = responseAt;
+  }
+
+  get stored(): StoredResponse {
+    return this.#responseAt(this.#location);
   }
 
   /** Looks at a record of a whole response without extents. */

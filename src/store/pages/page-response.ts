@@ -1,4 +1,5 @@
 /** Stored responses as the data plane sees them, read from their records when somebody wants to know. */
+import { notModifiedHead } from "../../http/conditional.ts";
 import { responseDirectives } from "../../http/directives.ts";
 import type { LifetimeSource } from "../../http/freshness.ts";
 import { groupsOf } from "../../http/groups.ts";
@@ -64,6 +65,7 @@ export class PageResponse implements StoredResponse {
   #key: string | null = null;
   #head: StoredHead | null = null;
   #answerHead: AnswerHead | null = null;
+  #notModifiedHead: AnswerHead | null = null;
   #body: Body | null = null;
   #groups: readonly string[] | null = null;
 
@@ -113,6 +115,10 @@ export class PageResponse implements StoredResponse {
       );
     }
     return this.#answerHead;
+  }
+
+  get notModifiedHead(): AnswerHead {
+    return (this.#notModifiedHead ??= AnswerHead.of(304, notModifiedHead(this.head.fields), null));
   }
 
   get body(): Body {
@@ -200,6 +206,7 @@ export class DetachedResponse implements StoredResponse {
   readonly hash: number;
   readonly head: StoredHead;
   readonly answerHead: AnswerHead;
+  readonly notModifiedHead: AnswerHead;
   readonly body: Body;
   readonly groups: readonly string[];
   readonly inner: boolean;
@@ -218,6 +225,7 @@ export class DetachedResponse implements StoredResponse {
     this.head = head;
     this.body = before.body;
     this.answerHead = AnswerHead.of(head.status, head.fields, before.body.bytes);
+    this.notModifiedHead = AnswerHead.of(304, notModifiedHead(head.fields), null);
     this.groups = before.groups;
     this.inner = before.inner;
     this.part = before.part;

@@ -57,7 +57,7 @@ export class PageStore implements Store {
     this.copiesBytesMax = Math.min(copiesBytesMax, bytesMax);
     this.#shelf = new Shelf(bytesMax, this.copiesBytesMax, seed);
     const { records, pool, room } = this.#shelf;
-    this.#glance = new PageGlance(records, pool);
+    this.#glance = new PageGlance(records, pool, (location) => this.#shelf.responseAt(location));
     const arriving = this.#arriving;
     this.#arrivals = {
       records,
