@@ -36,7 +36,7 @@ const linesMax = 400;
 /** Longer rooms, each with why it is still one room. */
 const longRooms: Readonly<Record<string, number>> = {
   // One state machine of a fetch: a cut through it would only move its states apart.
-  "proxy/fetch/flight.ts": 480,
+  "proxy/fetch/flight.ts": 490,
 };
 /** The rooms of the data plane, from the ground up: one may know those before it. What lies beside them knows all. */
 const rooms: readonly string[] = ["request", "answer", "invalidation", "fetch", "members"];

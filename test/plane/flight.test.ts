@@ -1,5 +1,6 @@
 /** One fetch and all who wait for it, in pairs: who joins, who leaves, who gets what, and what is stored of it. */
 import { describe, expect, it } from "vitest";
+import { OriginError } from "../../src/origin/origin-error.ts";
 import { serve } from "../../src/proxy/serve.ts";
 import { viewOf } from "../../src/ring/view.ts";
 import { FakeExchange, fakePlane, reply, turns, type FakePlane } from "../support/plane.ts";
@@ -37,6 +38,24 @@ describe("a flight", () => {
     atRest(plane);
     await ask(plane, get());
     expect(plane.calls).toHaveLength(1);
+  });
+
+  it("that is too late is not the end for who has joined it late: they get a fetch of their own time", async () => {
+    const plane = fakePlane();
+    const first = get();
+    await ask(plane, first);
+    const begun = performance.now();
+    while (performance.now() - begun < 60) await turns(1);
+    const late = [get(), get()];
+    await ask(plane, ...late);
+    expect(plane.calls).toHaveLength(1);
+    plane.calls[0]!.handler.failed(new OriginError("head", "HEAD_TIMEOUT", "it did not answer in time", 504, false));
+    await turns();
+    expect([first.status, plane.calls.length, late.map(({ answered }) => answered)]).toEqual([504, 2, [false, false]]);
+    reply(plane.calls[1]!, 200, fresh, "now");
+    await turns();
+    expect(late.map(({ content }) => content)).toEqual(["now", "now"]);
+    atRest(plane);
   });
 
   it("goes on when the client that began it leaves, and ends when the last one does", async () => {

@@ -89,6 +89,7 @@ export class Flight implements Suspectable {
   /** An asker was satisfied with less than the whole (a head, a 304, a range): the rest is for the next ones. */
   #filling = false;
   #fetch: Fetch | null = null;
+  readonly #startedMs = performance.now();
   #requestSeconds: number;
   #attempt = 0;
   #inner = false;
@@ -381,7 +382,14 @@ export class Flight implements Suspectable {
     const validated = this.#validating !== null;
     const waiters = this.#waiting.take();
     this.#finish();
-    for (const { ticket } of waiters) {
+    const now = performance.now();
+    for (const { ticket, again, collapsed } of waiters) {
+      // Who has joined late has not had its own time: the origin is asked once more, for all of these.
+      const isEarly = collapsed && again !== null && (now - ticket.startedMs) * 2 < now - this.#startedMs;
+      if (error.code === "HEAD_TIMEOUT" && isEarly) {
+        again(ticket, "anew");
+        continue;
+      }
       ticket.outcome = { hit: false, forward: this.#init.why, detail: error.code };
       // What is denied here may be open at the member that the client spoke to.
       if (error.phase === "refused" && ticket.exchange.decline(error.message)) ticket.end(true);
