@@ -151,6 +151,8 @@ const originTimes = {
     .describe("name for SNI and the certificate check, where it is not the origin's own"),
   "verify-tls": flag.optional(),
   ca: z.string().optional().describe("file of further trusted certificates"),
+  "client-cert": z.string().optional().describe("certificate file for origins that ask for one; with client-key"),
+  "client-key": z.string().optional().describe("its key"),
 };
 
 const route = z

@@ -213,6 +213,7 @@ function settingsOf(config: Config, route: Partial<RouteConfig>): OriginSettings
     ca: ca === undefined ? undefined : certificatesIn(ca),
     resolver: config.resolver,
     parent: null,
+    certificate: clientCertificate(route),
   };
 }
 
@@ -243,6 +244,14 @@ function cachingOf(config: CachingConfig | undefined, base: CachingRules): Cachi
 function hostFieldOf(given: string | undefined, origin: string): Route["hostField"] {
   if (given === undefined) return origin.startsWith("https:") ? "origin" : "preserve";
   return given === "preserve" || given === "origin" ? given : { name: given };
+}
+
+/** @throws Error where one of the two is missing, or cannot be read. */
+function clientCertificate(route: Partial<RouteConfig>): OriginSettings["certificate"] {
+  const [cert, key] = [route["client-cert"], route["client-key"]];
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined || key === undefined) throw new Error("client-cert and client-key go together");
+  return { cert: certificatesIn(cert), key: readText(key) };
 }
 
 function certificatesIn(file: string): string {

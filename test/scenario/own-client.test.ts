@@ -9,6 +9,7 @@ import { connect, createServer as createNetServer, type AddressInfo, type Server
 import { join } from "node:path";
 import { spawn, spawnSync } from "node:child_process";
 import { createServer as createSecureServer } from "node:https";
+import type { TLSSocket } from "node:tls";
 import { Agent } from "node:http";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { ask, RawClient, through } from "../support/client.ts";
@@ -232,6 +233,25 @@ describe("one origin", () => {
     expect(failed).toEqual([]);
     expect([...seen].filter(([id, count]) => id.startsWith("/POST") && count > 1)).toEqual([]);
   }, 60_000);
+
+  it("that asks for a certificate gets the route's; without one it refuses, and that is a 502", async () => {
+    const [server, client] = [certificateFor("localhost"), certificateFor("a-member")];
+    const secure = createSecureServer(
+      { key: server.key, cert: server.cert, ca: client.cert, requestCert: true, rejectUnauthorized: true },
+      (asked, response) => response.end((asked.socket as TLSSocket).getPeerCertificate().subject.CN),
+    );
+    await new Promise<void>((done) => secure.listen(0, "127.0.0.1", done));
+    closing.push(() => new Promise((done) => secure.close(done)));
+    const url = `https://localhost:${(secure.address() as AddressInfo).port}`;
+    const keyFile = client.ca.replace(".pem", ".key");
+    const known = await memberBefore(
+      [url],
+      `    ca: ${server.ca}\n    client-cert: ${client.ca}\n    client-key: ${keyFile}\n`,
+    );
+    expect((await ask(known.port, "/")).text).toBe("a-member");
+    const unknown = await memberBefore([url], `    ca: ${server.ca}\n`);
+    expect((await ask(unknown.port, "/")).status).toBe(502);
+  });
 
   it("behind a Unix socket is asked like any other", async () => {
     const path = join(folder, `app-${process.pid}.sock`);
