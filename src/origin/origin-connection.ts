@@ -156,13 +156,15 @@ export class OriginConnection {
 
   #write({ method, target, fields, body, expectsContinue, upgrade }: Outgoing): void {
     const isStream = body !== null && !Buffer.isBuffer(body);
-    const length = Buffer.isBuffer(body)
-      ? `content-length: ${body.length}\r\n`
-      : isStream && !hasField(fields, "content-length")
-        ? "transfer-encoding: chunked\r\n"
-        : body === null && expectsContent.has(method) && upgrade === undefined
-          ? "content-length: 0\r\n"
-          : "";
+    const length = hasField(fields, "content-length")
+      ? ""
+      : Buffer.isBuffer(body)
+        ? `content-length: ${body.length}\r\n`
+        : isStream
+          ? "transfer-encoding: chunked\r\n"
+          : expectsContent.has(method) && upgrade === undefined
+            ? "content-length: 0\r\n"
+            : "";
     const waits = isStream && expectsContinue;
     const more = upgrade === undefined ? "" : `connection: upgrade\r\nupgrade: ${upgrade}\r\n`;
     const expect = waits ? "expect: 100-continue\r\n" : "";

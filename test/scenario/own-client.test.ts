@@ -446,6 +446,22 @@ describe("several origins", () => {
     expect(origin.asked.filter(({ body, method }) => method !== "GET" && body.toString() !== "content")).toEqual([]);
   });
 
+  it("of which one breaks off: small content that may be sent twice is, to the other, and no POST is", async () => {
+    const broken = await startRawOrigin((asked) => asked.socket.destroy());
+    const whole = await startOrigin((_asked, response) => response.end("taken"));
+    closing.push(() => broken.close(), whole.close);
+    const member = await memberBefore([broken.url, whole.url], "    balance: first\n    rest-after: 1000\n");
+    for (let index = 0; index < 5; index++) {
+      const put = await ask(member.port, `/${index}`, { method: "PUT", body: `content ${index}` });
+      expect([put.status, put.text]).toEqual([200, "taken"]);
+    }
+    expect(whole.asked.map(({ body, headers }) => [body.toString(), headers["content-length"]])).toEqual(
+      [0, 1, 2, 3, 4].map((index) => [`content ${index}`, "9"]),
+    );
+    expect((await ask(member.port, "/p", { method: "POST", body: "once" })).status).toBe(502);
+    expect(whole.asked.filter(({ method }) => method === "POST")).toEqual([]);
+  });
+
   it("of which one is killed under load and comes back: no GET fails, no POST is sent twice", async () => {
     const script = `const http=require("http");http.createServer((q,r)=>{q.resume();q.on("end",()=>{process.stdout.write(q.method+q.url+"\\n");r.setHeader("cache-control","no-store");setTimeout(()=>r.end("ok"),2)})}).listen(PORT,"127.0.0.1",()=>process.stdout.write("ready\\n"))`;
     const ports = await Promise.all([deadOrigin(), deadOrigin()]);

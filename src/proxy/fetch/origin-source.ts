@@ -5,6 +5,7 @@ import type { Fetch, OriginHandler, OriginRequest } from "../../origin/fetch.ts"
 import { OriginError } from "../../origin/origin-error.ts";
 import { askInTurn } from "../../origin/turns.ts";
 import { keyHash } from "../../ring/ring.ts";
+import { gathered, isGathered } from "./gathered.ts";
 import { originFields } from "../request/origin-fields.ts";
 import type { Routing } from "../request/routes.ts";
 import type { Ticket } from "../request/ticket.ts";
@@ -29,25 +30,35 @@ export function fetchFor(
 ): Fetch | null {
   const { exchange, target, content } = ticket;
   const { route, uri, key } = target;
-  const requestFor = (origin: string): OriginRequest => ({
-    origin,
-    method,
-    path: uri.path,
-    fields: originFields(ticket, origin, conditional),
-    body: content ?? exchange.body,
-    expectsContinue: exchange.head.minor === 1 && hasField(exchange.head.fields, "expect"),
-    ...(upgrade === undefined ? {} : { upgrade }),
-  });
-  if (route !== null) {
-    const { origins, client, turns } = route;
-    return askInTurn({ choice: origins, client, rules: turns }, requestFor, keyHash(key), {
-      ...handler,
-      // Where a route leads is the operator's affair: what lies inside is meant for whoever asks.
-      head: (status, fields) => handler.head(status, fields, false),
+  if (content === null && upgrade === undefined && exchange.body !== null && isGathered(exchange))
+    return gathered(
+      exchange.body,
+      (whole) => begin(whole),
+      (error) => handler.failed(error),
+    );
+  return begin(content ?? exchange.body);
+
+  function begin(body: OriginRequest["body"]): Fetch | null {
+    const requestFor = (origin: string): OriginRequest => ({
+      origin,
+      method,
+      path: uri.path,
+      fields: originFields(ticket, origin, conditional),
+      body,
+      expectsContinue: exchange.head.minor === 1 && hasField(exchange.head.fields, "expect"),
+      ...(upgrade === undefined ? {} : { upgrade }),
     });
+    if (route !== null) {
+      const { origins, client, turns } = route;
+      return askInTurn({ choice: origins, client, rules: turns }, requestFor, keyHash(key), {
+        ...handler,
+        // Where a route leads is the operator's affair: what lies inside is meant for whoever asks.
+        head: (status, fields) => handler.head(status, fields, false),
+      });
+    }
+    const client = exchange.client.local ? forward?.local : forward?.remote;
+    if (client !== undefined) return client.fetch(requestFor(originText(uri)), handler);
+    handler.failed(new OriginError("refused", "NO_FORWARD_PROXY", "this member is not a forward proxy", 403, false));
+    return null;
   }
-  const client = exchange.client.local ? forward?.local : forward?.remote;
-  if (client !== undefined) return client.fetch(requestFor(originText(uri)), handler);
-  handler.failed(new OriginError("refused", "NO_FORWARD_PROXY", "this member is not a forward proxy", 403, false));
-  return null;
 }
