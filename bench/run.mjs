@@ -29,6 +29,10 @@ const scenarios = {
   "zipf-10000": { path: "/1024", script: zipf(10_000), warm: true },
   "hit-304": { path: "/1024", headers: ['If-None-Match: "1024"'] },
   miss: { path: "/1024", script: "unique" },
+  // Never stored: what it costs to pass content on.
+  "pass-1k": { path: "/1024-private" },
+  "pass-64k": { path: "/65536-private" },
+  "pass-10m": { path: "/10485760-private", connections: 8 },
   "tls-hit-1k": { path: "/1024", tls: true },
   hop: { path: null },
 };

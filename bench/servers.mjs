@@ -130,7 +130,7 @@ export function certificate() {
   return { cert, key, both: join(folder, "both.pem") };
 }
 
-/** Runs on the load's core: `/N…` is N bytes, fresh for an hour. */
+/** Runs on the load's core: `/N…` is N bytes, fresh for an hour, or for its asker alone (`-private`). */
 export async function startOrigin() {
   const port = await freePort();
   const file = join(folder, "origin.mjs");
@@ -142,7 +142,7 @@ createServer((request, response) => {
   const bytes = Number(/^\\/(\\d+)/.exec(request.url)?.[1] ?? 1024);
   let body = bodies.get(bytes);
   if (body === undefined) bodies.set(bytes, body = Buffer.alloc(bytes, "x"));
-  response.writeHead(200, { "cache-control": "public, max-age=3600", "content-type": "text/plain", "content-length": bytes, etag: '"' + bytes + '"', "last-modified": "Sun, 01 Nov 2026 10:00:00 GMT" });
+  response.writeHead(200, { "cache-control": request.url.endsWith("-private") ? "private" : "public, max-age=3600", "content-type": "text/plain", "content-length": bytes, etag: '"' + bytes + '"', "last-modified": "Sun, 01 Nov 2026 10:00:00 GMT" });
   response.end(body);
 }).listen(${port}, "127.0.0.1");`,
   );

@@ -31,6 +31,11 @@ export function originNotes(log: Logger, recorder: () => Recorder): OriginNotes 
         log.error({ kind: "origin", origin, why }, `requests to ${origin} are refused: ${why}`),
       );
     },
+    unverified: (what) =>
+      log.warn(
+        { kind: "origin" },
+        `the certificates of ${what} are not checked (verify-tls): anybody on the way can be them`,
+      ),
     health: (route, origin, health, why) => {
       if (health === "up")
         log.info({ kind: "origin", route, origin, health }, `${origin} of route ${route} is well again`);

@@ -53,13 +53,15 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
       : [{ origin: config.origin, "host-field": config["host-field"], "tls-name": config["tls-name"] }]);
   const routes = given.map((route, index): Route => {
     const policy = { inner: true, allowed: null, configured: true };
-    const client = new OriginClient(policy, settingsOf(config, route), notes);
+    const settings = settingsOf(config, route);
+    const client = new OriginClient(policy, settings, notes);
     clients.push(client);
     const specs = (route.origins ?? [route.origin!]).map(specOf);
     const origins = specs.map(({ origin }) => origin);
     const caching = cachingOf(route.caching, common);
     const hostField = hostFieldOf(route["host-field"], origins[0]!);
     const name = `${route.host ?? "*"}${route.path ?? "/"}#${index}`;
+    if (!settings.verifyTls && origins.some((origin) => origin.startsWith("https:"))) notes.unverified(`route ${name}`);
     const choice = new OriginChoice(specs, {
       balance: route.balance ?? "round-robin",
       rules: {
@@ -96,6 +98,7 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
     const local = new OriginClient({ inner: true, allowed, configured: false, own }, beyond, notes);
     const remote = new OriginClient({ inner: false, allowed, configured: false, own }, beyond, notes);
     clients.push(local, remote);
+    if (!base.verifyTls) notes.unverified("all that the forward proxy reaches");
     forward = { local, remote, caching: common, settings: fingerprint({ caching: common }) };
   }
   const trusted = new Networks(config["trust-forwarded"]);

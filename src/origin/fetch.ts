@@ -26,12 +26,20 @@ export interface OriginNotes {
   refused(origin: string, why: string): void;
   /** This process has no descriptors left. */
   exhausted(): void;
+  /** Certificates are not checked: of a route, or of all that the forward proxy reaches. */
+  unverified(what: string): void;
   /** An origin of a route has changed its state. */
   health(route: string, origin: string, health: OriginHealth, why: string): void;
 }
 
 /** For those who have nobody to tell. */
-export const unheard: OriginNotes = { waited: () => {}, refused: () => {}, exhausted: () => {}, health: () => {} };
+export const unheard: OriginNotes = {
+  unverified: () => {},
+  waited: () => {},
+  refused: () => {},
+  exhausted: () => {},
+  health: () => {},
+};
 
 export const originSettings: OriginSettings = {
   connectMs: 5_000,

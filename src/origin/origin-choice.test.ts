@@ -78,6 +78,18 @@ describe("OriginChoice", () => {
     expect(choice.choose(10, 0, new Set(choice.origins))).toBeNull();
   });
 
+  it("is an open circuit where none is well nor to be tried, and closed again for the one that tries", () => {
+    const { choice } = choiceOf(["a", "b"]);
+    for (const state of choice.origins) for (let time = 0; time < 2; time++) choice.failed(state, 0, "refused");
+    expect([choice.isOpen(500), choice.isOpen(1000)]).toEqual([true, false]);
+    choice.choose(1000, 0);
+    expect(choice.isOpen(1000)).toBe(false);
+    choice.choose(1000, 0);
+    expect(choice.isOpen(1000)).toBe(true);
+    choice.succeeded(choice.origins[0]!, 1001);
+    expect(choice.isOpen(1001)).toBe(false);
+  });
+
   it("gives one that has come back its share little by little", () => {
     const { choice } = choiceOf(["a", "b"], "round-robin", { slowStartMs: 10_000 });
     const [a] = choice.origins;

@@ -131,6 +131,13 @@ export class OriginChoice {
     return left.toSorted((a, b) => Number(a.down) - Number(b.down) || a.restsUntil - b.restsUntil)[0] ?? null;
   }
 
+  /** Whether none of them is well, nor to be tried now: who can do without an answer need not wait for one. */
+  isOpen(nowMs: number): boolean {
+    return this.origins.every(
+      (state) => this.health(state) !== "up" && (state.down || state.tried || state.restsUntil > nowMs),
+    );
+  }
+
   health({ down, restsUntil }: OriginState): OriginHealth {
     if (down) return "down";
     return restsUntil > 0 ? "resting" : "up";

@@ -234,6 +234,24 @@ describe("one origin", () => {
     expect([...seen].filter(([id, count]) => id.startsWith("/POST") && count > 1)).toEqual([]);
   }, 60_000);
 
+  it("that fails again and again is an open circuit: what may be given stale is, without asking it each time", async () => {
+    let asked = 0;
+    const url = await listening(
+      createNetServer((socket: Socket) => {
+        socket.on("error", () => {});
+        socket.once("data", () => {
+          if (asked++ > 0) return socket.destroy();
+          return socket.end(
+            'HTTP/1.1 200 OK\r\nCache-Control: max-age=0, stale-if-error=600\r\nETag: "1"\r\nContent-Length: 4\r\nConnection: close\r\n\r\ngood',
+          );
+        });
+      }),
+    );
+    const member = await memberBefore([url], "    rest-after: 2\n    rest-for: 60s\n    retries: 0\n");
+    for (let time = 0; time < 12; time++) expect((await ask(member.port, "/x")).text).toBe("good");
+    expect(asked).toBe(3);
+  });
+
   it("that asks for a certificate gets the route's; without one it refuses, and that is a 502", async () => {
     const [server, client] = [certificateFor("localhost"), certificateFor("a-member")];
     const secure = createSecureServer(

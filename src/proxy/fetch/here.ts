@@ -8,6 +8,7 @@ import { deliver } from "../answer/deliver.ts";
 import { mayBeShown, refuseInside } from "../answer/inside.ts";
 import { covers } from "../answer/parts.ts";
 import { refuse } from "../answer/refuse.ts";
+import { mayServeStale, serveStale } from "../answer/stale.ts";
 import type { Ticket } from "../request/ticket.ts";
 import type { Flights } from "./flights.ts";
 import type { FetchNeeds } from "./needs.ts";
@@ -56,6 +57,11 @@ export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: 
       found.release();
       return refuse(ticket, 504, "only-if-cached, and what is stored must be validated first");
     }
+    // The circuit of a route whose origins all rest: what may be given stale is, without another wait for them.
+    const isOpen = target.route?.origins.isOpen(performance.now()) ?? false;
+    const failure = { kind: "unreachable", status: undefined } as const;
+    if (isOpen && trusted && mayServeStale(ticket, stored, failure))
+      return serveStale(ticket, stored, failure, { collapsed: false, left: () => found.release() });
     const reason = decision.reason.startsWith("request") ? "request" : "stale";
     return flights.validate(ticket, hash, found, { why: reason, company: how, again });
   }
