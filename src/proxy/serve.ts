@@ -100,8 +100,9 @@ function carryOut(needs: ServeNeeds, exchange: Exchange, from: Forwarded | null,
 
   function ticketFor({ target, ...place }: Exclude<Decision, { kind: "refused" | "declined" | "tunnel" }>): Ticket {
     const trusted = routing.trusts(exchange.client.address);
-    const plain = exchange.head.plain && content === null && shortcutKey(exchange) === target.key;
-    const shortcut = plain ? shortcutForm(exchange, from?.forward ?? null) : 0;
+    const { plain, conditional } = exchange.head;
+    const isSimple = (plain || conditional) && content === null && shortcutKey(exchange) === target.key;
+    const shortcut = isSimple ? shortcutForm(exchange, from?.forward ?? null) : 0;
     const ticket = new Ticket(desk, { exchange, target, content, trusted, shortcut });
     if ("owner" in place) ticket.owner = place.owner;
     return ticket;
