@@ -261,13 +261,17 @@ export const configSchema = z.strictObject({
   parent: z
     .string()
     .refine(
-      (text) => text.startsWith("http://") && URL.canParse(text),
+      (text) => text.startsWith("http://") && URL.canParse(text) && !/%(?![0-9a-f]{2})/i.test(text),
       "write http://host:port, or http://user:password@host:port",
     )
     .optional()
     .describe("another proxy through which the forward proxy reaches everything"),
   "parent-except": z
-    .array(z.string())
+    .array(
+      z
+        .string()
+        .regex(/^(?:\*|(?:\*?\.)?[\w.-]+|\[?[0-9a-f:.]+\]?)$/i, "write a name, an address, or *; no port, no network"),
+    )
     .default([])
     .describe("hosts that are reached without the parent: names, each with all names below it, addresses, or *"),
   "connect-ports": z

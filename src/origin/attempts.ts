@@ -7,7 +7,7 @@ import { isIdempotent } from "../http/messages.ts";
 import type { OriginHandler, OriginRequest, OriginSettings } from "./fetch.ts";
 import type { ConnectionFailure } from "./connection-failure.ts";
 import type { OriginConnection } from "./origin-connection.ts";
-import { failedConnection, originError, type OriginError } from "./origin-error.ts";
+import { failedConnection, originError, OriginError } from "./origin-error.ts";
 import { nameOfOrigin } from "./place.ts";
 import type { Pool } from "./pool.ts";
 
@@ -78,7 +78,9 @@ export class Attempts {
     const { origin, method, path, body, expectsContinue = false, upgrade } = this.#request;
     const { via } = connection;
     const target = via === null ? path : `${origin}${path}`;
-    const credentials = via?.authorization == null ? [] : ["proxy-authorization", via.authorization];
+    // A TRACE gives back to the client what the parent was sent.
+    const authorization = method === "TRACE" ? null : (via?.authorization ?? null);
+    const credentials = authorization === null ? [] : ["proxy-authorization", authorization];
     const fields = [...this.#request.fields, ...credentials];
     this.#connection = connection;
     const wasUsed = connection.uses > 0;
@@ -87,6 +89,7 @@ export class Attempts {
       {
         interim: (status, received) => this.#handler.interim(status, received),
         head: ({ status, fields: received }) => {
+          if (via !== null && status === 407) return this.#refusedByParent(connection);
           this.#handler.head(status, received, connection.inside);
           if (this.#paused) connection.pause();
         },
@@ -117,6 +120,13 @@ export class Attempts {
     if ((lost || unread) && wasUsed) return this.#dial();
     if (lost && this.#tries < this.#retries) return this.#again();
     return this.#fail(failedConnection(failure, this.#place));
+  }
+
+  /** That the parent does not know us is not the client's to mend. */
+  #refusedByParent(connection: OriginConnection): void {
+    connection.cancel();
+    this.#connection = null;
+    this.#fail(new OriginError("connect", "PARENT", "the parent proxy asks for other credentials (407)", 502, false));
   }
 
   #again(): void {

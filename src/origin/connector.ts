@@ -77,8 +77,8 @@ export type Dialled = (error: Error | null, socket: Socket | null, inside: boole
 export interface DialContext {
   readonly policy: ConnectPolicy;
   readonly options: ConnectOptions;
-  /** Made once: reading a hundred certificates is dear. */
-  readonly secureContext: SecureContext;
+  /** Made once, when it is needed: reading a hundred certificates is dear. */
+  readonly secureContext: () => SecureContext;
   /** TLS sessions to resume, by origin. */
   readonly sessions: Map<string, Buffer>;
 }
@@ -89,11 +89,13 @@ const attemptMs = 1000;
 
 /** A context for connections under a policy. */
 export function dialContext(policy: ConnectPolicy, options: ConnectOptions): DialContext {
-  const secureContext = createSecureContext({
-    ...(options.ca === undefined ? {} : { ca: [...rootCertificates, options.ca] }),
-    ...(options.certificate === undefined ? {} : options.certificate),
-  });
-  return { policy, options, secureContext, sessions: new Map() };
+  const make = (): SecureContext =>
+    createSecureContext({
+      ...(options.ca === undefined ? {} : { ca: [...rootCertificates, options.ca] }),
+      ...(options.certificate === undefined ? {} : options.certificate),
+    });
+  let made: SecureContext | null = null;
+  return { policy, options, secureContext: () => (made ??= make()), sessions: new Map() };
 }
 
 /**
@@ -191,7 +193,7 @@ export function secured(place: Place, { options, secureContext, sessions }: Dial
     ...over,
     // An address has no name to be asked by: the client's Host is none of the origin's.
     servername: options.tlsName ?? (isIP(name) === 0 ? name : ""),
-    secureContext,
+    secureContext: secureContext(),
     rejectUnauthorized: options.verifyTls,
     ALPNProtocols: ["http/1.1"],
     ...(session === undefined ? {} : { session }),

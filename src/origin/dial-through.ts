@@ -1,7 +1,16 @@
 /** Connections to origins by way of a parent proxy. */
+import { isLoopbackName } from "../http/uri.ts";
 import type { Socket } from "node:net";
-import { dial, refusedPlace, secured, type DialContext, type Dialled, type Dialling } from "./connector.ts";
-import { OriginError } from "./origin-error.ts";
+import {
+  dial,
+  refusedPlace,
+  secured,
+  type ConnectPolicy,
+  type DialContext,
+  type Dialled,
+  type Dialling,
+} from "./connector.ts";
+import { OriginError, refusedDestination } from "./origin-error.ts";
 import { openTunnel, type Parent } from "./parent.ts";
 import type { Place } from "./place.ts";
 
@@ -16,7 +25,7 @@ export function dialThrough(
   received: ((bytes: Buffer) => void) | null,
   done: Dialled,
 ): Dialling {
-  const refused = refusedPlace(place, context.policy);
+  const refused = refusedPlace(place, context.policy) ?? refusedName(place.host, context.policy);
   if (refused !== null) {
     let cancelled = false;
     process.nextTick(() => cancelled || done(refused, null, false));
@@ -71,4 +80,16 @@ export function dialThrough(
       socket?.destroy();
     },
   };
+}
+
+/** Cloud metadata by name: the parent may be where it means something. */
+const metadataNames: ReadonlySet<string> = new Set(["metadata.google.internal", "metadata.goog", "instance-data"]);
+
+/** Names that need nobody to say what they mean; at the parent they would mean the parent's own machine. */
+function refusedName(host: string, { inner, configured }: ConnectPolicy): OriginError | null {
+  const name = host.toLowerCase().replace(/\.$/, "");
+  if (metadataNames.has(name) && !configured)
+    return refusedDestination(host, name, "link-local, metadata and unroutable addresses are always denied");
+  if (!isLoopbackName(name) || inner || configured) return null;
+  return refusedDestination(host, name, "loopback and private addresses are open only to clients on this machine");
 }

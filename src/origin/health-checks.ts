@@ -24,7 +24,8 @@ export class HealthChecks {
   readonly #client: OriginClient;
   readonly #rules: HealthCheckRules;
   readonly #hostOf: (origin: string) => string;
-  readonly #running = new Set<Fetch>();
+  /** Checks that have not ended, with what ends them. */
+  readonly #running = new Map<Fetch, () => void>();
   /** Origins whose last check has not ended. */
   readonly #waiting = new Set<OriginState>();
   /** Results of one kind in a row: positive for good ones. */
@@ -52,8 +53,10 @@ export class HealthChecks {
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
-    for (const fetch of this.#running) fetch.cancel();
-    this.#running.clear();
+    for (const [fetch, end] of this.#running) {
+      end();
+      fetch.cancel();
+    }
     this.#waiting.clear();
   }
 
@@ -64,7 +67,7 @@ export class HealthChecks {
     let fetch: Fetch | null = null;
     let isOver = false;
     const tell = (isGood: boolean, why: string): void => {
-      if (!isTold) this.#result(state, isGood, why);
+      if (!isTold && this.#timer !== null) this.#result(state, isGood, why);
       isTold = true;
     };
     const end = (): void => {
@@ -80,6 +83,7 @@ export class HealthChecks {
       end();
       fetch?.cancel();
     }, timeoutMs);
+    timer.unref();
     fetch = this.#client.fetch(
       {
         origin: state.origin,
@@ -104,7 +108,7 @@ export class HealthChecks {
         },
       },
     );
-    if (!isOver) this.#running.add(fetch);
+    if (!isOver) this.#running.set(fetch, end);
   }
 
   #result(state: OriginState, isGood: boolean, why: string): void {

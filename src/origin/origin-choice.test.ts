@@ -22,7 +22,7 @@ function choiceOf(
 function counts(choice: OriginChoice, times: number, now = 0, hash = (index: number) => index): Record<string, number> {
   const seen: Record<string, number> = {};
   for (let index = 0; index < times; index++) {
-    const { origin } = choice.choose(now, hash(index))!;
+    const { origin } = choice.choose(now, hash(index))!.state;
     seen[origin] = (seen[origin] ?? 0) + 1;
   }
   return seen;
@@ -31,7 +31,7 @@ function counts(choice: OriginChoice, times: number, now = 0, hash = (index: num
 describe("OriginChoice", () => {
   it("takes turns by weight, without giving one of them many in a row", () => {
     const { choice } = choiceOf([{ origin: "a", weight: 3 }, "b"]);
-    const turns = Array.from({ length: 8 }, () => choice.choose(0, 0)!.origin).join("");
+    const turns = Array.from({ length: 8 }, () => choice.choose(0, 0)!.state.origin).join("");
     expect(turns).toBe("aabaaaba".slice(0, 8));
     expect(counts(choice, 400)).toEqual({ a: 300, b: 100 });
   });
@@ -40,12 +40,12 @@ describe("OriginChoice", () => {
     const busy = choiceOf(["a", { origin: "b", weight: 2 }], "least-requests").choice;
     busy.origins[0]!.active = 1;
     busy.origins[1]!.active = 2;
-    expect(busy.choose(0, 0)!.origin).toBe("b");
+    expect(busy.choose(0, 0)!.state.origin).toBe("b");
     expect(counts(choiceOf(["a", "b"], "first").choice, 5)).toEqual({ a: 5 });
     const { choice } = choiceOf(["a", "b", "c"], "hash");
-    const before = Array.from({ length: 3000 }, (_, hash) => choice.choose(0, hash)!.origin);
+    const before = Array.from({ length: 3000 }, (_, hash) => choice.choose(0, hash)!.state.origin);
     choice.checked(choice.origins[2]!, true, 0, "gone");
-    const after = Array.from({ length: 3000 }, (_, hash) => choice.choose(0, hash)!.origin);
+    const after = Array.from({ length: 3000 }, (_, hash) => choice.choose(0, hash)!.state.origin);
     // Only what was the lost one's moves.
     expect(before.filter((origin, index) => origin !== "c" && origin !== after[index])).toEqual([]);
     for (const origin of ["a", "b", "c"]) expect(before.filter((one) => one === origin).length).toBeGreaterThan(800);
@@ -57,11 +57,13 @@ describe("OriginChoice", () => {
     for (let time = 0; time < 2; time++) choice.failed(a!, 0, "refused");
     expect(told).toEqual(["a resting"]);
     expect(counts(choice, 4, 999)).toEqual({ b: 4 });
-    expect(choice.choose(1000, 0)!.origin).toBe("a");
+    expect(choice.choose(1000, 0)!.state.origin).toBe("a");
     expect(counts(choice, 4, 1000)).toEqual({ b: 4 });
-    choice.failed(a!, 1000, "refused");
+    choice.failed(a!, 1000, "another, which tells nothing");
+    expect(a!.tried).toBe(true);
+    choice.failed(a!, 1000, "refused", true);
     expect(counts(choice, 4, 2999)).toEqual({ b: 4 });
-    expect(choice.choose(3000, 0)!.origin).toBe("a");
+    expect(choice.choose(3000, 0)!.state.origin).toBe("a");
     choice.succeeded(a!, 3000);
     expect(told).toEqual(["a resting", "a up"]);
     expect(counts(choice, 10, 3000)).toEqual({ a: 5, b: 5 });
@@ -73,8 +75,8 @@ describe("OriginChoice", () => {
     for (let time = 0; time < 2; time++) choice.failed(choice.origins[0]!, 0, "refused");
     expect(counts(choice, 4, 10)).toEqual({ b: 4 });
     choice.checked(choice.origins[1]!, true, 10, "down");
-    expect(choice.choose(10, 0)!.origin).toBe("a");
-    expect(choice.choose(10, 0, new Set([choice.origins[0]!]))!.origin).toBe("b");
+    expect(choice.choose(10, 0)!.state.origin).toBe("a");
+    expect(choice.choose(10, 0, new Set([choice.origins[0]!]))!.state.origin).toBe("b");
     expect(choice.choose(10, 0, new Set(choice.origins))).toBeNull();
   });
 
@@ -129,9 +131,9 @@ describe("OriginChoice", () => {
             if (kind === "failed") choice.failed(state, now, "x");
             else if (kind === "succeeded") choice.succeeded(state, now);
             else if (kind !== "choose") choice.checked(state, kind === "down", now, "x");
-            const first = choice.choose(now, which)!;
-            const second = choice.choose(now, which, new Set([first]))!;
-            const third = choice.choose(now, which, new Set([first, second]))!;
+            const first = choice.choose(now, which)!.state;
+            const second = choice.choose(now, which, new Set([first]))!.state;
+            const third = choice.choose(now, which, new Set([first, second]))!.state;
             expect(new Set([first, second, third]).size).toBe(3);
           }
         },

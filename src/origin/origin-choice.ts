@@ -54,6 +54,12 @@ export interface OriginState extends OriginSpec {
   credit: number;
 }
 
+/** An origin to ask; `isTrial`: by this request alone it is found out whether it is well again. */
+export interface Chosen {
+  readonly state: OriginState;
+  readonly isTrial: boolean;
+}
+
 /** What an operator is told of an origin. */
 export type OriginHealth = "up" | "resting" | "down";
 
@@ -112,7 +118,7 @@ export class OriginChoice {
    * The origin to ask, of those not `asked` yet, or null where all have been. `hash` is the key's: with balance `hash`
    * a key stays with its origin as long as that is well.
    */
-  choose(nowMs: number, hash: number, asked: ReadonlySet<OriginState> = none): OriginState | null {
+  choose(nowMs: number, hash: number, asked: ReadonlySet<OriginState> = none): Chosen | null {
     const left = this.origins.filter((state) => !asked.has(state));
     for (const backup of [false, true]) {
       const some = left.filter((state) => state.backup === backup);
@@ -122,13 +128,14 @@ export class OriginChoice {
       );
       if (trial !== undefined) {
         trial.tried = true;
-        return trial;
+        return { state: trial, isTrial: true };
       }
       const well = some.filter((state) => this.health(state) === "up");
-      if (well.length > 0) return this.#among(well, nowMs, hash);
+      if (well.length > 0) return { state: this.#among(well, nowMs, hash), isTrial: false };
     }
     // Nobody is well: who will be soonest is the best guess left.
-    return left.toSorted((a, b) => Number(a.down) - Number(b.down) || a.restsUntil - b.restsUntil)[0] ?? null;
+    const [soonest] = left.toSorted((a, b) => Number(a.down) - Number(b.down) || a.restsUntil - b.restsUntil);
+    return soonest === undefined ? null : { state: soonest, isTrial: false };
   }
 
   /** Whether none of them is well, nor to be tried now: who can do without an answer need not wait for one. */
@@ -152,19 +159,20 @@ export class OriginChoice {
     this.#well(state, nowMs);
   }
 
-  failed(state: OriginState, nowMs: number, why: string): void {
+  /** A request has failed; `isTrial`: the one that was to find out whether it is well again. */
+  failed(state: OriginState, nowMs: number, why: string, isTrial = false): void {
     state.failures++;
     const { failuresMax, restMs } = this.#rules;
-    // One that was being tried has failed again; others fail while it rests only where nobody else was left.
-    if (state.restsUntil > 0 ? !state.tried : state.failures < failuresMax) return;
-    state.tried = false;
+    // Others than the trial fail while it rests only where nobody else was left: they tell nothing new.
+    if (state.restsUntil > 0 ? !isTrial : state.failures < failuresMax) return;
+    if (isTrial) state.tried = false;
     state.why = why;
     const before = this.health(state);
     state.restsUntil = nowMs + Math.min(restMsMax, restMs * 2 ** Math.min(state.rests++, 16));
     if (before === "up") this.#changed(state, "resting");
   }
 
-  /** A request that tried an origin has ended without telling anything of it. */
+  /** The request that tried an origin has ended without telling anything of it. */
   undecided(state: OriginState): void {
     state.tried = false;
   }

@@ -99,6 +99,8 @@ export class OriginConnection {
     socket.on("end", () => this.#ended("in-order"));
     socket.on("error", (error) => (this.#cause = error));
     socket.on("close", () => this.#ended("reset"));
+    // What a parent has opened a tunnel on waits for its new owner.
+    if (socket.isPaused()) socket.resume();
   }
 
   /** Sends a request; the connection is idle. */

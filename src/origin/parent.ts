@@ -30,8 +30,13 @@ export function parentOf(url: string, spared: readonly string[]): Parent {
 
 /** A name stands for itself and all names below it; `*` for every host. */
 function isSpared(host: string, spared: string): boolean {
-  const name = spared.replace(/^\*?\./, "");
-  return spared === "*" || host === name || host.endsWith(`.${name}`);
+  const name = plain(spared.replace(/^\*?\./, ""));
+  const asked = plain(host);
+  return spared === "*" || asked === name || asked.endsWith(`.${name}`);
+}
+
+function plain(host: string): string {
+  return host.replace(/\.$/, "").replace(/^\[|\]$/g, "");
 }
 
 /**

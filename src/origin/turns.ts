@@ -5,7 +5,7 @@
  */
 import { isIdempotent } from "../http/messages.ts";
 import type { Fetch, OriginHandler, OriginRequest } from "./fetch.ts";
-import type { OriginChoice, OriginState } from "./origin-choice.ts";
+import type { Chosen, OriginChoice, OriginState } from "./origin-choice.ts";
 import type { OriginClient } from "./origin-client.ts";
 import type { OriginError } from "./origin-error.ts";
 
@@ -60,19 +60,18 @@ export function askInTurn(
   };
 
   /** Another origin that may be asked now, or null. */
-  function another(): OriginState | null {
+  function another(): Chosen | null {
     if (asked.size > rules.retries || asked.size >= choice.origins.length) return null;
-    const state = choice.choose(performance.now(), hash, asked);
-    if (state === null || choice.mayRetry()) return state;
-    choice.undecided(state);
+    const chosen = choice.choose(performance.now(), hash, asked);
+    if (chosen === null || choice.mayRetry()) return chosen;
+    if (chosen.isTrial) choice.undecided(chosen.state);
     return null;
   }
 
-  function next(state: OriginState): void {
+  function next({ state, isTrial }: Chosen): void {
     asked.add(state);
     state.active++;
     let isOver = false;
-    const isTrial = state.restsUntil > 0 && state.tried;
     const end = (): void => {
       if (!isOver) state.active--;
       isOver = true;
@@ -95,7 +94,7 @@ export function askInTurn(
         interim: (status, fields) => left || handler.interim(status, fields),
         head: (status, fields, inner) => {
           const isIll = rules.retryOn.has(status);
-          if (isIll) choice.failed(state, performance.now(), `it answered ${status}`);
+          if (isIll) choice.failed(state, performance.now(), `it answered ${status}`, isTrial);
           else choice.succeeded(state, performance.now());
           const other = repeatable && isIll ? another() : null;
           if (other === null) {
@@ -121,7 +120,7 @@ export function askInTurn(
         failed: (error) => {
           end();
           if (left) return undefined;
-          if (telling.has(error.phase)) choice.failed(state, performance.now(), error.message);
+          if (telling.has(error.phase)) choice.failed(state, performance.now(), error.message, isTrial);
           else if (isTrial) choice.undecided(state);
           const unsent =
             error.phase === "resolve" || error.phase === "connect" || error.phase === "tls" || error.phase === "busy";

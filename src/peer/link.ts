@@ -79,8 +79,9 @@ export class Link {
   readonly #nonce = randomBytes(nonceBytes);
   #handshake: Handshake | null = null;
   #nextStream = 1;
-  #heardAt = performance.now();
-  readonly #stillness = new Stillness();
+  /** Of the time that has been looked at: while this process was held up, nothing can have been heard. */
+  #silentMs = 0;
+  readonly #stillness = new Stillness(lookMs);
   #watch: NodeJS.Timeout | null = null;
   #idleLooks = 0;
   readonly #pinger: NodeJS.Timeout;
@@ -102,10 +103,13 @@ export class Link {
     this.#proving = setTimeout(() => this.#go("no answer in time"), options.connectMs ?? 2000);
     const pingMs = options.pingMs ?? 400;
     const silenceMs = options.silenceMs ?? 1600;
+    let lookedAt = performance.now();
     this.#pinger = setInterval(() => {
-      const silence = performance.now() - this.#heardAt;
-      if (silence > silenceMs && this.state === "up") this.#go(`silent for ${Math.round(silence)} ms`);
-      else if (silence > pingMs / 2 && this.state === "up") this.#frames.bare(FrameType.ping, 0, 0);
+      const now = performance.now();
+      this.#silentMs += Math.min(now - lookedAt, pingMs * 1.5);
+      lookedAt = now;
+      if (this.#silentMs > silenceMs && this.state === "up") this.#go(`silent for ${Math.round(this.#silentMs)} ms`);
+      else if (this.#silentMs > pingMs / 2 && this.state === "up") this.#frames.bare(FrameType.ping, 0, 0);
     }, pingMs);
     this.#pinger.unref();
   }
@@ -141,7 +145,7 @@ export class Link {
     out.tail(request.fields.join("\n"));
     out.end();
     const outgoing = new OutgoingStream(stream, handler, this);
-    this.#stillness.owes(performance.now(), this.#streams.size);
+    if (this.#streams.size === 0) this.#stillness.begins();
     this.#streams.set(stream, outgoing);
     this.#beginWatch();
     this.#frames.schedule();
@@ -199,16 +203,17 @@ export class Link {
   }
 
   #take(frame: Frame): void {
-    const now = performance.now();
-    this.#heardAt = now;
+    this.#silentMs = 0;
     if (this.state === "gone") return;
-    this.#stillness.heard(now, this.#streams.size > 0);
+    this.#stillness.heard();
     if (this.state !== "up") this.#prove(frame);
     else if (frame.type === FrameType.reply) this.#replied(frame);
     else if (frame.type === FrameType.note) this.#noted(frame);
     else if (frame.type === FrameType.ping) this.#frames.bare(FrameType.pong, 0, 0);
-    else if (frame.type === FrameType.pong) this.load = new PayloadReader(frame.payload).u32();
-    else if (frame.type === FrameType.goodbye) this.#go("the member is leaving");
+    else if (frame.type === FrameType.pong) {
+      this.#stillness.pong(performance.now());
+      this.load = new PayloadReader(frame.payload).u32();
+    } else if (frame.type === FrameType.goodbye) this.#go("the member is leaving");
     else this.#streams.get(frame.stream)?.take(frame);
     // Frames of types not known here are passed over: a newer member may send them.
   }
@@ -278,10 +283,15 @@ export class Link {
   #look(): void {
     if (this.state !== "up" || this.#streams.size === 0) return;
     const what = this.#stillness.look(performance.now());
-    if (what === "ping") this.#frames.bare(FrameType.ping, 0, 0);
+    if (what === "ping") {
+      this.#frames.bare(FrameType.ping, 0, 0);
+      this.#frames.flush();
+    }
     if (what !== "still") return;
-    // Everybody goes elsewhere; the link stays, and is used again as soon as it gives a sign.
+    // Who has no answer yet goes elsewhere; one that has begun is worth waiting for, as long as the link is. It stays,
+    // and is used again as soon as it gives a sign.
     for (const [number, stream] of this.#streams) {
+      if (stream.begun) continue;
       this.cancel(number);
       stream.failed("it stands still");
     }

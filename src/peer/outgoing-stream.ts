@@ -31,6 +31,11 @@ export class OutgoingStream implements PeerStream {
     this.#link = link;
   }
 
+  /** Its answer's head has come. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
   take(frame: Frame): void {
     if (this.#over) return;
     switch (frame.type) {

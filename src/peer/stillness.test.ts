@@ -1,48 +1,62 @@
 import { describe, expect, it } from "vitest";
 import { Stillness } from "./stillness.ts";
 
+const lookMs = 20;
+/** Looks every 20 ms from `from` on, until something is to be done, or `count` looks have passed. */
+function look(other: Stillness, from: number, count: number): { readonly what: string; readonly at: number } {
+  for (let turn = 0; turn < count; turn++) {
+    const what = other.look(from + turn * lookMs);
+    if (what !== "nothing") return { what, at: from + turn * lookMs };
+  }
+  return { what: "nothing", at: from + count * lookMs };
+}
+
 describe("Stillness", () => {
   it("asks for a sign of life at half the time, and gives up at the whole", () => {
-    const other = new Stillness();
-    expect(other.look(1000)).toBe("nothing");
-    other.owes(1000, 0);
-    expect([1010, 1026, 1040, 1052, 1060].map((now) => other.look(now))).toEqual([
-      "nothing",
-      "ping",
-      "nothing",
-      "still",
-      "nothing",
-    ]);
-    expect(other.isStill).toBe(true);
-    other.heard(2000, false);
-    expect([other.isStill, other.look(5000)]).toEqual([false, "nothing"]);
+    const other = new Stillness(lookMs);
+    other.look(1000);
+    other.begins();
+    const ping = look(other, 1020, 10);
+    expect(ping).toEqual({ what: "ping", at: 1040 });
+    expect(look(other, 1060, 10)).toEqual({ what: "still", at: 1080 });
+    expect([other.isStill, look(other, 1100, 10).what]).toEqual([true, "nothing"]);
+    other.heard();
+    expect(other.isStill).toBe(false);
   });
 
   it("takes nobody for still who gives any sign, however long an answer takes", () => {
-    const other = new Stillness();
-    other.owes(0, 0);
-    for (let now = 0; now < 5000; now += 10) {
+    const other = new Stillness(lookMs);
+    for (let now = 0; now < 5000; now += lookMs) {
       expect(other.look(now)).not.toBe("still");
-      if (now % 30 === 0) other.heard(now, true);
+      if (now % 60 === 0) other.heard();
     }
   });
 
-  it("learns how long a sign takes: a far or busy member gets more time, but not for ever", () => {
-    const other = new Stillness();
+  it("does not count the time in which this process was held up itself", () => {
+    const other = new Stillness(lookMs);
+    other.look(0);
+    other.begins();
+    // A turn of two seconds is no more than two looks' worth, and an answer to the ping is waited for by looks as well.
+    expect(other.look(2000)).toBe("ping");
+    expect(other.look(4000)).toBe("nothing");
+    expect(other.look(6000)).toBe("still");
+  });
+
+  it("learns how long a sign takes: a far or busy member gets more time, but one stall changes little", () => {
+    const other = new Stillness(lookMs);
     let now = 0;
-    for (let time = 0; time < 60; time++) {
-      other.owes(now, 0);
-      while (other.look(now) !== "ping") now += 5;
-      now += 40;
-      other.heard(now, false);
-    }
+    const roundTrip = (ms: number): void => {
+      other.begins();
+      now = look(other, now + lookMs, 100).at + ms;
+      other.heard();
+      other.pong(now);
+    };
+    for (let time = 0; time < 60; time++) roundTrip(40);
     expect(other.limitMs).toBeGreaterThan(150);
-    for (let time = 0; time < 200; time++) {
-      other.owes(now, 0);
-      while (other.look(now) !== "ping") now += 5;
-      now += 4000;
-      other.heard(now, false);
-    }
+    expect(other.limitMs).toBeLessThan(170);
+    roundTrip(5000);
+    expect(other.limitMs).toBeLessThan(300);
+    for (let time = 0; time < 200; time++) roundTrip(4000);
     expect(other.limitMs).toBe(500);
   });
 });

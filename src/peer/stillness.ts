@@ -4,6 +4,8 @@
  * times come in, in ms, monotonic.
  *
  *   owed → (half the time) ping → (the other half) still → (anything is heard) well
+ *
+ * Time counts only as far as it is looked at: while this process itself was held up it cannot have heard anything.
  */
 
 /** Nobody is taken to stand still sooner. */
@@ -12,42 +14,67 @@ const leastMs = 50;
 const mostMs = 500;
 /** So many times the usual round trip. */
 const usualTimes = 4;
-/** The weight of a new round trip in the usual one. */
+/** The weight of a new round trip in the usual one, and the longest that is believed: one stall is not usual. */
 const newShare = 1 / 8;
+const roundTripMsMax = 250;
+/** Looks after a ping before its answer is missed. */
+const looksMin = 2;
 
 /** One link's other end. */
 export class Stillness {
-  /** Since when something is owed and nothing has been heard; null where nothing is. */
-  #since: number | null = null;
+  readonly #lookMs: number;
+  #lookedAt = -Infinity;
+  /** Of the time that has been looked at, how much was silent. */
+  #silentMs = 0;
   #pingedAt: number | null = null;
+  /** Nothing has been heard since. */
+  #isPingOut = false;
+  #pingedMs = 0;
+  #looks = 0;
   #usualMs = 0;
   isStill = false;
 
-  /** One answer more is owed from now on. `before`: how many were until now. */
-  owes(now: number, before: number): void {
-    if (before > 0 && this.#since !== null) return;
-    this.#since = now;
-    this.#pingedAt = null;
+  /** `lookMs`: how often it is going to be looked at. */
+  constructor(lookMs: number) {
+    this.#lookMs = lookMs;
   }
 
-  /** Something has been heard. `owing`: more is owed. */
-  heard(now: number, owing: boolean): void {
-    if (this.#pingedAt !== null) this.#usualMs += (now - this.#pingedAt - this.#usualMs) * newShare;
-    this.#pingedAt = null;
-    this.#since = owing ? now : null;
+  /** Something has been heard, or something is owed that was not before. */
+  begins(): void {
+    this.#silentMs = 0;
+    this.#isPingOut = false;
+  }
+
+  heard(): void {
+    this.begins();
     this.isStill = false;
   }
 
-  /** What to do now: nothing, ask for a sign of life, or take the other end to stand still. */
+  /** A ping has been answered. */
+  pong(now: number): void {
+    if (this.#pingedAt === null) return;
+    const took = Math.min(roundTripMsMax, now - this.#pingedAt);
+    this.#usualMs += (took - this.#usualMs) * newShare;
+    this.#pingedAt = null;
+  }
+
+  /** What to do now, while something is owed: nothing, ask for a sign of life, or take the other end to stand still. */
   look(now: number): "nothing" | "ping" | "still" {
-    if (this.#since === null || this.isStill) return "nothing";
+    const step = Math.min(Math.max(0, now - this.#lookedAt), 2 * this.#lookMs);
+    this.#lookedAt = now;
+    if (this.isStill) return "nothing";
     const limitMs = this.limitMs;
-    if (this.#pingedAt === null) {
-      if (now - this.#since < limitMs / 2) return "nothing";
+    if (!this.#isPingOut) {
+      this.#silentMs += step;
+      if (this.#silentMs < limitMs / 2) return "nothing";
+      this.#isPingOut = true;
       this.#pingedAt = now;
+      this.#pingedMs = 0;
+      this.#looks = 0;
       return "ping";
     }
-    if (now - this.#pingedAt < limitMs / 2) return "nothing";
+    this.#pingedMs += step;
+    if (++this.#looks < looksMin || this.#pingedMs < limitMs / 2) return "nothing";
     this.isStill = true;
     return "still";
   }

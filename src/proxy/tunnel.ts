@@ -178,7 +178,6 @@ function join(
     Math.min(idleMs, 5000),
   );
   timer.unref();
-  let open = 2;
   const carry = (from: Duplex, to: Duplex, count: boolean): void => {
     from.on("data", (chunk: Buffer) => {
       movedAt = performance.now();
@@ -186,12 +185,11 @@ function join(
       if (!to.write(chunk)) from.pause();
     });
     to.on("drain", () => from.resume());
-    const ended = (): void => {
-      to.end();
-      if (--open > 0) return;
-      if (to.writableFinished) finish();
-      else to.once("finish", finish);
-    };
+    const ended = (): void => void to.end();
+    to.once("finish", () => {
+      // Both have had all that was for them.
+      if (client.writableFinished && origin.writableFinished) finish();
+    });
     // A side may have ended while the other was still being connected.
     if (from.readableEnded) ended();
     else from.on("end", ended);

@@ -1,7 +1,7 @@
 /** A member that stands still (stopped, swapped out, a stalled machine) keeps nobody waiting. */
 import { Agent } from "node:http";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { ask } from "../support/client.ts";
+import { ask, RawClient } from "../support/client.ts";
 import { endAll, settled, startCluster, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
@@ -12,7 +12,12 @@ beforeAll(async () => {
     origin.asked.length = 0;
     response.setHeader("cache-control", "max-age=600");
     // Slow origins are no sign that a member stands still.
-    if (asked.url!.startsWith("/slow")) setTimeout(() => response.end("slow"), 400);
+    if (asked.url!.startsWith("/big")) {
+      // Nothing that another member could go on with: no length, no tag.
+      response.setHeader("cache-control", "no-store");
+      response.write(Buffer.alloc(4 * 2 ** 20, "b"));
+      response.end(Buffer.alloc(4 * 2 ** 20, "b"));
+    } else if (asked.url!.startsWith("/slow")) setTimeout(() => response.end("slow"), 400);
     else response.end("answer");
   });
   members = await startCluster(3, ["--origin", origin.url]);
@@ -57,6 +62,35 @@ it("is gone round within the time that it usually answers in; none fails, and it
     else await new Promise((done) => setImmediate(done));
   }
   expect(over).toBe(1);
+}, 30_000);
+
+it("and goes on soon has cut no answer that had begun", async () => {
+  const [entry, still] = members as [TestMember, TestMember, TestMember];
+  let url = "";
+  for (let turn = 0; url === ""; turn++) {
+    const { cacheStatus } = await ask(entry.port, `/big${turn}`, { agent, method: "HEAD" });
+    if (cacheStatus.includes(`owner-${still.name}`)) url = `/big${turn}?get`;
+    if (
+      url !== "" &&
+      !(await ask(entry.port, url, { agent, method: "HEAD" })).cacheStatus.includes(`owner-${still.name}`)
+    )
+      url = "";
+  }
+  const client = await RawClient.open(entry.port);
+  client.socket.removeAllListeners("data");
+  let bytes = 0;
+  let stopped = false;
+  client.socket.on("data", (piece: Buffer) => {
+    bytes += piece.length;
+    if (stopped) return;
+    stopped = true;
+    process.kill(still.pid, "SIGSTOP");
+    setTimeout(() => process.kill(still.pid, "SIGCONT"), 200);
+  });
+  client.send(`GET ${url} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
+  await client.end();
+  expect(stopped).toBe(true);
+  expect(bytes).toBeGreaterThan(8 * 2 ** 20);
 }, 30_000);
 
 it("is not what a member is that waits for a slow origin: its requests are not sent to another as well", async () => {

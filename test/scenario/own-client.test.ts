@@ -20,7 +20,8 @@ import { startRawOrigin } from "../support/raw-origin.ts";
 const folder = temporaryFolder();
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
-  for (const close of closing.splice(0)) await close();
+  // Whoever came last goes first.
+  for (const close of closing.splice(0).reverse()) await close();
 });
 afterAll(endAll);
 
@@ -413,6 +414,29 @@ describe("a parent proxy", () => {
     expect(await client.until((text) => text.includes("\r\n\r\n"), "an answer")).toMatch(/^HTTP\/1\.1 502 /);
     client.close();
     expect(lines).toHaveLength(2);
+  });
+
+  it("carries upgrades, and gets our credentials in nothing that it gives back", async () => {
+    const { url, lines } = await parentProxy();
+    const origin = createServer((asked, response) => response.end(JSON.stringify(asked.headers)));
+    origin.on("upgrade", (_asked, socket) => {
+      closing.push(() => socket.destroy());
+      socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+      socket.on("data", (bytes: Buffer) => socket.write(`echo ${bytes.toString()}`));
+    });
+    const place = await listening(origin);
+    const { host } = new URL(place);
+    const member = await startMember(["--parent", url.replace("//", "//me:secret@")]);
+    closing.push(() => member.stop());
+    const client = await RawClient.open(member.port);
+    client.send(`GET ${place}/ HTTP/1.1\r\nHost: ${host}\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n`);
+    await client.until((text) => text.includes("101 Switching"), "the switch");
+    client.send("hello");
+    expect(await client.until((text) => text.includes("echo hello"), "the echo")).toContain("echo hello");
+    client.close();
+    expect(lines[0]).toMatch(/^CONNECT .* Basic /);
+    await through(member.port, `${place}/`, { method: "TRACE", headers: { "max-forwards": "3" } });
+    expect(lines.at(-1)).toBe(`TRACE ${place}/ nobody`);
   });
 
   it("carries clients' own tunnels", async () => {
