@@ -10,7 +10,6 @@ import { flagLive, kindResponse, numbersBytes, Records, word } from "../store/pa
 
 /** As many as the store cuts a budget into. */
 const pagesWanted = 128;
-const usesMax = 3;
 
 /** Hits among `ids` with room for `capacity` objects, the page that the store keeps free among them. */
 export function pageHits(ids: Uint32Array, capacity: number): number {
@@ -49,7 +48,7 @@ export function pageHits(ids: Uint32Array, capacity: number): number {
     const known = places.get(id);
     if (known !== undefined) {
       hits++;
-      records.setWord(known, word.uses, Math.min(usesMax, records.word(known, word.uses) + 1));
+      records.used(known);
       continue;
     }
     const location = pool.allocate(units, ghosts.take(mixed(id)) ? "main" : "small");

@@ -158,15 +158,7 @@ export class OriginConnection {
 
   #write({ method, target, fields, body, expectsContinue, upgrade }: Outgoing): void {
     const isStream = body !== null && !Buffer.isBuffer(body);
-    const length = hasField(fields, "content-length")
-      ? ""
-      : Buffer.isBuffer(body)
-        ? `content-length: ${body.length}\r\n`
-        : isStream
-          ? "transfer-encoding: chunked\r\n"
-          : expectsContent.has(method) && upgrade === undefined
-            ? "content-length: 0\r\n"
-            : "";
+    const length = hasField(fields, "content-length") ? "" : framingLine(method, body, upgrade);
     const waits = isStream && expectsContinue;
     const more = upgrade === undefined ? "" : `connection: upgrade\r\nupgrade: ${upgrade}\r\n`;
     const expect = waits ? "expect: 100-continue\r\n" : "";
@@ -337,4 +329,11 @@ export class OriginConnection {
     this.#over = true;
     this.#owner.gone(this);
   }
+}
+
+/** How the content of a request is delimited whose fields do not say so. RFC 9112 §6, RFC 9110 §8.6. */
+function framingLine(method: string, body: Outgoing["body"], upgrade: string | undefined): string {
+  if (Buffer.isBuffer(body)) return `content-length: ${body.length}\r\n`;
+  if (body !== null) return "transfer-encoding: chunked\r\n";
+  return expectsContent.has(method) && upgrade === undefined ? "content-length: 0\r\n" : "";
 }

@@ -14,6 +14,11 @@ const half = "x".repeat(50);
 const head = (more: string): string =>
   `HTTP/1.1 200 OK\r\nCache-Control: max-age=0, stale-if-error=600\r\nETag: "1"\r\n${more}\r\n`;
 
+/** A reset overtakes what has not been read yet: it must not come before every client has what it is to have. */
+function resetWhenSeen(socket: Socket): void {
+  void until(() => seenCount >= together, "all have seen half of it").then(() => socket.resetAndDestroy());
+}
+
 /** What an origin does once it has read a request. */
 const faults: Readonly<Record<string, (socket: Socket) => void>> = {
   "closes without an answer": (socket) => socket.end(),
@@ -27,21 +32,24 @@ const faults: Readonly<Record<string, (socket: Socket) => void>> = {
   "closes after the head": (socket) => socket.end(head("Content-Length: 100\r\n")),
   "closes within the content": (socket) => socket.end(`${head("Content-Length: 100\r\n")}${half}`),
   "resets within the content": (socket) => {
-    socket.write(`${head("Content-Length: 100\r\n")}${half}`, () => setTimeout(() => socket.resetAndDestroy(), 20));
+    socket.write(`${head("Content-Length: 100\r\n")}${half}`);
+    resetWhenSeen(socket);
   },
   "falls silent within the content": (socket) => socket.write(`${head("Content-Length: 100\r\n")}${half}`),
   "sends a chunk that is none": (socket) =>
     socket.end(`${head("Transfer-Encoding: chunked\r\n")}5\r\nhello\r\nnonsense\r\n`),
   "ends within chunks": (socket) => socket.end(`${head("Transfer-Encoding: chunked\r\n")}5\r\nhello\r\n`),
   "resets content that only its end delimits": (socket) => {
-    socket.write(`${head("")}${half}`, () => setTimeout(() => socket.resetAndDestroy(), 20));
+    socket.write(`${head("")}${half}`);
+    resetWhenSeen(socket);
   },
 };
 
 let fault: ((socket: Socket) => void) | null = null;
 let asked = 0;
-/** How many ask at once. */
+/** How many ask at once, and how many of them have seen as much as is to come. */
 let together = 1;
+let seenCount = 0;
 const sockets = new Set<Socket>();
 const server = createServer((socket) => {
   sockets.add(socket);
@@ -89,7 +97,12 @@ function see(method: string, path: string): Promise<string> {
       { port: member.port, host: "127.0.0.1", path, method, agent: false, headers },
       (response) => {
         let text = "";
-        response.on("data", (chunk: Buffer) => (text += chunk.toString()));
+        // The head is all that a HEAD is to have.
+        if (method === "HEAD") seenCount++;
+        response.on("data", (chunk: Buffer) => {
+          text += chunk.toString();
+          if (text.length === half.length) seenCount++;
+        });
         response.on("error", () => {});
         response.on("close", () => {
           const stale = text === "good" ? " stale" : "";
@@ -106,6 +119,7 @@ function see(method: string, path: string): Promise<string> {
 /** A cell: what each client saw, where they differ all of it, and how often the origin was asked. */
 async function cell(clients: readonly (() => Promise<string>)[]): Promise<string> {
   asked = 0;
+  seenCount = 0;
   const seen = [...new Set(await Promise.all(clients.map((client) => client())))].sort();
   return `${seen.join(" / ")} · ${asked}×`;
 }

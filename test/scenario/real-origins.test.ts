@@ -5,11 +5,11 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { Agent } from "node:http";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, it } from "vitest";
 import { ask } from "../support/client.ts";
 import { endAll, startMember, temporaryFolder, until } from "../support/member.ts";
+import { freePort } from "../support/nginx.ts";
 
 interface RealServer {
   readonly command: string;
@@ -100,14 +100,6 @@ afterEach(async () => {
   }
 });
 afterAll(endAll);
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
 
 const sizes = [0, 1, 1000, 70_000];
 

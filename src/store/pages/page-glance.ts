@@ -3,9 +3,6 @@ import type { Glance, StoredResponse } from "../port.ts";
 import type { PagePool } from "./page-pool.ts";
 import { flagCopy, flagInner, flagPart, float, numbersBytes, word, type Records } from "./records.ts";
 
-/** Uses that are counted for a record. */
-const usesMax = 3;
-
 /** See `Glance`. */
 export class PageGlance implements Glance {
   readonly #records: Records;
@@ -89,9 +86,7 @@ export class PageGlance implements Glance {
   }
 
   used(): void {
-    const [words, at] = [this.#words, this.#at];
-    words[at + word.hits]!++;
-    if (words[at + word.uses]! < usesMax) words[at + word.uses]!++;
+    this.#records.used(this.#location);
   }
 
   lend(): () => void {

@@ -88,11 +88,6 @@ export class PagePool {
     return this.#untouched;
   }
 
-  /** Pages in use, those that wait for their last pin and those of the index among them. */
-  get used(): number {
-    return this.#untouched - this.#free.length;
-  }
-
   get waiting(): number {
     return this.#waiting;
   }

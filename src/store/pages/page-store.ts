@@ -31,9 +31,6 @@ import { draftOf } from "./record-writer.ts";
 import { flagOutdated, flagSelected, float, word } from "./records.ts";
 import { keepsakeOf, Shelf, type Kept } from "./shelf.ts";
 
-/** Uses that are counted for a record. */
-const usesMax = 3;
-
 export interface PageStoreOptions {
   /** The part of the budget that hot copies may take, in bytes. */
   readonly copiesBytesMax?: number;
@@ -147,10 +144,7 @@ export class PageStore implements Store {
 
   used(stored: StoredResponse): void {
     const location = this.#shelf.locationOf(stored);
-    if (location === 0) return;
-    const { records } = this.#shelf;
-    records.setWord(location, word.hits, records.word(location, word.hits) + 1);
-    records.setWord(location, word.uses, Math.min(usesMax, records.word(location, word.uses) + 1));
+    if (location !== 0) this.#shelf.records.used(location);
   }
 
   trust(stored: StoredResponse, epoch: number): void {

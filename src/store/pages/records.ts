@@ -119,6 +119,9 @@ export function sectionsOf({ hasPart, extents, keyBytes, variantBytes, headBytes
   return { extentsAt, keyAt, variantAt, headAt, contentAt, bytes: contentAt + inlineBytes };
 }
 
+/** Uses that are counted: more would only keep a response longer that nobody wants any more. */
+const usesMax = 3;
+
 /** Reads and writes records at locations. */
 export class Records {
   readonly memory: PageMemory;
@@ -155,8 +158,12 @@ export class Records {
     this.setWord(location, word.flags, this.word(location, word.flags) & ~flag);
   }
 
-  kind(location: number): number {
-    return this.word(location, word.flags) & kindMask;
+  /** A response has answered a request. */
+  used(location: number): void {
+    const words = this.memory.words(location);
+    const at = this.memory.wordAt(location);
+    words[at + word.hits]!++;
+    if (words[at + word.uses]! < usesMax) words[at + word.uses]!++;
   }
 
   sections(location: number): Sections {
