@@ -14,7 +14,7 @@ const source = join(root, "src");
 const ladder: readonly (readonly string[])[] = [
   ["base"],
   ["http", "ring", "telemetry", "zookeeper"],
-  ["wire"],
+  ["wire", "invalidation"],
   ["peer", "store", "origin", "coordination"],
   ["proxy", "cluster", "client"],
   ["config"],
@@ -24,7 +24,7 @@ const ladder: readonly (readonly string[])[] = [
   ["cli"],
 ];
 /** Folders without I/O, clocks or chance. */
-const pure: readonly string[] = ["http", "ring"];
+const pure: readonly string[] = ["http", "ring", "invalidation"];
 const pureFiles: readonly string[] = [
   "store/eviction.ts",
   "coordination/registry.ts",

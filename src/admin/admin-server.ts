@@ -8,6 +8,7 @@ import type { Socket } from "node:net";
 import { asError, background } from "../base/background.ts";
 import { listening } from "../base/listen.ts";
 import { hostPortOf, isLoopbackHost, type HostPort } from "../base/host-port.ts";
+import { purgeApi } from "./purge-api.ts";
 import type { AdministeredPlane } from "./administered.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { explain } from "./explain.ts";
@@ -103,8 +104,15 @@ export class AdminServer {
         ? give(response, 200, { coordinator: member.coordinatorAddress })
         : give(response, 409, { error: refused });
     }
+    const purged = await purgeApi(this.#options.plane, request, url);
+    if (purged !== null) {
+      for (const [name, value] of Object.entries(purged.fields ?? {})) response.setHeader(name, value);
+      return give(response, purged.status, purged.value);
+    }
     if (!reads)
-      return give(response, 405, { error: "only GET is known here, and POST /api/drain and /api/coordinate" });
+      return give(response, 405, {
+        error: "only GET is known here, and POST /api/purge, /api/drain and /api/coordinate",
+      });
     switch (url.pathname) {
       case "/metrics":
         return this.#scrape(response);
@@ -128,6 +136,8 @@ export class AdminServer {
             "/api/status",
             "/api/locate?url=",
             "/api/explain?url=",
+            "POST /api/purge",
+            "/api/purge/ID",
             "POST /api/drain",
             "POST /api/coordinate",
           ],

@@ -1,7 +1,9 @@
 /** What the admin port looks at: the data plane as far as it can be asked about. */
 import type { Peers } from "../peer/peers.ts";
 import type { Uncacheable } from "../proxy/fetch/uncacheable.ts";
-import type { Dropped } from "../proxy/invalidation/dropped.ts";
+import type { Invalidations } from "../proxy/invalidation/invalidations.ts";
+import type { Purges } from "../proxy/invalidation/purges.ts";
+import type { Correspondence } from "../invalidation/correspondence.ts";
 import type { Ownership } from "../proxy/invalidation/ownership.ts";
 import type { Desk } from "../proxy/request/desk.ts";
 import type { Routing } from "../proxy/request/routes.ts";
@@ -15,5 +17,7 @@ export interface AdministeredPlane {
   readonly peers: Pick<Peers, "isUp">;
   readonly ownership: Ownership;
   readonly uncacheable: Uncacheable;
-  readonly dropped: Dropped;
+  readonly invalidations: Pick<Invalidations, "isInTouch" | "at">;
+  readonly correspondence: Correspondence;
+  readonly purges: Purges;
 }

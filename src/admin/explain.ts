@@ -7,6 +7,8 @@ import { httpUri, uriText } from "../http/uri.ts";
 import type { AdministeredPlane } from "./administered.ts";
 import { cachingRules, routeOf, type CachingRules } from "../proxy/request/routes.ts";
 import { cacheKey } from "../proxy/request/target.ts";
+import type { Cause, Mode } from "../invalidation/invalidation.ts";
+import { selectorText } from "../invalidation/selector.ts";
 import { keyHash, owner } from "../ring/ring.ts";
 
 export interface ExplainedVariant {
@@ -21,9 +23,23 @@ export interface ExplainedVariant {
   readonly lastModified: string | null;
   readonly bodyBytes: number;
   readonly hits: number;
+  readonly tags: readonly string[];
+  /** Of the invalidations that this member has heard of, the last that it has been held against. */
+  readonly position: number;
   readonly decision: string;
   readonly reason: string;
   readonly clause: string;
+}
+
+export interface ExplainedEnd {
+  /** For people. */
+  readonly what: string;
+  readonly mode: Mode;
+  readonly cause: Cause;
+  /** ISO 8601. */
+  readonly at: string;
+  readonly teller: string;
+  readonly number: number;
 }
 
 export interface Explanation {
@@ -35,6 +51,12 @@ export interface Explanation {
   readonly owner: string;
   readonly member: string;
   readonly variants: readonly ExplainedVariant[];
+  /** Whether this member knows what the others have been told: else everything is validated before use. */
+  readonly isInTouch: boolean;
+  /** The last invalidation that ended something stored under the key, or null where none is remembered. */
+  readonly endedBy: ExplainedEnd | null;
+  /** How many invalidations this member has heard of. */
+  readonly position: number;
   readonly next: string;
 }
 
@@ -47,7 +69,7 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
   if (caching === undefined) return { error: `no route leads to ${uri.host}${uri.path}` };
   const key = cacheKey(uriText(uri), uri, caching, []);
   const now = plane.desk.nowSeconds();
-  const variants = plane.store.variants(key).map(({ head, body, hits }): ExplainedVariant => {
+  const variants = plane.store.variants(key).map(({ head, body, hits, tags, position }): ExplainedVariant => {
     const decision = reuse(head, new Map(), now, {
       honourReload: caching.honourReload,
       graceSeconds: caching.graceSeconds,
@@ -64,6 +86,8 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
       lastModified: fieldValue(head.fields, "last-modified") ?? null,
       bodyBytes: body.bytes,
       hits,
+      tags,
+      position,
       decision: decision.kind,
       reason: decision.reason,
       clause: reuseReasons[decision.reason],
@@ -80,6 +104,9 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
     owner: owning,
     member: plane.desk.self,
     variants,
+    isInTouch: plane.invalidations.isInTouch(now),
+    endedBy: endedBy(plane, key),
+    position: plane.store.position,
     next:
       variants.length > 0
         ? `${variants[0]!.decision} (${variants[0]!.clause})`
@@ -90,16 +117,23 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
 }
 
 /** Where a miss looks before it asks the origin. */
-function missText({ ownership, peers, dropped }: AdministeredPlane, key: string, now: number): string {
+function missText({ ownership, peers }: AdministeredPlane, key: string, now: number): string {
   const previous = ownership.previousOwners(keyHash(key), now).find((name) => peers.isUp(name));
-  return previous === undefined || dropped.lately([key], now)
+  return previous === undefined
     ? "miss: nothing is stored"
     : `miss: nothing is stored here; ${previous} owned the key lately and is asked before the origin`;
 }
 
+function endedBy({ store, invalidations }: AdministeredPlane, key: string): ExplainedEnd | null {
+  const invalidation = invalidations.at(store.endedBy(key));
+  if (invalidation === null) return null;
+  const { selector, mode, cause, atMs, teller, number } = invalidation;
+  return { what: selectorText(selector), mode, cause, at: new Date(atMs).toISOString(), teller, number };
+}
+
 /** The rules that differ from the defaults, as people write them. */
 function rulesOf(caching: CachingRules): Record<string, unknown> {
-  const { freshness, graceSeconds, cookies, store, honourReload, query, keyFields } = caching;
+  const { freshness, graceSeconds, cookies, store, honourReload, query, keyFields, tagFields, stripTags } = caching;
   const rules: Record<string, unknown> = {
     freshness: freshness.lifetimeSeconds,
     "default-freshness": freshness.defaultSeconds,
@@ -110,6 +144,8 @@ function rulesOf(caching: CachingRules): Record<string, unknown> {
     "honour-reload": honourReload ? undefined : false,
     "key-fields": keyFields.length > 0 ? keyFields : undefined,
     "query-ignore": query !== null && "ignore" in query ? [...query.ignore] : undefined,
+    tags: tagFields === cachingRules.tagFields ? undefined : tagFields,
+    "strip-tags": stripTags || undefined,
     "query-select": query !== null && "select" in query ? [...query.select] : undefined,
   };
   return Object.fromEntries(Object.entries(rules).filter(([, value]) => value !== undefined));

@@ -27,6 +27,8 @@ export interface Contact {
   readonly secret: string | null;
   /** GET from its admin port. */
   readonly get: (path: string) => Promise<unknown>;
+  /** POST to it, with a value as JSON. */
+  readonly post: (path: string, value: unknown) => Promise<unknown>;
 }
 
 /** The status of the cluster meant. @throws Failure saying where was looked. */
@@ -86,21 +88,31 @@ async function atAdmin(admin: string, secret: string | null): Promise<Contact> {
   };
   const status = (await get("/api/status")) as Status;
   if (!Array.isArray(status.members)) throw new Failure(`${admin} is no admin port of a Gyre member`);
-  return { status, secret: token, get };
+  const post = (path: string, value: unknown): Promise<unknown> => askAdmin(admin, path, token ?? "", value);
+  return { status, secret: token, get, post };
 }
 
 /** POST to an admin port, for as long as a drain may take. @throws Failure with what it says. */
-export async function postTo(admin: string, path: string, secret: string): Promise<unknown> {
+export function postTo(admin: string, path: string, secret: string): Promise<unknown> {
+  return askAdmin(admin, path, secret, null);
+}
+
+/**
+ * Asks an admin port with the secret: POST with a value as JSON, or without content where that is null; GET without
+ * one. @throws Failure with what it says.
+ */
+export async function askAdmin(admin: string, path: string, secret: string, value?: unknown): Promise<unknown> {
   const response = await fetch(`http://${admin}${path}`, {
-    method: "POST",
+    method: value === undefined ? "GET" : "POST",
     headers: { authorization: `Bearer ${secret}` },
+    ...(value === undefined || value === null ? {} : { body: JSON.stringify(value) }),
   }).catch((error: unknown) => {
     const { cause, message } = error as Error & { cause?: { code?: string } };
     throw new Failure(`no member answers at ${admin}: ${cause?.code ?? message}`);
   });
-  const value = (await response.json().catch(() => null)) as { error?: string } | null;
-  if (!response.ok || value === null) throw new Failure(`${admin} says: ${value?.error ?? response.status}`);
-  return value;
+  const answer = (await response.json().catch(() => null)) as { error?: string } | null;
+  if (!response.ok || answer === null) throw new Failure(`${admin} says: ${answer?.error ?? response.status}`);
+  return answer;
 }
 
 /** The directory that `--coordinator` names. @throws Failure where it names none, or has nothing to say. */
@@ -189,7 +201,12 @@ async function atCoordinator(coordinator: string, where: WhereOptions): Promise<
   if (status === null) throw failure;
   const leading = status.members.find(({ leader }) => leader) ?? status.members[0];
   const admin = leading?.admin ?? "";
-  return { status, secret, get: async (path) => (await atAdmin(admin, secret)).get(path) };
+  return {
+    status,
+    secret,
+    get: async (path) => (await atAdmin(admin, secret)).get(path),
+    post: (path, value) => askAdmin(admin, path, secret, value),
+  };
 }
 
 /** The status as the member at a peer port tells it. */

@@ -11,6 +11,7 @@ import type { EvalOptions } from "./eval.ts";
 import { explain } from "./explain.ts";
 import { Failure } from "./failure.ts";
 import { fetchUrl, type FetchOptions } from "./fetch.ts";
+import { purge, type PurgeOptions } from "./purge.ts";
 import { ring, type RingOptions } from "./ring.ts";
 import { start } from "./start.ts";
 import { status, type StatusOptions } from "./status.ts";
@@ -33,6 +34,7 @@ Examples:
   gyre cluster --members 3                      three members on this machine; Ctrl-C ends them
   gyre start --coordinator zookeeper://z1:2181,z2:2181,z3:2181/gyre     a member of a cluster kept by ZooKeeper
   gyre fetch http://example.com/ -v             through the leader; says what the cache did
+  gyre purge --tag news --soft                  at every member, and says which have
   gyre status --watch                           members, leader, shares, hit ratios
 
 Exit codes: 0 done, 1 failed, 2 asked wrongly. Settings: flag, else GYRE_* variable, else --config file.`,
@@ -68,6 +70,38 @@ where(program.command("status").description("show members, leader, epoch, shares
   .option("--watch", "again every second")
   .option("--json", "print JSON")
   .action((options: StatusOptions) => status(options));
+
+where(
+  program
+    .command("purge")
+    .description("drop what is stored, at every member, and say what has become of it at each")
+    .argument("[URL...]"),
+)
+  .option("--prefix <URL...>", "all whose URL begins so, letter by letter: end it with / for a folder")
+  .option("--host <HOST...>", "all of a host, http and https; with :port, of that one")
+  .option("--tag <TAG...>", "all that origins have tagged so (Cache-Groups, Cache-Tag, Surrogate-Key, xkey)")
+  .option("--origin <ORIGIN>", "with --tag: of this origin alone, as in https://example.com")
+  .option("--all", "everything; asks first, or wants --yes")
+  .option("--yes", "do not ask")
+  .option(
+    "--soft",
+    "end the freshness lifetime instead: validated at the next use, or used stale where that is allowed",
+  )
+  .option("--wait [SECONDS]", "for members that are out of reach now; without a number for a minute")
+  .option("--dry-run", "only count what would be purged")
+  .option("--id <ID>", "to send the same purge again without doing it twice")
+  .option("--json", "print JSON")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  gyre purge https://example.com/page          everything stored under one URL
+  gyre purge --prefix https://example.com/assets/ --soft
+  gyre purge --tag news front-page --wait      exit code 0 only when every member has applied it
+
+A member that is out of reach now is pending: it applies the purge before it trusts what it has stored again.`,
+  )
+  .action((urls: string[], options: PurgeOptions) => purge(urls, options));
 
 where(
   program

@@ -2,6 +2,7 @@
  * What can be configured: one schema for the file, for GYRE_* variables and for flags. Sizes and times carry their
  * unit.
  */
+import { tagFields } from "../http/tags.ts";
 import { z } from "zod";
 import { hostPortOf } from "../base/host-port.ts";
 import { bytesOf, millisecondsOf } from "../base/sizes.ts";
@@ -130,6 +131,11 @@ const caching = z.strictObject({
   "query-ignore": z.array(z.string()).optional().describe("query parameters that do not belong to the key"),
   "query-select": z.array(z.string()).optional().describe("the only query parameters that belong to the key"),
   "key-fields": z.array(z.string().toLowerCase()).optional().describe("request fields whose values belong to the key"),
+  tags: z
+    .array(z.enum(tagFields))
+    .optional()
+    .describe("fields of responses that name tags to purge by; default all four"),
+  "strip-tags": flag.optional().describe("true: clients do not get to see those fields"),
 });
 
 const originTimes = {
@@ -254,6 +260,10 @@ export const configSchema = z.strictObject({
   "host-field": hostName.optional().describe("Host for --origin: preserve, origin, or a fixed name"),
   forward: flag.optional().describe("forward proxy; default true where there are no routes"),
   allow: z.array(network).default([]).describe("clients that may use the proxy, beside those on this machine"),
+  "purge-allow": z
+    .array(network)
+    .default([])
+    .describe("clients that may purge by the PURGE method; none: it is passed on to the origin like any other"),
   "allow-destination": z
     .array(network)
     .default([])

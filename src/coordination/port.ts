@@ -29,6 +29,11 @@ export interface Coordinator {
   readonly address: string;
   readonly state: SessionState;
   /**
+   * As of when, by the monotonic clock in ms, this member knows what the coordinator knew, or that it is gone. Null or
+   * absent where it is a member itself, which is heard of as such.
+   */
+  readonly heardMs?: number | null;
+  /**
    * Opens a session, announces the member, and stands for election. Resolves once announced; keeps trying until then.
    */
   join(member: Member, events: CoordinatorEvents): Promise<void>;

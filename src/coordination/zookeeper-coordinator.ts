@@ -79,6 +79,10 @@ export class ZooKeeperCoordinator implements Coordinator {
     return this.#state;
   }
 
+  get heardMs(): number | null {
+    return this.#client?.session.heardMs ?? null;
+  }
+
   join(member: Member, events: CoordinatorEvents): Promise<void> {
     this.#member = member;
     this.#events = events;

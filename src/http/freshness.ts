@@ -21,7 +21,8 @@ export function receivedAt({ responseSeconds, wallLeadSeconds = 0 }: ResponseTim
   return responseSeconds + wallLeadSeconds;
 }
 
-export type LifetimeSource = "configured" | "s-maxage" | "max-age" | "expires" | "heuristic" | "none";
+/** `ended`: by a soft purge. */
+export type LifetimeSource = "configured" | "s-maxage" | "max-age" | "expires" | "heuristic" | "none" | "ended";
 
 export interface FreshnessLifetime {
   readonly seconds: number;

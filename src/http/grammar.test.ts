@@ -5,7 +5,7 @@ import { dateSeconds, dateText } from "./dates.ts";
 import { directivesOf, responseDirectives } from "./directives.ts";
 import { fieldBlock, fieldsOfBlock, fieldValue, withField } from "./fields.ts";
 import { deltaSeconds, isToken, listElements, parameter, trimmed, unquoted } from "./grammar.ts";
-import { groupsOf } from "./groups.ts";
+import { tagsOf } from "./tags.ts";
 import { selectedRanges } from "./ranges.ts";
 import { contentRange } from "./storable.ts";
 import { authority, httpUri, isLoopbackName, keptPath, routedPath, uriText } from "./uri.ts";
@@ -270,7 +270,7 @@ describe("no parser throws or loops, whatever it is given", () => {
         ["accept-encoding", text, "accept-language", text, "x", text],
       ),
     targeted: (text) => responseDirectives(["cdn-cache-control", text, "cache-control", text]),
-    groups: (text) => groupsOf(["cache-groups", text]),
+    groups: (text) => tagsOf(["cache-groups", text]),
   };
   it.each(Object.keys(parsers))("%s", (name) => {
     fc.assert(

@@ -7,7 +7,6 @@ import { requestDirectives, responseDirectives } from "./directives.ts";
 import { withForwarded } from "./forwarded.ts";
 import { freshenedFields, headDescribes, isSelectedByNotModified } from "./freshen.ts";
 import { bornSeconds, currentAge, freshnessLifetime } from "./freshness.ts";
-import { groupsOf, invalidatedGroups } from "./groups.ts";
 import { invalidatedUris, isLocatedAtTarget } from "./invalidation.ts";
 import { hasLooped } from "./loops.ts";
 import { hasNoContent, isIdempotent, reasonPhrase } from "./messages.ts";
@@ -549,24 +548,6 @@ describe("invalidation", () => {
     expect(invalidatedUris("DELETE", target, 500, [])).toEqual([]);
     for (const method of ["GET", "HEAD", "OPTIONS", "TRACE", "QUERY"])
       expect(invalidatedUris(method, target, 200, [])).toEqual([]);
-  });
-
-  it("of groups follows Cache-Group-Invalidation of unsafe requests alone (RFC 9875 §3)", () => {
-    expect(groupsOf(["cache-groups", '"a", "b";x=1, token'])).toEqual(["a", "b"]);
-    expect(groupsOf(["cache-groups", '"a'])).toEqual([]);
-    expect(invalidatedGroups("POST", 200, ["cache-group-invalidation", '"a"'])).toEqual(["a"]);
-    expect(invalidatedGroups("GET", 200, ["cache-group-invalidation", '"a"'])).toEqual([]);
-    expect(invalidatedGroups("POST", 404, ["cache-group-invalidation", '"a"'])).toEqual([]);
-  });
-
-  it("of groups keeps at least 32 of 32 characters, and not without end (RFC 9875 §2)", () => {
-    const named = (count: number): string[] =>
-      Array.from({ length: count }, (_, index) => `${index}`.padStart(32, "g"));
-    const groups = (names: readonly string[]) =>
-      groupsOf(["cache-groups", names.map((name) => `"${name}"`).join(", ")]);
-    expect(groups(named(32))).toEqual(named(32));
-    expect(groups(named(1000)).length).toBeLessThan(100);
-    expect(groups(["g".repeat(1000)])).toEqual([]);
   });
 });
 

@@ -7,10 +7,7 @@ import { Peers, type PeersOptions } from "../peer/peers.ts";
 import { Flights } from "../proxy/fetch/flights.ts";
 import type { FetchNeeds } from "../proxy/fetch/needs.ts";
 import { Uncacheable } from "../proxy/fetch/uncacheable.ts";
-import { Dropped } from "../proxy/invalidation/dropped.ts";
-import { Invalidations } from "../proxy/invalidation/invalidations.ts";
 import { Ownership } from "../proxy/invalidation/ownership.ts";
-import { UnderWay } from "../proxy/invalidation/under-way.ts";
 import type { CallNeeds } from "../proxy/members/calls.ts";
 import type { Desk } from "../proxy/request/desk.ts";
 import { HitLines } from "../proxy/request/hit-lines.ts";
@@ -21,7 +18,9 @@ import { loadBound } from "../ring/bounded-load.ts";
 import { FrequencySketch } from "../ring/frequency-sketch.ts";
 import type { View } from "../ring/view.ts";
 import { PageStore } from "../store/pages/page-store.ts";
+import type { PurgeReport } from "../proxy/invalidation/purges.ts";
 import type { Clock } from "./clock.ts";
+import { buildInvalidation, trustSeconds, type InvalidationPlane } from "./invalidation-plane.ts";
 
 /**
  * What the data plane goes by at this moment. Both are replaced as a whole, by one assignment, here and nowhere else.
@@ -37,22 +36,31 @@ export interface Current {
 }
 
 /** Everything that the rooms of the data plane need. */
-export interface DataPlane extends ServeNeeds, CallNeeds {
+export interface DataPlane extends ServeNeeds, CallNeeds, InvalidationPlane {
   readonly current: Current;
   readonly peers: Peers;
+  readonly ownership: Ownership;
   readonly uncacheable: Uncacheable;
-  readonly invalidations: Invalidations;
+  readonly invalidations: InvalidationPlane["invalidations"];
+  readonly comparing: InvalidationPlane["comparing"];
+  readonly purges: InvalidationPlane["purges"];
 }
 
 export interface DataPlaneInit {
   readonly config: Config;
   readonly name: string;
+  readonly startedMs: number;
   readonly secret: string;
   readonly clock: Pick<Clock, "nowSeconds" | "wallLeadSeconds">;
   readonly current: Current;
   readonly linkChanged: NonNullable<PeersOptions["changed"]>;
   /** A link to a member is up again. */
   readonly linkRestored: (member: string) => void;
+  /** As of when the coordinator has been heard, in seconds; null where it is a member itself. */
+  readonly coordinatorHeard: () => number | null;
+  /** Another member's log has been compared with. */
+  readonly compared: () => void;
+  readonly audit: (report: PurgeReport) => void;
   /** A bug or a lost promise, for the log. */
   readonly failed: (error: Error) => void;
 }
@@ -74,19 +82,20 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
   const store = new PageStore(config.memory, {
     copiesBytesMax: config["hot-copies"] ?? Math.floor(config.memory / 8),
   });
+  const { nowSeconds } = clock;
   const peers = new Peers({
     cluster: config.cluster,
     secret,
     self: name,
     changed: linkChanged,
     restored: linkRestored,
+    refused: (member) => invalidation.correspondence.touch.gone(member, nowSeconds()),
+    lingerMs: trustSeconds(config) * 1000,
   });
-  const underWay = new UnderWay();
-  const dropped = new Dropped();
   const ownership = new Ownership(name);
   const uncacheable = new Uncacheable();
-  const { nowSeconds } = clock;
-  const invalidations = new Invalidations({ self: name, current, store, peers, underWay, dropped, nowSeconds });
+  const invalidation: InvalidationPlane = buildInvalidation({ ...init, store, peers, nowSeconds });
+  const { invalidations } = invalidation;
   const fetching: FetchNeeds = {
     current,
     store,
@@ -94,8 +103,6 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     ownership,
     uncacheable,
     invalidations,
-    underWay,
-    dropped,
     objectBytesMax: config["object-max"],
     failed,
   };
@@ -107,8 +114,7 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     peers,
     ownership,
     uncacheable,
-    dropped,
-    invalidations,
+    ...invalidation,
     failed,
     flights: new Flights(fetching),
     heat: new FrequencySketch(),

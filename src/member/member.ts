@@ -24,10 +24,13 @@ import { setAccessLog } from "./access-log.ts";
 import { announcementOf, type Addresses } from "./announcement.ts";
 import { Clock } from "./clock.ts";
 import { buildDataPlane, type DataPlane } from "./data-plane.ts";
+import { followView } from "./invalidation-plane.ts";
+import { allLinked } from "./linked.ts";
 import type { MemberOptions } from "./member-options.ts";
 import { hostHere, openCoordinator } from "./open-coordinator.ts";
 import { originNotes } from "./origin-notes.ts";
 import { ownAddresses, placeOf } from "./place.ts";
+import { purgeText } from "./purge-text.ts";
 import { refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
 import { buildRouting, identitiesOf, tlsOf, type BuiltRouting, type RoutingContext } from "./routing.ts";
 import { StartError } from "./start-error.ts";
@@ -39,10 +42,6 @@ export interface Departure {
   readonly cut: number;
   readonly handedOver: HandedOver;
 }
-
-/** How long a joiner waits for links with the others, and how often it looks whether one has been given up. */
-const linkedMsMax = 3000;
-const linkedLookMs = 100;
 
 export type MemberState = "starting" | "ready" | "draining" | "stopped";
 
@@ -96,6 +95,7 @@ export class RunningMember {
     this.#plane = buildDataPlane({
       config,
       name,
+      startedMs: this.startedMs,
       secret,
       clock: this.#clock,
       current: {
@@ -110,8 +110,14 @@ export class RunningMember {
         ),
       linkRestored: (member) => {
         this.#linked.wake();
-        background(this.#plane.invalidations.replay(member), failed);
+        this.#plane.comparing.with(member);
       },
+      coordinatorHeard: () => {
+        const heardMs = this.#coordinator?.heardMs ?? null;
+        return heardMs === null ? null : this.#clock.nowSeconds() - (performance.now() - heardMs) / 1000;
+      },
+      compared: () => this.#linked.wake(),
+      audit: (report) => log.info({ kind: "purge", ...report }, purgeText(report)),
       failed,
     });
     const { recorder } = this.#plane.desk;
@@ -182,6 +188,7 @@ export class RunningMember {
   /** Listens, joins, and resolves when clients can be served. @throws StartError with a sentence for the operator. */
   async start(): Promise<Addresses> {
     this.#clock.start();
+    this.#plane.comparing.start();
     const peer = await listening(() => this.#acceptor.listen(), "the peer port", this.#config.peer);
     const admin = await listening(() => this.#admin.listen(), "the admin port", this.#config.admin);
     const listen = await listening(() => this.#wire.listen(), "the proxy", this.#config.listen);
@@ -211,7 +218,7 @@ export class RunningMember {
       reachable: (name) => this.#plane.peers.isUp(name) || this.#plane.peers.isDialling(name),
     });
     await this.#control.join();
-    await this.#allLinked();
+    await allLinked(this.name, this.#plane, this.#acceptor, this.#linked);
     this.#plane.current.joined = true;
     this.state = "ready";
     this.#log.info(
@@ -219,15 +226,6 @@ export class RunningMember {
       `ready: proxy ${this.#addresses.listen}, peer ${this.#addresses.peer}, admin ${this.#addresses.admin}`,
     );
     return this.#addresses;
-  }
-
-  /** Resolves when links with all others of the view are up, both ways, but with those who do not answer. */
-  async #allLinked(): Promise<void> {
-    const { peers, current } = this.#plane;
-    const deadline = performance.now() + linkedMsMax;
-    const awaited = ({ name }: Member): boolean =>
-      name !== this.name && (peers.isDialling(name) || (peers.isUp(name) && !this.#acceptor.hasLinkFrom(name)));
-    while (performance.now() < deadline && current.view.members.some(awaited)) await this.#linked.wait(linkedLookMs);
   }
 
   /**
@@ -334,6 +332,8 @@ export class RunningMember {
   async #leave(departure: Departure): Promise<Departure> {
     const { cut } = departure;
     await this.#control?.leave();
+    this.#plane.comparing.stop();
+    this.#plane.sweeping.stop();
     this.#plane.peers.close();
     await this.#acceptor.close();
     await this.#admin.close();
@@ -359,7 +359,7 @@ export class RunningMember {
     plane.current.view = view;
     plane.peers.follow(view.members);
     keepCopies(plane, before, now);
-    plane.invalidations.forgetStrangers();
+    followView(plane, view, now);
     if (this.#host !== null) this.#options.lastView?.write(publishedOf(view));
     this.#log.info(
       { kind: "view", epoch: view.epoch, leader: view.leader, members: view.members.map(({ name }) => name) },

@@ -102,6 +102,7 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
     forward = { local, remote, caching: common, settings: fingerprint({ caching: common }) };
   }
   const trusted = new Networks(config["trust-forwarded"]);
+  const purgers = new Networks(config["purge-allow"]);
   const ports = config["connect-ports"];
   return {
     routing: {
@@ -109,6 +110,7 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
       routes,
       forward,
       trusts: (address) => trusted.has(address),
+      purges: config["purge-allow"].length === 0 ? null : (address) => purgers.has(address),
       tunnels: {
         settings: beyond,
         ports: ports === "any" ? "any" : new Set(ports.split(",").map(Number)),
@@ -240,6 +242,8 @@ function cachingOf(config: CachingConfig | undefined, base: CachingRules): Cachi
     honourReload: config["honour-reload"] ?? base.honourReload,
     query,
     keyFields: config["key-fields"] ?? base.keyFields,
+    tagFields: config.tags ?? base.tagFields,
+    stripTags: config["strip-tags"] ?? base.stripTags,
   };
 }
 

@@ -7,7 +7,7 @@
 
 export const frameHeadBytes = 10;
 /** The protocol's number, the first byte of a hello. */
-export const protocolVersion = 3;
+export const protocolVersion = 4;
 /**
  * The largest payload from a member that has proved itself: a view of some 30,000 members. DATA and RESPONSE are cut
  * into much smaller pieces, so that one answer does not stand in the way of others.

@@ -140,6 +140,7 @@ export class Link {
     out.text(request.method);
     out.text(request.uri);
     out.text(request.client);
+    out.text(request.heard);
     out.u32(request.content?.length ?? 0);
     if (request.content !== null) out.bytes(request.content);
     out.tail(request.fields.join("\n"));

@@ -52,6 +52,8 @@ export class PeerExchange implements Exchange {
   readonly asking: Asking;
   /** Of the asking member's settings for this request; 0 where they do not matter. */
   readonly settings: number;
+  /** How far the asking member has heard of invalidations, where it will keep the answer; else empty. */
+  readonly heard: string;
   inner = false;
   answered = false;
   closed = false;
@@ -74,6 +76,7 @@ export class PeerExchange implements Exchange {
     content: Buffer | null,
     asking: Asking,
     settings: number,
+    heard: string,
   ) {
     this.#stream = stream;
     this.#link = link;
@@ -84,6 +87,7 @@ export class PeerExchange implements Exchange {
     this.content = content;
     this.asking = asking;
     this.settings = settings;
+    this.heard = heard;
   }
 
   /** The exchange of a request frame, or null where it cannot be read. */
@@ -95,6 +99,7 @@ export class PeerExchange implements Exchange {
     const method = reader.text();
     const target = reader.text();
     const address = reader.text();
+    const heard = reader.text();
     const content = reader.bytes(reader.u32());
     const fields = fieldsOfText(reader.rest().toString("latin1"));
     const asking = askingOf(frame.flags);
@@ -119,6 +124,7 @@ export class PeerExchange implements Exchange {
       content.length === 0 ? null : Buffer.from(content),
       asking,
       settings,
+      heard,
     );
   }
 

@@ -15,6 +15,10 @@ export interface PeersOptions {
   readonly changed?: (member: string, reachable: boolean, reason: string) => void;
   /** A link to a member is up where there was none. */
   readonly restored?: (member: string) => void;
+  /** Nobody listens at a member's address: its process is gone. */
+  readonly refused?: (member: string) => void;
+  /** How long a member that is in the view no more can still be told something. */
+  readonly lingerMs?: number;
 }
 
 /** Connections to one member: more than one, so that one large answer does not stand in the way of all small ones. */
@@ -39,7 +43,17 @@ export class Peers {
     );
     for (const [name, peer] of this.#peers) {
       const member = others.get(name);
-      if (member !== undefined && member.peer === peer.address && member.startedMs === peer.startedMs) continue;
+      if (member !== undefined && member.peer === peer.address && member.startedMs === peer.startedMs) {
+        peer.stay();
+        continue;
+      }
+      const { lingerMs = 0 } = this.#options;
+      if (member === undefined && lingerMs > 0 && !peer.isGone) {
+        peer.leave(lingerMs, () => {
+          if (this.#peers.get(name) === peer) this.#peers.delete(name);
+        });
+        continue;
+      }
       peer.close();
       this.#peers.delete(name);
     }
@@ -50,6 +64,11 @@ export class Peers {
 
   isUp(name: string): boolean {
     return this.#peers.get(name)?.link !== null && this.#peers.has(name);
+  }
+
+  /** Whether nobody listens at a member's address any more, or it is not known at all. */
+  isGone(name: string): boolean {
+    return this.#peers.get(name)?.isGone ?? true;
   }
 
   /** Whether a member is a newcomer whose links are still being dialled for the first time. */
@@ -100,6 +119,7 @@ class Peer {
   #next = 0;
   #closed = false;
   #failures = 0;
+  #leaving: { readonly over: () => void; readonly timer: NodeJS.Timeout } | null = null;
 
   constructor(member: Member, options: PeersOptions) {
     this.address = member.peer;
@@ -131,6 +151,26 @@ class Peer {
     return !this.#wasUp && !this.#closed && !this.#refused && performance.now() - this.#bornMs < diallingMs;
   }
 
+  get isGone(): boolean {
+    return this.#refused && this.link === null;
+  }
+
+  /** It is in the view no more: closed when the time is up, or when it is gone. */
+  leave(limitMs: number, closed: () => void): void {
+    if (this.#leaving !== null) return;
+    const over = (): void => {
+      this.close();
+      closed();
+    };
+    this.#leaving = { over, timer: setTimeout(over, limitMs).unref() };
+  }
+
+  /** It is in the view, again or still. */
+  stay(): void {
+    if (this.#leaving !== null) clearTimeout(this.#leaving.timer);
+    this.#leaving = null;
+  }
+
   whenUp(limitMs: number): Promise<void> {
     return this.#waiters.wait(limitMs);
   }
@@ -147,6 +187,7 @@ class Peer {
 
   close(): void {
     this.#closed = true;
+    this.stay();
     for (const timer of this.#timers) clearTimeout(timer);
     for (const link of this.#links) link?.close();
   }
@@ -168,6 +209,8 @@ class Peer {
         gone: (reason) => {
           this.#links[slot] = null;
           this.#refused = reason.includes("ECONNREFUSED");
+          if (this.#refused) this.#options.refused?.(this.#name);
+          if (this.#refused) this.#leaving?.over();
           if (this.link === null && !this.#closed) this.#options.changed?.(this.#name, false, reason);
           this.#redial(slot);
         },

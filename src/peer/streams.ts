@@ -27,6 +27,11 @@ export interface PeerRequest {
    * Of the settings that decide this request's key and way; 0 where they do not matter. A member with others declines.
    */
   readonly settings: number;
+  /**
+   * How far the asking member has heard of invalidations, as JSON; empty where the answer is not to be kept. Who has
+   * heard less does not answer, and who answers says how the response is tagged.
+   */
+  readonly heard: string;
   readonly fields: FieldList;
   /** Small content that belongs to the cache key (QUERY), or null. */
   readonly content: Buffer | null;

@@ -9,6 +9,7 @@
  *     foreign     hot copy, or one hop to the owner                                        (members/foreign.ts)
  *     passed on   a fetch that nobody joins                                                         (fetch/flights.ts)
  *     tunnel      CONNECT and Upgrade leave HTTP                                                    (tunnel.ts)
+ *     purge       the PURGE method, for those who may                                         (purge-method.ts)
  *     refused     an answer of our own                                                              (answer/refuse.ts)
  *
  * Nothing calls back up, but one: what a flight cannot share starts over in fetch/here.ts, alone.
@@ -18,8 +19,10 @@ import type { Asking } from "../peer/streams.ts";
 import type { Exchange } from "../wire/exchange.ts";
 import { refuseEarly } from "./answer/refuse.ts";
 import { answerHere, type HereNeeds } from "./fetch/here.ts";
+import type { Invalidations } from "./invalidation/invalidations.ts";
 import { answerForeign, standIn, type ForeignNeeds } from "./members/foreign.ts";
 import { give, peekHere, type ShowingNeeds } from "./members/showing.ts";
+import { purgeByMethod, type PurgeMethodNeeds } from "./purge-method.ts";
 import { decide, type Decision, type Forwarded } from "./request/decide.ts";
 import { withContent } from "./request/query.ts";
 import { Ticket } from "./request/ticket.ts";
@@ -27,8 +30,10 @@ import { serveShortcut, shortcutForm, shortcutKey, type ShortcutNeeds } from "./
 import { connectTunnel, upgrade, type TunnelNeeds } from "./tunnel.ts";
 
 /** What the rooms need, together: the composition root builds it. */
-export interface ServeNeeds extends HereNeeds, ForeignNeeds, ShowingNeeds, ShortcutNeeds, TunnelNeeds {
+export interface ServeNeeds
+  extends HereNeeds, ForeignNeeds, ShowingNeeds, ShortcutNeeds, TunnelNeeds, PurgeMethodNeeds {
   readonly current: ShortcutNeeds["current"];
+  readonly invalidations: Invalidations;
 }
 
 /** A request as another member forwards it. */
@@ -36,11 +41,18 @@ export interface FromMember extends Omit<Forwarded, "asking"> {
   /** The content of a QUERY. */
   readonly content: Buffer | null;
   readonly asking: Asking;
+  /** How far the asking member has heard, as JSON; empty where it will not keep the answer. */
+  readonly heard: string;
 }
 
 /** Answers a client's request, or one that another member has forwarded. */
 export function serve(needs: ServeNeeds, exchange: Exchange, from: FromMember | null = null): void {
   const form = shortcutForm(exchange, from?.forward ?? null);
+  if (from !== null && from.heard !== "" && !needs.invalidations.covers(from.heard)) {
+    // What is kept elsewhere must not be older than what is known there.
+    if (from.asking === "answer") return void exchange.decline("this member has heard of less than the asking one");
+    return exchange.abort();
+  }
   if (from?.asking === "peek") return peekHere(needs, exchange, from);
   if (from?.asking === "by-key") return give(needs, exchange);
   const { plain, conditional } = exchange.head;
@@ -66,7 +78,12 @@ export function serveWhole(needs: ServeNeeds, exchange: Exchange, from: FromMemb
   });
 }
 
-function carryOut(needs: ServeNeeds, exchange: Exchange, from: Forwarded | null, content: Buffer | null): void {
+function carryOut(
+  needs: ServeNeeds,
+  exchange: Exchange,
+  from: (Forwarded & Pick<FromMember, "heard">) | null,
+  content: Buffer | null,
+): void {
   const { desk, current, flights } = needs;
   const { self, cdnId } = desk;
   const { view, routing, joined } = current;
@@ -79,6 +96,8 @@ function carryOut(needs: ServeNeeds, exchange: Exchange, from: Forwarded | null,
       return void exchange.decline(decision.reason);
     case "tunnel":
       return connectTunnel(needs, exchange);
+    case "purge":
+      return purgeByMethod(needs, exchange, decision.uri);
     case "upgrade":
       return upgrade(needs, ticketFor(decision));
     case "passed-on": {
@@ -98,12 +117,16 @@ function carryOut(needs: ServeNeeds, exchange: Exchange, from: Forwarded | null,
     }
   }
 
-  function ticketFor({ target, ...place }: Exclude<Decision, { kind: "refused" | "declined" | "tunnel" }>): Ticket {
+  function ticketFor({
+    target,
+    ...place
+  }: Exclude<Decision, { kind: "refused" | "declined" | "tunnel" | "purge" }>): Ticket {
     const trusted = routing.trusts(exchange.client.address);
     const { plain, conditional } = exchange.head;
     const isSimple = (plain || conditional) && content === null && shortcutKey(exchange) === target.key;
     const shortcut = isSimple ? shortcutForm(exchange, from?.forward ?? null) : 0;
-    const ticket = new Ticket(desk, { exchange, target, content, trusted, shortcut });
+    const isForKeeping = from !== null && from.heard !== "";
+    const ticket = new Ticket(desk, { exchange, target, content, trusted, shortcut, isForKeeping });
     if ("owner" in place) ticket.owner = place.owner;
     return ticket;
   }

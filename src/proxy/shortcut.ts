@@ -12,6 +12,7 @@ import type { Store, StoredResponse } from "../store/port.ts";
 import type { AnswerHead } from "../wire/answer-head.ts";
 import type { Exchange } from "../wire/exchange.ts";
 import { mayBeShown } from "./answer/inside.ts";
+import type { Invalidations } from "./invalidation/invalidations.ts";
 import type { Desk } from "./request/desk.ts";
 import type { Routing } from "./request/routes.ts";
 
@@ -19,6 +20,7 @@ export interface ShortcutNeeds {
   readonly desk: Desk;
   readonly current: { readonly view: View; readonly routing: Routing; readonly joined: boolean };
   readonly store: Store;
+  readonly invalidations: Pick<Invalidations, "isInTouch">;
 }
 
 /** Forms of request that lead to the same key by different rules: each has to be found to be one by itself. */
@@ -37,14 +39,14 @@ export function shortcutKey({ head, client }: Exchange): string {
 
 /** Answers, or returns false. */
 export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: number, settings = 0): boolean {
-  const { desk, current, store } = needs;
+  const { desk, current, store, invalidations } = needs;
   const { recorder } = desk;
   if (!current.joined || recorder.logsNext) return false;
   const glance = store.glance(shortcutKey(exchange));
-  if (glance === null || (glance.forms(current.routing.number) & form) === 0) return false;
+  if (glance === null || (glance.forms(current.routing.number, current.view.epoch) & form) === 0) return false;
   if (settings !== 0 && settings !== glance.way) return false;
   const now = desk.nowSeconds();
-  if (now >= glance.freshUntil || glance.trustedEpoch !== current.view.epoch) return false;
+  if (now >= glance.freshUntil || !invalidations.isInTouch(now)) return false;
   if (!mayBeShown(glance.inner, exchange)) return false;
   const ageSeconds = Math.floor(currentAge(glance, now));
   exchange.inner = glance.inner;

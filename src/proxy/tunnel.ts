@@ -116,9 +116,9 @@ export function upgrade({ current, invalidations, failed }: TunnelNeeds, ticket:
           send(ticket, answer, 0, null, () => fetch?.cancel());
         };
         const named = invalidatedBy(ticket, status, fields);
-        if (named === null) return show();
+        if (named.length === 0) return show();
         // The answer waits until every member has heard: whoever sees it must not then see the old response.
-        background(invalidations.everywhere(named, null).then(show), failed);
+        background(invalidations.everywhere(named).then(show), failed);
       },
       data: (chunk) => body?.append(chunk),
       end: () => body?.finish(),

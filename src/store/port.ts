@@ -5,7 +5,7 @@
  *   find        → a lease on one stored response: head, content, for as long as the lease is held
  *   begin       → a writer: room for content that is arriving; committed whole, or abandoned
  *   update      → a newer head for what is stored, content unchanged: a lease on the result
- *   invalidate  → what a selector names is dropped, or validated before its next use
+ *   invalidate  → what a selector names is dropped, or its lifetime ends
  *
  * A stored response never changes: a newer head makes a newer one that shares its content. What the store knows *of* it
  * (whether it is out of date, how far it can be trusted, how often it was used) does change, and only the store changes
@@ -13,6 +13,8 @@
  */
 import type { FieldList } from "../http/fields.ts";
 import type { StoredHead } from "../http/stored-head.ts";
+import type { Mode } from "../invalidation/invalidation.ts";
+import type { Selector } from "../invalidation/selector.ts";
 import type { AnswerBytes, AnswerHead } from "../wire/answer-head.ts";
 import type { Body } from "./body.ts";
 
@@ -31,8 +33,10 @@ export interface Keepsake {
   readonly head: StoredHead;
   /** Fetched for the forward proxy from a loopback or private address: not for clients that may not go there. */
   readonly inner: boolean;
-  /** The epoch through which it has heard of every invalidation: that of the view in which its fetch began. */
-  readonly trustedEpoch: number;
+  /** What its origin has tagged it with: names by which it can be invalidated. */
+  readonly tags: readonly string[];
+  /** The position up to which it has heard of every invalidation: the store's when its origin was asked. */
+  readonly position: number;
   /** A hot copy of another member's key: seconds until which it may be used; null for what is kept as the owner. */
   readonly copyUntil: number | null;
   /** Null for a whole. */
@@ -47,13 +51,15 @@ export interface Keepsake {
  */
 export interface Glance extends AnswerBytes {
   readonly freshUntil: number;
-  readonly trustedEpoch: number;
   readonly inner: boolean;
   readonly isCopy: boolean;
   readonly born: number;
   readonly lifetimeSeconds: number;
-  /** Forms of request that may be answered by the shortcut, as `allow` was told: under these settings, or none. */
-  forms(settings: number): number;
+  /**
+   * Forms of request that may be answered by the shortcut, as `allow` was told: under these settings, in a view of this
+   * epoch, or none.
+   */
+  forms(settings: number, epoch: number): number;
   /** Of the settings by which requests of these forms have come to it. */
   readonly way: number;
   /** The stored response itself: to be used in this turn. */
@@ -66,6 +72,8 @@ export interface Glance extends AnswerBytes {
 export interface Allowed {
   /** The number of the settings in force. */
   readonly settings: number;
+  /** Of the view: who owns the key. */
+  readonly epoch: number;
   /** Of those of them that decided this request. */
   readonly way: number;
   /** A bit for the form of the request. */
@@ -79,8 +87,6 @@ export interface StoredResponse extends Keepsake {
   /** The head of a 304 in its place. RFC 9110 §15.4.5. */
   readonly notModifiedHead: AnswerHead;
   readonly body: Body;
-  /** The groups it belongs to, each with its origin. RFC 9875 §2.1. */
-  readonly groups: readonly string[];
   /** Seconds up to which it may answer a request without any directive; 0 where it must be validated first. */
   readonly freshUntil: number;
   /** What it costs of the budget. */
@@ -113,13 +119,22 @@ export interface Writer {
   over(): void;
 }
 
-/** What an invalidation names. */
-export type Selector =
-  /** Everything stored under a URI: every variant, part, key field's value, QUERY's content. */
-  | { readonly kind: "uri"; readonly uri: string }
-  /** RFC 9875. */
-  | { readonly kind: "group"; readonly origin: string; readonly group: string }
-  | { readonly kind: "everything" };
+/** How an invalidation acts here. */
+export interface Invalidating {
+  readonly mode: Mode;
+  /** Seconds: now. */
+  readonly at: number;
+  /** What it ends is counted, to be told by `ended`. */
+  readonly counted?: boolean;
+}
+
+/** What an invalidation has ended so far; what nobody has come by yet is not in it before it has been swept. */
+export interface Ended {
+  readonly dropped: number;
+  readonly outdated: number;
+  /** All that was stored has been held against it. */
+  readonly swept: boolean;
+}
 
 /** Puts the selecting fields of a request into one comparable string. RFC 9111 §4.1. */
 export type Selecting = (varyNames: readonly string[]) => string;
@@ -174,8 +189,6 @@ export interface Store {
   lease(stored: StoredResponse): Lease;
   /** It has answered a request. */
   used(stored: StoredResponse): void;
-  /** It has been found to have heard of every invalidation through this epoch. */
-  trust(stored: StoredResponse, epoch: number): void;
   /**
    * Room for content, or null where the budget has none (any more). `contentBytes` null where only the end will tell.
    */
@@ -183,15 +196,39 @@ export interface Store {
   /**
    * A newer head after a validation. Where what was leased is no longer stored (invalidated, evicted, replaced
    * meanwhile) nothing is stored, and the lease is on something that serves whoever waited for it alone. The old lease
-   * is the caller's to release.
+   * is the caller's to release. `position` null: what was known before goes on to count.
    */
-  update(lease: Lease, head: StoredHead, trustedEpoch: number | null): Lease;
+  update(
+    lease: Lease,
+    head: StoredHead,
+    known: { readonly position: number | null; readonly tags: readonly string[] },
+  ): Lease;
   /** Validated before its next use. */
   outdate(stored: StoredResponse): void;
   /** Drops one that turned out unusable. */
   discard(stored: StoredResponse): void;
-  /** From now on, nothing that it names is found as it was; the room is free at once, or when somebody comes by. */
-  invalidate(selector: Selector, mode: "drop" | "outdate"): void;
+  /** The position of the last invalidation. */
+  readonly position: number;
+  /**
+   * From now on, nothing that it names is found as it was; the room is free at once, or when somebody comes by, or when
+   * it is swept. @returns its position.
+   */
+  invalidate(selector: Selector, invalidating: Invalidating): number;
+  /** Nobody knows what has been missed: all that is stored is validated before its next use. */
+  doubtAll(): void;
+  /**
+   * Whether what was asked of an origin when the store was at that position may be older than an invalidation since.
+   * `tags` null: not known yet.
+   */
+  isOver(since: number, key: string, tags: readonly string[] | null): boolean;
+  /** Holds stored responses against what they have not heard of yet, about so many. @returns whether all have been. */
+  sweep(about: number): boolean;
+  /** What a counted invalidation has ended, or null where that is not known (any more). */
+  ended(position: number): Ended | null;
+  /** The position of what ended what was stored under a key last, as far as that is remembered; else 0. */
+  endedBy(key: string): number;
+  /** How many responses selectors name: yields the number so far, to be gone on with when there is time. */
+  named(selectors: readonly Selector[]): Iterable<number>;
   /** Hot copies of other members' keys; to be looked at before this turn ends. */
   copies(): readonly StoredResponse[];
   /** All stored responses; what comes and goes meanwhile may be among them or not. */
@@ -200,11 +237,6 @@ export interface Store {
 
 /** Variants kept side by side for one key: a Vary on a field that clients choose freely must not fill the store. */
 export const variantsMax = 32;
-
-/** A group's name with its origin: groups of different origins have nothing to do with each other. RFC 9875 §2. */
-export function groupKey(origin: string, group: string): string {
-  return `${origin}\n${group}`;
-}
 
 /** The URI that a key is for: what settings and contents add to a key stands behind it, on lines of its own. */
 export function uriOfKey(key: string): string {

@@ -66,6 +66,9 @@ export class Session {
   #lastZxid = 0n;
   #timeoutMs: number;
   #leaseUntilMs = 0;
+  #heardMs = -Infinity;
+  /** Servers that have refused a connection, one after the other. */
+  #refusals = 0;
   #connection: Connection | null = null;
   /** Whether requests may go out on it. */
   #ready = false;
@@ -121,6 +124,14 @@ export class Session {
    */
   get leaseUntilMs(): number {
     return this.#state === "connected" ? this.#leaseUntilMs : 0;
+  }
+
+  /**
+   * As of when, by the monotonic clock, all that the ensemble had to say is known: what it has answered was asked then.
+   * Also when every server has refused a connection: nobody is there to say anything.
+   */
+  get heardMs(): number {
+    return this.#heardMs;
   }
 
   /** Which server it is connected to, for people. */
@@ -239,6 +250,7 @@ export class Session {
     this.#timeoutMs = hello.timeoutMs;
     // The hello counts from when it was dialed: it can only have reached the server later.
     this.#leaseUntilMs = this.#helloSentMs + leaseShare * this.#timeoutMs;
+    this.#heardMs = Math.max(this.#heardMs, this.#helloSentMs);
     this.#suspendedMs = null;
     this.#tries = 0;
     this.#pingSentMs = null;
@@ -305,12 +317,15 @@ export class Session {
 
   #lease(sentMs: number): void {
     this.#leaseUntilMs = Math.max(this.#leaseUntilMs, sentMs + leaseShare * this.#timeoutMs);
+    this.#heardMs = Math.max(this.#heardMs, sentMs);
   }
 
   #gone(reason: string): void {
     this.#connection = null;
     this.#ready = false;
     this.#lossReason = reason;
+    this.#refusals = reason.includes("ECONNREFUSED") ? this.#refusals + 1 : 0;
+    if (this.#refusals >= this.#servers.length) this.#heardMs = performance.now();
     // First the state, then the failures: whoever is told of one must not still act as before.
     if (this.#state === "connected") {
       this.#suspendedMs = performance.now();

@@ -230,6 +230,7 @@ describe("content from a loopback address", () => {
                     plain: true,
                     forward: true,
                     settings: 0,
+                    heard: "",
                     fields: [],
                     content: null,
                   },

@@ -7,19 +7,21 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ContentSink } from "../../src/store/body-reader.ts";
 import { KeyIndex, segmentUnits } from "../../src/store/pages/key-index.ts";
-import { Heard } from "../../src/store/pages/heard.ts";
+import { Heard, uriHash } from "../../src/store/pages/heard.ts";
 import { PageMemory } from "../../src/store/pages/page-memory.ts";
 import { PageStore } from "../../src/store/pages/page-store.ts";
 import { storeBytesMin } from "../../src/store/pages/room.ts";
 import { uriOfKey, type Lease } from "../../src/store/port.ts";
 import { Holds } from "../../src/wire/holds.ts";
-import { keepsake } from "./store.ts";
+import { empty, keepsake } from "./store.ts";
 
 /** Content that tells which key and version it is of, at every place. */
 function contentOf(key: string, version: number, bytes: number): Buffer {
   const text = Buffer.from(`${key}#${version};`);
   return Buffer.alloc(bytes, text);
 }
+
+const drop = { mode: "drop", at: 0 } as const;
 
 /** An asker that takes what it is given when it is told to, and keeps what it was given as it was at that moment. */
 class SlowSink implements ContentSink {
@@ -112,7 +114,8 @@ describe("the page store", () => {
                 }
                 if (whole) {
                   writer.body.finish();
-                  if (writer.commit(keepsake(step.key))) versions.set(step.key, { version: index, bytes: step.size });
+                  if (writer.commit(keepsake(step.key, [], { position: store.position })))
+                    versions.set(step.key, { version: index, bytes: step.size });
                   sinks.push({ sink, content });
                 } else {
                   writer.body.fail();
@@ -129,7 +132,9 @@ describe("the page store", () => {
                   const writer = store.begin(step.size);
                   writer?.body.append(contentOf(name, 0, step.size));
                   writer?.body.finish();
-                  writer?.commit(keepsake(name, [], one % 5 === 0 ? { copyUntil: 2000 } : {}));
+                  writer?.commit(
+                    keepsake(name, [], { position: store.position, ...(one % 5 === 0 ? { copyUntil: 2000 } : {}) }),
+                  );
                   writer?.over();
                 }
                 break;
@@ -161,7 +166,10 @@ describe("the page store", () => {
                   () => true,
                 );
                 if (lease === null) break;
-                const fresh = store.update(lease, keepsake(step.key, ["etag", `"${index}"`]).head, index);
+                const fresh = store.update(lease, keepsake(step.key, ["etag", `"${index}"`]).head, {
+                  position: store.position,
+                  tags: [],
+                });
                 lease.release();
                 const known = versions.get(step.key)!;
                 expect(fresh.stored.head.fields).toContain(`"${index}"`);
@@ -184,7 +192,7 @@ describe("the page store", () => {
                 break;
               }
               case "drop":
-                store.invalidate({ kind: "uri", uri: uriOfKey(step.key) }, "drop");
+                store.invalidate({ kind: "uri", uri: uriOfKey(step.key) }, drop);
                 for (const other of keys)
                   if (uriOfKey(other) === uriOfKey(step.key)) expect(store.variants(other)).toEqual([]);
                 break;
@@ -218,7 +226,7 @@ describe("the page store", () => {
             lease.release();
           }
           evicted += store.usage.counts.evicted;
-          store.invalidate({ kind: "everything" }, "drop");
+          empty(store);
           expect(store.usage).toMatchObject({ bytes: 0, responses: 0, leases: 0, copies: 0, copyBytes: 0 });
           expect(store.memory.waiting).toBe(0);
         },
@@ -244,10 +252,11 @@ describe("the page store", () => {
     const { memory, headAt, headEnd, contentAt, contentEnd } = glance;
     expect(memory.toString("latin1", headAt, headEnd)).toMatch(/^HTTP\/1\.1 200 OK\r\n.*content-length: 7\r\n$/s);
     expect(memory.toString("latin1", contentAt, contentEnd)).toBe("content");
-    expect(glance.forms(3)).toBe(0);
-    store.allow(store.variants("http://h/a")[0]!, { settings: 3, way: 9, form: 2 });
-    expect([store.glance("http://h/a")!.forms(3), store.glance("http://h/a")!.way]).toEqual([2, 9]);
-    expect(store.glance("http://h/a")!.forms(4)).toBe(0);
+    expect(glance.forms(3, 1)).toBe(0);
+    store.allow(store.variants("http://h/a")[0]!, { settings: 3, epoch: 1, way: 9, form: 2 });
+    expect([store.glance("http://h/a")!.forms(3, 1), store.glance("http://h/a")!.way]).toEqual([2, 9]);
+    expect(store.glance("http://h/a")!.forms(4, 1)).toBe(0);
+    expect(store.glance("http://h/a")!.forms(3, 2), "another view").toBe(0);
     store.outdate(store.variants("http://h/a")[0]!);
     expect(store.glance("http://h/a")).toBeNull();
     put(keepsake("http://h/v", ["vary", "x"]), "v");
@@ -294,26 +303,37 @@ describe("the index", () => {
 });
 
 describe("Heard", () => {
+  const uri = (name: string) => ({ kind: "uri", uri: name }) as const;
+  const of = (heard: Heard, since: number, ...names: string[]) => {
+    const verdict = heard.verdict(since, names.map(uriHash), () => "http://h/x");
+    return [verdict.drop, verdict.outdate, verdict.doubt];
+  };
+
   it("concerns what was stored before, by name or all, and nothing that came after", () => {
     const heard = new Heard();
-    heard.name("a", "drop");
-    const between = heard.now;
-    heard.name("b", "outdate");
-    expect(heard.verdict(0, ["a"])).toBe("drop");
-    expect(heard.verdict(between, ["a"])).toBe("none");
-    expect(heard.verdict(between, ["x", "b"])).toBe("outdate");
-    expect(heard.verdict(0, ["x"])).toBe("none");
-    heard.outdateAll();
-    expect(heard.verdict(between, [])).toBe("outdate");
-    expect(heard.verdict(heard.now, ["a", "b"])).toBe("none");
+    heard.take(uri("a"), drop);
+    heard.take(uri("b"), { mode: "outdate", at: 20 });
+    expect(of(heard, 0, "a")).toEqual([1, 0, false]);
+    expect(of(heard, 1, "a")).toEqual([0, 0, false]);
+    expect(of(heard, 1, "x", "b")).toEqual([0, 2, false]);
+    expect(of(heard, 0, "x")).toEqual([0, 0, false]);
+    heard.doubt();
+    expect(of(heard, 1)).toEqual([0, 0, true]);
+    expect(of(heard, heard.now, "a", "b")).toEqual([0, 0, false]);
+    heard.take({ kind: "prefix", prefix: "http://h/" }, drop);
+    expect(of(heard, 3)).toEqual([4, 0, false]);
+    expect(of(heard, 4)).toEqual([0, 0, false]);
   });
 
-  it("takes what it has forgotten for want of room for everything that has a name", () => {
+  it("puts in doubt what it has forgotten for want of room: whatever has a name, or all", () => {
     const heard = new Heard();
-    heard.name("first", "drop");
-    for (let index = 0; index < 20_000; index++) heard.name(`other${index}`, "drop");
-    expect(heard.verdict(0, ["never named"])).toBe("outdate");
-    expect(heard.verdict(0, [])).toBe("none");
-    expect(heard.verdict(heard.now, ["never named"])).toBe("none");
+    heard.take(uri("first"), drop);
+    for (let index = 0; index < 20_000; index++) heard.take(uri(`other${index}`), drop);
+    expect(of(heard, 0, "never named")).toEqual([0, 0, true]);
+    expect(of(heard, 0)).toEqual([0, 0, false]);
+    expect(of(heard, heard.now, "never named")).toEqual([0, 0, false]);
+    for (let index = 0; index < 600; index++) heard.take({ kind: "host", host: `h${index}` }, drop);
+    expect(of(heard, 20_001)).toEqual([0, 0, true]);
+    expect(of(heard, heard.now - 400)).toEqual([0, 0, false]);
   });
 });

@@ -1,6 +1,7 @@
 /** What every store keeps: run by each implementation of the port (src/store/port.ts). */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { tagsOf } from "../../src/http/tags.ts";
 import { storedHead } from "../../src/http/stored-head.ts";
 import { variantOf } from "../../src/http/vary.ts";
 import { keyHash } from "../../src/ring/ring.ts";
@@ -23,7 +24,8 @@ export function keepsake(key: string, fields: readonly string[] = [], change: Pa
     hash: keyHash(key),
     head,
     inner: false,
-    trustedEpoch: 1,
+    tags: tagsOf(fields),
+    position: 0,
     copyUntil: null,
     part: null,
     outdated: false,
@@ -41,6 +43,16 @@ export function put(store: Store, kept: Keepsake, content: string): boolean {
   writer.over();
   return stored;
 }
+
+/** Drops everything, and sees to it that all of it is gone. */
+export function empty(store: Store): void {
+  store.invalidate({ kind: "everything" }, drop);
+  while (!store.sweep(1000));
+}
+
+/** An invalidation that drops. */
+const gone = (count: number): boolean[] => new Array<boolean>(count).fill(false);
+const drop = { mode: "drop", at: 0 } as const;
 
 function read(
   store: Store,
@@ -102,7 +114,7 @@ export function storeContract(name: string, make: (bytesMax: number, copiesBytes
       const store = make(2 ** 22);
       put(store, keepsake("http://h/a"), "content");
       const lease = store.find("http://h/a", () => "", any)!;
-      store.invalidate({ kind: "everything" }, "drop");
+      empty(store);
       expect([store.usage.responses, store.usage.leases, lease.stored.body.joined().toString()]).toEqual([
         0,
         1,
@@ -118,18 +130,90 @@ export function storeContract(name: string, make: (bytesMax: number, copiesBytes
       put(store, keepsake("http://h/a"), "content");
       const lease = store.find("http://h/a", () => "", any)!;
       const head = keepsake("http://h/a", ["cache-groups", '"g"', "etag", '"2"']).head;
-      const fresh = store.update(lease, head, 7);
-      expect([fresh.stored.trustedEpoch, fresh.stored.body.joined().toString(), store.usage.responses]).toEqual([
-        7,
+      const fresh = store.update(lease, head, { position: 0, tags: ["g"] });
+      expect([fresh.stored.tags, fresh.stored.body.joined().toString(), store.usage.responses]).toEqual([
+        ["g"],
         "content",
         1,
       ]);
-      store.invalidate({ kind: "group", origin: "http://h", group: "g" }, "drop");
+      store.invalidate({ kind: "tag", origin: "http://h", tag: "g" }, drop);
       expect(read(store, "http://h/a")).toBeNull();
-      const late = store.update(fresh, head, null);
+      const late = store.update(fresh, head, { position: null, tags: ["g"] });
       expect([store.usage.responses, late.stored.body.joined().toString()]).toEqual([0, "content"]);
       for (const one of [lease, fresh, late]) one.release();
       expect(store.usage).toMatchObject({ bytes: 0, leases: 0 });
+    });
+
+    it("holds what is on its way against what has been invalidated since its origin was asked", () => {
+      const store = make(2 ** 22);
+      const { position } = store;
+      store.invalidate({ kind: "uri", uri: "http://h/a" }, drop);
+      store.invalidate({ kind: "tag", origin: null, tag: "t" }, drop);
+      store.invalidate({ kind: "tag", origin: "http://other", tag: "u" }, drop);
+      store.invalidate({ kind: "prefix", prefix: "http://h/p/" }, drop);
+      store.invalidate({ kind: "host", host: "gone" }, drop);
+      const late = (key: string, fields: readonly string[] = []) =>
+        put(store, keepsake(key, fields, { position }), "x");
+      const tag = (value: string) => ["cache-tag", value];
+      expect([late("http://h/a"), late("http://h/a\nx:1"), late("http://h/t", tag("s, t"))]).toEqual(gone(3));
+      expect([late("http://h/p/q"), late("https://gone/"), late("http://gone:81/x")]).toEqual(gone(3));
+      expect([late("http://h/b"), late("http://h/u", tag("u")), late("http://gone.h/"), late("http://h/p")]).toEqual([
+        true,
+        true,
+        true,
+        true,
+      ]);
+      expect(put(store, keepsake("http://h/a", [], { position: store.position }), "new")).toBe(true);
+      expect(read(store, "http://h/a")).toBe("new");
+      // It is known before anything has come, too; of tags nothing is known then.
+      expect(store.isOver(position, "http://h/b", [])).toBe(false);
+      expect(store.isOver(position, "http://h/b", null)).toBe(true);
+      expect(store.isOver(store.position, "http://h/a", null)).toBe(false);
+    });
+
+    it("invalidates by prefix, host and tag, softly too, and counts what it has ended", () => {
+      const store = make(2 ** 22);
+      const stored = ["http://h/a/1", "http://h/a/2", "http://h/ab", "http://i/a/1", "https://h/a/1"];
+      for (const key of stored)
+        put(store, keepsake(key, ["surrogate-key", key.endsWith("1") ? "one all" : "all"]), "x");
+      const count = (selector: Parameters<Store["invalidate"]>[0], mode: "drop" | "outdate"): unknown => {
+        const [named] = [...store.named([selector])].slice(-1);
+        const position = store.invalidate(selector, { mode, at: 1020, counted: true });
+        while (!store.sweep(1000));
+        const { dropped, outdated, swept } = store.ended(position)!;
+        return [named, dropped, outdated, swept];
+      };
+      expect(count({ kind: "prefix", prefix: "http://h/a/" }, "outdate")).toEqual([2, 0, 2, true]);
+      const soft = [...store.all()].filter(({ head }) => head.lifetime.source === "ended");
+      expect(soft.map(({ head, freshUntil }) => [head.born + head.lifetime.seconds, freshUntil])).toEqual([
+        [1020, 1020],
+        [1020, 1020],
+      ]);
+      expect(count({ kind: "tag", tag: "one", origin: "http://h" }, "drop")).toEqual([1, 1, 0, true]);
+      expect(count({ kind: "host", host: "h" }, "drop")).toEqual([3, 3, 0, true]);
+      expect(count({ kind: "tag", tag: "all", origin: null }, "drop")).toEqual([1, 1, 0, true]);
+      expect(count({ kind: "everything" }, "drop")).toEqual([0, 0, 0, true]);
+      expect(store.usage).toMatchObject({ responses: 0, bytes: 0 });
+    });
+
+    it("has everything validated that may have missed something, and nothing that came afterwards", () => {
+      const store = make(2 ** 22);
+      put(store, keepsake("http://h/a"), "x");
+      const { position } = store;
+      store.doubtAll();
+      put(store, keepsake("http://h/b", [], { position }), "x");
+      put(store, keepsake("http://h/c", [], { position: store.position }), "x");
+      expect([...store.all()].map(({ key, outdated }) => `${key} ${outdated}`).sort()).toEqual([
+        "http://h/a true",
+        "http://h/b true",
+        "http://h/c false",
+      ]);
+      const lease = store.find("http://h/a", () => "", any)!;
+      const { head } = lease.stored;
+      const fresh = store.update(lease, head, { position: store.position, tags: [] });
+      expect(fresh.stored.outdated).toBe(false);
+      fresh.release();
+      lease.release();
     });
 
     it("invalidates by URI everything under it: variants, parts, longer keys; and nothing beside it", () => {
@@ -142,9 +226,9 @@ export function storeContract(name: string, make: (bytesMax: number, copiesBytes
         "http://h/a?b",
       ])
         put(store, keepsake(key), key);
-      store.invalidate({ kind: "uri", uri: "http://h/a" }, "outdate");
-      expect([...store.all()].filter(({ outdated }) => outdated)).toHaveLength(3);
-      store.invalidate({ kind: "uri", uri: "http://h/a" }, "drop");
+      store.invalidate({ kind: "uri", uri: "http://h/a" }, { mode: "outdate", at: 1000 });
+      expect([...store.all()].filter(({ head }) => head.lifetime.source === "ended")).toHaveLength(3);
+      store.invalidate({ kind: "uri", uri: "http://h/a" }, drop);
       expect([...store.all()].map(({ key }) => key).sort()).toEqual(["http://h/a?b", "http://h/ab"]);
     });
 
@@ -209,7 +293,8 @@ export function storeContract(name: string, make: (bytesMax: number, copiesBytes
                 case "put": {
                   const content = String.fromCharCode(97 + (index % 26)).repeat(step.size);
                   // Where there is no room for the new one, the old one may stay or go.
-                  if (put(store, keepsake(step.key), content)) model.set(step.key, content);
+                  if (put(store, keepsake(step.key, [], { position: store.position }), content))
+                    model.set(step.key, content);
                   break;
                 }
                 case "read": {
@@ -221,7 +306,10 @@ export function storeContract(name: string, make: (bytesMax: number, copiesBytes
                 case "update": {
                   const lease = store.find(step.key, () => "", any);
                   if (lease === null) break;
-                  const fresh = store.update(lease, keepsake(step.key, ["etag", `"${index}"`]).head, index);
+                  const fresh = store.update(lease, keepsake(step.key, ["etag", `"${index}"`]).head, {
+                    position: store.position,
+                    tags: [],
+                  });
                   expect(fresh.stored.body.joined().toString()).toBe(model.get(step.key));
                   fresh.release();
                   lease.release();
@@ -229,7 +317,7 @@ export function storeContract(name: string, make: (bytesMax: number, copiesBytes
                 }
                 case "drop": {
                   const uri = uriOfKey(step.key);
-                  store.invalidate({ kind: "uri", uri }, "drop");
+                  store.invalidate({ kind: "uri", uri }, drop);
                   for (const key of keys) if (uriOfKey(key) === uri) model.delete(key);
                   for (const key of keys) if (uriOfKey(key) === uri) expect(read(store, key)).toBeNull();
                   break;
@@ -245,7 +333,7 @@ export function storeContract(name: string, make: (bytesMax: number, copiesBytes
               }
               expect(store.usage.bytes).toBeLessThanOrEqual(bytesMax);
             }
-            store.invalidate({ kind: "everything" }, "drop");
+            empty(store);
             expect(store.usage).toMatchObject({ bytes: 0, responses: 0, leases: 0, copies: 0, copyBytes: 0 });
           },
         ),

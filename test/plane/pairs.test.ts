@@ -48,7 +48,7 @@ it("a reload that joined a background validation is answered, though the origin 
 
 it("what a QUERY brought is validated in the background by a QUERY", async () => {
   const plane = fakePlane();
-  const from = { forward: true, settings: 0, content: Buffer.from("q"), asking: "answer" } as const;
+  const from = { forward: true, settings: 0, content: Buffer.from("q"), asking: "answer", heard: "" } as const;
   for (let turn = 0; turn < 2; turn++) {
     serve(plane, request("Content-Type: text/plain\r\n", "/x", "QUERY"), from);
     await turns();
@@ -98,7 +98,7 @@ it("a HEAD asked before everything became suspect clears no mark", async () => {
   const plane = fakePlane();
   await ask(plane, request("", "/x", "HEAD"), request());
   reply(plane.calls[1]!, 200, [...fresh, "etag", '"1"'], "body");
-  plane.invalidations.validateAll();
+  plane.store.doubtAll();
   reply(plane.calls[0]!, 200, [...fresh, "etag", '"1"'], "body");
   await ask(plane, request());
   expect(plane.calls).toHaveLength(3);
@@ -108,7 +108,7 @@ it("the shortcut sends back what other settings would answer otherwise", async (
   const plane = fakePlane({ routes: [{ host: null, path: "/" }] });
   const forwarded = async (settings: number): Promise<FakeExchange> => {
     const exchange = Object.assign(request(), { hop: 1 as const });
-    serve(plane, exchange, { forward: false, settings, content: null, asking: "answer" });
+    serve(plane, exchange, { forward: false, settings, content: null, asking: "answer", heard: "" });
     await turns();
     return exchange;
   };
@@ -170,7 +170,8 @@ it("what became suspect is not fetched to its end for nobody", async () => {
   await ask(plane, request('If-None-Match: "1"\r\n'));
   const { handler } = plane.calls[0]!;
   handler.head(200, [...fresh, "etag", '"1"', "content-length", "400"], false);
-  plane.invalidations.validateAll();
+  plane.store.doubtAll();
+  handler.data(Buffer.alloc(100));
   expect(plane.calls[0]!.cancelled).toBe(true);
 });
 
@@ -190,7 +191,7 @@ it("a copy on its way from a member does not keep that member waiting for this o
   expect(asked.length).toBeGreaterThan(0);
   // The member asked sees another view, in which this one answers for the key.
   const forwarded = Object.assign(request("", path), { hop: 1 as const });
-  serve(plane, forwarded, { forward: true, settings: 0, content: null, asking: "answer" });
+  serve(plane, forwarded, { forward: true, settings: 0, content: null, asking: "answer", heard: "" });
   await turns();
   expect(plane.calls).toHaveLength(1);
   reply(plane.calls[0]!, 200, fresh, "here");

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { OriginError } from "../../src/origin/origin-error.ts";
 import { serve } from "../../src/proxy/serve.ts";
 import type { PageStore } from "../../src/store/pages/page-store.ts";
-import { keepsake, put } from "../contract/store.ts";
+import { empty, keepsake, put } from "../contract/store.ts";
 import { FakeExchange, fakePlane, reply, turns, type FakePlane, type OriginCall } from "../support/plane.ts";
 
 /** A full collection, now. */
@@ -65,7 +65,7 @@ describe("the store and its flights", () => {
     await get(plane, "/a");
     plane.now += 20;
     await get(plane, "/a");
-    plane.invalidations.here({ uris: [], groups: ["http://h.test\ng"] }, null);
+    plane.invalidations.make([{ kind: "tag", origin: "http://h.test", tag: "g" }], "drop", "request");
     reply(validation!, 304, ["cache-control", "max-age=100", "etag", '"1"']);
     await turns(3);
     const before = plane.calls.length;
@@ -146,7 +146,7 @@ describe("the store and its flights", () => {
       writer.abandon();
       writer.over();
     }
-    store.invalidate({ kind: "everything" }, "drop");
+    empty(store);
     expect(store.usage.bytes).toBe(0);
   });
 });

@@ -12,10 +12,15 @@ import { OriginChoice } from "../../src/origin/origin-choice.ts";
 import type { Peers } from "../../src/peer/peers.ts";
 import { Flights } from "../../src/proxy/fetch/flights.ts";
 import { Uncacheable } from "../../src/proxy/fetch/uncacheable.ts";
-import { Dropped } from "../../src/proxy/invalidation/dropped.ts";
+import { Correspondence } from "../../src/invalidation/correspondence.ts";
+import { InvalidationLog } from "../../src/invalidation/log.ts";
+import { Touch } from "../../src/invalidation/touch.ts";
+import { Comparing } from "../../src/proxy/invalidation/comparing.ts";
 import { Invalidations } from "../../src/proxy/invalidation/invalidations.ts";
+import { Purges } from "../../src/proxy/invalidation/purges.ts";
+import { Sweeping } from "../../src/proxy/invalidation/sweeping.ts";
+import { Telling } from "../../src/proxy/invalidation/telling.ts";
 import { Ownership } from "../../src/proxy/invalidation/ownership.ts";
-import { UnderWay } from "../../src/proxy/invalidation/under-way.ts";
 import { HitLines } from "../../src/proxy/request/hit-lines.ts";
 import { Recorder } from "../../src/proxy/request/recorder.ts";
 import { cachingRules, type CachingRules, type Route, type Routing } from "../../src/proxy/request/routes.ts";
@@ -26,6 +31,7 @@ import type { Client, Exchange } from "../../src/wire/exchange.ts";
 import { Holds, type Hold, type Holder } from "../../src/wire/holds.ts";
 import { wireLimits } from "../../src/wire/limits.ts";
 import { isRefusal, requestHead } from "../../src/wire/request-head.ts";
+import type { InvalidationPlane } from "../../src/member/invalidation-plane.ts";
 import { announcementOf } from "./seats.ts";
 
 /** One fetch as the test's origin sees it; it answers when it likes, now or later. */
@@ -130,11 +136,13 @@ export class FakeExchange implements Exchange {
   }
 }
 
-export interface FakePlane extends ServeNeeds {
+export interface FakePlane extends ServeNeeds, InvalidationPlane {
   readonly current: { view: View; routing: Routing; joined: boolean };
   readonly calls: OriginCall[];
   readonly store: PageStore;
   readonly invalidations: Invalidations;
+  readonly purges: Purges;
+  readonly ownership: Ownership;
   readonly uncacheable: Uncacheable;
   /** Seconds by the steady clock, and how far the wall clock leads it. */
   now: number;
@@ -155,6 +163,10 @@ export interface FakePlaneOptions {
   /** Bytes for hot copies. */
   readonly copies?: number;
   readonly peers?: Partial<Peers>;
+  /**
+   * How long others' silence is borne; in a view of more than this member, nobody has been heard of at the beginning.
+   */
+  readonly trustSeconds?: number;
 }
 
 /** Answers a call in one: status, fields, content. */
@@ -208,6 +220,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
     })),
     forward: forward ? { local: client, remote: client, caching: cachingRules, settings: 99 } : null,
     trusts: () => false,
+    purges: null,
     tunnels: { settings: originSettings, ports: "any", idleMs: 1000, allowed: null, own: () => false },
   };
   const view = options.view ?? viewOfOne("c", announcementOf(self));
@@ -215,23 +228,49 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
   const store = new PageStore(bytesMax, { copiesBytesMax: options.copies ?? 0 });
   const ownership = new Ownership(self);
   ownership.follow(view, plane.now);
-  const underWay = new UnderWay();
-  const dropped = new Dropped();
   const uncacheable = new Uncacheable();
   const peers = {
     call: () => Promise.reject(new Error("nobody there")),
     request: () => null,
     isUp: () => false,
+    isGone: () => false,
     isDialling: () => false,
     whenUp: () => Promise.resolve(),
     load: () => 0,
     ...options.peers,
   };
   const { nowSeconds } = desk;
-  const invalidations = new Invalidations({ self, current, store, peers, underWay, dropped, nowSeconds });
   const failed = (error: Error): void => {
     throw error;
   };
+  const nowMs = (): number => plane.now * 1000;
+  const correspondence = new Correspondence(
+    { name: self, startedMs: 1 },
+    new InvalidationLog(`${self}@test`, 2 ** 20),
+    new Touch(self, options.trustSeconds ?? 4),
+  );
+  correspondence.follow(view.epoch, view.members, plane.now);
+  const telling = new Telling({ self, peers });
+  const sweeping = new Sweeping(store, failed);
+  const invalidations = new Invalidations({ current, store, correspondence, telling, sweeping, nowSeconds, nowMs });
+  const comparing = new Comparing({
+    self,
+    current,
+    correspondence,
+    invalidations,
+    telling,
+    peers,
+    nowSeconds,
+    intervalMs: 1000,
+    coordinatorHeard: () => null,
+    compared: () => {},
+    failed,
+  });
+  let purgesMade = 0;
+  const newId = (): string => `purge-${++purgesMade}`;
+  const audit = (): void => {};
+  const purges = new Purges({ self, current, store, peers, invalidations, nowMs, newId, audit });
+  const invalidation = { correspondence, telling, sweeping, invalidations, comparing, purges };
   const flights = new Flights({
     current,
     store,
@@ -239,8 +278,6 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
     ownership,
     uncacheable,
     invalidations,
-    underWay,
-    dropped,
     objectBytesMax: bytesMax / 4,
     failed,
   });
@@ -252,7 +289,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
     peers,
     ownership,
     uncacheable,
-    invalidations,
+    ...invalidation,
     failed,
     flights,
     heat: new FrequencySketch(),

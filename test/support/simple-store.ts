@@ -2,23 +2,24 @@
  * A store of plain objects, as short as the port allows: what the real one is compared with. The oldest goes first.
  */
 import { notModifiedHead } from "../../src/http/conditional.ts";
-import { groupsOf } from "../../src/http/groups.ts";
+import { beyondTags } from "../../src/http/tags.ts";
 import type { StoredHead } from "../../src/http/stored-head.ts";
+import { namesKey, type Selector } from "../../src/invalidation/selector.ts";
 import { Body } from "../../src/store/body.ts";
 import {
   fieldBytes,
   freshUntilOf,
-  groupKey,
   originOfKey,
   replaces,
   uriOfKey,
   variantsMax,
   type Allowed,
+  type Ended,
   type Glance,
+  type Invalidating,
   type Keepsake,
   type Lease,
   type Selecting,
-  type Selector,
   type Store,
   type StoredResponse,
   type Writer,
@@ -28,7 +29,9 @@ import { AnswerHead } from "../../src/wire/answer-head.ts";
 const overheadBytes = 300;
 
 interface Kept extends StoredResponse {
-  trustedEpoch: number;
+  head: StoredHead;
+  freshUntil: number;
+  position: number;
   outdated: boolean;
   hits: number;
   allowed: Allowed | null;
@@ -44,6 +47,7 @@ export class SimpleStore implements Store {
   readonly #kept = new Set<Kept>();
   #reserved = 0;
   #leases = 0;
+  readonly #heard: { readonly selector: Selector | null; readonly invalidating: Invalidating; ended: number }[] = [];
 
   constructor(bytesMax: number, copiesBytesMax = 0) {
     this.bytesMax = bytesMax;
@@ -82,13 +86,13 @@ export class SimpleStore implements Store {
       contentAt: bytes.length,
       contentEnd: memory.length,
       freshUntil: only.freshUntil,
-      trustedEpoch: only.trustedEpoch,
       inner: only.inner,
       isCopy: only.copyUntil !== null,
       born: only.head.born,
       lifetimeSeconds: only.head.lifetime.seconds,
       way: only.allowed?.way ?? 0,
-      forms: (settings) => (only.allowed?.settings === settings ? only.allowed.form : 0),
+      forms: (settings, epoch) =>
+        only.allowed?.settings === settings && only.allowed.epoch === epoch ? only.allowed.form : 0,
       stored: only,
       used: () => this.used(only),
       lend: () => () => {},
@@ -97,7 +101,8 @@ export class SimpleStore implements Store {
 
   allow(stored: StoredResponse, allowed: Allowed): void {
     const kept = stored as Kept;
-    const same = kept.allowed?.settings === allowed.settings && kept.allowed.way === allowed.way;
+    const before = kept.allowed;
+    const same = before?.settings === allowed.settings && before.way === allowed.way && before.epoch === allowed.epoch;
     kept.allowed = same ? { ...allowed, form: allowed.form | kept.allowed!.form } : allowed;
   }
 
@@ -128,10 +133,6 @@ export class SimpleStore implements Store {
     (stored as Kept).hits++;
   }
 
-  trust(stored: StoredResponse, epoch: number): void {
-    (stored as Kept).trustedEpoch = epoch;
-  }
-
   outdate(stored: StoredResponse): void {
     (stored as Kept).outdated = true;
   }
@@ -158,7 +159,7 @@ export class SimpleStore implements Store {
       commit: (kept) => {
         if (!open) return false;
         close();
-        const stored = this.#put({ ...kept, ...ofBody(kept, body), hits: 0, allowed: null });
+        const stored = this.#arrived({ ...kept, ...ofBody(kept, body), hits: 0, allowed: null });
         this.#counts[stored ? "stored" : "refused"]++;
         return stored;
       },
@@ -167,12 +168,16 @@ export class SimpleStore implements Store {
     };
   }
 
-  update({ stored }: Lease, head: StoredHead, trustedEpoch: number | null): Lease {
+  update(
+    { stored }: Lease,
+    head: StoredHead,
+    known: { readonly position: number | null; readonly tags: readonly string[] },
+  ): Lease {
     const before = stored as Kept;
-    const epoch = trustedEpoch ?? before.trustedEpoch;
-    const keepsake = { ...before, head, outdated: false, trustedEpoch: epoch };
+    const position = known.position ?? before.position;
+    const keepsake = { ...before, head, outdated: false, position, tags: known.tags };
     const kept: Kept = { ...keepsake, ...ofBody(keepsake, before.body), allowed: null };
-    if (this.#kept.delete(before)) this.#put(kept);
+    if (this.#kept.delete(before)) this.#arrived(kept);
     return this.lease(kept);
   }
 
@@ -180,16 +185,44 @@ export class SimpleStore implements Store {
     this.#kept.delete(stored as Kept);
   }
 
-  invalidate(selector: Selector, mode: "drop" | "outdate"): void {
-    const isNamed = ({ key, groups }: Kept): boolean =>
-      selector.kind === "everything" ||
-      (selector.kind === "uri"
-        ? uriOfKey(key) === selector.uri
-        : groups.includes(groupKey(selector.origin, selector.group)));
-    for (const kept of [...this.#kept].filter(isNamed)) {
-      kept.outdated = true;
-      if (mode === "drop" && this.#kept.delete(kept)) this.#counts.invalidated++;
-    }
+  get position(): number {
+    return this.#heard.length;
+  }
+
+  invalidate(selector: Selector, invalidating: Invalidating): number {
+    this.#heard.push({ selector, invalidating, ended: 0 });
+    this.#look();
+    return this.position;
+  }
+
+  doubtAll(): void {
+    this.#heard.push({ selector: null, invalidating: { mode: "outdate", at: 0 }, ended: 0 });
+    this.#look();
+  }
+
+  isOver(since: number, key: string, tags: readonly string[] | null): boolean {
+    return this.#heard
+      .slice(since)
+      .some(({ selector }) => (tags === null && selector?.kind === "tag") || concerns(selector, key, tags ?? []));
+  }
+
+  sweep(): boolean {
+    return true;
+  }
+
+  ended(position: number): Ended | null {
+    const { invalidating, ended } = this.#heard[position - 1]!;
+    if (invalidating.counted !== true) return null;
+    return { dropped: 0, outdated: 0, [invalidating.mode === "drop" ? "dropped" : "outdated"]: ended, swept: true };
+  }
+
+  endedBy(): number {
+    return 0;
+  }
+
+  named(selectors: readonly Selector[]): Iterable<number> {
+    const concerned = [...this.#kept].filter(({ key, tags }) => selectors.some((one) => concerns(one, key, tags)));
+    return [concerned.length];
   }
 
   copies(): readonly Kept[] {
@@ -198,6 +231,29 @@ export class SimpleStore implements Store {
 
   all(): Iterable<Kept> {
     return [...this.#kept];
+  }
+
+  /** Whatever there is is held against everything that it has not heard of. */
+  #look(): void {
+    for (const kept of this.#kept) if (this.#isGone(kept)) this.#kept.delete(kept);
+  }
+
+  #isGone(kept: Kept): boolean {
+    for (const heard of this.#heard.slice(kept.position)) {
+      if (!concerns(heard.selector, kept.key, kept.tags)) continue;
+      heard.ended++;
+      if (heard.selector === null) kept.outdated = true;
+      else if (heard.invalidating.mode === "drop") {
+        this.#counts.invalidated++;
+        return true;
+      } else endLifetime(kept, heard.invalidating.at);
+    }
+    kept.position = this.position;
+    return false;
+  }
+
+  #arrived(kept: Kept): boolean {
+    return !this.#isGone(kept) && this.#put(kept);
   }
 
   #put(kept: Kept): boolean {
@@ -225,12 +281,27 @@ export class SimpleStore implements Store {
   }
 }
 
-function ofBody({ key, head, copyUntil }: Keepsake, body: Body) {
-  const groups = groupsOf(head.fields).map((group) => groupKey(originOfKey(key), group));
-  const named = groups.reduce((sum, group) => sum + group.length + 100, 0);
+function concerns(selector: Selector | null, key: string, tags: readonly string[]): boolean {
+  if (selector === null || namesKey(selector, key)) return true;
+  if (selector.kind === "uri") return uriOfKey(key) === selector.uri;
+  return (
+    selector.kind === "tag" &&
+    (tags.includes(selector.tag) || tags.includes(beyondTags)) &&
+    (selector.origin ?? originOfKey(key)) === originOfKey(key)
+  );
+}
+
+function endLifetime(kept: Kept, at: number): void {
+  const { head } = kept;
+  const seconds = Math.max(0, at - head.born);
+  if (seconds < head.lifetime.seconds) kept.head = { ...head, lifetime: { seconds, source: "ended" } };
+  kept.freshUntil = Math.min(kept.freshUntil, at);
+}
+
+function ofBody({ key, head, tags, copyUntil }: Keepsake, body: Body) {
+  const named = tags.reduce((sum, tag) => sum + tag.length + 100, 0);
   return {
     body,
-    groups,
     answerHead: AnswerHead.of(head.status, head.fields, body.bytes),
     notModifiedHead: AnswerHead.of(304, notModifiedHead(head.fields), null),
     freshUntil: freshUntilOf(head, copyUntil),

@@ -1,5 +1,6 @@
 /** Word left with a stored response that the whole way has answered with it (shortcut.ts). */
 import type { Store, StoredResponse } from "../../store/port.ts";
+import type { View } from "../../ring/view.ts";
 import type { Routing } from "../request/routes.ts";
 import type { Ticket } from "../request/ticket.ts";
 
@@ -9,9 +10,10 @@ import type { Ticket } from "../request/ticket.ts";
  */
 export function allowShortcut(
   store: Pick<Store, "allow">,
-  routing: Routing,
+  { routing, view }: { readonly routing: Routing; readonly view: View },
   { shortcut, target }: Ticket,
   stored: StoredResponse,
 ): void {
-  if (shortcut !== 0) store.allow(stored, { settings: routing.number, way: target.settings, form: shortcut });
+  if (shortcut !== 0)
+    store.allow(stored, { settings: routing.number, epoch: view.epoch, way: target.settings, form: shortcut });
 }

@@ -22,6 +22,7 @@ export interface Deliverable {
   readonly body: Body;
   /** The part of a whole that the content is, for a stored 206. */
   readonly part: Part | null;
+  readonly tags: readonly string[];
 }
 
 const described: ReadonlySet<string> = new Set(["content-range"]);
@@ -33,6 +34,7 @@ const described: ReadonlySet<string> = new Set(["content-range"]);
 export function deliver(ticket: Ticket, what: Deliverable, now: number, left: () => void): void {
   const { exchange } = ticket;
   const { head } = what;
+  ticket.tags = what.tags;
   const lines = ticket.lines(currentAge(head, now));
   if (head.status === 200 && isNotModified(exchange.head.fields, head, now)) {
     ticket.status = 304;

@@ -12,16 +12,14 @@
  * A flight outlives the client that began it as long as anybody waits.
  */
 import { background } from "../../base/background.ts";
-import type { Outcome } from "../../http/cache-status.ts";
 import { isNotModified } from "../../http/conditional.ts";
 import { requestDirectives } from "../../http/directives.ts";
 import type { FieldList } from "../../http/fields.ts";
 import { currentAge, freshSecondsLeft, type ResponseTimes } from "../../http/freshness.ts";
 import { isServerError, reuse } from "../../http/reuse.ts";
-import type { StoredHead } from "../../http/stored-head.ts";
 import type { Fetch, OriginHandler } from "../../origin/fetch.ts";
 import type { OriginError } from "../../origin/origin-error.ts";
-import { uriOfKey, type Lease } from "../../store/port.ts";
+import type { Lease } from "../../store/port.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import { deliver, send } from "../answer/deliver.ts";
 import { mayBeShown, refuseInside } from "../answer/inside.ts";
@@ -29,7 +27,6 @@ import { covers } from "../answer/parts.ts";
 import { refuse } from "../answer/refuse.ts";
 import { mayServeStale, serveStale, type OriginFailure } from "../answer/stale.ts";
 import { invalidatedBy } from "../invalidation/invalidated-by.ts";
-import type { Suspectable } from "../invalidation/under-way.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { freshenByHead, freshenStored } from "./freshening.ts";
 import { Intake } from "./intake.ts";
@@ -38,26 +35,14 @@ import { keep, keepableBytes } from "./keeping.ts";
 import type { FetchNeeds } from "./needs.ts";
 import { fetchFor } from "./origin-source.ts";
 import { fetchFromPeer, type PeerSource } from "./peer-source.ts";
-import { conditionsOf } from "./sharing.ts";
+import type { FlightInit } from "./flight-init.ts";
+import { conditionsOf, isHit } from "./sharing.ts";
 import { Waiting, type Again, type Waiter } from "./waiting.ts";
 
-/** Why a request goes forward. */
-export type Why = NonNullable<Outcome["forward"]>;
-
-/** What a flight is for. */
-export interface FlightInit {
-  readonly first: Ticket;
-  readonly hash: number;
-  readonly why: Why;
-  /** What the origin is asked to validate; the flight's to release. */
-  readonly validating?: Lease;
-  /** Nobody waits for it: what is stored has answered already. */
-  readonly background?: boolean;
-  /** Another member is asked first; where it has nothing, all who wait start over. */
-  readonly source?: PeerSource;
-  /** Takes it off the list of those that may be joined; null where it never was on it. */
-  readonly unlist: (() => void) | null;
-}
+/**
+ * A request to the origin that is no older may answer another one, while every answer has to come from there. Seconds.
+ */
+const youngSeconds = 0.1;
 
 type State =
   | { readonly kind: "waiting" }
@@ -73,16 +58,17 @@ type State =
   | { readonly kind: "over" };
 
 /** A fetch and all who wait for it. */
-export class Flight implements Suspectable {
+export class Flight {
   readonly #needs: FetchNeeds;
   readonly #init: FlightInit;
   readonly #validating: Lease | null;
   readonly #source: PeerSource | null;
   readonly #background: boolean;
   readonly #method: string;
-  readonly #uri: string;
-  /** What it brings has heard of every invalidation through this epoch: the one in which it began. */
-  readonly #trustedEpoch: number;
+  /** The store's position when it began: what it brings has heard of every invalidation up to that. */
+  #position: number;
+  /** Told by the member that it comes from. */
+  #givenTags: readonly string[] | null = null;
   readonly #waiting = new Waiting(() => this.#cancelIfUnwanted());
   #state: State = { kind: "waiting" };
   #reading = 0;
@@ -93,7 +79,6 @@ export class Flight implements Suspectable {
   #requestSeconds: number;
   #attempt = 0;
   #inner = false;
-  #suspected = false;
 
   constructor(needs: FetchNeeds, init: FlightInit) {
     this.#needs = needs;
@@ -103,20 +88,19 @@ export class Flight implements Suspectable {
     this.#source = source ?? null;
     this.#background = unwaited;
     this.#requestSeconds = first.desk.nowSeconds();
-    this.#trustedEpoch = needs.ownership.trustedEpoch;
+    this.#position = needs.store.position;
     const { method } = first.exchange.head;
     // A HEAD whose stored response must be validated asks with GET: a 200 then brings the new content, not just its
     // head.
     const whole = unwaited || source !== undefined || validating !== undefined;
     this.#method = method === "HEAD" && whole ? "GET" : method;
-    this.#uri = uriOfKey(first.target.key);
-    needs.underWay.add(this.#uri, this);
   }
 
-  suspect(): void {
-    this.#suspected = true;
-    this.#init.unlist?.();
-    this.#cancelIfUnwanted();
+  /** Whether what it brings may be older than an invalidation: then it is for nobody who has not asked before that. */
+  get isOver(): boolean {
+    const state = this.#state;
+    const tags = state.kind === "judged" || state.kind === "streaming" ? state.judgement.tags : null;
+    return this.#needs.store.isOver(this.#position, this.#init.first.target.key, tags);
   }
 
   // ---- joining ----------------------------------------------------------------------------------------------------
@@ -124,11 +108,11 @@ export class Flight implements Suspectable {
   /** Lets a ticket join, where it can be served with what this flight brings. @returns whether it was. */
   takes(ticket: Ticket, again: Again): boolean {
     const state = this.#state;
-    if (this.#suspected) return false;
     const directives = requestDirectives(ticket.exchange.head.fields);
     // What another member has may not do for who wants more than what is stored. RFC 9111 §5.2.1.
     if (this.#source !== null && directives.size > 0) return false;
     const waiter = { ticket, again, collapsed: true };
+    if (!this.#isYoungEnough(ticket)) return false;
     if (state.kind === "waiting") {
       this.#waiting.add(waiter);
       return true;
@@ -140,6 +124,16 @@ export class Flight implements Suspectable {
     if (head.variant !== ticket.selecting(head.varyNames)) return false;
     this.#serve(state, waiter, now);
     return true;
+  }
+
+  /**
+   * While this member may not know what others have been told, every answer has to come from the origin: from a request
+   * that is hardly older than the one to be answered.
+   */
+  #isYoungEnough({ desk }: Ticket): boolean {
+    const now = desk.nowSeconds();
+    if (this.#needs.invalidations.isInTouch(now)) return true;
+    return this.#state.kind === "waiting" && now - this.#requestSeconds < youngSeconds;
   }
 
   /** Sends the request for the ticket that needed it. */
@@ -159,7 +153,7 @@ export class Flight implements Suspectable {
     const intake = state.kind === "waiting" ? null : state.intake;
     // All of it has come: nothing is left to cancel, and what can be kept is about to be.
     if (intake?.body.complete === true) return;
-    const keeps = intake !== null && intake.storing && !this.#suspected;
+    const keeps = intake !== null && intake.storing && !this.isOver;
     if (this.#filling && keeps) return;
     // A background validation is waited for by nobody, until it turns out to bring nothing to store.
     if (this.#background && (intake === null || keeps)) return;
@@ -197,7 +191,15 @@ export class Flight implements Suspectable {
       failed: (error) => current() && this.#failed(error),
     };
     if (this.#source !== null) {
-      this.#fetch = fetchFromPeer(this.#needs, first, this.#source, this.#bytesMax, handler);
+      this.#fetch = fetchFromPeer(
+        this.#needs,
+        first,
+        { ...this.#source, bytesMax: this.#bytesMax },
+        handler,
+        (tags) => {
+          this.#givenTags = tags;
+        },
+      );
       if (this.#fetch === null) this.#startOver();
       return;
     }
@@ -231,11 +233,13 @@ export class Flight implements Suspectable {
     if (fromOrigin && isServerError(status) && this.#standIn({ kind: "server-error", status })) return this.#stop();
     const method = this.#method;
     const validating = this.#validating?.stored ?? null;
-    const judgement = judge(first, { method, status, fields, times, validating });
+    const judgement = judge(first, { method, status, fields, times, validating, tags: this.#givenTags });
     if (judgement.reason === "outlived" && this.#background && this.#waiting.size === 0) return this.#stop();
-    if (method === "HEAD" && status === 200 && !this.#suspected) freshenByHead(this.#needs.store, first, fields, times);
-    const intake = new Intake(this.#needs.store, {
-      store: judgement.store && !this.#suspected,
+    const { store, invalidations, failed } = this.#needs;
+    const isOver = store.isOver(this.#position, first.target.key, judgement.tags);
+    if (method === "HEAD" && status === 200 && !isOver) freshenByHead(store, first, fields, times);
+    const intake = new Intake(store, {
+      store: judgement.store && !isOver,
       contentBytes: judgement.contentBytes,
       bytesMax: this.#bytesMax,
       as: this.#source?.kind === "copy" ? "copy" : "own",
@@ -246,12 +250,14 @@ export class Flight implements Suspectable {
       },
     });
     const named = invalidatedBy(first, status, fields);
-    if (named === null) return this.#show(judgement, intake);
+    if (named.length === 0) return this.#show(judgement, intake);
     // The answer waits until every member has heard: whoever sees it must not then see the old response.
     this.#state = { kind: "judged", judgement, intake, ended: false };
-    const { invalidations, failed } = this.#needs;
+    const told = invalidations.everywhere(named);
+    // What has come with it is not older than what it has changed.
+    if (!isOver) this.#position = store.position;
     background(
-      invalidations.everywhere(named, this).then(() => this.#show(judgement, intake)),
+      told.then(() => this.#show(judgement, intake)),
       failed,
     );
   }
@@ -292,7 +298,7 @@ export class Flight implements Suspectable {
     const { key } = this.#init.first.target;
     if (shareable) uncacheable.delete(key);
     // What answers a HEAD or a POST says nothing of those who ask for the content.
-    else if (reason !== "method" && !this.#suspected && (this.#init.unlist !== null || uncacheable.has(key, now))) {
+    else if (reason !== "method" && !this.isOver && (this.#init.unlist !== null || uncacheable.has(key, now))) {
       uncacheable.add(key, now, storing ? "never-fresh" : reason);
       this.#init.unlist?.();
     }
@@ -303,6 +309,7 @@ export class Flight implements Suspectable {
     const { judgement, intake, own, shared } = state;
     const { head } = judgement;
     exchange.inner = this.#inner;
+    ticket.tags = judgement.tags;
     const ownFetch = !collapsed && this.#source === null;
     if (!ownFetch && !mayBeShown(this.#inner, exchange)) return refuseInside(ticket);
     ticket.outcome = {
@@ -326,7 +333,7 @@ export class Flight implements Suspectable {
       exchange.head.method !== "POST" &&
       (intake.storing || (!this.#keepsConditions && isNotModified(exchange.head.fields, head, now)));
     if (head.status === 200 && evaluates)
-      return deliver(ticket, { head, answerHead, body: intake.body, part: null }, now, left);
+      return deliver(ticket, { head, answerHead, body: intake.body, part: null, tags: judgement.tags }, now, left);
     ticket.status = head.status;
     exchange.begin(answerHead, ticket.lines(currentAge(head, now)));
     return send(ticket, intake.body, 0, null, left);
@@ -342,6 +349,7 @@ export class Flight implements Suspectable {
     if (state.kind === "waiting" || state.kind === "over") return;
     if (this.#source === null) this.#init.first.desk.recorder.originSent(chunk.length);
     state.intake.received(chunk);
+    if (this.#reading === 0 && this.#position !== this.#needs.store.position) this.#cancelIfUnwanted();
   }
 
   #ended(trailers: FieldList): void {
@@ -354,12 +362,12 @@ export class Flight implements Suspectable {
 
   #conclude({ judgement, intake }: State & { readonly kind: "streaming" }): void {
     const { first, hash } = this.#init;
-    if (intake.storing && !this.#suspected) {
+    if (intake.storing) {
       keep(this.#needs, first, intake, {
         hash,
         judgement,
         inner: this.#inner,
-        trustedEpoch: this.#trustedEpoch,
+        position: this.#position,
         source: this.#source,
       });
     }
@@ -414,8 +422,7 @@ export class Flight implements Suspectable {
     const { store, uncacheable } = this.#needs;
     const { first: asker, why } = this.#init;
     const lease = this.#validating!;
-    const suspected = this.#suspected;
-    const result = freshenStored(store, asker, fields, { lease, times, trustedEpoch: this.#trustedEpoch, suspected });
+    const result = freshenStored(store, asker, fields, { lease, times, position: this.#position });
     // The 304 does not speak of what was asked about: only the whole response can help. RFC 9111 §4.3.4.
     if (result === null) return this.#send("plain");
     const { shared, first } = result;
@@ -474,12 +481,6 @@ export class Flight implements Suspectable {
     if (kind !== "waiting") this.#state.intake.over();
     this.#state = { kind: "over" };
     this.#init.unlist?.();
-    this.#needs.underWay.remove(this.#uri, this);
     this.#validating?.release();
   }
-}
-
-/** Whether a response may answer any plain request now. */
-function isHit(head: StoredHead, now: number): boolean {
-  return reuse(head, new Map(), now, { honourReload: false, graceSeconds: 0 }).kind === "hit";
 }

@@ -1,9 +1,10 @@
 /** Which flight a request takes: one that is under way for the same key, or one that begins with it. */
 import { background } from "../../base/background.ts";
 import { requestDirectives } from "../../http/directives.ts";
-import { uriOfKey, type Lease, type StoredResponse } from "../../store/port.ts";
+import type { Lease, StoredResponse } from "../../store/port.ts";
 import type { Ticket } from "../request/ticket.ts";
-import { Flight, type FlightInit, type Why } from "./flight.ts";
+import { Flight } from "./flight.ts";
+import type { FlightInit, Why } from "./flight-init.ts";
 import type { FetchNeeds } from "./needs.ts";
 import { flightKeyOf, wantsPart } from "./sharing.ts";
 import type { Again } from "./waiting.ts";
@@ -26,7 +27,7 @@ export class Flights {
     const { exchange, target, desk } = ticket;
     const { fields, method } = exchange.head;
     const flightKey = flightKeyOf(ticket, known, null);
-    const flying = this.#listed.get(flightKey);
+    const flying = this.#flying(flightKey);
     if (flying !== undefined && flying.takes(ticket, again)) return undefined;
     const previous = flying === undefined ? this.#previousOwner(ticket, hash) : null;
     if (previous !== null && !peers.isUp(previous)) {
@@ -67,7 +68,7 @@ export class Flights {
     const flightKey = flightKeyOf(ticket, this.#needs.store.variants(ticket.target.key), null);
     // Apart from those of `joinOrBegin`: what another member asks for must not wait for what it is asked for itself.
     const copyKey = `${flightKey}\ncopy`;
-    const flying = this.#listed.get(flightKey) ?? this.#listed.get(copyKey);
+    const flying = this.#flying(flightKey) ?? this.#flying(copyKey);
     if (flying === undefined) {
       const source = { member: from, kind: "copy" } as const;
       return this.#listedFlight(copyKey, { first: ticket, hash, why: "bypass", source }).begin(ticket, again);
@@ -91,7 +92,7 @@ export class Flights {
     const { target, exchange, desk } = ticket;
     const { why, company, again } = how;
     const flightKey = flightKeyOf(ticket, store.variants(target.key), lease.stored.part);
-    const flying = this.#listed.get(flightKey);
+    const flying = this.#flying(flightKey);
     if (company === "joining" && flying !== undefined && flying.takes(ticket, again)) return lease.release();
     const joinable =
       company === "joining" &&
@@ -107,9 +108,17 @@ export class Flights {
   validateInBackground(ticket: Ticket, hash: number, stored: StoredResponse): void {
     const { store } = this.#needs;
     const flightKey = flightKeyOf(ticket, store.variants(ticket.target.key), stored.part);
-    if (this.#listed.has(flightKey)) return;
+    if (this.#flying(flightKey) !== undefined) return;
     const validating = store.lease(stored);
     this.#listedFlight(flightKey, { first: ticket, hash, why: "stale", validating, background: true }).beginAlone();
+  }
+
+  /** The flight that may be joined. One that an invalidation has overtaken makes way for another. */
+  #flying(flightKey: string): Flight | undefined {
+    const flight = this.#listed.get(flightKey);
+    if (flight === undefined || !flight.isOver) return flight;
+    this.#listed.delete(flightKey);
+    return undefined;
   }
 
   #listedFlight(flightKey: string, init: Omit<FlightInit, "unlist">): Flight {
@@ -127,11 +136,10 @@ export class Flights {
   #previousOwner(ticket: Ticket, hash: number): string | null {
     const { target, content, peerTried, desk } = ticket;
     const { method, fields } = ticket.exchange.head;
-    const { uncacheable, dropped, ownership, peers } = this.#needs;
+    const { uncacheable, ownership, peers } = this.#needs;
     if (peerTried || content !== null || (method !== "GET" && method !== "HEAD")) return null;
     const now = desk.nowSeconds();
     if (requestDirectives(fields).size > 0 || uncacheable.has(target.key, now)) return null;
-    if (dropped.lately([uriOfKey(target.key)], now)) return null;
     // Who stands in for the owner that its own view names (the asker's is newer, or goes round it) asks that one.
     const current = ticket.owner === desk.self ? [] : [ticket.owner];
     const names = [...current, ...ownership.previousOwners(hash, now)];

@@ -4,11 +4,12 @@ import { freshenedFields, headDescribes, isSelectedByNotModified } from "../../h
 import type { ResponseTimes } from "../../http/freshness.ts";
 import { storable } from "../../http/storable.ts";
 import { storedHead, type StoredHead } from "../../http/stored-head.ts";
-import type { Lease, Store } from "../../store/port.ts";
+import { tagsOf } from "../../http/tags.ts";
+import type { Lease, Store, StoredResponse } from "../../store/port.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import type { Deliverable } from "../answer/deliver.ts";
 import type { Ticket } from "../request/ticket.ts";
-import { passedFields } from "./judging.ts";
+import { passedFields, untagged } from "./judging.ts";
 
 /** What a 304 left of the stored response. */
 export interface Freshened {
@@ -22,10 +23,8 @@ export interface Freshened {
 export interface Validation {
   readonly lease: Lease;
   readonly times: ResponseTimes;
-  /** The epoch through which its result has heard of every invalidation: that in which it began. */
-  readonly trustedEpoch: number;
-  /** What was asked about has been invalidated meanwhile: the answer may be from before. */
-  readonly suspected: boolean;
+  /** The store's position when the origin was asked: what has been invalidated since counts. */
+  readonly position: number;
 }
 
 /**
@@ -38,25 +37,26 @@ export function freshenStored(
   store: Store,
   ticket: Ticket,
   fields: FieldList,
-  { lease, times, trustedEpoch, suspected }: Validation,
+  { lease, times, position }: Validation,
 ): Freshened | null {
   const { stored } = lease;
   if (!isSelectedByNotModified(stored.head.fields, fields)) return null;
-  const merged = freshenedWith(stored.head, fields);
+  const tags = tagsAfter(ticket, stored, fields);
+  const merged = freshenedWith(stored.head, untagged(fields, ticket.target.caching));
   const whole = headFor(ticket, stored.head, merged, times);
   const first: Deliverable = {
     head: whole,
     answerHead: AnswerHead.of(whole.status, passedFields(merged), stored.body.bytes),
     body: stored.body,
     part: stored.part,
+    tags,
   };
   const kept = keepable(ticket, stored.head.status, merged);
   if (kept === null) {
     store.discard(stored);
     return { shared: null, first };
   }
-  const shared = store.update(lease, headFor(ticket, stored.head, kept, times), trustedEpoch);
-  if (suspected) store.outdate(shared.stored);
+  const shared = store.update(lease, headFor(ticket, stored.head, kept, times), { position, tags });
   return { shared, first };
 }
 
@@ -71,12 +71,13 @@ export function freshenByHead(store: Store, ticket: Ticket, fields: FieldList, t
     const { stored } = lease;
     if (stored.head.status !== 200 || stored.part !== null) continue;
     if (stored.head.variant !== selecting(stored.head.varyNames)) continue;
-    const kept = keepable(ticket, 200, freshenedWith(stored.head, fields));
+    const kept = keepable(ticket, 200, freshenedWith(stored.head, untagged(fields, target.caching)));
     if (kept === null || !headDescribes({ fields: stored.head.fields, bodyBytes: stored.body.bytes }, fields)) {
       store.outdate(stored);
       continue;
     }
-    store.update(lease, headFor(ticket, stored.head, kept, times), null).release();
+    const tags = tagsAfter(ticket, stored, fields);
+    store.update(lease, headFor(ticket, stored.head, kept, times), { position: null, tags }).release();
   }
   for (const lease of leases) lease.release();
 }
@@ -102,6 +103,12 @@ function keepable({ target, exchange }: Ticket, status: number, fields: FieldLis
   if (decision.store) return fields;
   if (decision.reason !== "set-cookie") return null;
   return withoutFields(fields, new Set(["set-cookie"]));
+}
+
+/** Those that an update names take the place of those before; one that names none leaves them. */
+function tagsAfter({ target }: Ticket, stored: StoredResponse, update: FieldList): readonly string[] {
+  const { tagFields } = target.caching;
+  return tagFields.some((name) => hasField(update, name)) ? tagsOf(update, tagFields) : stored.tags;
 }
 
 function freshenedWith(stored: StoredHead, update: FieldList): string[] {

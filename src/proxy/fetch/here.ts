@@ -14,7 +14,7 @@ import type { Flights } from "./flights.ts";
 import type { FetchNeeds } from "./needs.ts";
 import type { Again } from "./waiting.ts";
 
-export interface HereNeeds extends Pick<FetchNeeds, "store" | "ownership" | "current"> {
+export interface HereNeeds extends Pick<FetchNeeds, "store" | "invalidations" | "current"> {
   readonly flights: Flights;
 }
 
@@ -51,7 +51,7 @@ export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: 
     const { honourReload, graceSeconds } = target.caching;
     const decision = reuse(stored.head, directives, now, { honourReload, graceSeconds });
     ticket.reason = decision.reason;
-    const trusted = !stored.outdated && needs.ownership.trusts(stored);
+    const trusted = !stored.outdated && needs.invalidations.isInTouch(now);
     if (decision.kind !== "validate" && trusted) return hit(found, decision);
     if (directives.has("only-if-cached")) {
       found.release();
@@ -60,7 +60,7 @@ export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: 
     // The circuit of a route whose origins all rest: what may be given stale is, without another wait for them.
     const isOpen = target.route?.origins.isOpen(performance.now()) ?? false;
     const failure = { kind: "unreachable", status: undefined } as const;
-    if (isOpen && trusted && mayServeStale(ticket, stored, failure))
+    if (isOpen && mayServeStale(ticket, stored, failure))
       return serveStale(ticket, stored, failure, { collapsed: false, left: () => found.release() });
     const reason = decision.reason.startsWith("request") ? "request" : "stale";
     return flights.validate(ticket, hash, found, { why: reason, company: how, again });
@@ -68,12 +68,10 @@ export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: 
 
   function hit(found: Lease, decision: Reuse): void {
     const { stored } = found;
-    store.trust(stored, needs.ownership.trustedEpoch);
     store.used(stored);
     exchange.inner = stored.inner;
     ticket.outcome = { hit: true, ttlSeconds: freshSecondsLeft(stored.head, now) };
-    if (ticket.owner === desk.self && decision.reason === "fresh")
-      allowShortcut(store, needs.current.routing, ticket, stored);
+    if (ticket.owner === desk.self && decision.reason === "fresh") allowShortcut(store, needs.current, ticket, stored);
     deliver(ticket, stored, now, () => found.release());
     if (decision.kind === "stale-while-revalidate") flights.validateInBackground(ticket, hash, stored);
   }

@@ -6,8 +6,10 @@ import { receivedAt, type ResponseTimes } from "../../http/freshness.ts";
 import { isLocatedAtTarget } from "../../http/invalidation.ts";
 import { isServerError, outlivesError } from "../../http/reuse.ts";
 import { contentRange, storable, type NotStorable } from "../../http/storable.ts";
+import { tagsOf } from "../../http/tags.ts";
 import { storedHead, type StoredHead } from "../../http/stored-head.ts";
 import type { Part, StoredResponse } from "../../store/port.ts";
+import type { CachingRules } from "../request/routes.ts";
 import type { Ticket } from "../request/ticket.ts";
 
 export interface Judgement {
@@ -20,6 +22,7 @@ export interface Judgement {
   /** Null where only the end will tell. */
   readonly contentBytes: number | null;
   readonly part: Part | null;
+  readonly tags: readonly string[];
 }
 
 /** What came, in answer to what. */
@@ -31,14 +34,19 @@ export interface Answered {
   readonly times: ResponseTimes;
   /** What was being validated, or null. */
   readonly validating: StoredResponse | null;
+  /** Told by the member that it comes from; else the fields say them. */
+  readonly tags?: readonly string[] | null;
 }
 
 const remade: ReadonlySet<string> = new Set(["content-length", "age"]);
 
 /** Judges the response to the ticket's request. */
-export function judge(ticket: Ticket, { method, status, fields, times, validating }: Answered): Judgement {
+export function judge(ticket: Ticket, answered: Answered): Judgement {
+  const { method, status, times, validating } = answered;
   const { target, exchange, content, desk } = ticket;
   const { caching } = target;
+  const tags = answered.tags ?? tagsOf(answered.fields, caching.tagFields);
+  const fields = untagged(answered.fields, caching);
   const head = storedHead(ticket.selecting, status, fields, times, caching.freshness);
   const length = fieldLines(fields, "content-length")[0];
   // RFC 9110 §8.6: a 304 made from nothing stored must not claim a length.
@@ -48,7 +56,7 @@ export function judge(ticket: Ticket, { method, status, fields, times, validatin
     range === null || range.total === null ? null : { first: range.first, last: range.last, total: range.total };
   const passed = passedFields(fields);
   if (!hasField(passed, "date")) passed.push("date", dateText(receivedAt(times)));
-  const judgement = { head, passed, contentBytes, part };
+  const judgement = { head, passed, contentBytes, part, tags };
   const no = (reason: NotStorable): Judgement => ({ ...judgement, store: false, reason });
   const decision = storable(
     { method, fields: exchange.head.fields },
@@ -68,6 +76,11 @@ export function judge(ticket: Ticket, { method, status, fields, times, validatin
     isServerError(status) &&
     outlivesError(validating.head, desk.nowSeconds(), caching.graceSeconds);
   return survives ? no("outlived") : { ...judgement, store: true, reason: null };
+}
+
+/** The fields without those that name tags, where clients are not to see them. */
+export function untagged(fields: FieldList, { stripTags, tagFields }: CachingRules): FieldList {
+  return stripTags ? withoutFields(fields, new Set(tagFields)) : fields;
 }
 
 /** Fields that may go on to the client. */

@@ -2,11 +2,9 @@
  * What has come in whole, put into the store: as the owner's, as a hot copy, or as a part that may grow together with
  * another.
  */
-import { groupsOf } from "../../http/groups.ts";
-import { originText } from "../../http/uri.ts";
 import { copySeconds } from "../../ring/hot-keys.ts";
 import { owner } from "../../ring/ring.ts";
-import { groupKey, type Keepsake } from "../../store/port.ts";
+import type { Keepsake } from "../../store/port.ts";
 import { combined } from "../answer/parts.ts";
 import type { Ticket } from "../request/ticket.ts";
 import type { Intake } from "./intake.ts";
@@ -19,7 +17,8 @@ export interface Brought {
   readonly hash: number;
   readonly judgement: Judgement;
   readonly inner: boolean;
-  readonly trustedEpoch: number;
+  /** The store's position when it was asked for. */
+  readonly position: number;
   readonly source: PeerSource | null;
 }
 
@@ -31,15 +30,12 @@ export function keepableBytes({ objectBytesMax, store }: FetchNeeds, source: Pee
   return source?.kind === "copy" ? Math.min(objectBytesMax, store.copiesBytesMax * copyShareMax) : objectBytesMax;
 }
 
-/** Stores what has been taken in, unless its groups, or the key's place, have changed meanwhile. */
+/** Stores what has been taken in, unless it has been invalidated, or the key's place has changed, meanwhile. */
 export function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought: Brought): void {
-  const { store, dropped, current, objectBytesMax } = needs;
+  const { store, current, objectBytesMax } = needs;
   const { target, desk } = ticket;
-  const { hash, judgement, inner, trustedEpoch, source } = brought;
-  const { head, part } = judgement;
-  // Its group may have been invalidated since the origin was asked.
-  const groups = groupsOf(head.fields).map((group) => groupKey(originText(target.uri), group));
-  if (groups.length > 0 && dropped.since(groups, head.requestSeconds)) return;
+  const { hash, judgement, inner, position, source } = brought;
+  const { head, part, tags } = judgement;
   const copied = source?.kind === "copy";
   if (copied && owner(current.view.ring, hash).name !== source.member) return;
   if (copied) desk.recorder.copyMade();
@@ -49,7 +45,8 @@ export function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought:
     hash,
     head,
     inner,
-    trustedEpoch,
+    tags,
+    position,
     copyUntil: copied ? desk.nowSeconds() + copySeconds : null,
     part,
     outdated: false,
@@ -64,7 +61,7 @@ export function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought:
   if (writer === null) return;
   writer.body.append(larger.content);
   writer.body.finish();
-  writer.commit({ ...kept, head: larger.head, part: larger.part, inner: larger.inner });
+  writer.commit({ ...kept, head: larger.head, part: larger.part, inner: larger.inner, tags: larger.tags });
   writer.over();
 }
 
@@ -75,5 +72,7 @@ function grown({ store }: FetchNeeds, { target, selecting }: Ticket, intake: Int
   const { stored } = earlier;
   const joined = combined({ head: kept.head, body: intake.body, part: kept.part }, stored, bytesMax);
   earlier.release();
-  return joined === null ? null : { ...joined, inner: kept.inner || stored.inner };
+  if (joined === null) return null;
+  const tags = [...new Set([...kept.tags, ...stored.tags])];
+  return { ...joined, inner: kept.inner || stored.inner, tags };
 }

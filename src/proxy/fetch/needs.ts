@@ -2,10 +2,8 @@
 import type { Peers } from "../../peer/peers.ts";
 import type { View } from "../../ring/view.ts";
 import type { Store } from "../../store/port.ts";
-import type { Dropped } from "../invalidation/dropped.ts";
 import type { Invalidations } from "../invalidation/invalidations.ts";
 import type { Ownership } from "../invalidation/ownership.ts";
-import type { UnderWay } from "../invalidation/under-way.ts";
 import type { Routing } from "../request/routes.ts";
 import type { Uncacheable } from "./uncacheable.ts";
 
@@ -16,9 +14,7 @@ export interface FetchNeeds {
   readonly peers: Pick<Peers, "request" | "isUp" | "isDialling" | "whenUp">;
   readonly ownership: Ownership;
   readonly uncacheable: Uncacheable;
-  readonly invalidations: Pick<Invalidations, "everywhere">;
-  readonly underWay: UnderWay;
-  readonly dropped: Dropped;
+  readonly invalidations: Pick<Invalidations, "everywhere" | "isInTouch" | "reachText">;
   /** Responses larger than this pass through unstored. Bytes. */
   readonly objectBytesMax: number;
   /** A bug or a lost promise, for the log. */

@@ -4,7 +4,7 @@ import type { PeerRequest } from "../../peer/streams.ts";
 import type { Ticket } from "../request/ticket.ts";
 
 /** How one member asks another. */
-export type HowAsked = Pick<PeerRequest, "asking" | "hops" | "method" | "fields">;
+export type HowAsked = Pick<PeerRequest, "asking" | "hops" | "method" | "fields" | "heard">;
 
 /** The request for `member`; loopback means the same to both only where they stand at the same place. */
 export function peerRequest(ticket: Ticket, view: View, member: string, how: HowAsked): PeerRequest {
@@ -21,7 +21,8 @@ export function peerRequest(ticket: Ticket, view: View, member: string, how: How
     client: client.address,
     local: client.local && shareAPlace(view, desk.self, member),
     secure: client.scheme === "https",
-    plain: head.plain,
+    // What is to be kept is answered by the whole way, which says more of it.
+    plain: head.plain && how.heard === "",
     forward: target.route === null,
     settings: target.settings,
     content,

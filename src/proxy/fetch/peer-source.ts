@@ -4,13 +4,12 @@
  * affair.
  */
 import { endToEndFields } from "../../http/connection-fields.ts";
-import { fieldsOfBlock, withoutFields, type FieldList } from "../../http/fields.ts";
-import { groupsOf } from "../../http/groups.ts";
-import { originText } from "../../http/uri.ts";
+import { fieldsOfBlock, fieldValue, withoutFields, type FieldList } from "../../http/fields.ts";
 import type { Fetch, OriginHandler } from "../../origin/fetch.ts";
 import { OriginError } from "../../origin/origin-error.ts";
 import type { PeerResponseHead } from "../../peer/streams.ts";
-import { groupKey, uriOfKey, type Writer } from "../../store/port.ts";
+import type { Writer } from "../../store/port.ts";
+import { tagsField, tagsOfLine } from "../request/tags-line.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { judge } from "./judging.ts";
 import type { FetchNeeds } from "./needs.ts";
@@ -24,16 +23,19 @@ export interface PeerSource {
 /** What asks for less than the whole: only the whole can be kept. */
 const selecting: ReadonlySet<string> = new Set(["range", "if-range", "if-none-match", "if-modified-since"]);
 
-/** Starts the fetch, or null where the member cannot be reached. `bytesMax` bounds the content. */
+/**
+ * Starts the fetch, or null where the member cannot be reached. `bytesMax` bounds the content; `tagged` is told the
+ * response's tags before its head, where its fields do not say them.
+ */
 export function fetchFromPeer(
   needs: FetchNeeds,
   ticket: Ticket,
-  { member, kind }: PeerSource,
-  bytesMax: number,
+  { member, kind, bytesMax }: PeerSource & { readonly bytesMax: number },
   handler: OriginHandler,
+  tagged: (tags: readonly string[]) => void,
 ): Fetch | null {
   const { exchange, target, desk } = ticket;
-  const { store, dropped, peers, uncacheable, current } = needs;
+  const { store, peers, uncacheable, current } = needs;
   /** What is collected; the flight keeps it in room of its own. */
   let room: Writer | null = null;
   let head: PeerResponseHead | null = null;
@@ -58,16 +60,10 @@ export function fetchFromPeer(
   const arrived = (trailers: FieldList, whole: Buffer | null): void => {
     if (over) return;
     if (head === null) return failed("an answer without a head");
-    const fields = fieldsOf(head);
-    const groups = groupsOf(fields).map((group) => groupKey(originText(target.uri), group));
-    const uri = uriOfKey(target.key);
-    const seconds = desk.nowSeconds();
-    // Whom an invalidation reaches last may for a moment still answer from before it: the owners of a plain URI hear of
-    // it first, not those of its groups, nor of its longer keys.
-    const late = groups.length > 0 || uri !== target.key;
-    const old =
-      kind === "peek" ? dropped.lately([uri, ...groups], seconds) : late && dropped.suspects([uri, ...groups], seconds);
-    if (old) return failed("invalidated meanwhile");
+    const given = fieldsOf(head);
+    const tags = tagsOfLine(fieldValue(given, tagsField));
+    const fields = withoutFields(given, new Set([tagsField]));
+    if (tags !== null) tagged(tags);
     over = true;
     handler.head(head.status, fields, head.inner);
     if (whole !== null && whole.length > 0) handler.data(whole);
@@ -82,6 +78,7 @@ export function fetchFromPeer(
       asking: kind === "peek" ? "peek" : "answer",
       hops: kind === "copy" && exchange.hop === 1 ? 2 : 1,
       method: "GET",
+      heard: needs.invalidations.reachText(),
       fields: withoutFields(endToEndFields(exchange.head.fields), selecting),
     }),
     {

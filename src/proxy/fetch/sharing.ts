@@ -1,6 +1,8 @@
 /** What a request means to the fetch that it needs: whom it can share it with, and what it asks on condition of. */
 import { validationFields } from "../../http/conditional.ts";
 import { hasField, type FieldList } from "../../http/fields.ts";
+import { reuse } from "../../http/reuse.ts";
+import type { StoredHead } from "../../http/stored-head.ts";
 import type { Part, StoredResponse } from "../../store/port.ts";
 import type { Ticket } from "../request/ticket.ts";
 
@@ -38,4 +40,9 @@ export function flightKeyOf(
 /** The conditions of a validation. RFC 9111 §4.3.1. */
 export function conditionsOf(stored: StoredResponse): string[] {
   return validationFields(stored.head.fields);
+}
+
+/** Whether a response may answer any plain request now. */
+export function isHit(head: StoredHead, now: number): boolean {
+  return reuse(head, new Map(), now, { honourReload: false, graceSeconds: 0 }).kind === "hit";
 }

@@ -1,155 +1,186 @@
 /**
- * Dropping what an unsafe request, or an origin's word on a group, made untrustworthy, at every member: RFC 9111 §4.4,
- * RFC 9875 §3.
+ * The one road of every invalidation, whoever makes it: an unsafe request, an origin's word on a group, an operator, or
+ * another member that hands on what was missed.
  *
- * One road for URIs and groups alike. First the owners of the URIs, then everybody else: what is copied from an owner
- * after it has dropped it is new. What was under way is marked, and what other members may still have of it does not
- * come back by a peek or a hand-over (dropped.ts). A member that cannot be reached is told when it can (missed.ts). One
- * that has joined without the asker knowing is told by those who do.
+ *   make    numbered, put into the log, applied here                    (src/invalidation has the log)
+ *   apply   the store takes it in: it gets a position there, and nothing that has not heard of it is found as it was
+ *   tell    everybody who may count on hearing of it does               (telling.ts)
+ *
+ * RFC 9111 §4.4, RFC 9875 §3; what is promised to whom is in docs/purge.md.
  */
-import type { Peers } from "../../peer/peers.ts";
-import { keyHash, owner } from "../../ring/ring.ts";
-import type { View } from "../../ring/view.ts";
-import type { Store } from "../../store/port.ts";
-import type { Dropped } from "./dropped.ts";
-import { Missed, type Named } from "./missed.ts";
-import type { Suspectable, UnderWay } from "./under-way.ts";
+import { httpUri } from "../../http/uri.ts";
+import type { Correspondence, News } from "../../invalidation/correspondence.ts";
+import {
+  invalidationsOf,
+  vectorOf,
+  type Cause,
+  type Invalidation,
+  type Mode,
+} from "../../invalidation/invalidation.ts";
+import type { Selector } from "../../invalidation/selector.ts";
+import type { Ended, Store } from "../../store/port.ts";
+import { routeOf, type Routing } from "../request/routes.ts";
+import { keyedUri } from "../request/target.ts";
+import type { Sweeping } from "./sweeping.ts";
+import type { Telling, Told } from "./telling.ts";
 
 export interface InvalidationNeeds {
-  readonly self: string;
-  readonly current: { readonly view: View };
+  readonly current: { readonly routing: Routing };
   readonly store: Store;
-  readonly peers: Pick<Peers, "call">;
-  readonly underWay: UnderWay;
-  readonly dropped: Dropped;
+  readonly correspondence: Correspondence;
+  readonly telling: Telling;
+  readonly sweeping: Sweeping;
   readonly nowSeconds: () => number;
+  /** By the wall clock. */
+  readonly nowMs: () => number;
 }
 
-/** How long an answer waits, in all, for other members to say that they have dropped what it named. */
+/** How long an answer waits, in all, for other members to say that they have heard. */
 const acknowledgeMs = 1000;
-/** The part of it that is given to the owners alone. */
-const ownersMs = 600;
-/** Of names in one call: JSON can make six bytes of a character. */
-const stepCharactersMax = 64 * 1024;
+/** Invalidations whose positions are remembered. */
+const placedMax = 4096;
 
 /** One member's part in all invalidations. */
 export class Invalidations {
   readonly #needs: InvalidationNeeds;
-  readonly #missed = new Missed();
+  readonly #placed = new Map<number, Invalidation>();
+  readonly #positions = new Map<string, number>();
 
   constructor(needs: InvalidationNeeds) {
     this.#needs = needs;
   }
 
-  /**
-   * Resolves when every member has acknowledged, or could not be reached in time. `but` is the fetch whose answer says
-   * so.
-   */
-  async everywhere(named: Named, but: Suspectable | null): Promise<void> {
-    const { self, current } = this.#needs;
-    this.here(named, but);
-    const deadline = performance.now() + acknowledgeMs;
-    const { ring, members } = current.view;
-    const owners = new Set(named.uris.map((uri) => owner(ring, keyHash(uri)).name));
-    await this.#tell([...owners], named, Math.min(ownersMs, deadline - performance.now()));
-    const others = members.map(({ name }) => name).filter((name) => name !== self && !owners.has(name));
-    await this.#tell(others, named, deadline - performance.now());
+  /** Whether what is stored here may be answered with, as far as others' invalidations go. */
+  isInTouch(now: number): boolean {
+    return now <= this.#needs.correspondence.touch.until;
   }
 
-  /** Answers another member's call. `epoch` is of its view: members that it cannot know are told from here. */
-  async onBehalf(named: Named, epoch: number): Promise<void> {
-    this.here(named, null);
-    const { view } = this.#needs.current;
-    if (view.epoch <= epoch) return;
-    const unknown = view.members.filter(({ since = 0 }) => since > epoch).map(({ name }) => name);
-    await this.#tell(unknown, named, acknowledgeMs);
+  /** What another member must have heard whose answer is to be kept here, as text. */
+  reachText(): string {
+    return JSON.stringify(this.#needs.correspondence.reach(this.#needs.nowSeconds()));
   }
 
-  /** Drops what is named from this member's store, and lets nothing already under way bring it back. */
-  here({ uris, groups }: Named, but: Suspectable | null): void {
-    const { store, dropped, underWay, nowSeconds } = this.#needs;
-    const now = nowSeconds();
-    for (const uri of uris) {
-      dropped.add(uri, now);
-      store.invalidate({ kind: "uri", uri }, "drop");
-      underWay.suspect(uri, but);
-    }
-    for (const name of groups) {
-      dropped.add(name, now);
-      // Which groups a response under way belongs to is known when its head is: it is looked at before it is stored.
-      const origin = originOfGroup(name);
-      store.invalidate({ kind: "group", origin, group: name.slice(origin.length + 1) }, "drop");
-    }
+  /** Whether this member has heard all that such a text says; not where it cannot be read. */
+  covers(text: string): boolean {
+    const vector = vectorOf(jsonOf(text));
+    return vector !== null && this.#needs.correspondence.log.covers(vector);
+  }
+
+  /** Makes invalidations, and applies them here. */
+  make(selectors: readonly Selector[], mode: Mode, cause: Cause): readonly Invalidation[] {
+    const { correspondence, nowSeconds, nowMs } = this.#needs;
+    return selectors.map((selector) => {
+      const made = correspondence.log.make({ selector, mode, cause, atMs: nowMs() }, nowSeconds());
+      this.#apply(made);
+      return made;
+    });
   }
 
   /**
-   * Nobody knows what this member has missed: all that it has is validated before it is used again. @returns how much
-   * that is.
+   * What an unsafe request has changed is dropped, here before this returns. Resolves when everybody who can be reached
+   * has said so too, or has had the time for it.
    */
-  validateAll(): number {
-    const { store, dropped, underWay, nowSeconds } = this.#needs;
-    dropped.addAll(nowSeconds());
-    underWay.suspectAll();
-    store.invalidate({ kind: "everything" }, "outdate");
-    return store.usage.responses;
+  async everywhere(selectors: readonly Selector[]): Promise<void> {
+    await this.tell(this.make(selectors, "drop", "request"), acknowledgeMs);
   }
 
-  /** Tells a member that can be reached again what it has missed. */
-  async replay(member: string): Promise<void> {
-    const missed = this.#missed.take(member);
-    if (missed === null) return;
-    if (missed !== "all") return this.#tell([member], missed, acknowledgeMs);
-    await this.#needs.peers.call(member, "validate-all", null, acknowledgeMs).catch(() => this.#missed.addAll(member));
+  /** Tells everybody who is to hear; what has become of each is told as it becomes known. */
+  tell(entries: readonly Invalidation[], limitMs: number, told?: (name: string, how: Told) => void): Promise<void> {
+    const { telling, correspondence, nowSeconds } = this.#needs;
+    return telling.tell(entries, correspondence.touch.told(nowSeconds()), limitMs, told);
   }
 
-  /** Follows a new view. */
-  forgetStrangers(): void {
-    this.#missed.keepOnly(this.#needs.current.view.byName);
+  /** Another member tells. Resolves when those of whom it does not know have heard too. */
+  async heard(from: string, value: unknown): Promise<void> {
+    const { entries, told, limitMs } = (value ?? {}) as Record<string, unknown>;
+    const read = this.#heard(entries);
+    if (!Array.isArray(told)) return;
+    const { correspondence, telling, nowSeconds } = this.#needs;
+    const known = new Set<unknown>([from, ...told]);
+    const others = correspondence.touch.told(nowSeconds()).filter((name) => !known.has(name));
+    if (others.length === 0) return;
+    const limit = typeof limitMs === "number" ? Math.min(limitMs, acknowledgeMs) : acknowledgeMs;
+    await telling.tell(read, others, limit, undefined, [...told, from] as string[]);
   }
 
-  async #tell(members: readonly string[], named: Named, limitMs: number): Promise<void> {
-    const { self, peers, current } = this.#needs;
-    const { epoch } = current.view;
-    await Promise.all(
-      members
-        .filter((name) => name !== self)
-        .map(async (name) => {
-          for (const { uris, groups } of inSteps(named))
-            await peers
-              .call(name, "invalidate", { uris, groups, epoch }, Math.max(1, limitMs))
-              .catch(() => this.#remember(name, { uris, groups }));
-        }),
-    );
+  /** Another member asks to hand on what it cannot tell itself. @returns whether that has been heard. */
+  async relay(value: unknown): Promise<boolean> {
+    const { entries, to, limitMs } = (value ?? {}) as Record<string, unknown>;
+    const read = this.#heard(entries);
+    if (typeof to !== "string") throw new Error("whom to tell is missing");
+    return this.#needs.telling.directly(read, to, typeof limitMs === "number" ? limitMs : acknowledgeMs);
   }
 
-  #remember(member: string, named: Named): void {
-    // Who has left the view must validate what it has when it comes back, whatever it was.
-    if (this.#needs.current.view.byName.has(member)) this.#missed.add(member, named);
+  /** Takes in what a comparison has brought. */
+  takeIn({ doubt, entries }: News): void {
+    const { store } = this.#needs;
+    if (doubt) store.doubtAll();
+    for (const entry of entries) this.#apply(entry);
   }
-}
 
-/** So many names at a time as a call carries well. */
-function* inSteps({ uris, groups }: Named): Generator<Named> {
-  for (const some of stepsOf(uris)) yield { uris: some, groups: [] };
-  for (const some of stepsOf(groups)) yield { uris: [], groups: some };
-}
+  /** The invalidation at a position of this member's store, as far as that is remembered. */
+  at(position: number): Invalidation | null {
+    return this.#placed.get(position) ?? null;
+  }
 
-/** Texts in steps of a bounded size. */
-export function* stepsOf(texts: readonly string[]): Generator<readonly string[]> {
-  let step: string[] = [];
-  let characters = 0;
-  for (const text of texts) {
-    if (step.length > 0 && characters + text.length > stepCharactersMax) {
-      yield step;
-      step = [];
-      characters = 0;
+  /** What some of a teller's invalidations have ended here, or null where they have not been heard. */
+  ended(teller: string, numbers: readonly number[]): Ended | null {
+    const { store, correspondence } = this.#needs;
+    const sum = { dropped: 0, outdated: 0, swept: true };
+    for (const number of numbers) {
+      if (!correspondence.log.has({ teller, number })) return null;
+      const ended = store.ended(this.#positions.get(`${teller} ${number}`) ?? 0);
+      // It was heard of as one of many that nobody can name any more: then all is in doubt.
+      if (ended === null) continue;
+      sum.dropped += ended.dropped;
+      sum.outdated += ended.outdated;
+      sum.swept &&= ended.swept;
     }
-    step.push(text);
-    characters += text.length;
+    return sum;
   }
-  if (step.length > 0) yield step;
+
+  #heard(value: unknown): readonly Invalidation[] {
+    const entries = invalidationsOf(value);
+    if (entries === null) throw new Error("not invalidations");
+    const { correspondence, nowSeconds } = this.#needs;
+    for (const entry of correspondence.heard(entries, nowSeconds())) this.#apply(entry);
+    return entries;
+  }
+
+  /** The one place where an invalidation meets the store. */
+  #apply(invalidation: Invalidation): void {
+    const { store, sweeping, nowSeconds } = this.#needs;
+    const { selector, mode, cause, teller, number } = invalidation;
+    const how = { mode, at: nowSeconds(), counted: cause === "purge" };
+    // What stands in keys may be less than the URI. What is stored under both forms counts as one's.
+    const keyed = selector.kind === "uri" ? this.#keyed(selector.uri) : null;
+    if (keyed !== null) store.invalidate({ kind: "uri", uri: keyed }, { ...how, counted: false });
+    const position = store.invalidate(selector, how);
+    this.#placed.set(position, invalidation);
+    this.#positions.set(`${teller} ${number}`, position);
+    if (this.#placed.size > placedMax) {
+      const [oldest, { teller: whose, number: which }] = this.#placed.entries().next().value!;
+      this.#placed.delete(oldest);
+      this.#positions.delete(`${whose} ${which}`);
+    }
+    if (selector.kind !== "uri" || cause === "purge") sweeping.soon();
+  }
+
+  /** A URI as it stands in keys where that is another text: routes may leave out parts of the query. */
+  #keyed(text: string): string | null {
+    const uri = httpUri(text);
+    const { routing } = this.#needs.current;
+    const caching = uri === null ? undefined : (routeOf(routing.routes, uri) ?? routing.forward)?.caching;
+    if (uri === null || caching === undefined) return null;
+    const keyed = keyedUri(text, uri, caching);
+    return keyed === text ? null : keyed;
+  }
 }
 
-function originOfGroup(name: string): string {
-  return name.slice(0, name.indexOf("\n"));
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // The only way JSON.parse has to say "not JSON".
+  }
 }

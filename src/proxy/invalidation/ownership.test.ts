@@ -25,19 +25,6 @@ const view = (epoch: number, names: readonly string[], since: Readonly<Record<st
   });
 
 describe("Ownership", () => {
-  it("trusts what was fetched in a view since which this member has been in every one, and nothing from before an absence", () => {
-    const ownership = new Ownership("a");
-    ownership.follow(view(5, ["a", "b"]), 0);
-    const during = { trustedEpoch: ownership.trustedEpoch };
-    ownership.follow(view(6, ["a", "b", "c"]), 1);
-    expect(ownership.trusts(during)).toBe(true);
-    ownership.follow(view(7, ["b", "c"]), 2);
-    expect(ownership.trusts(during)).toBe(false);
-    ownership.follow(view(8, ["a", "b", "c"], { a: 8 }), 3);
-    expect(ownership.trusts(during), "it has missed what epoch 7 was told").toBe(false);
-    expect(ownership.trusts({ trustedEpoch: 8 })).toBe(true);
-  });
-
   it("names previous owners that are still there, the latest first, for as long as they may have something", () => {
     const ownership = new Ownership("c");
     const [before, after] = [view(1, ["a", "b"]), view(2, ["a", "b", "c"])];

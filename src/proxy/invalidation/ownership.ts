@@ -1,13 +1,6 @@
-/**
- * What this member's place in the views says of keys: whether a stored response has heard of every invalidation, and
- * who owned a key before it came here.
- *
- * Every member of the view hears of every invalidation. Whoever was missing from a view in between may have missed
- * some: what it had stored before must be validated.
- */
+/** Who owned a key before it came here: what this member's place in the last views says. */
 import { owner, ringOf, type Ring } from "../../ring/ring.ts";
 import type { View } from "../../ring/view.ts";
-import type { StoredResponse } from "../../store/port.ts";
 
 /** Rings remembered, the current one not counted. */
 const ringsMax = 16;
@@ -39,18 +32,6 @@ export class Ownership {
       const others = view.members.filter(({ name }) => name !== this.#self);
       if (others.length > 0) this.#remember(ringOf(others), now);
     } else if (before.ring !== view.ring) this.#remember(before.ring, now);
-  }
-
-  /** The epoch through which what is stored now has heard of every invalidation. */
-  get trustedEpoch(): number {
-    return this.#view?.epoch ?? 0;
-  }
-
-  /** Whether a stored response has heard of every invalidation up to now. */
-  trusts(stored: Pick<StoredResponse, "trustedEpoch">): boolean {
-    const view = this.#view;
-    if (view === null || stored.trustedEpoch === view.epoch) return true;
-    return stored.trustedEpoch >= (view.byName.get(this.#self)?.since ?? Infinity);
   }
 
   /** Members that owned a key lately and are still there, the latest first: they may have what this one has not. */

@@ -11,7 +11,7 @@ export const variantField = "gyre-variant";
 
 export interface About {
   readonly ageSeconds: number;
-  /** Since its origin was asked for it: an invalidation after that makes it useless. */
+  /** Since its origin was asked for it. */
   readonly askedSeconds: number;
   readonly dateSeconds: number;
   readonly lifetime: FreshnessLifetime;
@@ -19,10 +19,11 @@ export interface About {
   readonly variant: string;
   readonly part: Part | null;
   readonly outdated: boolean;
+  readonly tags: readonly string[];
 }
 
 /** What another member has to know of a stored response. */
-export function aboutText({ head, part, outdated }: StoredResponse, now: number): string {
+export function aboutText({ head, part, outdated, tags }: StoredResponse, now: number): string {
   const { born, requestSeconds, dateSeconds, lifetime, varyNames, variant } = head;
   const about: About = {
     ageSeconds: now - born,
@@ -33,6 +34,7 @@ export function aboutText({ head, part, outdated }: StoredResponse, now: number)
     variant,
     part,
     outdated,
+    tags,
   };
   return JSON.stringify(about);
 }
@@ -45,12 +47,11 @@ export function aboutOf(text: string): About | null {
   } catch {
     return null; // The only way JSON.parse has to say "not JSON".
   }
-  const { ageSeconds, askedSeconds, dateSeconds, lifetime, varyNames, variant, part } = about ?? {};
+  const { ageSeconds, askedSeconds, dateSeconds, lifetime, varyNames, variant, part, tags } = about ?? {};
   const numbers = [ageSeconds, askedSeconds, dateSeconds, lifetime?.seconds];
   const range = part === null ? [] : [part?.first, part?.last, part?.total];
   return [...numbers, ...range].every((value) => typeof value === "number") &&
-    Array.isArray(varyNames) &&
-    varyNames.every((name) => typeof name === "string") &&
+    [varyNames, tags].every((list) => Array.isArray(list) && list.every((name) => typeof name === "string")) &&
     typeof variant === "string"
     ? (about as About)
     : null;

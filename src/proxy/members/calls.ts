@@ -1,9 +1,13 @@
 /** What other members ask of the data plane beside requests: calls with JSON both ways. */
+import type { Comparing } from "../invalidation/comparing.ts";
 import type { Invalidations } from "../invalidation/invalidations.ts";
+import type { Purges } from "../invalidation/purges.ts";
 import { takeOver, type HandOverNeeds } from "./hand-over.ts";
 
 export interface CallNeeds extends HandOverNeeds {
   readonly invalidations: Invalidations;
+  readonly comparing: Pick<Comparing, "answer">;
+  readonly purges: Pick<Purges, "answer">;
 }
 
 /**
@@ -11,15 +15,17 @@ export interface CallNeeds extends HandOverNeeds {
  * caller.
  */
 export async function answerCall(needs: CallNeeds, from: string, method: string, value: unknown): Promise<unknown> {
-  const { keys, epoch, uris, groups } = (value ?? {}) as Record<string, unknown>;
+  const { keys } = (value ?? {}) as Record<string, unknown>;
   switch (method) {
-    case "invalidate": {
-      const named = { uris: textsOf("uris", uris), groups: textsOf("groups", groups) };
-      await needs.invalidations.onBehalf(named, typeof epoch === "number" ? epoch : Infinity);
-      return { dropped: true };
-    }
-    case "validate-all":
-      return { outdated: needs.invalidations.validateAll() };
+    case "compare":
+      return needs.comparing.answer(from, value);
+    case "invalidate":
+      await needs.invalidations.heard(from, value);
+      return { heard: true };
+    case "relay":
+      return { applied: await needs.invalidations.relay(value) };
+    case "purge":
+      return needs.purges.answer(value);
     case "take-over":
       return { taken: await takeOver(needs, from, textsOf("keys", keys)) };
     default:

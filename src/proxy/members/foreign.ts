@@ -25,7 +25,7 @@ import { mayBeShown, refuseInside } from "../answer/inside.ts";
 import type { Flights } from "../fetch/flights.ts";
 import { isConditional, wantsPart } from "../fetch/sharing.ts";
 import type { Uncacheable } from "../fetch/uncacheable.ts";
-import type { Ownership } from "../invalidation/ownership.ts";
+import type { Invalidations } from "../invalidation/invalidations.ts";
 import type { Routing } from "../request/routes.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { hop, type Candidate } from "./hop.ts";
@@ -36,7 +36,7 @@ export interface ForeignNeeds {
   readonly current: { readonly view: View; readonly routing: Routing };
   readonly store: Store;
   readonly peers: Pick<Peers, "request" | "isUp" | "load">;
-  readonly ownership: Ownership;
+  readonly invalidations: Pick<Invalidations, "isInTouch">;
   readonly uncacheable: Uncacheable;
   readonly flights: Flights;
   /** How often other members' keys are asked for here. */
@@ -78,21 +78,15 @@ export function standIn(needs: ForeignNeeds, ticket: Ticket, hash: number, here:
 
 /** Drops the copies that a new view makes useless, and lets the others serve in it. `before`: the ring until now. */
 export function keepCopies(
-  {
-    store,
-    current: { view },
-    ownership,
-  }: Pick<ForeignNeeds, "store" | "ownership"> & { readonly current: { readonly view: View } },
+  { store, current: { view } }: Pick<ForeignNeeds, "store"> & { readonly current: { readonly view: View } },
   before: Ring,
   now: number,
 ): void {
   for (const copy of store.copies()) {
     const kept =
-      ownership.trusts(copy) &&
       now < copy.freshUntil &&
       (before === view.ring || owner(before, copy.hash).name === owner(view.ring, copy.hash).name);
-    if (kept) store.trust(copy, view.epoch);
-    else store.discard(copy);
+    if (!kept) store.discard(copy);
   }
 }
 
@@ -145,9 +139,9 @@ function copyFor({ store }: ForeignNeeds, { target, selecting }: Ticket): Lease 
   return store.find(target.key, selecting, ({ copyUntil, part }) => copyUntil !== null && part === null);
 }
 
-function mayUse({ current }: ForeignNeeds, { desk, exchange, target }: Ticket, copy: StoredResponse): boolean {
+function mayUse({ invalidations }: ForeignNeeds, { desk, exchange, target }: Ticket, copy: StoredResponse): boolean {
   const now = desk.nowSeconds();
-  if (now >= copy.copyUntil! || copy.outdated || copy.trustedEpoch !== current.view.epoch) return false;
+  if (now >= copy.copyUntil! || copy.outdated || !invalidations.isInTouch(now)) return false;
   const { honourReload } = target.caching;
   return (
     reuse(copy.head, requestDirectives(exchange.head.fields), now, { honourReload, graceSeconds: 0 }).kind === "hit"
@@ -164,7 +158,7 @@ function answerWith({ store, current }: ForeignNeeds, ticket: Ticket, copy: Leas
   const now = desk.nowSeconds();
   store.used(stored);
   desk.recorder.copyUsed();
-  allowShortcut(store, current.routing, ticket, stored);
+  allowShortcut(store, current, ticket, stored);
   ticket.outcome = { hit: true, ttlSeconds: freshSecondsLeft(stored.head, now), detail: "hot-copy" };
   exchange.inner = stored.inner;
   return deliver(ticket, stored, now, () => copy.release());

@@ -7,23 +7,12 @@
  *   it (about.ts).
  */
 import { fieldsOfBlock, fieldValue, withoutFields } from "../../http/fields.ts";
-import { groupsOf } from "../../http/groups.ts";
 import type { Peers } from "../../peer/peers.ts";
 import { keyHash, owner, ringOf } from "../../ring/ring.ts";
 import type { View } from "../../ring/view.ts";
-import {
-  groupKey,
-  originOfKey,
-  uriOfKey,
-  variantsMax,
-  type Keepsake,
-  type Store,
-  type Writer,
-} from "../../store/port.ts";
+import { variantsMax, type Keepsake, type Store, type Writer } from "../../store/port.ts";
 import { shareAPlace } from "../fetch/peer-request.ts";
-import type { Dropped } from "../invalidation/dropped.ts";
-import { stepsOf } from "../invalidation/invalidations.ts";
-import type { Ownership } from "../invalidation/ownership.ts";
+import type { Invalidations } from "../invalidation/invalidations.ts";
 import type { Desk } from "../request/desk.ts";
 import { aboutField, aboutOf, headOf, variantField } from "./about.ts";
 import { isWorthGiving } from "./showing.ts";
@@ -33,8 +22,7 @@ export interface HandOverNeeds {
   readonly current: { readonly view: View };
   readonly store: Store;
   readonly peers: Pick<Peers, "call" | "request" | "isUp">;
-  readonly ownership: Ownership;
-  readonly dropped: Dropped;
+  readonly invalidations: Pick<Invalidations, "isInTouch" | "reachText">;
 }
 
 /**
@@ -42,6 +30,8 @@ export interface HandOverNeeds {
  */
 const offerKeysMax = 100;
 const offerBytesMax = 8 * 1024 * 1024;
+/** Of keys in one call. */
+const stepCharactersMax = 64 * 1024;
 /** Stored responses that a new owner fetches at once. */
 const takingMax = 8;
 
@@ -158,10 +148,10 @@ export async function takeOver(needs: HandOverNeeds, from: string, keys: readonl
   return taken;
 }
 
-/** Neither older than an invalidation nor than what has been stored here meanwhile. */
-function isNews({ store, dropped }: HandOverNeeds, { key, head }: Keepsake): boolean {
-  const groups = groupsOf(head.fields).map((group) => groupKey(originOfKey(key), group));
-  if (dropped.suspects([uriOfKey(key), ...groups], head.requestSeconds)) return false;
+/**
+ * Not older than what has been stored here meanwhile. (The store sees to it that it is not older than an invalidation.)
+ */
+function isNews({ store }: HandOverNeeds, { key, head }: Keepsake): boolean {
   return store
     .variants(key)
     .every(
@@ -175,7 +165,8 @@ function isNews({ store, dropped }: HandOverNeeds, { key, head }: Keepsake): boo
 
 /** Fetches one stored response, or null where there is none (any more), or no room. */
 function take(needs: HandOverNeeds, from: string, key: string, variant: number): Promise<Arrived | null> {
-  const { peers, current, store, desk } = needs;
+  const { peers, current, store, desk, invalidations } = needs;
+  const { position } = store;
   return new Promise((resolve) => {
     let over = false;
     let kept: Keepsake | null = null;
@@ -203,13 +194,14 @@ function take(needs: HandOverNeeds, from: string, key: string, variant: number):
         plain: false,
         forward: false,
         settings: 0,
+        heard: invalidations.reachText(),
         fields: [variantField, String(variant)],
         content: null,
       },
       {
         interim: () => {},
         head: ({ status, fields, contentBytes, inner }, whole) => {
-          kept = arrived(needs, key, status, fieldsOfBlock(fields.toString("latin1")), inner);
+          kept = arrived(needs, { key, position, inner }, status, fieldsOfBlock(fields.toString("latin1")));
           const bytes = whole?.length ?? contentBytes;
           writer = kept === null || bytes === null ? null : store.begin(bytes);
           if (writer === null) {
@@ -235,25 +227,39 @@ function take(needs: HandOverNeeds, from: string, key: string, variant: number):
 
 /** What is known of a stored response that arrives, or null where its head cannot be read. */
 function arrived(
-  { desk, ownership }: HandOverNeeds,
-  key: string,
+  { desk }: HandOverNeeds,
+  known: Pick<Keepsake, "key" | "position" | "inner">,
   status: number,
   received: readonly string[],
-  inner: boolean,
 ): Keepsake | null {
   const about = aboutOf(fieldValue(received, aboutField) ?? "");
   if (about === null) return null;
   const fields = withoutFields(received, new Set([aboutField]));
   return {
-    key,
-    hash: keyHash(key),
+    ...known,
+    hash: keyHash(known.key),
     head: headOf(about, status, fields, desk.nowSeconds()),
-    inner,
-    trustedEpoch: ownership.trustedEpoch,
+    tags: about.tags,
     copyUntil: null,
     part: about.part,
     outdated: about.outdated,
   };
+}
+
+/** Keys in steps of a bounded size: JSON can make six bytes of a character. */
+function* stepsOf(keys: readonly string[]): Generator<readonly string[]> {
+  let step: string[] = [];
+  let characters = 0;
+  for (const key of keys) {
+    if (step.length > 0 && characters + key.length > stepCharactersMax) {
+      yield step;
+      step = [];
+      characters = 0;
+    }
+    step.push(key);
+    characters += key.length;
+  }
+  if (step.length > 0) yield step;
 }
 
 /** In steps that an owner can take in a moment. */

@@ -73,7 +73,7 @@ function ask(
   const fields = head.plain ? head.fields : endToEndFields(head.fields);
   const stream: PeerStream | null = peers.request(
     member,
-    peerRequest(ticket, current.view, member, { asking, hops: 1, method: head.method, fields }),
+    peerRequest(ticket, current.view, member, { asking, hops: 1, method: head.method, heard: "", fields }),
     {
       interim: (status, informed) => exchange.inform(status, informed),
       head: ({ status, fields: block, contentBytes }, whole) => {

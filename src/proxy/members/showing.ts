@@ -11,10 +11,11 @@ import type { Lease, Store, StoredResponse } from "../../store/port.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import { mayBeShown } from "../answer/inside.ts";
-import type { Ownership } from "../invalidation/ownership.ts";
+import type { Invalidations } from "../invalidation/invalidations.ts";
 import type { Desk } from "../request/desk.ts";
 import type { Routing } from "../request/routes.ts";
 import { targetOf } from "../request/target.ts";
+import { tagsLine } from "../request/tags-line.ts";
 import { selectingOf } from "../request/selecting.ts";
 import { aboutField, aboutText, variantField } from "./about.ts";
 
@@ -22,7 +23,7 @@ export interface ShowingNeeds {
   readonly desk: Desk;
   readonly current: { readonly routing: Routing };
   readonly store: Store;
-  readonly ownership: Ownership;
+  readonly invalidations: Pick<Invalidations, "isInTouch">;
 }
 
 /** Who peeks, and with what settings. */
@@ -33,10 +34,11 @@ export interface Peeking {
 
 /** Answers a new owner's peek from what is stored here, or breaks it off where that would not do. */
 export function peekHere(needs: ShowingNeeds, exchange: Exchange, { forward, settings }: Peeking): void {
-  const { desk, current, store, ownership } = needs;
+  const { desk, current, store, invalidations } = needs;
   const target = targetOf(exchange, current.routing, forward);
   if ("refused" in target || (settings !== 0 && target.settings !== settings)) return exchange.abort();
   const now = desk.nowSeconds();
+  if (!invalidations.isInTouch(now)) return exchange.abort();
   const { fields } = exchange.head;
   const trusted = current.routing.trusts(exchange.client.address);
   const selecting = selectingOf({ desk, exchange, target, content: null, trusted });
@@ -48,14 +50,13 @@ export function peekHere(needs: ShowingNeeds, exchange: Exchange, { forward, set
       stored.part === null &&
       stored.copyUntil === null &&
       !stored.outdated &&
-      ownership.trusts(stored) &&
       mayBeShown(stored.inner, exchange) &&
       reuse(stored.head, requestDirectives(fields), now, policy).kind === "hit",
   );
   if (lease === null) return exchange.abort();
   desk.recorder.peekAnswered();
   const { stored } = lease;
-  const lines = `age: ${Math.max(0, Math.floor(currentAge(stored.head, now)))}\r\n`;
+  const lines = `${tagsLine(target.caching, stored.tags)}age: ${Math.max(0, Math.floor(currentAge(stored.head, now)))}\r\n`;
   return show(exchange, lease, stored.answerHead, lines);
 }
 
@@ -78,11 +79,12 @@ export function give(needs: Omit<ShowingNeeds, "current">, exchange: Exchange): 
 
 /** Fresh, or of use to a validation; and certain to have heard of every invalidation. */
 export function isWorthGiving(
-  { desk, ownership }: Pick<ShowingNeeds, "desk" | "ownership">,
+  { desk, invalidations }: Pick<ShowingNeeds, "desk" | "invalidations">,
   stored: StoredResponse,
 ): boolean {
-  if (stored.copyUntil !== null || !ownership.trusts(stored)) return false;
-  return desk.nowSeconds() < stored.freshUntil || hasValidator(stored.head.fields);
+  const now = desk.nowSeconds();
+  if (stored.copyUntil !== null || !invalidations.isInTouch(now)) return false;
+  return now < stored.freshUntil || hasValidator(stored.head.fields);
 }
 
 function show(exchange: Exchange, lease: Lease, head: AnswerHead, lines: string): void {

@@ -28,6 +28,7 @@ export type Decision =
   /** The member that forwarded the request answers it itself. */
   | { readonly kind: "declined"; readonly reason: string }
   | { readonly kind: "tunnel" }
+  | { readonly kind: "purge"; readonly uri: string }
   | { readonly kind: "upgrade"; readonly target: Target }
   /** To the origin, whoever owns the key: the answer is not from a cache, nor for one. */
   | { readonly kind: "passed-on"; readonly target: Target; readonly why: "method" | "request" | "bypass" }
@@ -64,6 +65,8 @@ export function decide(
       status: 508,
       reason: "this cluster has handled this request before: it would go round for ever",
     };
+  if (head.method === "PURGE" && from === null && routing.purges !== null)
+    return purge(exchange, routing.purges, joined);
   const target = targetOf(exchange, routing, from?.forward ?? null, content);
   if ("refused" in target) {
     return from === null
@@ -91,12 +94,33 @@ export function decide(
   return { kind: from?.asking === "stand-in" ? "stand-in" : "here", ...place };
 }
 
+/** Where some may purge so, the method is Gyre's own, whoever uses it. */
+function purge({ head, client }: Exchange, purges: (address: string) => boolean, joined: boolean): Decision {
+  if (!purges(client.address))
+    return {
+      kind: "refused",
+      status: 403,
+      reason: `${client.address} may not purge: purge-allow names who may, and \`gyre purge\` works with the cluster's secret`,
+    };
+  if (!joined) return justJoining;
+  return {
+    kind: "purge",
+    uri: head.form === "absolute" ? head.target : `${client.scheme}://${head.host}${head.target}`,
+  };
+}
+
+const justJoining: Decision = {
+  kind: "refused",
+  status: 503,
+  reason: "this member is just joining",
+  fields: ["retry-after", "1"],
+};
+
 /** Others cannot be told yet what a request changes; and what they change is not heard of: nothing is kept. */
 function whileJoining(exchange: Exchange, target: Target): Decision {
   const { method, fields } = exchange.head;
   if (exchange.hop === 1) return { kind: "declined", reason: "this member has not joined yet" };
-  if (!isSafe(method))
-    return { kind: "refused", status: 503, reason: "this member is just joining", fields: ["retry-after", "1"] };
+  if (!isSafe(method)) return justJoining;
   if (asksForUpgrade(fields)) return { kind: "upgrade", target };
   return { kind: "passed-on", target: unstored(target), why: "bypass" };
 }

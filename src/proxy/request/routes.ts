@@ -1,4 +1,5 @@
 /** Where requests go: routes by host and path prefix to configured origins, or to wherever a forward proxy is told. */
+import { tagFields, type TagField } from "../../http/tags.ts";
 import type { FreshnessOverride } from "../../http/stored-head.ts";
 import { routedPath, type HttpUri } from "../../http/uri.ts";
 import type { Networks } from "../../origin/destinations.ts";
@@ -20,6 +21,10 @@ export interface CachingRules {
   readonly query: { readonly ignore: ReadonlySet<string> } | { readonly select: ReadonlySet<string> } | null;
   /** Request fields whose values belong to the key. */
   readonly keyFields: readonly string[];
+  /** Fields of responses that name their tags. */
+  readonly tagFields: readonly TagField[];
+  /** Whether clients do not get to see them. */
+  readonly stripTags: boolean;
 }
 
 export const cachingRules: CachingRules = {
@@ -30,6 +35,8 @@ export const cachingRules: CachingRules = {
   honourReload: true,
   query: null,
   keyFields: [],
+  tagFields,
+  stripTags: false,
 };
 
 /**
@@ -68,6 +75,8 @@ export interface Routing {
   readonly forward: ForwardWay | null;
   /** Whether a client may say where from it speaks for others (X-Forwarded-For). */
   readonly trusts: (address: string) => boolean;
+  /** Whether a client may purge by the PURGE method; null where nobody may, and it is a method like any other. */
+  readonly purges: ((address: string) => boolean) | null;
   readonly tunnels: {
     readonly settings: OriginSettings;
     /** Ports that CONNECT may reach. */

@@ -5,6 +5,7 @@ import { cacheStatus, type Outcome } from "../../http/cache-status.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import type { Desk } from "./desk.ts";
 import { selectingOf } from "./selecting.ts";
+import { tagsLine } from "./tags-line.ts";
 import type { Target } from "./target.ts";
 
 /** What is known of a request when it leaves the fast way. */
@@ -16,6 +17,8 @@ export interface TicketInit {
   readonly trusted: boolean;
   /** The form in which later requests like this one may take the shortcut of a hit; 0 for none. */
   readonly shortcut: number;
+  /** Another member will keep the answer: it has to be told how that is tagged. */
+  readonly isForKeeping: boolean;
 }
 
 /** One request under way. */
@@ -27,6 +30,9 @@ export class Ticket {
   readonly content: Buffer | null;
   readonly trusted: boolean;
   readonly shortcut: number;
+  readonly isForKeeping: boolean;
+  /** The tags of what it is answered with. */
+  tags: readonly string[] = [];
   /** What the request says in the fields that Vary names. */
   readonly selecting: (varyNames: readonly string[]) => string;
   readonly startedMs: number = performance.now();
@@ -40,25 +46,27 @@ export class Ticket {
   #ended = false;
   #switched = false;
 
-  constructor(desk: Desk, { exchange, target, content, trusted, shortcut }: TicketInit) {
+  constructor(desk: Desk, { exchange, target, content, trusted, shortcut, isForKeeping }: TicketInit) {
     this.desk = desk;
     this.exchange = exchange;
     this.target = target;
     this.content = content;
     this.trusted = trusted;
     this.shortcut = shortcut;
+    this.isForKeeping = isForKeeping;
     this.owner = desk.self;
     this.selecting = selectingOf(this);
     desk.recorder.began();
   }
 
-  /** The lines that this member adds to an answer: Age where it is known, Cache-Status, Via. */
+  /** The lines that this member adds to an answer: Age where it is known, Cache-Status, Via; for members also tags. */
   lines(ageSeconds: number | null): string {
+    const tags = this.isForKeeping ? tagsLine(this.target.caching, this.tags) : "";
     const age = ageSeconds === null ? "" : `age: ${Math.max(0, Math.floor(ageSeconds))}\r\n`;
     // A key that is just the URI says nothing new.
     const { key, text } = this.target;
     const outcome = key === text ? this.outcome : { ...this.outcome, key: key.replaceAll("\n", " ") };
-    return `${age}cache-status: ${cacheStatus(this.desk.self, outcome)}\r\n${this.desk.viaLine}`;
+    return `${tags}${age}cache-status: ${cacheStatus(this.desk.self, outcome)}\r\n${this.desk.viaLine}`;
   }
 
   /** From now on it is a tunnel: it stays in flight, but is no work. */

@@ -1,60 +1,147 @@
 /**
- * Invalidations that are not carried out at once but looked up: of a group, of everything under a URI that has longer
- * keys, of all that is stored. Each has a number; a record remembers the last one that it was held against, and is held
- * against the newer ones when somebody asks for it, or when its page is to be used again. So an invalidation costs the
- * same whether it concerns one stored response or a million.
+ * Invalidations as the store looks them up. Each has a position; a record remembers the last one that it was held
+ * against, and is held against the newer ones when somebody asks for it, or when its page is swept or used again. So an
+ * invalidation costs the same whether it concerns one stored response or a million.
  *
- * Names are remembered by a hash of 53 bits. Bounded: what is forgotten for want of room counts as every name.
+ *   names   URIs and tags, by a hash of 53 bits: looked up for each name that a record has
+ *   broad   prefixes, hosts, everything: held against the key, one after the other
+ *
+ * Both are bounded: what is forgotten for want of room counts as every name, or as everything, and puts what it may
+ * concern in doubt.
  */
-const namesMax = 20_000;
+import { beyondTags } from "../../http/tags.ts";
+import { namesKey, type Selector } from "../../invalidation/selector.ts";
+import type { Invalidating } from "../port.ts";
 
-/** What an invalidation means for a stored response. */
-export type Verdict = "none" | "outdate" | "drop";
+const namesMax = 20_000;
+const broadMax = 500;
+
+/** What has been heard since, for one record. */
+export interface Verdict {
+  /** The position of what drops it; 0 where nothing does. */
+  readonly drop: number;
+  /** Of what ends its lifetime, and when that was: seconds. */
+  readonly outdate: number;
+  readonly outdateAt: number;
+  /** It has to be validated: nobody knows. */
+  readonly doubt: boolean;
+}
 
 interface Named {
   drop: number;
   outdate: number;
+  outdateAt: number;
 }
+
+interface Broad {
+  readonly position: number;
+  readonly selector: Selector;
+  readonly invalidating: Invalidating;
+}
+
+const nothing: Verdict = { drop: 0, outdate: 0, outdateAt: 0, doubt: false };
 
 /** The invalidations of one store. */
 export class Heard {
   readonly #names = new Map<number, Named>();
-  /** Everything up to these numbers concerns whoever has a name. */
-  #forgotten = 0;
-  #allOutdated = 0;
-  /** The number of the last invalidation. */
+  /** The newest last. */
+  #broad: Broad[] = [];
+  /** Whoever has a name, or whoever there is, is in doubt about what was before these positions. */
+  #namesForgotten = 0;
+  #allDoubted = 0;
+  /** The last that concerns more than names. */
+  #lastBroad = 0;
+  /** The last of a tag. */
+  #lastTag = 0;
+  /** The position of the last invalidation. */
   now = 0;
 
-  name(name: string, mode: "drop" | "outdate"): void {
-    this.now++;
-    const hash = hashOf(name);
-    const known = this.#names.get(hash) ?? { drop: 0, outdate: 0 };
-    known[mode] = this.now;
+  /** Takes one in. @returns its position. */
+  take(selector: Selector, invalidating: Invalidating): number {
+    const position = ++this.now;
+    if (selector.kind === "uri") this.#name(uriHash(selector.uri), invalidating, position);
+    else if (selector.kind === "tag") {
+      this.#lastTag = position;
+      this.#name(tagHash(selector.tag, selector.origin), invalidating, position);
+      this.#name(beyondHash, invalidating, position);
+    } else {
+      this.#lastBroad = position;
+      // Everything leaves nothing for those before it to say.
+      if (selector.kind === "everything" && invalidating.mode === "drop") this.#broad = [];
+      this.#broad.push({ position, selector, invalidating });
+      if (this.#broad.length > broadMax) this.#allDoubted = this.#broad.shift()!.position;
+    }
+    return position;
+  }
+
+  /** Nobody can say what has been missed up to now. */
+  doubt(): void {
+    this.#allDoubted = ++this.now;
+    this.#lastBroad = this.now;
+  }
+
+  /** What has come since a position for one with these names. `key` is asked for where it matters. */
+  verdict(since: number, names: Iterable<number>, key: () => string): Verdict {
+    if (since >= this.now) return nothing;
+    let drop = 0;
+    let outdate = 0;
+    let outdateAt = Infinity;
+    let doubt = since < this.#allDoubted;
+    for (const name of names) {
+      if (since < this.#namesForgotten) doubt = true;
+      const known = this.#names.get(name);
+      if (known === undefined) continue;
+      if (known.drop > since) drop = Math.max(drop, known.drop);
+      if (known.outdate > since && known.outdateAt < outdateAt) ({ outdate, outdateAt } = known);
+    }
+    if (since < this.#lastBroad) {
+      const text = key();
+      for (let index = this.#broad.length - 1; index >= 0; index--) {
+        const { position, selector, invalidating } = this.#broad[index]!;
+        if (position <= since) break;
+        if (!namesKey(selector, text)) continue;
+        if (invalidating.mode === "drop") drop = Math.max(drop, position);
+        else if (invalidating.at < outdateAt) [outdate, outdateAt] = [position, invalidating.at];
+      }
+    }
+    return drop === 0 && outdate === 0 && !doubt ? nothing : { drop, outdate, outdateAt, doubt };
+  }
+
+  /** Whether any tag has been invalidated since a position. */
+  anyTagSince(since: number): boolean {
+    return since < this.#lastTag;
+  }
+
+  /** Whether only what has names can be concerned by what has come since. */
+  isForNamesAlone(since: number): boolean {
+    return since >= this.#lastBroad;
+  }
+
+  #name(hash: number, { mode, at }: Invalidating, position: number): void {
+    const known = this.#names.get(hash) ?? { drop: 0, outdate: 0, outdateAt: 0 };
     this.#names.delete(hash);
     this.#names.set(hash, known);
+    if (mode === "drop") known.drop = position;
+    else {
+      // Who has missed an earlier one is taken to have lived until the last: both are over.
+      known.outdateAt = at;
+      known.outdate = position;
+    }
     if (this.#names.size <= namesMax) return;
     const [oldest, { drop, outdate }] = this.#names.entries().next().value!;
-    this.#forgotten = Math.max(this.#forgotten, drop, outdate);
+    this.#namesForgotten = Math.max(this.#namesForgotten, drop, outdate);
     this.#names.delete(oldest);
   }
+}
 
-  outdateAll(): void {
-    this.#allOutdated = ++this.now;
-  }
+/** A URI as a name. */
+export function uriHash(uri: string): number {
+  return hashOf(`u ${uri}`);
+}
 
-  /** What those after `heard` mean for one with these names. */
-  verdict(heard: number, names: readonly string[]): Verdict {
-    let verdict: Verdict = heard < this.#allOutdated ? "outdate" : "none";
-    if (names.length === 0) return verdict;
-    if (heard < this.#forgotten) verdict = "outdate";
-    for (const name of names) {
-      const known = this.#names.get(hashOf(name));
-      if (known === undefined) continue;
-      if (heard < known.drop) return "drop";
-      if (heard < known.outdate) verdict = "outdate";
-    }
-    return verdict;
-  }
+/** A tag as a name: of one origin, or of all. */
+export function tagHash(tag: string, origin: string | null): number {
+  return hashOf(origin === null ? `t ${tag}` : `t ${origin} ${tag}`);
 }
 
 /** FNV-1a in two lanes, 53 bits: a wrong match costs a fetch, and takes a hundred million names. */
@@ -68,3 +155,5 @@ function hashOf(name: string): number {
   }
   return (high >>> 11) * 2 ** 32 + (low >>> 0);
 }
+
+const beyondHash = tagHash(beyondTags, null);

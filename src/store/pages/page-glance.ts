@@ -22,7 +22,6 @@ export class PageGlance implements Glance {
   inner = false;
   isCopy = false;
   freshUntil = 0;
-  trustedEpoch = 0;
   born = 0;
   lifetimeSeconds = 0;
   way = 0;
@@ -55,11 +54,16 @@ export class PageGlance implements Glance {
     this.isCopy = (flags & flagCopy) !== 0;
     this.way = words[at + word.way]!;
     this.freshUntil = floats[float0 + float.freshUntil]!;
-    this.trustedEpoch = floats[float0 + float.trustedEpoch]!;
     this.born = floats[float0 + float.born]!;
     this.lifetimeSeconds = floats[float0 + float.lifetime]!;
+    const tags = words[at + word.tags]!;
     const headAt =
-      memory.byteAt(location) + numbersBytes + ((words[at + word.keyBytes]! + 3) & ~3) + words[at + word.variantBytes]!;
+      memory.byteAt(location) +
+      numbersBytes +
+      (tags >>> 16) * 8 +
+      ((words[at + word.keyBytes]! + 3) & ~3) +
+      words[at + word.variantBytes]! +
+      (tags & 0xffff);
     this.headAt = headAt;
     this.fieldsAt = headAt + words[at + word.fieldsAt]!;
     this.lengthAt = headAt + words[at + word.lengthAt]!;
@@ -81,8 +85,11 @@ export class PageGlance implements Glance {
     );
   }
 
-  forms(settings: number): number {
-    return this.#words[this.#at + word.settings] === settings ? this.#words[this.#at + word.forms]! : 0;
+  forms(settings: number, epoch: number): number {
+    const words = this.#words;
+    const at = this.#at;
+    const holds = words[at + word.settings] === settings && words[at + word.epoch] === epoch >>> 0;
+    return holds ? words[at + word.forms]! : 0;
   }
 
   used(): void {

@@ -2,12 +2,11 @@
 import { notModifiedHead } from "../../http/conditional.ts";
 import { responseDirectives } from "../../http/directives.ts";
 import type { LifetimeSource } from "../../http/freshness.ts";
-import { groupsOf } from "../../http/groups.ts";
 import type { StoredHead } from "../../http/stored-head.ts";
 import { varyNames } from "../../http/vary.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import { Body, type Pin } from "../body.ts";
-import { freshUntilOf, groupKey, originOfKey, type Part, type StoredResponse } from "../port.ts";
+import { freshUntilOf, type Part, type StoredResponse } from "../port.ts";
 import type { PagePool } from "./page-pool.ts";
 import {
   extentHeadBytes,
@@ -31,6 +30,7 @@ export const lifetimeSources: readonly LifetimeSource[] = [
   "expires",
   "heuristic",
   "none",
+  "ended",
 ];
 
 /** The pages that a response lies in, held while somebody reads it. */
@@ -67,7 +67,7 @@ export class PageResponse implements StoredResponse {
   #answerHead: AnswerHead | null = null;
   #notModifiedHead: AnswerHead | null = null;
   #body: Body | null = null;
-  #groups: readonly string[] | null = null;
+  #tags: readonly string[] | null = null;
 
   constructor(records: Records, pool: PagePool, location: number) {
     this.#records = records;
@@ -129,8 +129,13 @@ export class PageResponse implements StoredResponse {
     return this.#records.float(this.location, float.contentBytes);
   }
 
-  get groups(): readonly string[] {
-    return (this.#groups ??= groupsOf(this.head.fields).map((group) => groupKey(originOfKey(this.key), group)));
+  get tags(): readonly string[] {
+    if (this.#tags === null) {
+      const [records, at] = [this.#records, this.location];
+      const text = records.text(at, records.sections(at).tagsAt, records.word(at, word.tags) & 0xffff);
+      this.#tags = text === "" ? [] : text.split("\n");
+    }
+    return this.#tags;
   }
 
   get inner(): boolean {
@@ -157,8 +162,8 @@ export class PageResponse implements StoredResponse {
     );
   }
 
-  get trustedEpoch(): number {
-    return this.#records.float(this.location, float.trustedEpoch);
+  get position(): number {
+    return this.#records.float(this.location, float.heard);
   }
 
   get outdated(): boolean {
@@ -208,30 +213,34 @@ export class DetachedResponse implements StoredResponse {
   readonly answerHead: AnswerHead;
   readonly notModifiedHead: AnswerHead;
   readonly body: Body;
-  readonly groups: readonly string[];
+  readonly tags: readonly string[];
   readonly inner: boolean;
   readonly part: Part | null;
   readonly copyUntil: number | null;
   readonly freshUntil: number;
   readonly bytes = 0;
-  readonly trustedEpoch: number;
+  readonly position: number;
   readonly outdated = false;
   readonly hits = 0;
   readonly pin: Pin;
 
-  constructor(before: PageResponse | DetachedResponse, head: StoredHead, trustedEpoch: number) {
+  constructor(
+    before: PageResponse | DetachedResponse,
+    head: StoredHead,
+    { position, tags }: { readonly position: number; readonly tags: readonly string[] },
+  ) {
     this.key = before.key;
     this.hash = before.hash;
     this.head = head;
     this.body = before.body;
     this.answerHead = AnswerHead.of(head.status, head.fields, before.body.bytes);
     this.notModifiedHead = AnswerHead.of(304, notModifiedHead(head.fields), null);
-    this.groups = before.groups;
+    this.tags = tags;
     this.inner = before.inner;
     this.part = before.part;
     this.copyUntil = before.copyUntil;
     this.freshUntil = freshUntilOf(head, before.copyUntil);
-    this.trustedEpoch = trustedEpoch;
+    this.position = position;
     this.pin = before.pin;
   }
 }

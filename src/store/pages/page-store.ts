@@ -9,22 +9,24 @@
  */
 import { randomInt } from "node:crypto";
 import type { StoredHead } from "../../http/stored-head.ts";
-import {
-  groupKey,
-  type Allowed,
-  type Glance,
-  type Keepsake,
-  type Lease,
-  type Selecting,
-  type Selector,
-  type Store,
-  type StoredResponse,
-  type StoreMemory,
-  type StoreUsage,
-  type Writer,
+import type { Selector } from "../../invalidation/selector.ts";
+import type {
+  Allowed,
+  Ended,
+  Glance,
+  Invalidating,
+  Keepsake,
+  Lease,
+  Selecting,
+  Store,
+  StoredResponse,
+  StoreMemory,
+  StoreUsage,
+  Writer,
 } from "../port.ts";
 import { Arrival, type ArrivalRoom } from "./arrival.ts";
 import { PageGlance } from "./page-glance.ts";
+import { Heard } from "./heard.ts";
 import { unitBytes } from "./page-memory.ts";
 import { DetachedResponse, type PageResponse } from "./page-response.ts";
 import { draftOf } from "./record-writer.ts";
@@ -48,6 +50,8 @@ export class PageStore implements Store {
   #leases = 0;
   /** Bytes of content on its way in, outside the pages and in them. */
   readonly #arriving = { outside: 0, pages: 0 };
+  /** The sweep under way, and the position up to which it will have looked. */
+  #sweep: { readonly steps: Generator<number>; readonly to: number; seen: number } | null = null;
 
   constructor(bytesMax: number, { copiesBytesMax = 0, seed = randomInt(2 ** 31) }: PageStoreOptions = {}) {
     this.bytesMax = bytesMax;
@@ -101,14 +105,18 @@ export class PageStore implements Store {
     return PageGlance.suits(records, location, flagSelected | flagOutdated) ? this.#glance.at(location) : null;
   }
 
-  allow(stored: StoredResponse, { settings, way, form }: Allowed): void {
+  allow(stored: StoredResponse, { settings, epoch, way, form }: Allowed): void {
     const location = this.#shelf.locationOf(stored);
     if (location === 0) return;
     const { records } = this.#shelf;
-    const known = records.word(location, word.settings) === settings && records.word(location, word.way) === way;
+    const known =
+      records.word(location, word.settings) === settings &&
+      records.word(location, word.way) === way &&
+      records.word(location, word.epoch) === epoch >>> 0;
     records.setWord(location, word.forms, known ? records.word(location, word.forms) | form : form);
     records.setWord(location, word.way, way);
     records.setWord(location, word.settings, settings);
+    records.setWord(location, word.epoch, epoch);
   }
 
   variants(key: string): readonly PageResponse[] {
@@ -147,11 +155,6 @@ export class PageStore implements Store {
     if (location !== 0) this.#shelf.records.used(location);
   }
 
-  trust(stored: StoredResponse, epoch: number): void {
-    const location = this.#shelf.locationOf(stored);
-    if (location !== 0) this.#shelf.records.setFloat(location, float.trustedEpoch, epoch);
-  }
-
   outdate(stored: StoredResponse): void {
     const location = this.#shelf.locationOf(stored);
     if (location !== 0) this.#shelf.records.setFlag(location, flagOutdated);
@@ -161,11 +164,15 @@ export class PageStore implements Store {
     return Arrival.of(this.#arrivals, contentBytes, as === "copy" ? "copies" : "arrivals");
   }
 
-  update({ stored }: Lease, head: StoredHead, trustedEpoch: number | null): Lease {
+  update(
+    { stored }: Lease,
+    head: StoredHead,
+    known: { readonly position: number | null; readonly tags: readonly string[] },
+  ): Lease {
     const before = stored as Kept;
-    const epoch = trustedEpoch ?? before.trustedEpoch;
-    const kept = { ...keepsakeOf(before), head, trustedEpoch: epoch, outdated: false };
-    return this.lease(this.#shelf.renewed(before, kept) ?? new DetachedResponse(before, head, epoch));
+    const position = known.position ?? before.position;
+    const kept = { ...keepsakeOf(before), head, position, tags: known.tags, outdated: false };
+    return this.lease(this.#shelf.renewed(before, kept) ?? new DetachedResponse(before, head, kept));
   }
 
   discard(stored: StoredResponse): void {
@@ -173,20 +180,63 @@ export class PageStore implements Store {
     if (location !== 0) this.#shelf.drop(location);
   }
 
-  invalidate(selector: Selector, mode: "drop" | "outdate"): void {
-    const { heard, named } = this.#shelf;
-    switch (selector.kind) {
-      case "everything":
-        if (mode === "outdate") heard.outdateAll();
-        else for (const stored of this.all()) this.#shelf.invalidated(stored.location, mode);
-        return;
-      case "uri":
-        for (const stored of this.variants(selector.uri)) this.#shelf.invalidated(stored.location, mode);
-        if (named > 0) heard.name(selector.uri, mode);
-        return;
-      case "group":
-        if (named > 0) heard.name(groupKey(selector.origin, selector.group), mode);
+  get position(): number {
+    return this.#shelf.heard.now;
+  }
+
+  invalidate(selector: Selector, invalidating: Invalidating): number {
+    const { heard, ends } = this.#shelf;
+    const position = heard.take(selector, invalidating);
+    if (invalidating.counted === true) ends.count(position);
+    // What lies under the very URI is found at once; what has longer keys when somebody comes by.
+    if (selector.kind === "uri") {
+      for (const { location } of this.variants(selector.uri)) {
+        if (invalidating.mode === "drop") this.#shelf.invalidated(location, position);
+        else this.#shelf.outlived(location, position, invalidating.at);
+      }
     }
+    return position;
+  }
+
+  doubtAll(): void {
+    this.#shelf.heard.doubt();
+  }
+
+  isOver(since: number, key: string, tags: readonly string[] | null): boolean {
+    const { heard } = this.#shelf;
+    if (since === heard.now) return false;
+    if (tags === null && heard.anyTagSince(since)) return true;
+    const { drop, outdate, doubt } = this.#shelf.verdict(since, key, tags ?? []);
+    return drop > 0 || outdate > 0 || doubt;
+  }
+
+  sweep(about: number): boolean {
+    const { heard, ends } = this.#shelf;
+    this.#sweep ??= { steps: this.#shelf.sweeping(), to: heard.now, seen: 0 };
+    const { steps, to, seen } = this.#sweep;
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) break;
+      this.#sweep.seen = step.value;
+      if (step.value - seen >= about) return false;
+    }
+    ends.sweptTo = to;
+    this.#sweep = null;
+    return to === heard.now;
+  }
+
+  ended(position: number): Ended | null {
+    return this.#shelf.ends.of(position);
+  }
+
+  endedBy(key: string): number {
+    return this.#shelf.ends.by(this.#shelf.chains.bytesOf(key).hash);
+  }
+
+  named(selectors: readonly Selector[]): Generator<number> {
+    const trial = new Heard();
+    for (const selector of selectors) trial.take(selector, { mode: "drop", at: 0 });
+    return this.#shelf.concerned(trial);
   }
 
   copies(): readonly PageResponse[] {

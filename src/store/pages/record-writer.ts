@@ -1,10 +1,10 @@
 /** From what is to be kept to a record's bytes. */
 import { responseDirectives } from "../../http/directives.ts";
-import { groupsOf } from "../../http/groups.ts";
 import type { StoredHead } from "../../http/stored-head.ts";
 import { varyNames } from "../../http/vary.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
-import { freshUntilOf, uriOfKey, type Keepsake } from "../port.ts";
+import { freshUntilOf, originOfKey, uriOfKey, type Keepsake } from "../port.ts";
+import { tagHash, uriHash } from "./heard.ts";
 import type { KeyBytes } from "./key-bytes.ts";
 import { unitsFor } from "./page-memory.ts";
 import { lifetimeSources } from "./page-response.ts";
@@ -33,6 +33,10 @@ export interface Draft {
   readonly contentBytes: number;
   readonly sections: Sections;
   readonly units: number;
+  /** Hashes by which invalidations find it. */
+  readonly names: readonly number[];
+  /** As they stand in the record: one a line. */
+  readonly tags: string;
   /** Content that lies in the record itself. */
   readonly inline: readonly Buffer[];
   /** Content that lies elsewhere. */
@@ -42,26 +46,31 @@ export interface Draft {
 /** What a record needs, or null for a head that could not be read from one again as it is. */
 export function draftOf(kept: Keepsake, inline: readonly Buffer[], extents: readonly Extent[]): Draft | null {
   const { head, key, part } = kept;
-  if (!isReadable(head)) return null;
+  const names = namesOf(kept);
+  const tags = kept.tags.join("\n");
+  if (!isReadable(head) || tags.length > 0xffff) return null;
   const inlineBytes = inline.reduce((sum, piece) => sum + piece.length, 0);
   const contentBytes = inlineBytes + extents.reduce((sum, { bytes }) => sum + bytes, 0);
   const answer = AnswerHead.of(head.status, head.fields, contentBytes);
   const sections = sectionsOf({
     hasPart: part !== null,
     extents: extents.length,
+    names: names.length,
     keyBytes: key.length,
     variantBytes: head.variant.length,
+    tagsBytes: tags.length,
     headBytes: answer.http1.length,
     inlineBytes,
   });
-  return { kept, head: answer, contentBytes, sections, units: unitsFor(sections.bytes), inline, extents };
+  const units = unitsFor(sections.bytes);
+  return { kept, head: answer, contentBytes, sections, units, names, tags, inline, extents };
 }
 
 /** Writes a record. It is not linked yet. */
 export function writeRecord(
   records: Records,
   location: number,
-  { kept, head: answer, contentBytes, sections, units, inline, extents }: Draft,
+  { kept, head: answer, contentBytes, sections, units, names, tags, inline, extents }: Draft,
   { key, heard }: { readonly key: KeyBytes; readonly heard: number },
 ): void {
   const { head, part, copyUntil } = kept;
@@ -70,7 +79,7 @@ export function writeRecord(
   const words = memory.words(location);
   const { bytes, fieldsAt, lengthAt } = answer.encoded;
   words[at + word.units] = units;
-  words[at + word.flags] = flagsOf(kept);
+  words[at + word.flags] = flagsOf(kept, names.length > 0);
   words[at + word.hash] = key.hash;
   words[at + word.ringHash] = kept.hash;
   words[at + word.older] = 0;
@@ -82,13 +91,13 @@ export function writeRecord(
   words[at + word.inlineBytes] = extents.length > 0 ? 0 : contentBytes;
   words[at + word.extents] = extents.length;
   words[at + word.status] = head.status;
-  for (const which of [word.hits, word.uses, word.forms, word.way, word.settings]) words[at + which] = 0;
+  words[at + word.tags] = (names.length << 16) | tags.length;
+  for (const which of [word.hits, word.uses, word.forms, word.way, word.settings, word.epoch]) words[at + which] = 0;
   const floats = memory.floats(location);
   const float0 = memory.floatAt(location);
   floats[float0 + float.freshUntil] = freshUntilOf(head, copyUntil);
   floats[float0 + float.born] = head.born;
   floats[float0 + float.lifetime] = head.lifetime.seconds;
-  floats[float0 + float.trustedEpoch] = kept.trustedEpoch;
   floats[float0 + float.copyUntil] = copyUntil ?? 0;
   floats[float0 + float.requestSeconds] = head.requestSeconds;
   floats[float0 + float.responseSeconds] = head.responseSeconds;
@@ -98,17 +107,31 @@ export function writeRecord(
   floats[float0 + float.heard] = heard;
   if (part !== null) records.setPart(location, part);
   extents.forEach((extent, index) => records.setExtent(location, index, extent.location, extent.bytes));
+  floats.set(names, float0 + sections.namesAt / 8);
   words.set(key.words.subarray(0, key.wordCount), at + (sections.keyAt >>> 2));
   const block = memory.bytes(location);
   const begin = memory.byteAt(location);
   block.write(head.variant, begin + sections.variantAt, head.variant.length, "latin1");
+  block.write(tags, begin + sections.tagsAt, tags.length, "latin1");
   bytes.copy(block, begin + sections.headAt);
   let contentAt = begin + sections.contentAt;
   for (const piece of inline) contentAt += piece.copy(block, contentAt);
 }
 
-function flagsOf({ key, head, part, inner, copyUntil, outdated }: Keepsake): number {
-  const named = uriOfKey(key) !== key || groupsOf(head.fields).length > 0;
+/** The URI where the key is more than that (else it is found by its key), and each tag, of its origin and of all. */
+function namesOf({ key, tags }: Pick<Keepsake, "key" | "tags">): number[] {
+  const uri = uriOfKey(key);
+  return [...(uri === key ? [] : [uriHash(uri)]), ...tagNames(key, tags)];
+}
+
+/** By which invalidations find what has these tags. */
+export function tagNames(key: string, tags: readonly string[]): number[] {
+  if (tags.length === 0) return [];
+  const origin = originOfKey(key);
+  return tags.flatMap((tag) => [tagHash(tag, null), tagHash(tag, origin)]);
+}
+
+function flagsOf({ head, part, inner, copyUntil, outdated }: Keepsake, named: boolean): number {
   return (
     kindResponse |
     flagLive |

@@ -2,12 +2,14 @@
  * What lies in pages, one behind the other: records of responses, extents of content too large for them, and gaps where
  * something has been. All begin with the number of their units, so that a page can be walked.
  *
- *   response   numbers (160 bytes) · part (24) · extents (8 each) · key · what Vary selected · head as HTTP/1.1 begins
- *              with it · content up to a bound
+ *   response   numbers (160 bytes) · part (24) · extents (8 each) · hashes of names (8 each) · key · what Vary selected
+ * ·
+ *              tags · head as HTTP/1.1 begins with it · content up to a bound
  *   extent     numbers (16 bytes: units, kind, its response and place among its extents) · content
  *
- * A record is written once. Only words of bookkeeping change: uses, what the shortcut has learnt, how far its trust
- * goes, the older record of the same key, where its extents lie. `docs/store.md` has the table.
+ * A record is written once. Only words of bookkeeping change: uses, what the shortcut has learnt, what has been heard
+ * against it, the older record of the same key, where its extents lie; and its lifetime, where that is ended.
+ * `docs/store.md` has the table.
  */
 import type { KeyBytes } from "./key-bytes.ts";
 import { unitBytes, type PageMemory } from "./page-memory.ts";
@@ -34,6 +36,10 @@ export const word = {
   forms: 15,
   way: 16,
   settings: 17,
+  /** Of the view in which forms may take it. */
+  epoch: 24,
+  /** Bytes of tags, and (upper half) how many names it has. */
+  tags: 25,
 } as const;
 
 /** Numbers of 64 bits, behind the words. Times in seconds. */
@@ -41,7 +47,6 @@ export const float = {
   freshUntil: 9,
   born: 10,
   lifetime: 11,
-  trustedEpoch: 12,
   copyUntil: 13,
   requestSeconds: 14,
   responseSeconds: 15,
@@ -67,7 +72,7 @@ export const flagCopy = 32;
 /** Vary names fields: which request it answers is to be asked. */
 export const flagSelected = 64;
 export const flagOutdated = 128;
-/** In groups, or under a key that is more than a URI: invalidations by name have to be looked up. */
+/** With tags, or under a key that is more than a URI: invalidations by name have to be looked up. */
 export const flagNamed = 256;
 /** No longer here: `older` says where, `hits` the generation of the page there. */
 export const flagMoved = 512;
@@ -78,6 +83,7 @@ export const sourceMask = 7;
 export const numbersBytes = 160;
 const partBytes = 24;
 const extentEntryBytes = 8;
+const nameBytes = 8;
 /** Bytes of an extent before its content. */
 export const extentHeadBytes: number = unitBytes;
 
@@ -90,8 +96,10 @@ export interface Extent {
 /** Where the sections of a record lie, in bytes from its beginning. */
 export interface Sections {
   readonly extentsAt: number;
+  readonly namesAt: number;
   readonly keyAt: number;
   readonly variantAt: number;
+  readonly tagsAt: number;
   readonly headAt: number;
   readonly contentAt: number;
   /** Its whole length. */
@@ -102,21 +110,25 @@ export interface Sections {
 export interface Lengths {
   readonly hasPart: boolean;
   readonly extents: number;
+  readonly names: number;
   readonly keyBytes: number;
   readonly variantBytes: number;
+  readonly tagsBytes: number;
   readonly headBytes: number;
   readonly inlineBytes: number;
 }
 
 /** The sections of a record of these lengths. */
-export function sectionsOf({ hasPart, extents, keyBytes, variantBytes, headBytes, inlineBytes }: Lengths): Sections {
-  const extentsAt = numbersBytes + (hasPart ? partBytes : 0);
-  const keyAt = extentsAt + extents * extentEntryBytes;
+export function sectionsOf(lengths: Lengths): Sections {
+  const extentsAt = numbersBytes + (lengths.hasPart ? partBytes : 0);
+  const namesAt = extentsAt + lengths.extents * extentEntryBytes;
+  const keyAt = namesAt + lengths.names * nameBytes;
   // Keys are compared word by word.
-  const variantAt = keyAt + ((keyBytes + 3) & ~3);
-  const headAt = variantAt + variantBytes;
-  const contentAt = headAt + headBytes;
-  return { extentsAt, keyAt, variantAt, headAt, contentAt, bytes: contentAt + inlineBytes };
+  const variantAt = keyAt + ((lengths.keyBytes + 3) & ~3);
+  const tagsAt = variantAt + lengths.variantBytes;
+  const headAt = tagsAt + lengths.tagsBytes;
+  const contentAt = headAt + lengths.headBytes;
+  return { extentsAt, namesAt, keyAt, variantAt, tagsAt, headAt, contentAt, bytes: contentAt + lengths.inlineBytes };
 }
 
 /** Uses that are counted: more would only keep a response longer that nobody wants any more. */
@@ -167,11 +179,14 @@ export class Records {
   }
 
   sections(location: number): Sections {
+    const tags = this.word(location, word.tags);
     return sectionsOf({
       hasPart: this.has(location, flagPart),
       extents: this.word(location, word.extents),
+      names: tags >>> 16,
       keyBytes: this.word(location, word.keyBytes),
       variantBytes: this.word(location, word.variantBytes),
+      tagsBytes: tags & 0xffff,
       headBytes: this.word(location, word.headBytes),
       inlineBytes: this.word(location, word.inlineBytes),
     });
@@ -182,9 +197,9 @@ export class Records {
     if (this.word(location, word.keyBytes) !== key.bytes) return false;
     const words = this.memory.words(location);
     const part = this.has(location, flagPart) ? partBytes : 0;
-    const at =
-      this.memory.wordAt(location) +
-      ((numbersBytes + part + this.word(location, word.extents) * extentEntryBytes) >>> 2);
+    const extents = this.word(location, word.extents) * extentEntryBytes;
+    const names = (this.word(location, word.tags) >>> 16) * nameBytes;
+    const at = this.memory.wordAt(location) + ((numbersBytes + part + extents + names) >>> 2);
     for (let index = 0; index < key.wordCount; index++) if (words[at + index] !== key.words[index]) return false;
     return true;
   }
@@ -244,6 +259,12 @@ export class Records {
     const at = this.#extentWord(location, index);
     this.setWord(location, at, extent);
     this.setWord(location, at + 1, bytes);
+  }
+
+  /** The hashes of its names. */
+  names(location: number): Float64Array {
+    const at = this.memory.floatAt(location) + this.sections(location).namesAt / 8;
+    return this.memory.floats(location).subarray(at, at + (this.word(location, word.tags) >>> 16));
   }
 
   /** Copies everything that lies at one location to another. */

@@ -1,14 +1,15 @@
 /**
- * Records in their places: put, found, renewed, taken away, and counted. What is invalidated by name is looked up when
- * a record is come by (heard.ts).
+ * Records in their places: put, found, renewed, taken away, and counted. What has been invalidated is looked up when a
+ * record is come by (heard.ts).
  */
 import { replaces, uriOfKey, variantsMax, type Keepsake, type StoredResponse } from "../port.ts";
 import { Chains } from "./chains.ts";
 import { emptyPage } from "./emptying.ts";
-import { Heard } from "./heard.ts";
+import { Ends } from "./ends.ts";
+import { Heard, uriHash, type Verdict } from "./heard.ts";
 import type { PagePool, QueueName } from "./page-pool.ts";
-import { PageResponse, type DetachedResponse } from "./page-response.ts";
-import { draftOf, writeRecord, type Draft } from "./record-writer.ts";
+import { lifetimeSources, PageResponse, type DetachedResponse } from "./page-response.ts";
+import { draftOf, tagNames, writeRecord, type Draft } from "./record-writer.ts";
 import {
   extentWord,
   flagCopy,
@@ -19,6 +20,8 @@ import {
   float,
   kindMask,
   kindResponse,
+  sourceMask,
+  sourceShift,
   word,
   type Records,
 } from "./records.ts";
@@ -38,12 +41,11 @@ export class Shelf {
   readonly pool: PagePool;
   readonly chains: Chains;
   readonly heard: Heard = new Heard();
+  readonly ends: Ends = new Ends();
   readonly counts = { evicted: 0, invalidated: 0, stored: 0, refused: 0 };
   responses = 0;
   copies = 0;
   copyUnits = 0;
-  /** Records that are found by names as well. */
-  named = 0;
   readonly #remembered: (PageResponse | undefined)[] = new Array<undefined>(rememberedMax).fill(undefined);
 
   constructor(bytesMax: number, copiesBytesMax: number, seed: number) {
@@ -65,14 +67,49 @@ export class Shelf {
 
   /** All that is stored in pages of these queues. */
   *allIn(queues: readonly QueueName[]): Generator<PageResponse> {
-    for (const page of queues.flatMap((queue) => this.pool.pages(queue))) {
-      const begin = this.records.memory.begin(page);
-      const end = begin + this.pool.usedUnits(page);
-      for (let at = begin; at < end; at += this.records.word(at, word.units)) {
-        const flags = this.records.word(at, word.flags);
-        if ((flags & kindMask) !== kindResponse || (flags & flagLive) === 0 || this.isOver(at)) continue;
-        yield this.responseAt(at);
+    for (const at of this.#locations(queues)) if (!this.isOver(at)) yield this.responseAt(at);
+  }
+
+  /** Holds all records against what they have not heard of yet; yields after each page how many those were so far. */
+  *sweeping(): Generator<number> {
+    let seen = 0;
+    for (const page of this.#pages(["main", "small", "copies"])) {
+      for (const at of this.#inPage(page)) {
+        this.isOver(at);
+        seen++;
       }
+      yield seen;
+    }
+  }
+
+  /** Yields after each page how many responses `trial` would end so far. */
+  *concerned(trial: Heard): Generator<number> {
+    let count = 0;
+    for (const page of this.#pages(["main", "small"])) {
+      for (const at of this.#inPage(page)) {
+        if (this.isOver(at)) continue;
+        const { drop, outdate } = trial.verdict(0, this.#allNames(at), () => this.records.key(at));
+        if (drop + outdate > 0) count++;
+      }
+      yield count;
+    }
+  }
+
+  *#locations(queues: readonly QueueName[]): Generator<number> {
+    for (const page of this.#pages(queues)) yield* this.#inPage(page);
+  }
+
+  /** Pages as they were when this was begun; one that is not in use any more by then is empty. */
+  #pages(queues: readonly QueueName[]): number[] {
+    return queues.flatMap((queue) => this.pool.pages(queue));
+  }
+
+  *#inPage(page: number): Generator<number> {
+    const begin = this.records.memory.begin(page);
+    const end = begin + this.pool.usedUnits(page);
+    for (let at = begin; at < end; at += this.records.word(at, word.units)) {
+      const flags = this.records.word(at, word.flags);
+      if ((flags & kindMask) === kindResponse && (flags & flagLive) !== 0) yield at;
     }
   }
 
@@ -102,33 +139,68 @@ export class Shelf {
   /** Holds a record against what has been invalidated since it was looked at last. @returns whether it is gone. */
   isOver(location: number): boolean {
     const records = this.records;
-    const heard = records.float(location, float.heard);
-    if (heard === this.heard.now) return false;
-    const names = records.has(location, flagNamed) ? this.#namesOf(location) : [];
-    const verdict = this.heard.verdict(heard, names);
-    if (verdict === "drop") {
-      this.invalidated(location, "drop");
-      return true;
+    const since = records.float(location, float.heard);
+    if (since === this.heard.now) return false;
+    const isNamed = records.has(location, flagNamed);
+    if (isNamed || !this.heard.isForNamesAlone(since)) {
+      const names = isNamed ? records.names(location) : [];
+      const verdict = this.heard.verdict(since, names, () => records.key(location));
+      if (this.#carriedOut(location, verdict)) return true;
     }
-    if (verdict === "outdate") records.setFlag(location, flagOutdated);
     records.setFloat(location, float.heard, this.heard.now);
     return false;
   }
 
-  #namesOf(location: number): string[] {
-    const response = this.responseAt(location);
-    return [uriOfKey(response.key), ...response.groups];
+  /** What has been found of a record is done to it. @returns whether it is gone. */
+  #carriedOut(location: number, { drop, outdate, outdateAt, doubt }: Verdict): boolean {
+    if (drop > 0) {
+      this.invalidated(location, drop);
+      return true;
+    }
+    if (outdate > 0) this.outlived(location, outdate, outdateAt);
+    if (doubt) this.records.setFlag(location, flagOutdated);
+    return false;
   }
 
-  invalidated(location: number, mode: "drop" | "outdate"): void {
-    if (mode === "outdate") return this.records.setFlag(location, flagOutdated);
+  /** A record is dropped by what has this position. */
+  invalidated(location: number, position: number): void {
     this.counts.invalidated++;
-    return this.drop(location);
+    this.ends.dropped(position, this.records.word(location, word.hash));
+    this.drop(location);
   }
 
-  /** Keeps a response in the place of those that the same requests select. @returns whether there was room. */
+  /** A record's lifetime has ended at a time, by what has this position. */
+  outlived(location: number, position: number, at: number): void {
+    const records = this.records;
+    this.ends.outdated(position, records.word(location, word.hash));
+    const lifetime = Math.max(0, at - records.float(location, float.born));
+    if (lifetime < records.float(location, float.lifetime)) {
+      records.setFloat(location, float.lifetime, lifetime);
+      const flags = records.word(location, word.flags) & ~(sourceMask << sourceShift);
+      records.setWord(location, word.flags, flags | (lifetimeSources.indexOf("ended") << sourceShift));
+    }
+    records.setFloat(location, float.freshUntil, Math.min(at, records.float(location, float.freshUntil)));
+    this.#remembered[location & (rememberedMax - 1)] = undefined;
+  }
+
+  /** What has been heard, since a position, of a response with this key and these tags. */
+  verdict(since: number, key: string, tags: readonly string[]): Verdict {
+    return this.heard.verdict(since, [uriHash(uriOfKey(key)), ...tagNames(key, tags)], () => key);
+  }
+
+  /** Of a record: its URI, whether it is its key or not, and its tags. */
+  #allNames(location: number): Iterable<number> {
+    return [uriHash(uriOfKey(this.records.key(location))), ...this.records.names(location)];
+  }
+
+  /**
+   * Keeps a response in the place of those that the same requests select, unless it has been invalidated on its way.
+   * @returns whether it is kept.
+   */
   put(draft: Draft): boolean {
     const { kept } = draft;
+    const verdict = this.verdict(kept.position, kept.key, kept.tags);
+    if (verdict.drop > 0) return false;
     const others = this.variants(kept.key);
     const kin = others.filter((other) => !replaces(kept, other));
     for (const other of others) if (!kin.includes(other)) this.drop(other.location);
@@ -136,24 +208,27 @@ export class Shelf {
     if (!this.chains.makeRoom(kept.key)) return false;
     const { hash } = this.chains.bytesOf(kept.key);
     const queue = kept.copyUntil !== null ? "copies" : this.room.ghosts.take(hash) ? "main" : "small";
-    return this.#write(draft, queue) !== 0;
+    const location = this.#write(draft, queue);
+    if (location !== 0) this.#carriedOut(location, verdict);
+    return location !== 0;
   }
 
-  /** The newer head of a stored response, which shares its content; null where it is not stored any more. */
+  /**
+   * The newer head of a stored response, which shares its content; null where that is not stored any more, or the head
+   * has been invalidated on its way.
+   */
   renewed(before: Kept, kept: Keepsake): PageResponse | null {
     const { records } = this;
     const location = this.locationOf(before);
-    // It may have been invalidated by a name since it was looked up: what comes now is from before that.
-    const wasOutdated = location !== 0 && records.has(location, flagOutdated);
     if (location === 0 || this.isOver(location)) return null;
-    const outdated = !wasOutdated && records.has(location, flagOutdated);
+    const verdict = this.verdict(kept.position, kept.key, kept.tags);
+    if (verdict.drop > 0) {
+      this.invalidated(location, verdict.drop);
+      return null;
+    }
     const current = this.responseAt(location);
     const extents = records.extents(location);
-    const draft = draftOf(
-      { ...kept, outdated },
-      extents.length > 0 ? [] : (current.body.segments as Buffer[]),
-      extents,
-    );
+    const draft = draftOf(kept, extents.length > 0 ? [] : (current.body.segments as Buffer[]), extents);
     if (draft === null) return null;
     // Room for the new one may be made where the old one lies.
     current.pin.take();
@@ -165,6 +240,7 @@ export class Shelf {
     current.pin.release();
     if (newer === 0) return null;
     for (const [which, value] of marks) records.setWord(newer, which, value);
+    this.#carriedOut(newer, verdict);
     return this.responseAt(newer);
   }
 
@@ -197,7 +273,6 @@ export class Shelf {
     }
     this.chains.link(location, kept.key);
     this.responses++;
-    if (records.has(location, flagNamed)) this.named++;
     if (records.has(location, flagCopy)) {
       this.copies++;
       this.copyUnits += units;
@@ -223,7 +298,6 @@ export class Shelf {
     this.chains.unlink(location);
     records.clearFlag(location, flagLive);
     this.responses--;
-    if (records.has(location, flagNamed)) this.named--;
     if (records.has(location, flagCopy)) {
       this.copies--;
       this.copyUnits -= units;
@@ -261,6 +335,6 @@ export class Shelf {
 }
 
 /** What is kept of a response, without its content. */
-export function keepsakeOf({ key, hash, head, inner, trustedEpoch, copyUntil, part, outdated }: Kept): Keepsake {
-  return { key, hash, head, inner, trustedEpoch, copyUntil, part, outdated };
+export function keepsakeOf({ key, hash, head, inner, tags, position, copyUntil, part, outdated }: Kept): Keepsake {
+  return { key, hash, head, inner, tags, position, copyUntil, part, outdated };
 }

@@ -1,0 +1,133 @@
+/**
+ * `gyre purge`: drops, or outdates, what is stored under URLs, prefixes, hosts or tags, at every member, and says what
+ * has become of it at each.
+ */
+import { randomUUID } from "node:crypto";
+import { createInterface } from "node:readline/promises";
+import type { PurgedMember, PurgeReport } from "../proxy/invalidation/purges.ts";
+import { hostSelector, prefixSelector, tagSelector, uriSelector, type Selector } from "../invalidation/selector.ts";
+import { contact, type Contact, type WhereOptions } from "./discover.ts";
+import { Failure } from "./failure.ts";
+import { note, say, sayJson, styled, table } from "./terminal.ts";
+
+export interface PurgeOptions extends WhereOptions {
+  readonly prefix?: readonly string[];
+  readonly host?: readonly string[];
+  readonly tag?: readonly string[];
+  readonly origin?: string;
+  readonly all?: boolean;
+  readonly yes?: boolean;
+  readonly soft?: boolean;
+  readonly wait?: true | string;
+  readonly dryRun?: boolean;
+  readonly id?: string;
+  readonly json?: boolean;
+}
+
+/** How often a purge is looked at again, and how long what is counted is waited for. */
+const lookMs = 250;
+const countedMs = 1000;
+const waitSecondsDefault = 60;
+
+/**
+ * Purges and prints what became of it. @throws Failure where something is wrong, or not every member has applied it.
+ */
+export async function purge(urls: readonly string[], options: PurgeOptions): Promise<void> {
+  const selectors = selectorsOf(urls, options);
+  const waitSeconds = waitOf(options.wait);
+  const found = await contact(options);
+  if (found.secret === null)
+    throw new Failure("purging needs the cluster's secret: give it with --secret-file FILE or GYRE_SECRET", 2);
+  if (options.all === true && options.yes !== true && options.dryRun !== true) await confirmed(found);
+  if (options.dryRun === true) return dryRun(await found.post("/api/purge", { selectors, dryRun: true }), options);
+  const by = `gyre purge, ${process.env["USER"] ?? "somebody"}`;
+  // With an id of its own, it may be sent again without being done twice.
+  const id = options.id ?? randomUUID();
+  let report = (await found.post("/api/purge", { selectors, soft: options.soft === true, id, by })) as PurgeReport;
+  const until = performance.now() + waitSeconds * 1000;
+  const countedUntil = performance.now() + countedMs;
+  let told = "";
+  for (;;) {
+    const now = performance.now();
+    const isCounted = report.members.every(({ state, swept }) => state !== "applied" || swept);
+    if (report.complete ? isCounted || now > countedUntil : now > until) break;
+    const pending = report.members.filter(({ state }) => state === "pending").map(({ name }) => name);
+    if (pending.length > 0 && pending.join() !== told) note(`waiting for ${(told = pending.join())} …`);
+    await new Promise((done) => setTimeout(done, lookMs));
+    report = (await found.get(`/api/purge/${encodeURIComponent(id)}`)) as PurgeReport;
+  }
+  if (options.json === true) sayJson(report);
+  else show(report);
+  if (!report.complete) throw new Failure("", 1);
+}
+
+function selectorsOf(urls: readonly string[], options: PurgeOptions): readonly Selector[] {
+  const { prefix = [], host = [], tag = [], origin = null, all = false } = options;
+  if (origin !== null && tag.length === 0) throw new Failure("--origin goes with --tag", 2);
+  const read: Selector[] = all ? [{ kind: "everything" }] : [];
+  const take = (flag: string, selector: Selector | { readonly wrong: string }): void => {
+    if ("wrong" in selector) throw new Failure(`${flag}${selector.wrong}`, 2);
+    read.push(selector);
+  };
+  for (const url of urls) take("", uriSelector(url));
+  for (const one of prefix) take("--prefix: ", prefixSelector(one));
+  for (const one of host) take("--host: ", hostSelector(one));
+  for (const one of tag) take("--tag: ", tagSelector(one, origin));
+  if (read.length === 0)
+    throw new Failure("name what to purge: a URL, --prefix, --host, --tag, or --all (see gyre purge --help)", 2);
+  if (all && read.length > 1) throw new Failure("--all leaves nothing else to name", 2);
+  return read;
+}
+
+function waitOf(wait: true | string | undefined): number {
+  if (wait === undefined) return 0;
+  if (wait === true) return waitSecondsDefault;
+  const seconds = Number(wait);
+  if (!Number.isFinite(seconds) || seconds <= 0) throw new Failure(`--wait ${wait}: write seconds, as in --wait 30`, 2);
+  return seconds;
+}
+
+async function confirmed({ status }: Contact): Promise<void> {
+  if (process.stdin.isTTY !== true || process.stderr.isTTY !== true)
+    throw new Failure("--all purges everything at every member: say --yes too", 2);
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await lines.question(
+    `Purge everything that the ${status.members.length} members of ${status.cluster} have stored? [y/N] `,
+  );
+  lines.close();
+  if (!/^y(?:es)?$/i.test(answer)) throw new Failure("nothing was purged");
+}
+
+function dryRun(value: unknown, { json }: PurgeOptions): void {
+  const { members } = value as {
+    readonly members: readonly { readonly name: string; readonly named: number | null }[];
+  };
+  if (json === true) return sayJson(value);
+  const rows = members.map(({ name, named }) => [name, named === null ? "no answer" : String(named)]);
+  say(table(["MEMBER", "WOULD BE PURGED"], rows));
+  return note("nothing was purged (--dry-run)");
+}
+
+function show({ id, mode, selectors, members, complete }: PurgeReport): void {
+  const shown = selectors.slice(0, 5).join(", ");
+  say(
+    `${mode === "drop" ? "purged" : "outdated"} ${shown}${selectors.length > 5 ? ` and ${selectors.length - 5} more` : ""}`,
+  );
+  say(
+    table(
+      ["MEMBER", "STATE", "RESPONSES", "AFTER"],
+      members.map((member) => rowOf(member, mode)),
+    ),
+  );
+  if (complete) return undefined;
+  say(
+    `${styled("yellow", "not every member has applied it yet")}: those that are pending do before they trust what they have stored again.`,
+  );
+  return note(`gyre purge --wait waits for them; GET /api/purge/${id} tells how it stands`);
+}
+
+function rowOf({ name, state, dropped, outdated, swept, afterMs }: PurgedMember, mode: PurgeReport["mode"]): string[] {
+  const count = mode === "drop" ? dropped : outdated;
+  const counted = count === null ? "-" : `${count}${swept ? "" : " so far"}`;
+  return [name, state, counted, afterMs === null ? "-" : `${afterMs} ms`];
+}

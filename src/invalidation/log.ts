@@ -1,0 +1,229 @@
+/**
+ * What one member has heard of all members' invalidations, its own among them: for each teller up to which number
+ * without a gap, and the invalidations themselves as long as there is room. Whoever lacks some gets them from
+ * whichever member still has them; whoever lacks what is gone everywhere learns that, and trusts nothing from before.
+ *
+ * Pure: times come in, in seconds. What this does is lived through in test/simulation.
+ */
+import type { Invalidation, Vector } from "./invalidation.ts";
+
+/** Of one teller. */
+interface Heard {
+  /** Everything up to this number has been heard. */
+  upTo: number;
+  /** And these beyond it. */
+  readonly ahead: Set<number>;
+  /** Up to this number nothing is kept any more. */
+  floor: number;
+  heardAt: number;
+}
+
+/** What another member lacks. */
+export interface Lacking {
+  readonly entries: readonly Invalidation[];
+  /** For each teller, up to which number nobody here can say any more what they were. */
+  readonly forgotten: Vector;
+  /** There are more than these. */
+  readonly more: boolean;
+}
+
+/** An entry's cost beside its text. */
+const entryBytes = 200;
+/**
+ * A teller that has been silent for so long and is no member any more is not spoken of, and then forgotten. Seconds.
+ */
+const spokenOfSeconds = 1800;
+const rememberedSeconds = 3600;
+/** Of what has come out of order; beyond it the gap is taken for good. */
+const aheadMax = 10_000;
+
+/** One member's log. */
+export class InvalidationLog {
+  readonly teller: string;
+  readonly bytesMax: number;
+  readonly #tellers = new Map<string, Heard>();
+  /** In the order in which they were heard. */
+  readonly #entries = new Map<string, Invalidation>();
+  #bytes = 0;
+
+  /** `teller`: the life that makes its own here. */
+  constructor(teller: string, bytesMax: number) {
+    this.teller = teller;
+    this.bytesMax = bytesMax;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get tellers(): number {
+    return this.#tellers.size;
+  }
+
+  /** A new one of this member's own. */
+  make(what: Pick<Invalidation, "selector" | "mode" | "cause" | "atMs">, now: number): Invalidation {
+    const made = { ...what, teller: this.teller, number: this.upTo(this.teller) + 1 };
+    this.hear(made, now);
+    return made;
+  }
+
+  /** Takes in an invalidation. @returns whether it is new here, and so has to be applied. */
+  hear(invalidation: Invalidation, now: number): boolean {
+    const { teller, number } = invalidation;
+    const heard = this.#of(teller, now);
+    if (number <= heard.upTo || heard.ahead.has(number)) return false;
+    heard.heardAt = now;
+    heard.ahead.add(number);
+    settle(heard);
+    this.#keep(invalidation);
+    return true;
+  }
+
+  /**
+   * Takes in that nobody can say any more what there was up to these numbers. @returns whether that is news: then
+   * everything stored up to now is in doubt.
+   */
+  forget(forgotten: Vector, now: number): boolean {
+    let news = false;
+    for (const [teller, number] of Object.entries(forgotten)) {
+      const heard = this.#of(teller, now);
+      if (number <= heard.upTo) continue;
+      news = true;
+      heard.upTo = number;
+      heard.floor = Math.max(heard.floor, number);
+      heard.heardAt = now;
+      for (const one of heard.ahead) if (one <= number) heard.ahead.delete(one);
+      settle(heard);
+    }
+    for (const [, heard] of this.#tellers) {
+      if (heard.ahead.size <= aheadMax) continue;
+      news = true;
+      heard.upTo = Math.max(...heard.ahead);
+      heard.ahead.clear();
+    }
+    return news;
+  }
+
+  /** Up to which number a teller has been heard without a gap. */
+  upTo(teller: string): number {
+    return this.#tellers.get(teller)?.upTo ?? 0;
+  }
+
+  /** Whether this very invalidation has been heard. */
+  has({ teller, number }: Pick<Invalidation, "teller" | "number">): boolean {
+    const heard = this.#tellers.get(teller);
+    return heard !== undefined && (number <= heard.upTo || heard.ahead.has(number));
+  }
+
+  /** How far each teller has been heard; `living` are the members of the view. */
+  vector(now: number, isLiving: (teller: string) => boolean): Vector {
+    const vector: Record<string, number> = {};
+    for (const [teller, heard] of this.#tellers)
+      if (heard.upTo > 0 && this.#isSpokenOf(teller, heard, now, isLiving)) vector[teller] = heard.upTo;
+    return vector;
+  }
+
+  /** The highest number heard of each teller, whether those below it have been or not. */
+  reach(now: number, isLiving: (teller: string) => boolean): Vector {
+    const reach: Record<string, number> = {};
+    for (const [teller, heard] of this.#tellers)
+      if (this.#isSpokenOf(teller, heard, now, isLiving)) reach[teller] = Math.max(heard.upTo, ...heard.ahead);
+    return reach;
+  }
+
+  /** Whether everything that a vector says has been heard here too. */
+  covers(vector: Vector): boolean {
+    for (const teller in vector) if (vector[teller]! > this.upTo(teller)) return false;
+    return true;
+  }
+
+  /** What somebody lacks who has heard this, up to so many bytes at a time. */
+  lacking(vector: Vector, now: number, isLiving: (teller: string) => boolean, bytesMax: number): Lacking {
+    const entries: Invalidation[] = [];
+    const forgotten: Record<string, number> = {};
+    let bytes = 0;
+    for (const [teller, heard] of this.#tellers) {
+      if (!this.#isSpokenOf(teller, heard, now, isLiving)) continue;
+      const has = vector[teller] ?? 0;
+      if (has < heard.floor) forgotten[teller] = heard.floor;
+      const numbers = [...range(Math.max(has, heard.floor) + 1, heard.upTo), ...heard.ahead];
+      for (const number of numbers) {
+        const entry = this.#entries.get(nameOf(teller, number));
+        if (entry === undefined || number <= has) continue;
+        if (bytes > bytesMax) return { entries, forgotten, more: true };
+        entries.push(entry);
+        bytes += bytesOf(entry);
+      }
+    }
+    return { entries, forgotten, more: false };
+  }
+
+  /** The latest that `concerns` takes, of those still kept, or null. */
+  latest(concerns: (invalidation: Invalidation) => boolean): Invalidation | null {
+    let found: Invalidation | null = null;
+    for (const entry of this.#entries.values()) if (concerns(entry)) found = entry;
+    return found;
+  }
+
+  /** Forgets lives that are long over. */
+  prune(now: number, isLiving: (teller: string) => boolean): void {
+    for (const [teller, { heardAt, upTo }] of this.#tellers) {
+      if (teller === this.teller || isLiving(teller) || now - heardAt < rememberedSeconds) continue;
+      for (let number = upTo; this.#drop(nameOf(teller, number)); number--);
+      this.#tellers.delete(teller);
+    }
+  }
+
+  #isSpokenOf(teller: string, { heardAt }: Heard, now: number, isLiving: (teller: string) => boolean): boolean {
+    return now - heardAt < spokenOfSeconds || isLiving(teller);
+  }
+
+  #of(teller: string, now: number): Heard {
+    let heard = this.#tellers.get(teller);
+    if (heard === undefined) {
+      heard = { upTo: 0, ahead: new Set(), floor: 0, heardAt: now };
+      this.#tellers.set(teller, heard);
+    }
+    return heard;
+  }
+
+  #keep(invalidation: Invalidation): void {
+    this.#entries.set(nameOf(invalidation.teller, invalidation.number), invalidation);
+    this.#bytes += bytesOf(invalidation);
+    for (const [name, { teller, number }] of this.#entries) {
+      if (this.#bytes <= this.bytesMax) break;
+      this.#drop(name);
+      const heard = this.#tellers.get(teller)!;
+      heard.floor = Math.max(heard.floor, number);
+    }
+  }
+
+  #drop(name: string): boolean {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return false;
+    this.#bytes -= bytesOf(entry);
+    return this.#entries.delete(name);
+  }
+}
+
+/** What has been heard without a gap grows by what had come before its turn. */
+function settle(heard: Heard): void {
+  while (heard.ahead.delete(heard.upTo + 1)) heard.upTo++;
+}
+
+function nameOf(teller: string, number: number): string {
+  return `${teller} ${number}`;
+}
+
+function bytesOf({ selector, teller }: Invalidation): number {
+  const texts = Object.values(selector) as readonly (string | null)[];
+  return entryBytes + teller.length * 2 + texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
+}
+
+function* range(from: number, to: number): Generator<number> {
+  for (let number = from; number <= to; number++) yield number;
+}

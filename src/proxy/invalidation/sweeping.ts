@@ -1,0 +1,44 @@
+/**
+ * Holding everything stored against what has been invalidated, a little at a time: what has been ended frees its room,
+ * and is counted, though nobody asks for it. Hits go on meanwhile: of each processor's time a twentieth is taken.
+ */
+import type { Store } from "../../store/port.ts";
+
+const stepMs = 1;
+const pauseMs = 20;
+/** Responses between two looks at the clock. */
+const atOnce = 500;
+
+/** The sweeps of one store. */
+export class Sweeping {
+  readonly #store: Pick<Store, "sweep">;
+  readonly #failed: (error: Error) => void;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(store: Pick<Store, "sweep">, failed: (error: Error) => void) {
+    this.#store = store;
+    this.#failed = failed;
+  }
+
+  /** There is something new to look for. */
+  soon(): void {
+    this.#timer ??= setTimeout(() => this.#step(), 0).unref();
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #step(): void {
+    this.#timer = null;
+    const until = performance.now() + stepMs;
+    try {
+      do if (this.#store.sweep(atOnce)) return;
+      while (performance.now() < until);
+    } catch (error) {
+      return this.#failed(error as Error);
+    }
+    this.#timer = setTimeout(() => this.#step(), pauseMs).unref();
+  }
+}
