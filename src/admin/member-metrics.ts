@@ -41,6 +41,30 @@ export function memberMetrics(
         values: one(() => counts.bytesSent + counts.hitBytes),
       },
       {
+        name: "gyre_in_touch",
+        help: "1 while this member knows what the others have told of invalidations; 0: it validates everything",
+        type: "gauge",
+        values: one(() => (plane.invalidations.isInTouch(plane.desk.nowSeconds()) ? 1 : 0)),
+      },
+      {
+        name: "gyre_invalidations_heard_total",
+        help: "Invalidations that this member has heard of, its own among them",
+        type: "counter",
+        values: one(() => store.position),
+      },
+      {
+        name: "gyre_invalidation_log_entries",
+        help: "Invalidations kept for members that have missed them",
+        type: "gauge",
+        values: one(() => plane.correspondence.log.size),
+      },
+      {
+        name: "gyre_invalidation_log_bytes",
+        help: "What they take",
+        type: "gauge",
+        values: one(() => plane.correspondence.log.bytes),
+      },
+      {
         name: "gyre_refused_total",
         help: "Requests refused before they had a target",
         type: "counter",

@@ -54,6 +54,12 @@ export interface MemberStatus {
 export interface SelfStatus {
   readonly name: string;
   readonly state: AdministeredMember["state"];
+  /**
+   * Whether it knows what the others have told of invalidations: else it is cut off, and validates everything before
+   * use. And whom it has not heard of for too long.
+   */
+  readonly inTouch: boolean;
+  readonly silent: readonly string[];
   /** Its own session with the coordinator; while it is not connected, the member goes by its last view. */
   readonly session: SessionState;
   /** Whether it may act as the leader at this moment, whatever the view says. */
@@ -170,10 +176,11 @@ export function originsOf({ routes }: Pick<Routing, "routes">): OriginStatus[] {
 
 function selfOf(
   member: AdministeredMember,
-  { desk: { recorder }, store, current: { routing } }: AdministeredPlane,
+  { desk, store, current: { routing }, invalidations, correspondence }: AdministeredPlane,
 ): SelfStatus {
-  const { counts } = recorder;
+  const { counts } = desk.recorder;
   const { usage } = store;
+  const now = desk.nowSeconds();
   const { responses, copies, copyBytes } = usage;
   const { given, index, waiting } = store.memory;
   const { rss, heapUsed } = process.memoryUsage();
@@ -188,6 +195,8 @@ function selfOf(
   return {
     name: member.name,
     state: member.state,
+    inTouch: invalidations.isInTouch(now),
+    silent: correspondence.touch.silent(now),
     session: member.control?.session ?? "connecting",
     leads: member.control?.leads ?? false,
     uptimeSeconds: Math.round((Date.now() - member.startedMs) / 1000),

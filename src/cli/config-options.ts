@@ -4,7 +4,13 @@ import { ConfigError, loadConfig } from "../config/load.ts";
 import { configSchema, flagKeys, type Config } from "../config/schema.ts";
 import { Failure } from "./failure.ts";
 
-const repeatable: ReadonlySet<string> = new Set(["allow", "allow-destination", "trust-forwarded", "parent-except"]);
+const repeatable: ReadonlySet<string> = new Set([
+  "allow",
+  "allow-destination",
+  "purge-allow",
+  "trust-forwarded",
+  "parent-except",
+]);
 const switches: ReadonlySet<string> = new Set(["forward", "proxy-protocol", "verify-tls"]);
 const placeholders: Readonly<Record<string, string>> = {
   listen: "HOST:PORT",
@@ -15,6 +21,7 @@ const placeholders: Readonly<Record<string, string>> = {
   origin: "URL",
   allow: "CIDR",
   "allow-destination": "CIDR",
+  "purge-allow": "CIDR",
   "trust-forwarded": "CIDR",
   memory: "SIZE",
   "object-max": "SIZE",

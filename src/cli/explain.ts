@@ -24,6 +24,15 @@ export async function explain(url: string, options: WhereOptions & { readonly js
   const rules = Object.entries(explained.rules).map(([name, value]) => `${name}: ${JSON.stringify(value)}`);
   if (rules.length > 0) say(`  rules    ${rules.join(", ")} (configured)`);
   say(`  next GET ${explained.next}`);
+  if (!explained.isInTouch)
+    say(
+      `  ${styled("yellow", "cut off")}: ${explained.member} does not know what others have been told; it validates everything`,
+    );
+  if (explained.endedBy !== null) {
+    const { what, mode, cause, at, teller, number } = explained.endedBy;
+    const how = mode === "drop" ? "dropped" : "outdated";
+    say(`  ${how}  by ${cause === "purge" ? "a purge of" : "a change of"} ${what}, ${at} (${teller} ${number})`);
+  }
   for (const [index, variant] of explained.variants.entries()) {
     say(`  stored ${index + 1}: status ${variant.status}, ${bytesText(variant.bodyBytes)}, used ${variant.hits} times`);
     say(
@@ -32,6 +41,8 @@ export async function explain(url: string, options: WhereOptions & { readonly js
     if (variant.vary.length > 0)
       say(`    varies   ${variant.vary.join(", ")}: ${variant.variant.trim().replaceAll("\n", ", ")}`);
     say(`    validator ${variant.etag ?? variant.lastModified ?? "none"}`);
+    if (variant.tags.length > 0) say(`    tags     ${variant.tags.join(", ")}`);
+    say(`    heard    ${variant.position} of ${explained.position} invalidations`);
     say(`    decision ${variant.decision}: ${variant.clause}`);
   }
   return undefined;

@@ -75,6 +75,11 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
           `\n${found.members[index]!.name}: ${origin} of route ${route} is ${health}: ${why}`,
       ),
   );
+  const cutOff = selves
+    .filter((self) => self?.inTouch === false)
+    .map(
+      (self) => `\n${self!.name} is cut off and validates everything: it has not heard of ${self!.silent.join(", ")}`,
+    );
   const differing = [...new Set(found.members.map(({ settings }) => settings))];
   const note =
     differing.length < 2
@@ -82,7 +87,7 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
       : `\n\nsettings differ: ${differing
           .map((settings) => `${settings ?? "unknown"} at ${namesWith(found, settings)}`)
           .join(", ")}; where they do for a request, members do not answer it for each other`;
-  return `${head}\n\n${table(["MEMBER", "STATE", "ROLE", "SHARE", "HITS", "REQUESTS", "STORED", "MEMORY", "PROXY", "PEER", "ADMIN", "PID"], rows)}${ill.length === 0 ? "" : `\n${ill.join("")}`}${note}`;
+  return `${head}\n\n${table(["MEMBER", "STATE", "ROLE", "SHARE", "HITS", "REQUESTS", "STORED", "MEMORY", "PROXY", "PEER", "ADMIN", "PID"], rows)}${[...ill, ...cutOff].length === 0 ? "" : `\n${[...ill, ...cutOff].join("")}`}${note}`;
 }
 
 function namesWith({ members }: Status, settings: string | null): string {

@@ -39,18 +39,6 @@ describe("nextView", () => {
     );
   });
 
-  it("says since when each member is in it: from its process's first view on, through every one", () => {
-    const one = next(null, [member("a"), member("b")])!;
-    const two = next(one, [member("a"), member("b"), member("c")])!;
-    expect(two.members.map(({ since }) => since)).toEqual([1, 1, 2]);
-    const three = next(two, [member("a"), member("c")])!;
-    const four = next(three, [member("a"), member("b"), member("c", 2)])!;
-    expect(
-      four.members.map(({ since }) => since),
-      "b was away, c is another process",
-    ).toEqual([1, 4, 4]);
-  });
-
   it("keeps held members, and changes for a drain, another leader, and what a member says anew of itself", () => {
     const one = next(null, [member("a"), member("b")])!;
     expect(next(one, [member("a")], [one.members[1]!])).toBeNull();

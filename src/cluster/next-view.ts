@@ -16,13 +16,7 @@ export function nextView(
   held: readonly Member[] = [],
 ): PublishedView | null {
   const epoch = epochFloor + 1;
-  const standing = new Map(current?.members.map((member) => [member.name, member]));
-  const members = [...announced, ...held]
-    .map((member): Member => {
-      const before = standing.get(member.name);
-      return { ...member, since: before?.startedMs === member.startedMs ? (before.since ?? epoch) : epoch };
-    })
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const members = [...announced, ...held].sort((a, b) => (a.name < b.name ? -1 : 1));
   const same =
     current !== null &&
     current.epoch === epochFloor &&

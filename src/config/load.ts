@@ -30,7 +30,13 @@ export interface ConfigSources {
 
 /** Variables of Gyre that are no configuration keys. */
 const otherVariables: ReadonlySet<string> = new Set(["GYRE_CONFIG", "GYRE_SECRET", "GYRE_RUN_DIR", "GYRE_DETACHED"]);
-const listKeys: ReadonlySet<string> = new Set(["allow", "allow-destination", "trust-forwarded", "parent-except"]);
+const listKeys: ReadonlySet<string> = new Set([
+  "allow",
+  "allow-destination",
+  "purge-allow",
+  "trust-forwarded",
+  "parent-except",
+]);
 
 /** @throws ConfigError with every problem found. */
 export function loadConfig({ file, flags, environment }: ConfigSources): Config {

@@ -28,10 +28,6 @@ export interface Member {
   readonly settings?: string;
   /** A number that stays with the name, where the coordinator keeps them. */
   readonly id?: number;
-  /**
-   * The epoch since which it has been in every view; given by the leader. Before it, it may have missed invalidations.
-   */
-  readonly since?: number;
 }
 
 /** A view as it is published and sent. */
@@ -88,8 +84,10 @@ export function isMemberName(text: string): boolean {
 /** A member as received from elsewhere, or null where it is none. */
 export function memberOf(value: unknown): Member | null {
   if (typeof value !== "object" || value === null) return null;
-  const { name, listen, peer, admin, pid, weight, zone, state, tls, startedMs, id, since, place, settings } =
-    value as Record<string, unknown>;
+  const { name, listen, peer, admin, pid, weight, zone, state, tls, startedMs, id, place, settings } = value as Record<
+    string,
+    unknown
+  >;
   if (typeof name !== "string" || !isMemberName(name)) return null;
   if (typeof listen !== "string" || typeof peer !== "string" || typeof admin !== "string" || typeof zone !== "string")
     return null;
@@ -113,7 +111,6 @@ export function memberOf(value: unknown): Member | null {
     ...(typeof place === "string" ? { place: place.slice(0, 128) } : {}),
     ...(typeof settings === "string" ? { settings: settings.slice(0, 64) } : {}),
     ...(typeof id === "number" && Number.isSafeInteger(id) ? { id } : {}),
-    ...(typeof since === "number" && Number.isSafeInteger(since) ? { since } : {}),
   };
 }
 

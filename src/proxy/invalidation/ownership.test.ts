@@ -3,7 +3,7 @@ import { keyHash, owner } from "../../ring/ring.ts";
 import { viewOf, type Member, type View } from "../../ring/view.ts";
 import { Ownership } from "./ownership.ts";
 
-const view = (epoch: number, names: readonly string[], since: Readonly<Record<string, number>> = {}): View =>
+const view = (epoch: number, names: readonly string[]): View =>
   viewOf({
     cluster: "c",
     epoch,
@@ -20,7 +20,6 @@ const view = (epoch: number, names: readonly string[], since: Readonly<Record<st
       state: "active",
       tls: false,
       startedMs: 1,
-      since: since[name] ?? 1,
     })),
   });
 
