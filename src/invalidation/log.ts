@@ -162,11 +162,9 @@ export class InvalidationLog {
     return { entries, forgotten, more: false };
   }
 
-  /** The latest that `concerns` takes, of those still kept, or null. */
-  latest(concerns: (invalidation: Invalidation) => boolean): Invalidation | null {
-    let found: Invalidation | null = null;
-    for (const entry of this.#entries.values()) if (concerns(entry)) found = entry;
-    return found;
+  /** One that is still kept, or null. */
+  find({ teller, number }: Pick<Invalidation, "teller" | "number">): Invalidation | null {
+    return this.#entries.get(nameOf(teller, number)) ?? null;
   }
 
   /** Forgets lives that are long over. */

@@ -37,14 +37,17 @@ export interface InvalidationNeeds {
 
 /** How long an answer waits, in all, for other members to say that they have heard. */
 const acknowledgeMs = 1000;
-/** Invalidations whose positions are remembered. */
+/** Positions of which it is remembered whose they are. */
 const placedMax = 4096;
+
+/** Names one in the log, which is bounded in bytes. */
+type Name = Pick<Invalidation, "teller" | "number">;
 
 /** One member's part in all invalidations. */
 export class Invalidations {
   readonly #needs: InvalidationNeeds;
-  readonly #placed = new Map<number, Invalidation>();
-  readonly #positions = new Map<string, number>();
+  readonly #placed = new Map<number, Name>();
+  readonly #positions = new Map<string, readonly number[]>();
 
   constructor(needs: InvalidationNeeds) {
     this.#needs = needs;
@@ -120,7 +123,8 @@ export class Invalidations {
 
   /** The invalidation at a position of this member's store, as far as that is remembered. */
   at(position: number): Invalidation | null {
-    return this.#placed.get(position) ?? null;
+    const name = this.#placed.get(position);
+    return name === undefined ? null : this.#needs.correspondence.log.find(name);
   }
 
   /** What some of a teller's invalidations have ended here, or null where they have not been heard. */
@@ -129,12 +133,13 @@ export class Invalidations {
     const sum = { dropped: 0, outdated: 0, swept: true };
     for (const number of numbers) {
       if (!correspondence.log.has({ teller, number })) return null;
-      const ended = store.ended(this.#positions.get(`${teller} ${number}`) ?? 0);
-      // It was heard of as one of many that nobody can name any more: then all is in doubt.
-      if (ended === null) continue;
-      sum.dropped += ended.dropped;
-      sum.outdated += ended.outdated;
-      sum.swept &&= ended.swept;
+      // Where none is known it was heard of as one of many that nobody can name any more: then all is in doubt.
+      for (const position of this.#positions.get(`${teller} ${number}`) ?? []) {
+        const ended = store.ended(position);
+        sum.dropped += ended?.dropped ?? 0;
+        sum.outdated += ended?.outdated ?? 0;
+        sum.swept &&= ended?.swept ?? true;
+      }
     }
     return sum;
   }
@@ -152,16 +157,16 @@ export class Invalidations {
     const { store, sweeping, nowSeconds } = this.#needs;
     const { selector, mode, cause, teller, number } = invalidation;
     const how = { mode, at: nowSeconds(), counted: cause === "purge" };
-    // What stands in keys may be less than the URI. What is stored under both forms counts as one's.
+    // What stands in keys may be less than the URI; what was stored under other settings may have all of it.
     const keyed = selector.kind === "uri" ? this.#keyed(selector.uri) : null;
-    if (keyed !== null) store.invalidate({ kind: "uri", uri: keyed }, { ...how, counted: false });
-    const position = store.invalidate(selector, how);
-    this.#placed.set(position, invalidation);
-    this.#positions.set(`${teller} ${number}`, position);
-    if (this.#placed.size > placedMax) {
-      const [oldest, { teller: whose, number: which }] = this.#placed.entries().next().value!;
+    const forms: readonly Selector[] = keyed === null ? [selector] : [{ kind: "uri", uri: keyed }, selector];
+    const positions = forms.map((form) => store.invalidate(form, how));
+    this.#positions.set(`${teller} ${number}`, positions);
+    for (const position of positions) this.#placed.set(position, { teller, number });
+    while (this.#placed.size > placedMax) {
+      const [oldest, name] = this.#placed.entries().next().value!;
       this.#placed.delete(oldest);
-      this.#positions.delete(`${whose} ${which}`);
+      this.#positions.delete(`${name.teller} ${name.number}`);
     }
     if (selector.kind !== "uri" || cause === "purge") sweeping.soon();
   }

@@ -1,11 +1,11 @@
 /**
  * Holding everything stored against what has been invalidated, a little at a time: what has been ended frees its room,
- * and is counted, though nobody asks for it. Hits go on meanwhile: of each processor's time a twentieth is taken.
+ * and is counted, though nobody asks for it. Hits go on meanwhile: a fortieth of the processor is taken.
  */
 import type { Store } from "../../store/port.ts";
 
 const stepMs = 1;
-const pauseMs = 20;
+const pauseMs = 40;
 /** Responses between two looks at the clock. */
 const atOnce = 500;
 
