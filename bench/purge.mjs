@@ -173,7 +173,7 @@ for (const size of values.members.split(",").map(Number)) {
       hits(() => swept !== null),
       (async () => {
         for (;;) {
-          await new Promise((done) => setTimeout(done, 100));
+          await new Promise((done) => setTimeout(done, 500));
           report = await api(`/api/purge/${report.id}`);
           if (report.members.every((member) => member.swept)) break;
         }

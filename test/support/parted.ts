@@ -6,7 +6,7 @@
  */
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { Agent, createServer, request } from "node:http";
 import type { PurgeReport } from "../../src/proxy/invalidation/purges.ts";
 import { program, secret, temporaryFolder, until } from "./member.ts";
 
@@ -42,14 +42,19 @@ const origin = createServer((request, response) => {
   versions.set(path, version);
   response.setHeader("cache-control", "max-age=3600");
   response.setHeader("etag", `"${version}"`);
-  response.setHeader("cache-tag", "all");
+  response.setHeader("cache-tag", path.split("/")[1]!);
   if (request.headers["if-none-match"] === `"${version}"`) response.writeHead(304);
   response.end(response.statusCode === 304 ? undefined : String(version));
 });
 await new Promise<void>((done) => origin.listen(9000, "10.78.0.254", done));
 
 const folder = temporaryFolder();
-async function startAt(number: number): Promise<string> {
+interface Machine {
+  readonly name: string;
+  readonly way: string;
+  readonly child: ChildProcess;
+}
+async function startAt(number: number): Promise<Machine> {
   const place = spawn("unshare", ["-n", "sleep", "300"], { stdio: "ignore" });
   children.push(place);
   const inside = ["nsenter", "-t", String(place.pid), "-n"] as const;
@@ -81,90 +86,151 @@ async function startAt(number: number): Promise<string> {
   const site = ["--origin", "http://10.78.0.254:9000", "--allow", "10.78.0.0/24", "--access-log", "off"];
   const command = [...inside, process.execPath, program, "start", "--name", `m${number}`, ...ports, ...site, ...joins];
   const env = { ...process.env, GYRE_SECRET: secret, GYRE_RUN_DIR: `${folder}/m${number}` };
-  children.push(spawn(command[0]!, command.slice(1), { env, stdio: "ignore" }));
+  const child = spawn(command[0]!, command.slice(1), { env, stdio: "ignore" });
+  children.push(child);
   await until(async () => (await fetch(`http://${way}:8082/readyz`)).status === 200, `m${number} is ready`);
-  return way;
+  return { name: `m${number}`, way, child };
 }
 
-const ways: string[] = [];
-for (const number of [1, 2, 3]) ways.push(await startAt(number));
+const machines: Machine[] = [];
+for (const number of [1, 2, 3, 4, 5]) machines.push(await startAt(number));
+const [m1, m2, m3, m4, m5] = machines as [Machine, Machine, Machine, Machine, Machine];
 const authorized = { authorization: `Bearer ${secret}` };
-interface Seen {
-  readonly inTouch: boolean;
-  readonly members: number;
-}
-async function seenBy(way: string): Promise<Seen> {
+async function seenBy({ way }: Machine): Promise<{ readonly inTouch: boolean; readonly members: number }> {
   const answer = await fetch(`http://${way}:8082/api/status`, { headers: authorized });
   const { members, self } = (await answer.json()) as { members: unknown[]; self: { inTouch: boolean } };
   return { inTouch: self.inTouch, members: members.length };
 }
-await until(async () => {
-  const seen = await Promise.all(ways.map(seenBy));
-  return seen.every(({ inTouch, members }) => inTouch && members === 3);
-}, "all three are in touch");
+const allSee = (some: readonly Machine[], count: number): Promise<void> =>
+  until(
+    async () => {
+      const seen = await Promise.all(some.map(seenBy));
+      return seen.every(({ inTouch, members }) => inTouch && members === count);
+    },
+    `${count} are in touch`,
+    30_000,
+  );
+await allSee(machines, 5);
 
-const read = async (way: string, path: string): Promise<{ readonly version: number; readonly how: string }> => {
-  const answer = await fetch(`http://${way}:8080${path}`, { headers: { host: "site.test" } });
-  return { version: Number(await answer.text()), how: answer.headers.get("cache-status")!.split(", ").at(-1)! };
-};
-const purge = async (way: string, body: object): Promise<PurgeReport> => {
+/** Of the site, whichever member is asked: fetch would send each member's own address as Host. */
+function ask({ way }: Machine, path: string, method = "GET"): Promise<string> {
+  return new Promise((done, fail) => {
+    const asked = request(
+      { host: way, port: 8080, path, method, headers: { host: "site.test" }, agent },
+      (response) => {
+        let text = "";
+        response.on("data", (chunk: Buffer) => (text += chunk.toString()));
+        response.on("error", fail);
+        response.on("end", () => (response.statusCode === 200 ? done(text) : fail(new Error(text))));
+      },
+    );
+    asked.on("error", fail);
+    asked.end();
+  });
+}
+const agent = new Agent({ keepAlive: true });
+const read = async (machine: Machine, path: string): Promise<number> => Number(await ask(machine, path));
+async function purge({ way }: Machine, body: object): Promise<PurgeReport> {
   const answer = await fetch(`http://${way}:8082/api/purge`, {
     method: "POST",
     headers: authorized,
     body: JSON.stringify(body),
   });
   return (await answer.json()) as PurgeReport;
-};
-const stateOf = ({ members }: PurgeReport): Record<string, string> =>
-  Object.fromEntries(members.map(({ name, state }) => [name, state]));
-
-const paths = Array.from({ length: 30 }, (_, index) => `/p${index}`);
-for (const way of ways) for (const path of paths) await read(way, path);
-
-// Cut off: m3 stores what it owns, and copies nothing of the others any more.
-ip("link", "set", "members3", "down");
-const cutAt = performance.now();
-for (const path of paths)
-  await fetch(`http://${ways[0]}:8080${path}`, { method: "POST", headers: { host: "site.test" } });
-for (const path of paths) versions.set(path, versions.get(path)! + 1);
-const during = await purge(ways[1]!, { selectors: [{ tag: "all" }], id: "during" });
-const toldAt = performance.now();
-const others = await Promise.all(paths.flatMap((path) => ways.slice(0, 2).map((way) => read(way, path))));
-const isOld = ({ version }: { version: number }): boolean => version < 2;
-let lastOld = 0;
-let reads = 0;
-while (performance.now() - toldAt < 7000) {
-  for (const path of paths.slice(0, 10)) {
-    const askedAt = performance.now();
-    reads++;
-    if (isOld(await read(ways[2]!, path))) lastOld = Math.max(lastOld, askedAt - cutAt);
-  }
-  await new Promise((done) => setTimeout(done, 20));
 }
-const alone = await seenBy(ways[2]!);
+
+/** A section for each way of ending what is stored; what is asked for after that must be of version 2. */
+const sections = ["uri", "prefix", "host", "tag", "post"] as const;
+type Section = (typeof sections)[number];
+const pathsOf = (section: Section): string[] => Array.from({ length: 12 }, (_, index) => `/${section}/${index}`);
+const paths = sections.flatMap(pathsOf);
+for (const machine of machines) for (const path of paths) await read(machine, path);
+
+/** When each path's change had been acknowledged. */
+const acknowledged = new Map<string, number>();
+/** Reads of before, by member: how many, of how many, and the latest since the cut. */
+const old = new Map<string, { reads: number; old: number; lastOldMs: number }>();
+let cutAt = Infinity;
+let reading = true;
+async function reader(machine: Machine): Promise<void> {
+  const seen = { reads: 0, old: 0, lastOldMs: 0 };
+  old.set(machine.name, seen);
+  for (let turn = 0; reading; turn++) {
+    const path = paths[turn % paths.length]!;
+    const askedAt = performance.now();
+    const version = await read(machine, path).catch(() => null);
+    if (version === null) continue;
+    seen.reads++;
+    if (askedAt > (acknowledged.get(path) ?? Infinity) && version < 2) {
+      seen.old++;
+      seen.lastOldMs = Math.max(seen.lastOldMs, Math.round(askedAt - cutAt));
+    }
+    await new Promise((done) => setTimeout(done, 2));
+  }
+}
+const readers = [m1, m2, m3].map(reader);
+
+ip("link", "set", "members3", "down");
+cutAt = performance.now();
+m4.child.kill("SIGSTOP");
+m5.child.kill("SIGKILL");
+const reports: PurgeReport[] = [];
+for (const [index, section] of sections.entries()) {
+  const at = [m1, m2][index % 2]!;
+  const some = pathsOf(section);
+  if (section === "post") {
+    for (const path of some) {
+      versions.set(path, 1);
+      await ask(at, path, "POST");
+      acknowledged.set(path, performance.now());
+    }
+    continue;
+  }
+  for (const path of some) versions.set(path, 2);
+  const selectors = {
+    uri: some.map((path) => ({ uri: `http://site.test${path}` })),
+    prefix: [{ prefix: "http://site.test/prefix/" }],
+    host: [{ host: "site.test" }],
+    tag: [{ tag: "tag" }],
+  }[section];
+  reports.push(await purge(at, { selectors, id: section }));
+  for (const path of some) acknowledged.set(path, performance.now());
+}
+// Beyond every session time.
+await until(() => performance.now() - cutAt > 7000, "the session time is over", 10_000);
+const alone = await seenBy(m3);
 const askedBefore = asked;
-const validated = await Promise.all(paths.map((path) => read(ways[2]!, path)));
+const validated = await Promise.all(paths.map((path) => read(m3, path)));
 const askedFor = asked - askedBefore;
+m4.child.kill("SIGCONT");
 ip("link", "set", "members3", "up");
-await until(
-  async () => (await seenBy(ways[2]!)).inTouch && (await seenBy(ways[2]!)).members === 3,
-  "m3 is back",
-  30_000,
-);
-const after = (await (
-  await fetch(`http://${ways[1]}:8082/api/purge/during`, { headers: authorized })
-).json()) as PurgeReport;
-const healed = await Promise.all(paths.flatMap((path) => ways.map((way) => read(way, path))));
+const mendedAt = performance.now();
+await allSee([m1, m2, m3, m4], 4);
+const togetherMs = performance.now() - mendedAt;
+const lookAgain = (): Promise<PurgeReport[]> =>
+  Promise.all(
+    reports.map(async ({ id }, index) => {
+      const { way } = [m1, m2][index % 2]!;
+      const answer = await fetch(`http://${way}:8082/api/purge/${id}`, { headers: authorized });
+      return (await answer.json()) as PurgeReport;
+    }),
+  );
+// Who has heard through another is asked as soon as its own links are there again.
+await until(async () => (await lookAgain()).every(({ complete }) => complete), "all have applied all", 10_000);
+const later = await lookAgain();
+const healed = await Promise.all(paths.flatMap((path) => [m1, m2, m3, m4].map((machine) => read(machine, path))));
+reading = false;
+await Promise.all(readers);
+const statesOf = ({ members }: PurgeReport): string => members.map(({ name, state }) => `${name} ${state}`).join(", ");
 const result = {
-  during: stateOf(during),
-  complete: during.complete,
-  othersOld: others.filter(isOld).length,
-  lastOldMs: Math.round(lastOld),
-  reads,
+  during: [...new Set(reports.map(statesOf))],
+  complete: reports.map(({ complete }) => complete),
+  old: Object.fromEntries(old),
   alone: alone.inTouch,
-  validatedOld: validated.filter(isOld).length,
+  validatedOld: validated.filter((version) => version < 2).length,
   askedFor,
-  after: stateOf(after),
-  healedOld: healed.filter(isOld).length,
+  later: [...new Set(later.map(statesOf))],
+  healedOld: healed.filter((version) => version < 2).length,
+  togetherMs: Math.round(togetherMs),
 };
 process.stdout.write(JSON.stringify(result), () => process.exit(0));

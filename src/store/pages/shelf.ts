@@ -73,8 +73,14 @@ export class Shelf {
   /** Holds all records against what they have not heard of yet; yields after each page how many those were so far. */
   *sweeping(): Generator<number> {
     let seen = 0;
+    const { records, pool } = this;
     for (const page of this.#pages(["main", "small", "copies"])) {
-      for (const at of this.#inPage(page)) {
+      const begin = records.memory.begin(page);
+      const end = begin + pool.usedUnits(page);
+      // A million records are a lot: no generator for each.
+      for (let at = begin; at < end; at += records.word(at, word.units)) {
+        const flags = records.word(at, word.flags);
+        if ((flags & kindMask) !== kindResponse || (flags & flagLive) === 0) continue;
         this.isOver(at);
         seen++;
       }
