@@ -1,8 +1,8 @@
 /**
- * `npm run bench [-- --scenario NAME… --peer NAME… --rounds N --seconds N --json FILE]`: Gyre beside every installed
- * peer, each pinned to one core with the load on the other, in alternating rounds; CPU time a request is what counts,
- * since these machines are shared. Needs Linux, taskset and wrk (Debian: apt-get install wrk nginx haproxy varnish
- * squid trafficserver).
+ * `npm run bench [-- --scenario NAME… --peer NAME… --rounds N --seconds N --access-log --json FILE]`: Gyre beside every
+ * installed peer, each pinned to one core with the load on the other, in alternating rounds; CPU time a request is what
+ * counts, since these machines are shared. Needs Linux, taskset and wrk (Debian: apt-get install wrk nginx haproxy
+ * varnish squid trafficserver).
  */
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "3" },
     seconds: { type: "string", default: "4" },
     json: { type: "string" },
+    "access-log": { type: "boolean" },
   },
 });
 const rounds = Number(values.rounds);

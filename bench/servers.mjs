@@ -10,6 +10,8 @@ import { join, resolve } from "node:path";
 const root = resolve(import.meta.dirname, "..");
 process.env.PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
 export const folder = mkdtempSync(join(tmpdir(), "gyre-bench-"));
+/** Gyre's and nginx's own, each to a file, in the format that each has by default. */
+const accessLogs = process.argv.includes("--access-log");
 // varnishd and squid run as users of their own, and must be able to read it.
 chmodSync(folder, 0o755);
 const running = new Set();
@@ -159,8 +161,7 @@ const gyreBase = (name) => [
   "127.0.0.1:0",
   "--admin",
   "127.0.0.1:0",
-  "--access-log",
-  "off",
+  ...(accessLogs ? ["--access-log-file", join(folder, `gyre-${name}-access.log`)] : ["--access-log", "off"]),
   "--memory",
   "1GB",
 ];
@@ -199,7 +200,7 @@ export const servers = {
       writeFileSync(
         join(home, "nginx.conf"),
         `daemon off; worker_processes 1; user root; pid ${home}/pid; error_log ${home}/error.log crit; events { worker_connections 4096; }
-http { access_log off; sendfile on; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 600s; proxy_cache_path ${home}/cache levels=1:2 keys_zone=c:100m max_size=1g;
+http { access_log ${accessLogs ? `${home}/access.log` : "off"}; sendfile on; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 600s; proxy_cache_path ${home}/cache levels=1:2 keys_zone=c:100m max_size=1g;
 client_body_temp_path ${home}/b; proxy_temp_path ${home}/p; fastcgi_temp_path ${home}/f; uwsgi_temp_path ${home}/u; scgi_temp_path ${home}/s; open_file_cache max=20000 inactive=60s;
 upstream o { server 127.0.0.1:${origin}; keepalive 64; }
 server { listen 127.0.0.1:${port}${tls === null ? "" : " ssl"}; ${secure} location / { proxy_pass http://o; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_cache c; } } }`,

@@ -65,6 +65,12 @@ export function memberMetrics(
         values: one(() => plane.correspondence.log.bytes),
       },
       {
+        name: "gyre_log_lines_dropped_total",
+        help: "Lines of the access log and of events that could not be written, or that nobody took in time",
+        type: "counter",
+        values: one(() => member.logLinesDropped),
+      },
+      {
         name: "gyre_refused_total",
         help: "Requests refused before they had a target",
         type: "counter",

@@ -13,6 +13,8 @@ export interface AdministeredMember {
   readonly startedMs: number;
   readonly coordinatorAddress: string;
   readonly cluster: string;
+  /** Lines of its logs that nobody will see. */
+  readonly logLinesDropped: number;
   /** Hands over and leaves; resolves when nothing but the farewell is left to do. */
   drain(): Promise<{
     readonly cut: number;

@@ -8,12 +8,15 @@ import { keepHeapSmall } from "../member/small-heap.ts";
 import { RunningMember } from "../member/member.ts";
 import { isLastOf, processMarkOf, runFolder, writeFarewell, writeRecord } from "../member/records.ts";
 import { StartError } from "../member/start-error.ts";
-import { createLog } from "../telemetry/log.ts";
+import { createLog, type Logger } from "../telemetry/log.ts";
 import { configOf } from "./config-options.ts";
 import { Failure } from "./failure.ts";
 import { clusterSecret } from "./secret.ts";
 import { note, styled } from "./terminal.ts";
 import { version } from "./version.ts";
+
+/** How long the end of a process waits for its last lines to be taken. */
+const lastWordsMs = 500;
 
 /** Runs a member until a signal ends it. @throws Failure where it cannot start. */
 export async function start(options: Readonly<Record<string, unknown>>): Promise<void> {
@@ -21,18 +24,19 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
   const embedded = config.coordinator === "embedded";
   const { secret, from } = clusterSecret(config["secret-file"], config.cluster, embedded ? null : config.coordinator);
   const name = config.name ?? (embedded ? "m1" : `m-${randomBytes(2).toString("hex")}`);
-  const log = createLog({
+  const logs = createLog({
     member: name,
     level: config["log-level"],
     format: config["log-format"],
     terminal: process.stdout.isTTY === true,
   });
+  const log = logs.events;
   const folder = runFolder(process.env);
   const member = makeMember({
     config,
     name,
     secret,
-    log,
+    log: logs,
     version,
     lastView: lastViewIn(folder, config.cluster, name),
     ousted: (reason) => stopSoon(reason, 1),
@@ -49,12 +53,13 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     log.info({ kind: "stop", reason }, reason);
     const { cut } = await member.stop(member.drainLimitMs, isLastOf(folder, process.pid) ? "none" : "heirs");
     writeFarewell(folder, { name, pid: process.pid, drained: cut === 0, cut });
+    await logs.writer.end(lastWordsMs);
     process.exit(exitCode);
   };
   const stopSoon = (reason: string, exitCode: 0 | 1 = 0): void =>
     background(stop(reason, exitCode), (error) => {
       log.fatal({ kind: "stop", err: error }, error.message);
-      process.exit(1);
+      void logs.writer.end(lastWordsMs).then(() => process.exit(1));
     });
   process.on("SIGTERM", () => stopSoon("SIGTERM"));
   process.on("SIGINT", () => stopSoon("SIGINT"));
@@ -62,15 +67,30 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
   process.on("SIGHUP", () => {
     // The same signal says that the terminal has gone.
     if (onTerminal && !isatty(0)) stopSoon("the terminal is gone");
-    else reload(member, options, log);
+    else {
+      reload(member, options, log);
+      member.reopenLogs();
+    }
   });
+  // What rotates logs sends this one; unheard it would open a debugger's port, and the other would end the process.
+  process.on("SIGUSR1", () => {
+    member.reopenLogs();
+    log.info({ kind: "log" }, "the access log's file is opened anew");
+  });
+  process.on("SIGUSR2", () =>
+    log.warn(
+      { kind: "signal" },
+      "SIGUSR2 means nothing here: HUP reloads, USR1 opens the log's file anew, TERM drains",
+    ),
+  );
+  process.on("exit", () => logs.writer.flushSync());
   if (process.send !== undefined && process.env["GYRE_DETACHED"] === undefined)
     process.on("disconnect", () => {
       if (!stopping) stopSoon("whoever started this member is gone");
     });
   process.on("uncaughtException", (error) => {
     log.fatal({ kind: "bug", err: error }, `bug: ${error.message}`);
-    log.flush(() => process.exit(70));
+    void logs.writer.end(lastWordsMs).then(() => process.exit(70));
   });
 
   let addresses;
@@ -107,11 +127,7 @@ function makeMember(options: ConstructorParameters<typeof RunningMember>[0]): Ru
   }
 }
 
-function reload(
-  member: RunningMember,
-  options: Readonly<Record<string, unknown>>,
-  log: ReturnType<typeof createLog>,
-): void {
+function reload(member: RunningMember, options: Readonly<Record<string, unknown>>, log: Logger): void {
   try {
     const kept = member.reload(configOf(options));
     log.info(

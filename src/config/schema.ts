@@ -309,6 +309,11 @@ export const configSchema = z.strictObject({
       "all, off, or 1/N for one request in N",
     )
     .describe("all, off, or 1/N"),
+  "access-log-format": z
+    .enum(["auto", "json", "common", "combined", "squid"])
+    .default("auto")
+    .describe("auto: one short line on a terminal, json elsewhere"),
+  "access-log-file": z.string().min(1).optional().describe("where it goes instead of standard output"),
   "log-level": z.enum(["debug", "info", "warn", "error"]).default("info"),
   "log-format": z.enum(["auto", "json", "pretty"]).default("auto").describe("auto: pretty on a terminal"),
   "drain-limit": duration.default(10_000).describe("how long a stop waits for answers in progress"),

@@ -1,25 +1,81 @@
-/** The access log: whether, how often, and what its lines say. */
+/** The access log of a member: whether there is one, how often, in what format, and where it goes. */
 import type { Config } from "../config/schema.ts";
-import type { AccessRecord, Recorder } from "../proxy/request/recorder.ts";
-import type { Logger } from "../telemetry/log.ts";
+import type { Recorder } from "../proxy/request/recorder.ts";
+import { LineWriter } from "../telemetry/line-writer.ts";
+import type { Log } from "../telemetry/log.ts";
+import { linerOf, type AccessFormat } from "./access-lines.ts";
+import { StartError } from "./start-error.ts";
 
-/** `durationMs` is rounded to microseconds; an absent reason is left out. */
-export function accessLine(record: AccessRecord): Record<string, unknown> {
-  const { reason, durationMs, ...rest } = record;
-  return {
-    kind: "access",
-    ...rest,
-    ...(reason === null ? {} : { reason }),
-    durationMs: Math.round(durationMs * 1000) / 1000,
-  };
-}
+/** Writes lines for the requests that a recorder tells of. */
+export class AccessLog {
+  readonly #log: Log;
+  readonly #member: string;
+  readonly #recorder: Recorder;
+  #file: { readonly path: string; readonly writer: LineWriter } | null = null;
+  /** Of files that are no longer written to. */
+  #droppedBefore = 0;
 
-/** Lets the recorder write lines as configured. */
-export function setAccessLog(recorder: Recorder, config: Config, log: Logger): void {
-  const mode = config["access-log"];
-  recorder.sample = mode.startsWith("1/") ? Number(mode.slice(2)) : 1;
-  recorder.log =
-    mode === "off"
-      ? null
-      : (record) => log.info(accessLine(record), `${record.method} ${record.uri} ${record.status} ${record.outcome}`);
+  constructor(log: Log, member: string, recorder: Recorder) {
+    this.#log = log;
+    this.#member = member;
+    this.#recorder = recorder;
+  }
+
+  /** Lines of the access log and of events that nobody will see. */
+  get dropped(): number {
+    return this.#log.writer.dropped + (this.#file?.writer.dropped ?? 0) + this.#droppedBefore;
+  }
+
+  /** Goes by a configuration from now on. @throws StartError where its file cannot be opened. */
+  follow(config: Config): void {
+    const mode = config["access-log"];
+    const recorder = this.#recorder;
+    this.#open(mode === "off" ? undefined : config["access-log-file"]);
+    recorder.sample = mode.startsWith("1/") ? Number(mode.slice(2)) : 1;
+    recorder.logsHops = config["log-level"] === "debug";
+    if (mode === "off") {
+      recorder.log = null;
+      return;
+    }
+    const writer = this.#file?.writer ?? this.#log.writer;
+    const line = linerOf(this.#format(config), this.#member);
+    recorder.log = (record) => writer.write(line(record, Date.now()));
+  }
+
+  /** Opens its file anew, for whoever has renamed it. */
+  reopen(): void {
+    this.#file?.writer.reopen();
+  }
+
+  /** Resolves when all has been written, or after `limitMs`. */
+  async end(limitMs: number): Promise<void> {
+    await this.#file?.writer.end(limitMs);
+  }
+
+  #format(config: Config): AccessFormat {
+    const format = config["access-log-format"];
+    if (format !== "auto") return format;
+    return this.#log.readable && this.#file === null ? "short" : "json";
+  }
+
+  #open(path: string | undefined): void {
+    if (path === this.#file?.path) return;
+    const { events } = this.#log;
+    let writer: LineWriter | null = null;
+    try {
+      if (path !== undefined)
+        writer = new LineWriter({
+          target: { path },
+          lost: (lines, reason) =>
+            events.warn({ kind: "log", lines, reason }, `${lines} lines of the access log were lost: ${reason}`),
+        });
+    } catch (error) {
+      throw new StartError(`access-log-file ${path} cannot be opened: ${(error as Error).message}`);
+    }
+    const old = this.#file?.writer;
+    this.#file = writer === null ? null : { path: path!, writer };
+    if (old === undefined) return;
+    this.#droppedBefore += old.dropped;
+    void old.end(1000);
+  }
 }

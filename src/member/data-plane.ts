@@ -9,6 +9,7 @@ import type { FetchNeeds } from "../proxy/fetch/needs.ts";
 import { Uncacheable } from "../proxy/fetch/uncacheable.ts";
 import { Ownership } from "../proxy/invalidation/ownership.ts";
 import type { CallNeeds } from "../proxy/members/calls.ts";
+import { keepCopies } from "../proxy/members/foreign.ts";
 import type { Desk } from "../proxy/request/desk.ts";
 import { HitLines } from "../proxy/request/hit-lines.ts";
 import { Recorder } from "../proxy/request/recorder.ts";
@@ -20,7 +21,7 @@ import type { View } from "../ring/view.ts";
 import { PageStore } from "../store/pages/page-store.ts";
 import type { PurgeReport } from "../proxy/invalidation/purges.ts";
 import type { Clock } from "./clock.ts";
-import { buildInvalidation, trustSeconds, type InvalidationPlane } from "./invalidation-plane.ts";
+import { buildInvalidation, followView, trustSeconds, type InvalidationPlane } from "./invalidation-plane.ts";
 
 /**
  * What the data plane goes by at this moment. Both are replaced as a whole, by one assignment, here and nowhere else.
@@ -121,4 +122,15 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     loadBound: config["load-bound"] === "off" ? null : { ...loadBound, epsilon: config["load-bound"] },
     ownLoad: () => recorder.load,
   };
+}
+
+/** Follows a new view: what all rooms go by from now on. */
+export function followInPlane(plane: DataPlane, view: View): void {
+  const before = plane.current.view.ring;
+  const now = plane.desk.nowSeconds();
+  plane.ownership.follow(view, now);
+  plane.current.view = view;
+  plane.peers.follow(view.members);
+  keepCopies(plane, before, now);
+  followView(plane, view, now);
 }

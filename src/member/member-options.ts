@@ -1,6 +1,6 @@
 /** What a member is started with, and what it tells whoever runs it. */
 import type { Config } from "../config/schema.ts";
-import type { Logger } from "../telemetry/log.ts";
+import type { Log } from "../telemetry/log.ts";
 import type { LastView } from "./last-view.ts";
 
 /** What a member tells whoever runs it. */
@@ -12,7 +12,7 @@ export interface MemberOptions {
   readonly config: Config;
   readonly name: string;
   readonly secret: string;
-  readonly log: Logger;
+  readonly log: Log;
   readonly version: string;
   /** Where it remembers the last view, if it hosts the coordinator. */
   readonly lastView?: LastView;

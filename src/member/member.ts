@@ -5,7 +5,7 @@
 import { asError, background } from "../base/background.ts";
 import { bytesText } from "../base/sizes.ts";
 import { Waiters } from "../base/waiters.ts";
-import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
+import { hostPortOf, hostPortText } from "../base/host-port.ts";
 import { AdminServer } from "../admin/admin-server.ts";
 import { Control } from "../cluster/control.ts";
 import { restartKeys, type Config } from "../config/schema.ts";
@@ -14,18 +14,17 @@ import type { Coordinator } from "../coordination/port.ts";
 import { Networks } from "../origin/destinations.ts";
 import { PeerAcceptor, type AcceptedLink } from "../peer/acceptor.ts";
 import { answerCall } from "../proxy/members/calls.ts";
-import { keepCopies } from "../proxy/members/foreign.ts";
 import { handOver, type HandedOver } from "../proxy/members/hand-over.ts";
 import { serve } from "../proxy/serve.ts";
 import { publishedOf, viewOfOne, type Member, type View } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { listenFailure, WireServer } from "../wire/server.ts";
-import { setAccessLog } from "./access-log.ts";
+import { WireServer } from "../wire/server.ts";
+import { AccessLog } from "./access-log.ts";
 import { announcementOf, type Addresses } from "./announcement.ts";
 import { Clock } from "./clock.ts";
-import { buildDataPlane, type DataPlane } from "./data-plane.ts";
-import { followView } from "./invalidation-plane.ts";
+import { buildDataPlane, followInPlane, type DataPlane } from "./data-plane.ts";
 import { allLinked } from "./linked.ts";
+import { isThisMachine, listening } from "./listening.ts";
 import type { MemberOptions } from "./member-options.ts";
 import { hostHere, openCoordinator } from "./open-coordinator.ts";
 import { originNotes } from "./origin-notes.ts";
@@ -67,13 +66,15 @@ export class RunningMember {
   #host: EmbeddedHost | null = null;
   #control: Control | null = null;
   #addresses: Addresses | null = null;
+  readonly #accessLog: AccessLog;
   readonly #linked = new Waiters();
   #departing: Promise<Departure> | null = null;
   #stopping: Promise<Departure> | null = null;
 
   /** @throws StartError where the configuration cannot work on this machine. */
   constructor(options: MemberOptions) {
-    const { config, name, secret, log } = options;
+    const { config, name, secret } = options;
+    const log = options.log.events;
     this.#options = options;
     this.#config = config;
     this.#log = log;
@@ -121,7 +122,8 @@ export class RunningMember {
       failed,
     });
     const { recorder } = this.#plane.desk;
-    setAccessLog(recorder, config, log);
+    this.#accessLog = new AccessLog(options.log, name, recorder);
+    this.#accessLog.follow(config);
     this.#allowed = new Networks(config.allow);
     this.#wire = new WireServer({
       listen: hostPortOf(config.listen)!,
@@ -245,7 +247,7 @@ export class RunningMember {
     this.#plane.current.routing = built.routing;
     built.begin(old);
     this.#allowed = new Networks(config.allow);
-    setAccessLog(this.#plane.desk.recorder, config, this.#log);
+    this.#accessLog.follow(config);
     this.#log.level = config["log-level"];
     // Requests that have their route already may still begin a fetch on the old clients; those under way end there,
     // however long they take.
@@ -261,6 +263,15 @@ export class RunningMember {
     if ((this.#tls === null) !== (identities === null)) kept.push("tls");
     this.#config = { ...config, ...Object.fromEntries(kept.map((key) => [key, this.#config[key]])) } as Config;
     return kept;
+  }
+
+  /** Opens the log's file anew, for whoever has renamed it. */
+  reopenLogs(): void {
+    this.#accessLog.reopen();
+  }
+
+  get logLinesDropped(): number {
+    return this.#accessLog.dropped;
   }
 
   /** How long a stop waits for answers in progress, as configured now. */
@@ -339,6 +350,7 @@ export class RunningMember {
     await this.#admin.close();
     this.#built.close();
     this.#clock.stop();
+    await this.#accessLog.end(1000);
     this.state = "stopped";
     this.#log.info(
       { kind: "stop", cut },
@@ -352,14 +364,7 @@ export class RunningMember {
   }
 
   #follow(view: View): void {
-    const plane = this.#plane;
-    const before = plane.current.view.ring;
-    const now = plane.desk.nowSeconds();
-    plane.ownership.follow(view, now);
-    plane.current.view = view;
-    plane.peers.follow(view.members);
-    keepCopies(plane, before, now);
-    followView(plane, view, now);
+    followInPlane(this.#plane, view);
     if (this.#host !== null) this.#options.lastView?.write(publishedOf(view));
     this.#log.info(
       { kind: "view", epoch: view.epoch, leader: view.leader, members: view.members.map(({ name }) => name) },
@@ -384,17 +389,5 @@ export class RunningMember {
     const answer = await answerCall(this.#plane, link.name, method, value);
     if (answer === undefined) throw new Error(`${this.name} does not know ${method}`);
     return answer;
-  }
-}
-
-function isThisMachine(address: string): boolean {
-  return address === "::1" || address.startsWith("127.");
-}
-
-async function listening(listen: () => Promise<HostPort>, what: string, address: string): Promise<HostPort> {
-  try {
-    return await listen();
-  } catch (error) {
-    throw new StartError(listenFailure(error as NodeJS.ErrnoException, what, hostPortOf(address)!));
   }
 }

@@ -13,6 +13,7 @@ import type { AnswerHead } from "../wire/answer-head.ts";
 import type { Exchange } from "../wire/exchange.ts";
 import { mayBeShown } from "./answer/inside.ts";
 import type { Invalidations } from "./invalidation/invalidations.ts";
+import type { AccessRecord } from "./request/recorder.ts";
 import type { Desk } from "./request/desk.ts";
 import type { Routing } from "./request/routes.ts";
 
@@ -41,7 +42,9 @@ export function shortcutKey({ head, client }: Exchange): string {
 export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: number, settings = 0): boolean {
   const { desk, current, store, invalidations } = needs;
   const { recorder } = desk;
-  if (!current.joined || recorder.logsNext) return false;
+  if (!current.joined) return false;
+  const isLogged = recorder.logsNext(exchange.hop);
+  const startedMs = isLogged ? performance.now() : 0;
   const glance = store.glance(shortcutKey(exchange));
   if (glance === null || (glance.forms(current.routing.number, current.view.epoch) & form) === 0) return false;
   if (settings !== 0 && settings !== glance.way) return false;
@@ -52,13 +55,39 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
   exchange.inner = glance.inner;
   const lines = desk.hitLines.of(ageSeconds, glance.lifetimeSeconds, glance.isCopy);
   const headAlone = exchange.head.conditional ? headFor(exchange, glance.stored, now) : null;
+  const status = headAlone?.status ?? glance.status;
   const bytes = headAlone === null ? glance.contentEnd - glance.contentAt : 0;
   glance.used();
   if (glance.isCopy) recorder.copyUsed();
   if (headAlone === null) exchange.answerBytes(glance, lines);
   else exchange.answer(headAlone, lines, null);
-  recorder.hit(bytes);
+  recorder.hit(bytes, exchange.hop, isLogged ? recordOf(needs, exchange, { status, bytes, startedMs }) : null);
   return true;
+}
+
+/** A hit as the access log tells it. */
+function recordOf(
+  { desk }: ShortcutNeeds,
+  { client, head, hop }: Exchange,
+  { status, bytes, startedMs }: { readonly status: number; readonly bytes: number; readonly startedMs: number },
+): AccessRecord {
+  const uri = head.form === "absolute" ? head.target : `${client.scheme}://${head.host}${head.target}`;
+  return {
+    client: client.address,
+    method: head.method,
+    uri,
+    status,
+    outcome: "hit",
+    reason: "fresh",
+    owner: desk.self,
+    owned: null,
+    target: head.target,
+    fields: head.fields,
+    hop,
+    bytes,
+    durationMs: performance.now() - startedMs,
+    complete: true,
+  };
 }
 
 /** The head that is the answer to a HEAD, or to a condition that holds; null where the answer has content. */

@@ -1,10 +1,20 @@
 /**
- * The log: JSON lines, or readable ones on a terminal. Two kinds of lines: events of the member, and the access log.
+ * The log: JSON lines, or readable ones on a terminal. Two kinds of lines: events of the member (by pino), and the
+ * access log (member/access-log.ts). Both go through a writer that nobody waits for (line-writer.ts).
  */
 import { createRequire } from "node:module";
 import pino, { type Logger } from "pino";
+import { LineWriter } from "./line-writer.ts";
 
 export type { Logger };
+
+export interface Log {
+  readonly events: Logger;
+  /** Where its lines go: standard output. */
+  readonly writer: LineWriter;
+  /** Whether lines are for people. */
+  readonly readable: boolean;
+}
 
 /** @param format `auto` is pretty on a terminal and JSON elsewhere. */
 export function createLog(options: {
@@ -12,22 +22,25 @@ export function createLog(options: {
   readonly level: string;
   readonly format: "auto" | "json" | "pretty";
   readonly terminal: boolean;
-}): Logger {
+}): Log {
   const readable = options.format === "pretty" || (options.format === "auto" && options.terminal);
   const base = { level: options.level, base: { member: options.member }, timestamp: pino.stdTimeFunctions.isoTime };
-  if (readable) {
-    // Nobody but a terminal needs it.
-    const pretty = createRequire(import.meta.url)("pino-pretty") as typeof import("pino-pretty");
-    return pino(
-      base,
-      pretty({
-        colorize: options.terminal,
-        translateTime: "SYS:HH:MM:ss.l",
-        ignore: "pid,hostname,member,kind",
-        messageFormat: "{msg}",
-        sync: true,
-      }),
-    );
-  }
-  return pino(base, pino.destination({ fd: 1, sync: false, minLength: 4096, periodicFlush: 200 }));
+  const writer = new LineWriter({
+    target: { fd: 1 },
+    lost: (lines, reason) => events.warn({ kind: "log", lines, reason }, `${lines} log lines were lost: ${reason}`),
+  });
+  const pretty = readable ? prettyOf(options.terminal) : (line: string): string => line;
+  const events = pino(base, { write: (line) => writer.write(pretty(line).replace(/\n$/, "")) });
+  return { events, writer, readable };
+}
+
+/** Nobody but a terminal needs the library. */
+function prettyOf(colorize: boolean): (line: string) => string {
+  const { prettyFactory } = createRequire(import.meta.url)("pino-pretty") as typeof import("pino-pretty");
+  return prettyFactory({
+    colorize,
+    translateTime: "SYS:HH:MM:ss.l",
+    ignore: "pid,hostname,member,kind",
+    messageFormat: "{msg}",
+  });
 }

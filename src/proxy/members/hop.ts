@@ -55,6 +55,11 @@ export function hop(needs: HopNeeds, ticket: Ticket, candidates: Iterator<Candid
   }
 }
 
+/** What the member that answers says of its part: the first entry of its Cache-Status. */
+function ownPartOf(block: Buffer): string | null {
+  return /(?:^|\n)cache-status: ([^,\r"]{1,200})/.exec(block.toString("latin1"))?.[1] ?? null;
+}
+
 /** @returns false where the member cannot be reached now; else `failed` is called if somebody else must answer. */
 function ask(
   { peers, current }: HopNeeds,
@@ -78,6 +83,7 @@ function ask(
       interim: (status, informed) => exchange.inform(status, informed),
       head: ({ status, fields: block, contentBytes }, whole) => {
         ticket.status = status;
+        ticket.owned = desk.recorder.logsNext(0) ? ownPartOf(block) : null;
         ticket.outcome = { hit: false, forward: "bypass", forwardStatus: status, detail: `owner-${member}` };
         const answerHead = AnswerHead.ofBlock(status, block, contentBytes);
         const lines = ticket.lines(null);

@@ -1,4 +1,5 @@
 /** What happened to requests, counted and told: plain numbers on the hit path, a log line only where one is wanted. */
+import type { FieldList } from "../../http/fields.ts";
 import { outcomeLabel, type Outcome } from "../../http/cache-status.ts";
 
 /** A finished request, as the access log tells it. */
@@ -10,6 +11,11 @@ export interface AccessRecord {
   readonly outcome: string;
   readonly reason: string | null;
   readonly owner: string;
+  /** What the owner says of its part, where it was asked: as in `m2; hit; ttl=57`. */
+  readonly owned: string | null;
+  /** The request's own target and fields. */
+  readonly target: string;
+  readonly fields: FieldList;
   /** 0 at the member that the client spoke to, 1 at one that it forwarded to. */
   readonly hop: 0 | 1;
   readonly bytes: number;
@@ -109,11 +115,13 @@ export class Recorder {
   log: ((record: AccessRecord) => void) | null = null;
   /** One request in so many is logged. */
   sample = 1;
+  /** Whether the owner's part of a request that another member has forwarded gets a line of its own. */
+  logsHops = false;
   #seen = 0;
 
-  /** Whether the next request to finish gets a log line: it must then take the way that tells everything of it. */
-  get logsNext(): boolean {
-    return this.log !== null && this.#seen % this.sample === 0;
+  /** Whether the next request to finish gets a log line. */
+  logsNext(hop: 0 | 1): boolean {
+    return this.log !== null && (hop === 0 || this.logsHops) && this.#seen % this.sample === 0;
   }
 
   /** Requests that this member is working on itself. */
@@ -122,9 +130,10 @@ export class Recorder {
     return Math.max(0, inFlight - forwarding - tunnelling);
   }
 
-  /** A hit of the fast way. */
-  hit(bytes: number): void {
-    this.#seen++;
+  /** A hit of the fast way; `record` where it is to be logged. */
+  hit(bytes: number, hop: 0 | 1, record: AccessRecord | null): void {
+    if (record !== null) this.log!(record);
+    if (hop === 0 || this.logsHops) this.#seen++;
     this.#counts.hits++;
     this.#counts.hitBytes += bytes;
   }
@@ -242,7 +251,7 @@ export class Recorder {
     if (bucket === -1) bucket = durationBoundsMs.length;
     counts.durations[bucket]!++;
     counts.durationSumMs += record.durationMs;
-    if (this.logsNext) this.log!({ ...record, outcome: label });
-    this.#seen++;
+    if (this.logsNext(record.hop)) this.log!({ ...record, outcome: label });
+    if (record.hop === 0 || this.logsHops) this.#seen++;
   }
 }

@@ -39,8 +39,9 @@ export class Ticket {
   outcome: Outcome = { hit: false };
   reason: string | null = null;
   status = 0;
-  /** The member that owns the key. */
+  /** The member that owns the key, and what it says of its part, where it was asked. */
   owner: string;
+  owned: string | null = null;
   /** Another member has been asked for a copy, or for what it had as the previous owner, in vain: once is enough. */
   peerTried = false;
   #ended = false;
@@ -89,6 +90,9 @@ export class Ticket {
         status: this.status,
         reason: this.reason,
         owner: this.owner,
+        owned: this.owned,
+        target: exchange.head.target,
+        fields: exchange.head.fields,
         hop: exchange.hop,
         bytes: exchange.sentBytes,
         durationMs: performance.now() - this.startedMs,

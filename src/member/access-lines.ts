@@ -1,0 +1,111 @@
+/**
+ * Lines of the access log, from the record of a finished request. Every hit makes one: they are put together by hand.
+ *
+ *   json       one object; `docs/access-log.md` has its fields
+ *   common     host - - [time] "request line" status bytes
+ *   combined   the same, with Referer and User-Agent: what analysers of httpd's and nginx's logs read
+ *   squid      time elapsed client code/status bytes method URL - hierarchy/- -
+ *   short      for people at a terminal
+ */
+import { fieldValue } from "../http/fields.ts";
+import { bytesText } from "../base/sizes.ts";
+import type { AccessRecord } from "../proxy/request/recorder.ts";
+
+export type AccessFormat = "json" | "common" | "combined" | "squid" | "short";
+
+/** Puts a record, finished at a time (ms since the epoch), into a line without its end. */
+export type Liner = (record: AccessRecord, atMs: number) => string;
+
+/** The liner of a format, for the member of that name. */
+export function linerOf(format: AccessFormat, member: string): Liner {
+  switch (format) {
+    case "json":
+      return jsonLiner(member);
+    case "common":
+      return (record, atMs) => commonLine(record, atMs);
+    case "combined":
+      return (record, atMs) =>
+        `${commonLine(record, atMs)} ${fieldText(record, "referer")} ${fieldText(record, "user-agent")}`;
+    case "squid":
+      return squidLine;
+    case "short":
+      return shortLine;
+  }
+}
+
+function jsonLiner(member: string): Liner {
+  const name = JSON.stringify(member);
+  const isoOf = isoTimes();
+  return (record, atMs) => {
+    const { client, method, uri, status, outcome, reason, owner, owned, hop, bytes, durationMs, complete } = record;
+    const why = reason === null ? "" : `,"reason":${quoted(reason)}`;
+    const part = owned === null ? "" : `,"owned":${quoted(owned)}`;
+    const target = quoted(uri);
+    return `{"level":30,"time":"${isoOf(atMs)}","member":${name},"kind":"access","client":${quoted(client)},"method":${quoted(method)},"uri":${target},"status":${status},"outcome":"${outcome}"${why},"owner":${quoted(owner)}${part},"hop":${hop},"bytes":${bytes},"durationMs":${Math.round(durationMs * 1000) / 1000},"complete":${complete}}`;
+  };
+}
+
+function commonLine({ client, method, target, status, bytes }: AccessRecord, atMs: number): string {
+  return `${client} - - [${commonTime(atMs)}] "${escaped(`${method} ${target} HTTP/1.1`)}" ${status} ${bytes}`;
+}
+
+function squidLine(record: AccessRecord, atMs: number): string {
+  const { client, method, uri, status, bytes, durationMs, outcome, owned } = record;
+  const isHit = outcome === "hit" || owned?.includes("; hit") === true;
+  const code = outcome === "none" ? "NONE" : isHit ? "TCP_HIT" : "TCP_MISS";
+  const way = isHit || outcome === "none" ? "HIER_NONE/-" : "HIER_DIRECT/-";
+  const seconds = (atMs / 1000).toFixed(3);
+  return `${seconds} ${String(Math.round(durationMs)).padStart(6)} ${client} ${code}/${status} ${bytes} ${method} ${uri} - ${way} -`;
+}
+
+function shortLine(record: AccessRecord, atMs: number): string {
+  const { client, method, uri, status, outcome, reason, owned, bytes, durationMs, complete } = record;
+  const time = new Date(atMs).toTimeString().slice(0, 8);
+  const why = reason === null || reason === outcome || outcome === "hit" ? "" : ` (${reason})`;
+  const what = owned === null ? `${outcome}${why}` : `at ${owned}`;
+  const ms = durationMs < 10 ? durationMs.toFixed(1) : durationMs.toFixed(0);
+  return `${time} ${method} ${uri} ${status} ${what}, ${bytesText(bytes)} in ${ms} ms, ${client}${complete ? "" : ", cut"}`;
+}
+
+function fieldText({ fields }: AccessRecord, name: string): string {
+  const value = fieldValue(fields, name);
+  return value === undefined ? '"-"' : `"${escaped(value)}"`;
+}
+
+/** As httpd writes what clients send: quotes and backslashes escaped, and nothing that could look like another line. */
+function escaped(text: string): string {
+  if (!/["\\\x00-\x1f\x7f-\xff]/.test(text)) return text;
+  return text.replace(/["\\\x00-\x1f\x7f-\xff]/g, (character) =>
+    character === '"' || character === "\\"
+      ? `\\${character}`
+      : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+}
+
+function quoted(text: string): string {
+  return /["\\\x00-\x1f\x7f-\uffff]/.test(text) ? JSON.stringify(text) : `"${text}"`;
+}
+
+/** ISO 8601; most lines share their millisecond with others. */
+function isoTimes(): (atMs: number) => string {
+  let [last, text] = [-1, ""];
+  return (atMs) => {
+    if (atMs !== last) [last, text] = [atMs, new Date(atMs).toISOString()];
+    return text;
+  };
+}
+
+const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+let [commonSecond, commonText] = [-1, ""];
+
+/** 26/Nov/2026:07:00:18 +0000. */
+function commonTime(atMs: number): string {
+  const second = Math.floor(atMs / 1000);
+  if (second === commonSecond) return commonText;
+  const date = new Date(second * 1000);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const time = [date.getUTCHours(), date.getUTCMinutes(), date.getUTCSeconds()].map(two).join(":");
+  commonSecond = second;
+  commonText = `${two(date.getUTCDate())}/${months[date.getUTCMonth()]}/${date.getUTCFullYear()}:${time} +0000`;
+  return commonText;
+}

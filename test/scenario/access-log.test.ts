@@ -1,0 +1,230 @@
+/** The access log: what its lines say, and that nobody ever waits for whoever takes them. */
+import { execFileSync, spawn } from "node:child_process";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { ask, RawClient, through } from "../support/client.ts";
+import {
+  endAll,
+  program,
+  secret,
+  startCluster,
+  startMember,
+  statusOf,
+  temporaryFolder,
+  until,
+  type TestMember,
+} from "../support/member.ts";
+import { startOrigin, type TestOrigin } from "../support/origin.ts";
+
+let origin: TestOrigin;
+const folder = temporaryFolder();
+let files = 0;
+const newFile = (): string => join(folder, `access-${++files}.log`);
+
+beforeAll(async () => {
+  origin = await startOrigin((request, response) => {
+    response.setHeader("cache-control", "max-age=600");
+    response.end(`content of ${request.url}`);
+  });
+});
+afterEach(endAll);
+afterAll(() => origin.close());
+
+const linesOf = (file: string): string[] =>
+  readFileSync(file, "utf8")
+    .split("\n")
+    .filter((line) => line !== "");
+
+async function logging(file: string, ...flags: string[]): Promise<TestMember> {
+  return startMember(["--origin", origin.url, "--access-log", "all", "--access-log-file", file, ...flags]);
+}
+
+async function metricOf({ admin }: TestMember, name: string): Promise<number> {
+  const text = await (await fetch(`http://${admin}/metrics`)).text();
+  return Number(new RegExp(`^${name}\\{[^}]*\\} (\\S+)$`, "m").exec(text)?.[1]);
+}
+
+/** So many requests on one connection, one behind the other: all are hits but the first. */
+async function hits(member: TestMember, count: number): Promise<void> {
+  const client = await RawClient.open(member.port);
+  for (let sent = 0; sent < count; sent += 100) {
+    const some = Math.min(100, count - sent);
+    client.send("GET /hit HTTP/1.1\r\nHost: h\r\n\r\n".repeat(some));
+    await client.until((text) => text.split("content of /hit").length > sent + some, `${sent + some} answers`);
+  }
+  client.close();
+}
+
+describe("lines", () => {
+  it("are one for each request, whichever way it took, in each format", async () => {
+    const asks = async (format: string): Promise<string[]> => {
+      const file = newFile();
+      const member = await logging(file, "--access-log-format", format);
+      const headers = { host: "site.test", "user-agent": 'odd "agent" \\', referer: "http://from.test/" };
+      for (let turn = 0; turn < 3; turn++) await ask(member.port, '/a"b', { headers });
+      await ask(member.port, "/a", { method: "HEAD", headers });
+      await ask(member.port, "/", { method: "OPTIONS", headers: { host: "site.test", "max-forwards": "0" } });
+      await until(() => linesOf(file).length === 5, "five lines");
+      await member.stop();
+      return linesOf(file);
+    };
+    const json = (await asks("json")).map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(json[0]).toMatchObject({
+      kind: "access",
+      member: "m1",
+      client: "127.0.0.1",
+      method: "GET",
+      uri: 'http://site.test/a"b',
+      status: 200,
+      outcome: "uri-miss",
+      owner: "m1",
+      hop: 0,
+      bytes: 15,
+      complete: true,
+    });
+    expect(json.map(({ outcome, status }) => `${String(outcome)} ${String(status)}`)).toEqual([
+      "uri-miss 200",
+      "hit 200",
+      "hit 200",
+      "uri-miss 200",
+      "none 204",
+    ]);
+    expect(Object.keys(json[1]!), "the fast way tells what the whole one does").toEqual(Object.keys(json[2]!));
+    const combined = await asks("combined");
+    expect(combined[1]).toMatch(
+      /^127\.0\.0\.1 - - \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET \/a\\"b HTTP\/1\.1" 200 15 "http:\/\/from\.test\/" "odd \\"agent\\" \\\\"$/,
+    );
+    const common = await asks("common");
+    expect(common[3]).toMatch(/ "HEAD \/a HTTP\/1\.1" 200 0$/);
+    const squid = await asks("squid");
+    expect(squid.map((line) => line.split(/\s+/)[3])).toEqual([
+      "TCP_MISS/200",
+      "TCP_HIT/200",
+      "TCP_HIT/200",
+      "TCP_MISS/200",
+      "NONE/204",
+    ]);
+  }, 60_000);
+
+  it("are one at the member that the client spoke to, with the owner's part in it", async () => {
+    const logs = [newFile(), newFile()];
+    const members = await startCluster(2, ["--origin", origin.url, "--access-log", "all"], (index) => [
+      "--access-log-file",
+      logs[index]!,
+    ]);
+    for (let index = 0; index < 40; index++)
+      for (let turn = 0; turn < 2; turn++) await ask(members[0]!.port, `/p${index}`, { headers: { host: "s.test" } });
+    await until(() => linesOf(logs[0]!).length === 80, "80 lines at the first");
+    const owned = linesOf(logs[0]!)
+      .map((line) => JSON.parse(line) as { owned?: string })
+      .filter(({ owned: part }) => part !== undefined);
+    expect(owned.length).toBeGreaterThan(10);
+    expect(owned.some(({ owned: part }) => part!.startsWith("m2; hit"))).toBe(true);
+    expect(owned.some(({ owned: part }) => part!.startsWith("m2; fwd=uri-miss"))).toBe(true);
+    expect(linesOf(logs[1]!)).toEqual([]);
+  }, 60_000);
+});
+
+describe("whoever takes the lines", () => {
+  it("may rename the file: every request is in exactly one of them (SIGUSR1)", async () => {
+    const file = newFile();
+    const member = await logging(file);
+    await hits(member, 100);
+    let rotating = true;
+    const rotated: string[] = [];
+    const rotation = (async () => {
+      while (rotating) {
+        const old = `${file}.${rotated.length}`;
+        renameSync(file, old);
+        rotated.push(old);
+        member.child.kill("SIGUSR1");
+        await until(() => existsSync(file), "the file is there again");
+      }
+    })();
+    await hits(member, 20_000);
+    rotating = false;
+    await rotation;
+    await member.stop();
+    const all = [file, ...rotated].flatMap(linesOf);
+    expect(rotated.length).toBeGreaterThan(3);
+    expect(all.length).toBe(20_100);
+    for (const line of all) expect(() => JSON.parse(line) as unknown).not.toThrow();
+  }, 60_000);
+
+  it("may have a full disk: nobody is kept waiting, the loss is counted, and told", async () => {
+    const member = await logging("/dev/full", "--log-format", "json");
+    await hits(member, 5000);
+    expect((await fetch(`http://${member.admin}/readyz`)).status).toBe(200);
+    await until(async () => (await metricOf(member, "gyre_log_lines_dropped_total")) >= 5000, "the loss is counted");
+    await until(() => member.output().includes("lines of the access log were lost: ENOSPC"), "the loss is told");
+    expect(await member.stop()).toBe(0);
+  }, 60_000);
+
+  it("may stall: what waits is bounded, and goes on when it is taken again", async () => {
+    const fifo = newFile();
+    execFileSync("mkfifo", [fifo]);
+    // Open for both, so that the member's end opens, and nobody reads.
+    const held = openSync(fifo, "r+");
+    const member = await logging(fifo, "--log-format", "json");
+    const before = (await statusOf(member)).self.residentBytes;
+    // Far more than a pipe and the bound take.
+    for (let round = 0; round < 3; round++) await hits(member, 10_000);
+    expect((await ask(member.port, "/hit", { headers: { host: "h" } })).status).toBe(200);
+    await until(async () => (await metricOf(member, "gyre_log_lines_dropped_total")) > 0, "lines are dropped");
+    expect((await statusOf(member)).self.residentBytes - before).toBeLessThan(96 * 2 ** 20);
+    const reader = spawn("cat", [fifo], { stdio: ["ignore", "pipe", "ignore"] });
+    let taken = 0;
+    reader.stdout.on("data", (chunk: Buffer) => (taken += chunk.length));
+    await until(() => taken > 1_000_000, "what waited is taken");
+    await until(() => member.output().includes("lines of the access log were lost: nobody takes them"), "it is told");
+    expect(await member.stop()).toBe(0);
+    reader.kill();
+    closeSync(held);
+  }, 60_000);
+
+  it("may close the pipe of all output: the member goes on, and ends in order", async () => {
+    const flags = [
+      "--listen",
+      "127.0.0.1:0",
+      "--peer",
+      "127.0.0.1:0",
+      "--admin",
+      "127.0.0.1:0",
+      "--log-format",
+      "json",
+    ];
+    const child = spawn(process.execPath, [program, "start", ...flags, "--origin", origin.url], {
+      stdio: ["ignore", "pipe", "ignore"],
+      env: { ...process.env, GYRE_SECRET: secret, GYRE_RUN_DIR: join(folder, "closed") },
+    });
+    let output = "";
+    child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+    await until(() => output.includes('"kind":"start"'), "it is ready");
+    const { listen } = JSON.parse(output.split("\n").find((line) => line.includes('"kind":"start"'))!) as {
+      listen: string;
+    };
+    child.stdout.destroy();
+    const port = Number(listen.split(":").at(-1));
+    for (let turn = 0; turn < 300; turn++) expect((await ask(port, "/x", { headers: { host: "h" } })).status).toBe(200);
+    const ended = new Promise((done) => child.once("exit", done));
+    child.kill("SIGTERM");
+    expect(await ended).toBe(0);
+  }, 60_000);
+
+  it("is told of a file that cannot be opened before the member listens", async () => {
+    await expect(logging(join(folder, "nowhere", "a.log"))).rejects.toThrow(
+      /access-log-file .* cannot be opened: ENOENT/,
+    );
+  });
+});
+
+it("SIGUSR1 opens no debugger, and SIGUSR2 ends nothing", async () => {
+  const member = await startMember(["--log-format", "json"]);
+  member.child.kill("SIGUSR1");
+  member.child.kill("SIGUSR2");
+  await until(() => member.output().includes("SIGUSR2 means nothing here"), "the signals have been heard");
+  expect(member.output()).not.toContain("Debugger listening");
+  expect((await through(member.port, `${origin.url}/after`)).status).toBe(200);
+  expect(readdirSync(folder).length).toBeGreaterThan(0);
+});
