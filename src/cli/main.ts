@@ -13,6 +13,7 @@ import { Failure } from "./failure.ts";
 import { fetchUrl, type FetchOptions } from "./fetch.ts";
 import { purge, type PurgeOptions } from "./purge.ts";
 import { ring, type RingOptions } from "./ring.ts";
+import { StartError } from "../member/start-error.ts";
 import { start } from "./start.ts";
 import { status, type StatusOptions } from "./status.ts";
 import { stop } from "./stop.ts";
@@ -228,6 +229,10 @@ function where(command: Command): Command {
 
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof StartError) {
+    note(`gyre: ${error.message}`);
+    return 1;
+  }
   if (error instanceof Failure) {
     if (error.message !== "") note(`gyre: ${error.message}`);
     return error.exitCode;

@@ -2,9 +2,20 @@
  * What runs on this machine: each member leaves a record while it lives, so that `gyre status` finds a cluster without
  * being told and `gyre stop` ends exactly what was started. Records hold the secret: the folder is for this user alone.
  */
-import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
+import { StartError } from "./start-error.ts";
 
 export interface MemberRecord {
   readonly cluster: string;
@@ -31,14 +42,60 @@ export interface Farewell {
   readonly cut: number;
 }
 
-/** The folder of records: GYRE_RUN_DIR, else the user's runtime folder, else one in the temporary folder. */
-export function runFolder(environment: Readonly<Record<string, string | undefined>>): string {
+/** Where folders can be, and whose they have to be. */
+export interface RunPlaces {
+  readonly uid: number;
+  /** For everybody's temporary files. */
+  readonly temporary: string;
+  /** For what runs as root. */
+  readonly run: string;
+}
+
+const places = (): RunPlaces => ({ uid: userInfo().uid, temporary: tmpdir(), run: "/run" });
+
+/**
+ * The folder of records: GYRE_RUN_DIR, else one in the user's runtime folder, or in /run for root, else one of the
+ * user's in the temporary folder. What it says is believed (which processes to end, where to send the secret), so it has
+ * to be a folder of this user's own. @throws StartError where it is not.
+ */
+export function runFolder(
+  environment: Readonly<Record<string, string | undefined>>,
+  { uid, temporary, run }: RunPlaces = places(),
+): string {
   const given = environment["GYRE_RUN_DIR"];
   const runtime = environment["XDG_RUNTIME_DIR"];
-  const folder = given ?? (runtime === undefined ? join(tmpdir(), `gyre-${userInfo().uid}`) : join(runtime, "gyre"));
+  const folder =
+    given ??
+    (runtime !== undefined && isAbsolute(runtime)
+      ? join(runtime, "gyre")
+      : uid === 0 && isWritable(run)
+        ? join(run, "gyre")
+        : join(temporary, `gyre-${uid}`));
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  if (given === undefined) chmodSync(folder, 0o700);
+  const stat = lstatSync(folder);
+  const wrong = stat.isSymbolicLink()
+    ? "is a link"
+    : !stat.isDirectory()
+      ? "is no folder"
+      : stat.uid !== uid
+        ? `belongs to user ${stat.uid}`
+        : given === undefined && (stat.mode & 0o077) !== 0
+          ? "is open to other users"
+          : null;
+  if (wrong !== null)
+    throw new StartError(
+      `the run folder ${folder} ${wrong}: what stands in it cannot be believed. Remove it, or name another with GYRE_RUN_DIR`,
+    );
   return folder;
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false; // The system's way to say no.
+  }
 }
 
 /** Leaves a member's record, at once or not at all. */
@@ -108,7 +165,8 @@ export function isAlive({ pid, processMark }: Pick<MemberRecord, "pid" | "proces
   } catch {
     return false; // The kernel's way to say that there is no such process, or none of ours.
   }
-  return processMark === "" || processMark === processMarkOf(pid);
+  // Where the system tells marks, a record without one proves nothing.
+  return processMark === processMarkOf(pid);
 }
 
 /** Field 22 of /proc/PID/stat, the start time in clock ticks; "" elsewhere. */

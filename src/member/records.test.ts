@@ -1,0 +1,62 @@
+import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { isAlive, processMarkOf, runFolder } from "./records.ts";
+
+const { uid } = userInfo();
+const made: string[] = [];
+function place(): string {
+  const folder = mkdtempSync(join(tmpdir(), "gyre-records-"));
+  made.push(folder);
+  return folder;
+}
+afterEach(() => {
+  for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+describe("the run folder", () => {
+  it("is the user's own runtime folder's, root's in /run, else one that is closed to others", () => {
+    const [temporary, run, runtime] = [place(), place(), place()];
+    expect(runFolder({ GYRE_RUN_DIR: join(runtime, "own") }, { uid, temporary, run })).toBe(join(runtime, "own"));
+    expect(runFolder({ XDG_RUNTIME_DIR: runtime }, { uid, temporary, run })).toBe(join(runtime, "gyre"));
+    expect(runFolder({}, { uid, temporary, run })).toBe(uid === 0 ? join(run, "gyre") : join(temporary, `gyre-${uid}`));
+    expect(runFolder({ XDG_RUNTIME_DIR: "" }, { uid, temporary, run: "/nowhere" })).toBe(
+      join(temporary, `gyre-${uid}`),
+    );
+    expect(lstatSync(join(temporary, `gyre-${uid}`)).mode & 0o777).toBe(0o700);
+  });
+
+  it("is not believed where others could have written it", () => {
+    const temporary = place();
+    const folder = join(temporary, `gyre-${uid}`);
+    const at = (): string => runFolder({}, { uid, temporary, run: "/nowhere" });
+    symlinkSync(place(), folder);
+    expect(at).toThrow(/is a link: what stands in it cannot be believed/);
+    rmSync(folder);
+    mkdirSync(folder);
+    chmodSync(folder, 0o777);
+    expect(at).toThrow(/is open to other users/);
+    chmodSync(folder, 0o700);
+    expect(at()).toBe(folder);
+    rmSync(folder, { recursive: true });
+    writeFileSync(folder, "");
+    expect(at).toThrow();
+  });
+
+  it.skipIf(uid !== 0)("is not believed where another user has made it first", () => {
+    const temporary = place();
+    const folder = join(temporary, "gyre-0");
+    mkdirSync(folder, { mode: 0o700 });
+    chownSync(folder, 65_534, 65_534);
+    expect(() => runFolder({}, { uid, temporary, run: "/nowhere" })).toThrow(/belongs to user 65534/);
+    expect(() => runFolder({ GYRE_RUN_DIR: folder }, { uid, temporary, run: "/nowhere" })).toThrow(/belongs to user/);
+  });
+});
+
+it("a pid is believed with its start mark alone", () => {
+  const { pid } = process;
+  expect(isAlive({ pid, processMark: processMarkOf(pid) })).toBe(true);
+  expect(isAlive({ pid, processMark: "1" })).toBe(false);
+  if (processMarkOf(pid) !== "") expect(isAlive({ pid, processMark: "" })).toBe(false);
+});
