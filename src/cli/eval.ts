@@ -90,7 +90,7 @@ export async function evaluate(name: string, options: EvalOptions): Promise<void
 
 async function run(name: Experiment, options: EvalOptions, progress: Progress): Promise<Report> {
   const seed = whole("--seed", options.seed, 0, 2 ** 32 - 1)!;
-  const members = whole("--members", options.members, 1, 64);
+  const members = name === "balance" ? undefined : whole("--members", options.members, 1, 64);
   const requests = whole("--requests", options.requests, 1, 10_000_000);
   const objects = whole("--objects", options.objects, 1, 1_000_000);
   const exponent = part("--exponent", options.exponent, 0, 5);

@@ -64,7 +64,7 @@ where(program.command("fetch").description("fetch a URL through the cluster's le
   .option("-i, --include", "print the head instead of the content")
   .option("-v, --verbose", "say what the cache did")
   .option("-X, --method <METHOD>", "request method", "GET")
-  .option("-H, --header <LINE...>", 'a request field, "Name: value"')
+  .option("-H, --header <LINE>", 'a request field, "Name: value"; may be repeated', collected)
   .action((url: string, options: FetchOptions) => fetchUrl(url, options));
 
 where(program.command("status").description("show members, leader, epoch, shares and hit ratios"))
@@ -214,6 +214,11 @@ try {
 } catch (error) {
   // Not by exitCode alone: a member that could not join has ports open, which would keep the process.
   process.exit(report(error));
+}
+
+/** An option that may be repeated, and takes one text each time: what stands behind it is left alone. */
+function collected(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text];
 }
 
 /** Options that say which cluster is meant. */

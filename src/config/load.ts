@@ -49,6 +49,7 @@ export function loadConfig({ file, flags, environment }: ConfigSources): Config 
     if (
       !variable.startsWith("GYRE_") ||
       variable.startsWith("GYRE_TEST_") ||
+      isServiceLink(variable, value) ||
       otherVariables.has(variable) ||
       value === undefined
     )
@@ -81,12 +82,28 @@ export function loadConfig({ file, flags, environment }: ConfigSources): Config 
   return parsed.data!;
 }
 
+/**
+ * What Kubernetes sets in every container of a name space where a service is called gyre, or gyre-something: where that
+ * is to be found. They look like settings and are none.
+ */
+export function isServiceLink(variable: string, value: string | undefined): boolean {
+  if (/^GYRE_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)$/.test(variable))
+    return true;
+  return /^GYRE_(?:\w+_)?PORT$/.test(variable) && /^(?:tcp|udp|sctp):\/\//.test(value ?? "");
+}
+
 /** What each key's value may not be beside another's. */
 function contradictions(config: Config, places: ReadonlyMap<string, string>): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const at = (key: string): string => places.get(key) ?? key;
   if ((config["tls-cert"] === undefined) !== (config["tls-key"] === undefined)) {
     problems.push({ where: at("tls-cert"), what: "tls-cert and tls-key go together" });
+  }
+  if (config.routes?.length === 0 && config.forward === undefined) {
+    problems.push({
+      where: at("routes"),
+      what: "routes is empty: that leaves nothing to do. Add a route, or say forward: true for a forward proxy",
+    });
   }
   if (config.origin !== undefined && config.routes !== undefined) {
     problems.push({ where: at("origin"), what: "origin and routes exclude each other: give the origin as a route" });

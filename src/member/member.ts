@@ -191,9 +191,9 @@ export class RunningMember {
   async start(): Promise<Addresses> {
     this.#clock.start();
     this.#plane.comparing.start();
-    const peer = await listening(() => this.#acceptor.listen(), "the peer port", this.#config.peer);
-    const admin = await listening(() => this.#admin.listen(), "the admin port", this.#config.admin);
-    const listen = await listening(() => this.#wire.listen(), "the proxy", this.#config.listen);
+    const peer = await listening(() => this.#acceptor.listen(), "the peer port (--peer)", this.#config.peer);
+    const admin = await listening(() => this.#admin.listen(), "the admin port (--admin)", this.#config.admin);
+    const listen = await listening(() => this.#wire.listen(), "the proxy (--listen)", this.#config.listen);
     this.#built.begin(null);
     this.#addresses = { listen: hostPortText(listen), peer: hostPortText(peer), admin: hostPortText(admin) };
     const member = this.#announcement(this.#addresses, "active");

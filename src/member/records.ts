@@ -55,8 +55,8 @@ const places = (): RunPlaces => ({ uid: userInfo().uid, temporary: tmpdir(), run
 
 /**
  * The folder of records: GYRE_RUN_DIR, else one in the user's runtime folder, or in /run for root, else one of the
- * user's in the temporary folder. What it says is believed (which processes to end, where to send the secret), so it has
- * to be a folder of this user's own. @throws StartError where it is not.
+ * user's in the temporary folder. What it says is believed (which processes to end, where to send the secret), so it
+ * has to be a folder of this user's own. @throws StartError where it is not.
  */
 export function runFolder(
   environment: Readonly<Record<string, string | undefined>>,

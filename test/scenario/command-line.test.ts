@@ -82,7 +82,7 @@ describe("mistakes", () => {
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     const { port } = server.address() as AddressInfo;
     const run = await gyre(["start", ...free, "--listen", `127.0.0.1:${port}`]);
-    expect(run.errors).toContain(`the proxy cannot listen on 127.0.0.1:${port}: the port is in use`);
+    expect(run.errors).toContain(`the proxy (--listen) cannot listen on 127.0.0.1:${port}: the port is in use`);
     expect(run.code).toBe(1);
     const cluster = await gyre([
       "cluster",

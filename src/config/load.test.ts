@@ -1,0 +1,40 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { isServiceLink, loadConfig } from "./load.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "gyre-load-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("a configuration", () => {
+  it("takes no notice of what Kubernetes says of services called gyre, and of nothing else", () => {
+    const links: readonly [string, string][] = [
+      ["GYRE_SERVICE_HOST", "10.96.0.7"],
+      ["GYRE_SERVICE_PORT", "8080"],
+      ["GYRE_SERVICE_PORT_HTTP", "8080"],
+      ["GYRE_PORT", "tcp://10.96.0.7:8080"],
+      ["GYRE_PORT_8080_TCP", "tcp://10.96.0.7:8080"],
+      ["GYRE_PORT_8080_TCP_ADDR", "10.96.0.7"],
+      ["GYRE_PEERS_SERVICE_HOST", "10.96.0.8"],
+      ["GYRE_PEERS_PORT", "tcp://10.96.0.8:8081"],
+    ];
+    for (const [variable, value] of links) expect([variable, isServiceLink(variable, value)]).toEqual([variable, true]);
+    expect(() => loadConfig({ flags: {}, environment: Object.fromEntries(links) })).not.toThrow();
+    for (const [variable, value] of [
+      ["GYRE_PORT", "8080"],
+      ["GYRE_LISTEN", "tcp://10.96.0.7:8080"],
+      ["GYRE_CONNECT_PORTS", "443"],
+    ] as const)
+      expect([variable, isServiceLink(variable, value)]).toEqual([variable, false]);
+    expect(() => loadConfig({ flags: {}, environment: { GYRE_PORT: "8080" } })).toThrow("GYRE_PORT: is not a setting");
+  });
+
+  it("is never turned into a forward proxy by a list of routes that is empty", () => {
+    const file = join(folder, "empty.yaml");
+    writeFileSync(file, "listen: 127.0.0.1:8080\nroutes: []\n");
+    expect(() => loadConfig({ file, flags: {}, environment: {} })).toThrow(/routes: routes is empty/);
+    writeFileSync(file, "routes: []\nforward: true\n");
+    expect(loadConfig({ file, flags: {}, environment: {} }).forward).toBe(true);
+  });
+});
