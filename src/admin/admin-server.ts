@@ -95,7 +95,12 @@ export class AdminServer {
     if (reads && url.pathname === "/readyz") return give(response, ready ? 200 : 503, { status: member.state });
     if (!this.#admits(request)) {
       response.setHeader("www-authenticate", 'Bearer realm="gyre"');
-      return give(response, 401, { error: "send the cluster's secret: Authorization: Bearer SECRET" });
+      const isGiven = request.headers.authorization !== undefined;
+      return give(response, 401, {
+        error: isGiven
+          ? "that is not this cluster's secret"
+          : "send the cluster's secret: Authorization: Bearer SECRET",
+      });
     }
     if (request.method === "POST" && url.pathname === "/api/drain") return give(response, 200, await member.drain());
     if (request.method === "POST" && url.pathname === "/api/coordinate") {

@@ -53,6 +53,19 @@ export function memberMetrics(
         values: one(() => store.position),
       },
       {
+        name: "gyre_purges_total",
+        help: "Purges asked of this member, made and refused",
+        type: "counter",
+        labelNames: ["result"],
+        values: () => {
+          const { made, refused } = plane.purges.counts;
+          return [
+            { labels: { result: "made" }, value: made },
+            { labels: { result: "refused" }, value: refused },
+          ];
+        },
+      },
+      {
         name: "gyre_invalidation_log_entries",
         help: "Invalidations kept for members that have missed them",
         type: "gauge",

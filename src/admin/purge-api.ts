@@ -17,7 +17,7 @@ export interface PurgeAnswer {
 
 /** Bytes of a request. */
 const bodyBytesMax = 1024 * 1024;
-const idPattern = /^[\w.:-]{1,100}$/;
+const idPattern = /^\w[\w.:-]{0,99}$/;
 const statuses = { conflict: 409, rate: 429, "too-many": 400 } as const;
 
 /** Answers what is about purges; null for everything else. The caller has admitted the request. */
@@ -27,8 +27,10 @@ export async function purgeApi(
   { pathname }: URL,
 ): Promise<PurgeAnswer | null> {
   const id = /^\/api\/purge\/([^/]+)$/.exec(pathname)?.[1];
-  if (id !== undefined && request.method === "GET") {
-    const report = await purges.find(id);
+  if (id !== undefined) {
+    if (request.method !== "GET" && request.method !== "HEAD")
+      return { ...wrong(405, "ask for a purge with GET"), fields: { allow: "GET, HEAD" } };
+    const report = await purges.find(decoded(id));
     return report === null
       ? wrong(404, `no purge ${id} is known here: it may have been forgotten`)
       : { status: 200, value: report };
@@ -72,7 +74,7 @@ function orderOf(text: string): Asked | string {
     return 'name what to purge: "selectors": [{ "uri": "https://example.com/page" }]';
   if (selectors.length > selectorsMax) return `${selectors.length} selectors: ${selectorsMax} at most in one purge`;
   if (id !== null && (typeof id !== "string" || !idPattern.test(id)))
-    return "id: letters, digits and ._:- only, 100 at most";
+    return "id: letters, digits and _ . : - only, 100 at most, a letter or digit first";
   if (by !== null && (typeof by !== "string" || by.length > 200)) return "by: a text of 200 characters at most";
   if (typeof soft !== "boolean" || typeof dryRun !== "boolean") return "soft and dryRun are true or false";
   const read: Selector[] = [];
@@ -82,6 +84,14 @@ function orderOf(text: string): Asked | string {
     read.push(selector);
   }
   return { id, selectors: read, mode: soft ? "outdate" : "drop", by, dryRun };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // The decoder's way to say that nothing is escaped there.
+  }
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string | null> {

@@ -92,6 +92,9 @@ async function atAdmin(admin: string, secret: string | null): Promise<Contact> {
   return { status, secret: token, get, post };
 }
 
+/** Statuses that say that something was asked wrongly. */
+const wrongQuestions: ReadonlySet<number> = new Set([400, 404, 405, 409, 413]);
+
 /** POST to an admin port, for as long as a drain may take. @throws Failure with what it says. */
 export function postTo(admin: string, path: string, secret: string): Promise<unknown> {
   return askAdmin(admin, path, secret, null);
@@ -111,7 +114,9 @@ export async function askAdmin(admin: string, path: string, secret: string, valu
     throw new Failure(`no member answers at ${admin}: ${cause?.code ?? message}`);
   });
   const answer = (await response.json().catch(() => null)) as { error?: string } | null;
-  if (!response.ok || answer === null) throw new Failure(`${admin} says: ${answer?.error ?? response.status}`);
+  const { status } = response;
+  if (!response.ok || answer === null)
+    throw new Failure(`${admin} says: ${answer?.error ?? status}`, wrongQuestions.has(status) ? 2 : 1, status);
   return answer;
 }
 

@@ -36,7 +36,7 @@ export async function explain(url: string, options: WhereOptions & { readonly js
   for (const [index, variant] of explained.variants.entries()) {
     say(`  stored ${index + 1}: status ${variant.status}, ${bytesText(variant.bodyBytes)}, used ${variant.hits} times`);
     say(
-      `    age      ${variant.ageSeconds} s of ${variant.lifetimeSeconds} s (${variant.lifetimeSource}, from ${variant.directivesFrom})`,
+      `    age      ${variant.ageSeconds} s of ${Math.round(variant.lifetimeSeconds * 10) / 10} s (${variant.lifetimeSource}, from ${variant.directivesFrom})`,
     );
     if (variant.vary.length > 0)
       say(`    varies   ${variant.vary.join(", ")}: ${variant.variant.trim().replaceAll("\n", ", ")}`);

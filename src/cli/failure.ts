@@ -2,9 +2,12 @@
 export class Failure extends Error {
   override readonly name = "Failure";
   readonly exitCode: 1 | 2;
+  /** That of a member's answer, where that is what failed. */
+  readonly status: number | null;
 
-  constructor(message: string, exitCode: 1 | 2 = 1) {
+  constructor(message: string, exitCode: 1 | 2 = 1, status: number | null = null) {
     super(message);
     this.exitCode = exitCode;
+    this.status = status;
   }
 }

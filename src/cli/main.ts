@@ -78,9 +78,9 @@ where(
     .description("drop what is stored, at every member, and say what has become of it at each")
     .argument("[URL...]"),
 )
-  .option("--prefix <URL...>", "all whose URL begins so, letter by letter: end it with / for a folder")
-  .option("--host <HOST...>", "all of a host, http and https; with :port, of that one")
-  .option("--tag <TAG...>", "all that origins have tagged so (Cache-Groups, Cache-Tag, Surrogate-Key, xkey)")
+  .option("--prefix <URL>", "all whose URL begins so, letter by letter: end it with / for a folder", collected)
+  .option("--host <HOST>", "all of a host, http and https; with :port, of that one", collected)
+  .option("--tag <TAG>", "all that origins have tagged so (Cache-Groups, Cache-Tag, Surrogate-Key, xkey)", collected)
   .option("--origin <ORIGIN>", "with --tag: of this origin alone, as in https://example.com")
   .option("--all", "everything; asks first, or wants --yes")
   .option("--yes", "do not ask")
@@ -88,7 +88,8 @@ where(
     "--soft",
     "end the freshness lifetime instead: validated at the next use, or used stale where that is allowed",
   )
-  .option("--wait [SECONDS]", "for members that are out of reach now; without a number for a minute")
+  .option("--wait", "for members that are out of reach now, a minute at most")
+  .option("--wait-for <SECONDS>", "the same, for so long")
   .option("--dry-run", "only count what would be purged")
   .option("--id <ID>", "to send the same purge again without doing it twice")
   .option("--json", "print JSON")
@@ -98,7 +99,7 @@ where(
 Examples:
   gyre purge https://example.com/page          everything stored under one URL
   gyre purge --prefix https://example.com/assets/ --soft
-  gyre purge --tag news front-page --wait      exit code 0 only when every member has applied it
+  gyre purge --tag news --tag front-page --wait      exit code 0 only when every member has applied it
 
 A member that is out of reach now is pending: it applies the purge before it trusts what it has stored again.`,
   )

@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { createInterface } from "node:readline/promises";
 import type { PurgedMember, PurgeReport } from "../proxy/invalidation/purges.ts";
-import { hostSelector, prefixSelector, tagSelector, uriSelector, type Selector } from "../invalidation/selector.ts";
+import { selectorOf, writtenSelector, type Selector } from "../invalidation/selector.ts";
 import { contact, type Contact, type WhereOptions } from "./discover.ts";
 import { Failure } from "./failure.ts";
 import { note, say, sayJson, styled, table } from "./terminal.ts";
@@ -18,7 +18,8 @@ export interface PurgeOptions extends WhereOptions {
   readonly all?: boolean;
   readonly yes?: boolean;
   readonly soft?: boolean;
-  readonly wait?: true | string;
+  readonly wait?: boolean;
+  readonly waitFor?: string;
   readonly dryRun?: boolean;
   readonly id?: string;
   readonly json?: boolean;
@@ -28,13 +29,14 @@ export interface PurgeOptions extends WhereOptions {
 const lookMs = 250;
 const countedMs = 1000;
 const waitSecondsDefault = 60;
+const hurryMs = 60_000;
 
 /**
  * Purges and prints what became of it. @throws Failure where something is wrong, or not every member has applied it.
  */
 export async function purge(urls: readonly string[], options: PurgeOptions): Promise<void> {
-  const selectors = selectorsOf(urls, options);
-  const waitSeconds = waitOf(options.wait);
+  const waitSeconds = waitOf(options);
+  const selectors = selectorsOf(urls, options).map(writtenSelector);
   const found = await contact(options);
   if (found.secret === null)
     throw new Failure("purging needs the cluster's secret: give it with --secret-file FILE or GYRE_SECRET", 2);
@@ -43,7 +45,8 @@ export async function purge(urls: readonly string[], options: PurgeOptions): Pro
   const by = `gyre purge, ${process.env["USER"] ?? "somebody"}`;
   // With an id of its own, it may be sent again without being done twice.
   const id = options.id ?? randomUUID();
-  let report = (await found.post("/api/purge", { selectors, soft: options.soft === true, id, by })) as PurgeReport;
+  const order = { selectors, soft: options.soft === true, id, by };
+  let report = (await unhurried(() => found.post("/api/purge", order))) as PurgeReport;
   const until = performance.now() + waitSeconds * 1000;
   const countedUntil = performance.now() + countedMs;
   let told = "";
@@ -65,35 +68,60 @@ function selectorsOf(urls: readonly string[], options: PurgeOptions): readonly S
   const { prefix = [], host = [], tag = [], origin = null, all = false } = options;
   if (origin !== null && tag.length === 0) throw new Failure("--origin goes with --tag", 2);
   const read: Selector[] = all ? [{ kind: "everything" }] : [];
-  const take = (flag: string, selector: Selector | { readonly wrong: string }): void => {
+  const take = (flag: string, written: Readonly<Record<string, unknown>>): void => {
+    const selector = selectorOf(written);
     if ("wrong" in selector) throw new Failure(`${flag}${selector.wrong}`, 2);
     read.push(selector);
   };
-  for (const url of urls) take("", uriSelector(url));
-  for (const one of prefix) take("--prefix: ", prefixSelector(one));
-  for (const one of host) take("--host: ", hostSelector(one));
-  for (const one of tag) take("--tag: ", tagSelector(one, origin));
+  for (const uri of urls) {
+    take("", { uri });
+    if (uri.endsWith("*")) note(`${uri}: there are no wildcards; --prefix names all that begins so`);
+  }
+  for (const one of prefix) take("--prefix: ", { prefix: one });
+  for (const one of host) take("--host: ", { host: one });
+  for (const one of tag) {
+    if (/^https?:\/\//i.test(one)) throw new Failure(`--tag ${one}: that is a URL, and stands by itself`, 2);
+    take("--tag: ", origin === null ? { tag: one } : { tag: one, origin });
+  }
   if (read.length === 0)
     throw new Failure("name what to purge: a URL, --prefix, --host, --tag, or --all (see gyre purge --help)", 2);
   if (all && read.length > 1) throw new Failure("--all leaves nothing else to name", 2);
   return read;
 }
 
-function waitOf(wait: true | string | undefined): number {
-  if (wait === undefined) return 0;
-  if (wait === true) return waitSecondsDefault;
-  const seconds = Number(wait);
-  if (!Number.isFinite(seconds) || seconds <= 0) throw new Failure(`--wait ${wait}: write seconds, as in --wait 30`, 2);
+function waitOf({ wait, waitFor }: PurgeOptions): number {
+  if (waitFor === undefined) return wait === true ? waitSecondsDefault : 0;
+  const seconds = Number(waitFor);
+  if (!Number.isFinite(seconds) || seconds <= 0)
+    throw new Failure(`--wait-for ${waitFor}: write seconds, as in --wait-for 30`, 2);
   return seconds;
+}
+
+/** Where more is asked of the cluster at a time than it takes, later is soon enough. */
+async function unhurried<T>(ask: () => Promise<T>): Promise<T> {
+  const until = performance.now() + hurryMs;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      const isTooFast = error instanceof Failure && error.status === 429;
+      if (!isTooFast || performance.now() > until) throw error;
+      await new Promise((done) => setTimeout(done, 1000));
+    }
+  }
 }
 
 async function confirmed({ status }: Contact): Promise<void> {
   if (process.stdin.isTTY !== true || process.stderr.isTTY !== true)
     throw new Failure("--all purges everything at every member: say --yes too", 2);
   const lines = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await lines.question(
-    `Purge everything that the ${status.members.length} members of ${status.cluster} have stored? [y/N] `,
-  );
+  const question = `Purge everything that the ${status.members.length} members of ${status.cluster} have stored? [y/N] `;
+  // Whoever ends the input, or interrupts, has said no.
+  const answer = await new Promise<string>((done) => {
+    lines.once("close", () => done("n"));
+    lines.once("SIGINT", () => done("n"));
+    void lines.question(question).then(done, () => done("n"));
+  });
   lines.close();
   if (!/^y(?:es)?$/i.test(answer)) throw new Failure("nothing was purged");
 }
@@ -108,10 +136,10 @@ function dryRun(value: unknown, { json }: PurgeOptions): void {
   return note("nothing was purged (--dry-run)");
 }
 
-function show({ id, mode, selectors, members, complete }: PurgeReport): void {
+function show({ id, mode, selectors, selectorCount, members, complete }: PurgeReport): void {
   const shown = selectors.slice(0, 5).join(", ");
   say(
-    `${mode === "drop" ? "purged" : "outdated"} ${shown}${selectors.length > 5 ? ` and ${selectors.length - 5} more` : ""}`,
+    `${mode === "drop" ? "purged" : "outdated"} ${shown}${selectorCount > 5 ? ` and ${selectorCount - 5} more` : ""}`,
   );
   say(
     table(

@@ -1,5 +1,5 @@
 /** An invalidation as it is numbered, kept and handed on. Pure. */
-import { selectorOf, type Selector } from "./selector.ts";
+import { sentSelector, type Selector } from "./selector.ts";
 
 /**
  * `drop`: gone at once. `outdate` (a soft purge): its freshness lifetime ends now, so that the next use validates it,
@@ -47,8 +47,8 @@ export function invalidationOf(value: unknown): Invalidation | null {
   if (typeof teller !== "string" || !tellerPattern.test(teller)) return null;
   if (!isCount(number) || number === 0 || typeof atMs !== "number") return null;
   if ((mode !== "drop" && mode !== "outdate") || (cause !== "request" && cause !== "purge")) return null;
-  const selector = selectorOf(named);
-  return "wrong" in selector ? null : { teller, number, atMs, selector, mode, cause };
+  const selector = sentSelector(named);
+  return selector === null ? null : { teller, number, atMs, selector, mode, cause };
 }
 
 /** Several of them; one that cannot be read spoils all: it would be missed for good. */

@@ -27,32 +27,107 @@ const textMax = 16 * 1024;
 const portPattern = /:\d+$/;
 const tagPattern = /^[\x20-\x7e\x80-\xff]+$/;
 
-/** A selector as it came from elsewhere (JSON), or what is wrong with it: a sentence for people. */
+/** What people write (JSON) for each kind: exactly one of these keys, and `origin` beside a tag. */
+const kinds = ["uri", "prefix", "host", "tag", "everything"] as const;
+
+/**
+ * A selector as people write it, in JSON or on a command line, or what is wrong with it: a sentence for them. Nothing
+ * in it is passed over: a word that is not understood might have been meant to narrow it.
+ */
 export function selectorOf(value: unknown): Selector | { readonly wrong: string } {
-  if (typeof value !== "object" || value === null)
+  if (typeof value !== "object" || value === null || Array.isArray(value))
     return { wrong: 'a selector is an object, as in {"uri": "http://…"}' };
-  const { kind, uri, url, prefix, host, tag, origin, everything } = value as Record<string, unknown>;
-  const named = kind ?? kindNamed({ uri: uri ?? url, prefix, host, tag, everything });
-  switch (named) {
+  const keys = Object.keys(value);
+  const unknown = keys.find((key) => key !== "origin" && !(kinds as readonly string[]).includes(key));
+  if (unknown !== undefined)
+    return { wrong: `"${unknown.slice(0, 100)}" is not known: ${kinds.join(", ")} are, and origin with tag` };
+  const named = kinds.filter((kind) => keys.includes(kind));
+  if (named.length !== 1) return { wrong: `name one of ${kinds.join(", ")}` };
+  const { uri, prefix, host, tag, origin, everything } = value as Record<string, unknown>;
+  if (origin !== undefined && tag === undefined) return { wrong: "origin goes with tag" };
+  switch (named[0]!) {
     case "uri":
-      return uriSelector(uri ?? url);
+      return uriSelector(escapedUri(uri));
     case "prefix":
-      return prefixSelector(prefix);
+      return prefixSelector(escapedUri(prefix));
     case "host":
       return hostSelector(host);
     case "tag":
-      return tagSelector(tag, origin ?? null);
+      return tagSelector(bytesOf(tag), origin === undefined ? null : origin);
     case "everything":
-      return { kind: "everything" };
-    default:
-      return { wrong: "name one of uri, prefix, host, tag, everything" };
+      return everything === true ? { kind: "everything" } : { wrong: "everything is true, or is not named" };
+  }
+}
+
+/** The same as people write it. */
+export function writtenSelector(selector: Selector): Readonly<Record<string, unknown>> {
+  switch (selector.kind) {
+    case "uri":
+      return { uri: selector.uri };
+    case "prefix":
+      return { prefix: selector.prefix };
+    case "host":
+      return { host: selector.host };
+    case "tag":
+      return { tag: textOf(selector.tag), ...(selector.origin === null ? {} : { origin: selector.origin }) };
+    case "everything":
+      return { everything: true };
+  }
+}
+
+/** A selector as another member sent it, or null. */
+export function sentSelector(value: unknown): Selector | null {
+  if (typeof value !== "object" || value === null) return null;
+  const { kind, uri, prefix, host, tag, origin } = value as Record<string, unknown>;
+  const selector =
+    kind === "uri"
+      ? uriSelector(uri)
+      : kind === "prefix"
+        ? prefixSelector(prefix)
+        : kind === "host"
+          ? hostSelector(host)
+          : kind === "tag"
+            ? tagSelector(tag, origin ?? null)
+            : kind === "everything"
+              ? ({ kind: "everything" } as const)
+              : { wrong: "" };
+  return "wrong" in selector ? null : selector;
+}
+
+/** What people write beyond ASCII is sent as UTF-8, and escaped; a fragment is not sent at all. */
+function escapedUri(text: unknown): unknown {
+  if (typeof text !== "string") return text;
+  return text
+    .replace(/#.*$/s, "")
+    .replace(/[^\x00-\x7f]+/g, (some) => Array.from(new TextEncoder().encode(some), escapeOf).join(""));
+}
+
+function escapeOf(byte: number): string {
+  return `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+}
+
+/** Text as origins send it in a field: the bytes of UTF-8, each a character. */
+function bytesOf(text: unknown): unknown {
+  if (typeof text !== "string" || !/[^\x00-\x7f]/.test(text)) return text;
+  return String.fromCharCode(...new TextEncoder().encode(text));
+}
+
+/** Such bytes as text, where they are UTF-8. */
+function textOf(bytes: string): string {
+  if (!/[\x80-\xff]/.test(bytes)) return bytes;
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
+  } catch {
+    return bytes; // The decoder's way to say that it is something else.
   }
 }
 
 /** Everything under one URI. */
 export function uriSelector(text: unknown): Selector | { readonly wrong: string } {
   const uri = typeof text === "string" && text.length <= textMax ? httpUri(text) : null;
-  return uri === null ? { wrong: `${quoted(text)} is not an http or https URL` } : { kind: "uri", uri: uriText(uri) };
+  return uri === null
+    ? { wrong: `${quoted(text)} is not an http or https URL${whyNot(text)}` }
+    : { kind: "uri", uri: uriText(uri) };
 }
 
 /** Everything whose URI begins with a text that names scheme and host. */
@@ -65,8 +140,10 @@ export function prefixSelector(text: unknown): Selector | { readonly wrong: stri
 
 /** Everything of a host. */
 export function hostSelector(text: unknown): Selector | { readonly wrong: string } {
-  const place = typeof text === "string" && text.length <= 300 ? authority(text, "http") : null;
-  if (place === null) return { wrong: `${quoted(text)} is not a host: write example.com, or example.com:8080` };
+  const isPlain = typeof text === "string" && text.length <= 300 && !text.includes("*");
+  const place = isPlain ? authority(text, "http") : null;
+  if (place === null)
+    return { wrong: `${quoted(text)} is not a host: write example.com, or example.com:8080; there are no wildcards` };
   const hasPort = portPattern.test(text as string);
   return { kind: "host", host: hasPort ? `${place.host}:${place.port}` : place.host };
 }
@@ -88,11 +165,11 @@ export function selectorText(selector: Selector): string {
     case "uri":
       return selector.uri;
     case "prefix":
-      return `${selector.prefix}*`;
+      return `prefix ${selector.prefix}`;
     case "host":
       return `host ${selector.host}`;
     case "tag":
-      return `tag ${selector.tag}${selector.origin === null ? "" : ` of ${selector.origin}`}`;
+      return `tag ${textOf(selector.tag)}${selector.origin === null ? "" : ` of ${selector.origin}`}`;
     case "everything":
       return "everything";
   }
@@ -123,9 +200,14 @@ function isOfHost(host: string, key: string): boolean {
   return port === null && `${place}:${key.startsWith("https") ? 443 : 80}` === host;
 }
 
-function kindNamed(named: Readonly<Record<string, unknown>>): string | null {
-  const kinds = Object.keys(named).filter((kind) => named[kind] !== undefined);
-  return kinds.length === 1 ? kinds[0]! : null;
+/** What most likely is wrong with it. */
+function whyNot(text: unknown): string {
+  if (typeof text !== "string") return "";
+  if (text.length > textMax) return `: longer than ${textMax} characters`;
+  if (/\s/.test(text)) return ": it has a space in it";
+  if (/^https?:\/\/[^/?#]*@/i.test(text)) return ": it has a user's name in it";
+  if (!/^https?:\/\//i.test(text)) return ": it begins with http:// or https://";
+  return ": look at its host and port";
 }
 
 function quoted(value: unknown): string {

@@ -61,7 +61,7 @@ export interface DataPlaneInit {
   readonly coordinatorHeard: () => number | null;
   /** Another member's log has been compared with. */
   readonly compared: () => void;
-  readonly audit: (report: PurgeReport) => void;
+  readonly audit: (report: PurgeReport, when: "told" | "counted") => void;
   /** A bug or a lost promise, for the log. */
   readonly failed: (error: Error) => void;
 }

@@ -37,7 +37,7 @@ export interface InvalidationPlaneInit {
   readonly coordinatorHeard: () => number | null;
   /** A comparison with another member has been made. */
   readonly compared: () => void;
-  readonly audit: (report: PurgeReport) => void;
+  readonly audit: (report: PurgeReport, when: "told" | "counted") => void;
   readonly failed: (error: Error) => void;
 }
 
@@ -83,7 +83,7 @@ export function buildInvalidation(init: InvalidationPlaneInit): InvalidationPlan
     failed,
   });
   const newId = (): string => randomUUID();
-  const purges = new Purges({ self: name, current, store, peers, invalidations, nowMs, newId, audit });
+  const purges = new Purges({ self: name, current, store, peers, invalidations, nowMs, newId, audit, failed });
   return { correspondence, telling, sweeping, invalidations, comparing, purges };
 }
 

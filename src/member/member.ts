@@ -118,7 +118,7 @@ export class RunningMember {
         return heardMs === null ? null : this.#clock.nowSeconds() - (performance.now() - heardMs) / 1000;
       },
       compared: () => this.#linked.wake(),
-      audit: (report) => log.info({ kind: "purge", ...report }, purgeText(report)),
+      audit: (report, when) => log.info({ kind: "purge", when, ...report }, purgeText(report, when)),
       failed,
     });
     const { recorder } = this.#plane.desk;

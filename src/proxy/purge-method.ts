@@ -28,9 +28,13 @@ const tagNames = ["cache-tag", "cache-tags", "surrogate-key", "xkey", "xkey-purg
 /** Purges what the request names, and answers when it has been heard of: 200 by all, 202 where somebody is pending. */
 export function purgeByMethod({ desk, purges, failed }: PurgeMethodNeeds, exchange: Exchange, uri: string): void {
   const { fields } = exchange.head;
+  const startedMs = performance.now();
   const selectors = selectorsOf(fields, uri);
   if ("wrong" in selectors) return refuseEarly(desk, exchange, { status: 400, reason: selectors.wrong });
-  const soft = [fieldValue(fields, "soft-purge"), fieldValue(fields, "fastly-soft-purge")].includes("1");
+  const softly = fieldValue(fields, "soft-purge") ?? fieldValue(fields, "fastly-soft-purge") ?? "0";
+  if (softly !== "0" && softly !== "1")
+    return refuseEarly(desk, exchange, { status: 400, reason: `Soft-Purge: ${softly}: write 1, or leave it out` });
+  const soft = softly === "1";
   const order = {
     id: null,
     selectors,
@@ -42,12 +46,34 @@ export function purgeByMethod({ desk, purges, failed }: PurgeMethodNeeds, exchan
     purges.order(order).then((report) => {
       hold.release();
       if (exchange.closed) return;
-      if ("refused" in report)
-        return refuseEarly(desk, exchange, { status: report.refused === "rate" ? 429 : 400, reason: report.reason });
+      if ("refused" in report) {
+        const { refused, reason } = report;
+        return refused === "rate"
+          ? refuseEarly(desk, exchange, { status: 429, reason, fields: ["retry-after", "1"] })
+          : refuseEarly(desk, exchange, { status: 400, reason });
+      }
       const content = Buffer.from(`${JSON.stringify(report)}\n`);
       const status = report.complete ? 200 : 202;
       const answered = ["content-type", "application/json; charset=utf-8", "cache-control", "no-store"];
       exchange.answer(AnswerHead.of(status, answered, content.length), desk.viaLine, content);
+      desk.recorder.finished(
+        {
+          client: exchange.client.address,
+          method: exchange.head.method,
+          uri,
+          status,
+          reason: "purge",
+          owner: desk.self,
+          owned: null,
+          target: exchange.head.target,
+          fields,
+          hop: 0,
+          bytes: exchange.sentBytes,
+          durationMs: performance.now() - startedMs,
+          complete: true,
+        },
+        { hit: false },
+      );
     }),
     failed,
   );

@@ -124,8 +124,8 @@ export interface Invalidating {
   readonly mode: Mode;
   /** Seconds: now. */
   readonly at: number;
-  /** What it ends is counted, to be told by `ended`. */
-  readonly counted?: boolean;
+  /** What it ends is counted, to be told by `ended`: by itself, or together with what has this position. */
+  readonly countedAs?: "itself" | number;
 }
 
 /** What an invalidation has ended so far; what nobody has come by yet is not in it before it has been swept. */

@@ -151,6 +151,10 @@ describe("a purge", () => {
     const [, again] = await api(m1, "/api/purge", order);
     expect([(again as PurgeReport).at, sumOf(again, "dropped")]).toEqual([(first as PurgeReport).at, 1]);
     expect((await read(m1, "/once/a")).cacheStatus).toContain("hit");
+    // An id means the same at every member.
+    const [, atAnother] = await api(m2, "/api/purge", order);
+    expect((atAnother as PurgeReport).at).toBe((first as PurgeReport).at);
+    expect((await api(m2, "/api/purge", { selectors: [{ everything: true }], id: "once" }))[0]).toBe(409);
     const [, elsewhere] = await api(m2, "/api/purge/once");
     expect((elsewhere as PurgeReport).selectors).toEqual(["http://site.test/once/a"]);
     const errors = await Promise.all(
@@ -161,6 +165,9 @@ describe("a purge", () => {
         { selectors: [{ uri: "site.test/a" }] },
         { selectors: [{ uri: "http://a/", tag: "b" }] },
         { selectors: [{ prefix: "/blog" }] },
+        { selectors: [{ tag: "news", orgin: "https://example.com" }] },
+        { selectors: [{ everything: false }] },
+        { selectors: [{ host: "*.example.com" }] },
         { selector: [] },
         { selectors: new Array<object>(1001).fill({ tag: "a" }) },
       ].map(async (body) => {
@@ -172,9 +179,12 @@ describe("a purge", () => {
       "409 the id once belongs to another purge",
       expect.stringMatching(/^400 the content is not JSON/),
       expect.stringMatching(/^400 name what to purge/),
-      '400 selectors[0]: "site.test/a" is not an http or https URL',
+      '400 selectors[0]: "site.test/a" is not an http or https URL: it begins with http:// or https://',
       "400 selectors[0]: name one of uri, prefix, host, tag, everything",
       '400 selectors[0]: "/blog" is no prefix: write scheme and host, as in https://example.com/blog/',
+      '400 selectors[0]: "orgin" is not known: uri, prefix, host, tag, everything are, and origin with tag',
+      "400 selectors[0]: everything is true, or is not named",
+      expect.stringContaining("there are no wildcards"),
       '400 "selector" is not known: selectors, soft, id, by, dryRun are',
       "400 1001 selectors: 1000 at most in one purge",
     ]);
@@ -183,7 +193,8 @@ describe("a purge", () => {
     const many = { selectors: new Array<object>(1000).fill({ tag: "a" }) };
     const statuses = await Promise.all(Array.from({ length: 4 }, () => api(m1, "/api/purge", many)));
     expect(statuses.filter(([status]) => status === 429).length).toBeGreaterThanOrEqual(2);
-    expect(m1.output()).toMatch(/"kind":"purge","id":"once".*"by":"the admin port, from 127\.0\.0\.1"/);
+    expect(m1.output()).toMatch(/"kind":"purge","when":"told","id":"once".*"by":"the admin port, from 127\.0\.0\.1"/);
+    await until(() => m1.output().includes('"when":"counted","id":"once"'), "how many is in the log as well");
   }, 60_000);
 });
 
@@ -202,6 +213,52 @@ function isNamed(selector: object, path: string): Promise<boolean> {
   );
 }
 
+describe("names", () => {
+  it("beyond ASCII are what clients and origins send: UTF-8; of a route that leaves out parameters, what is left", async () => {
+    const config = `${folder}/named.yaml`;
+    writeFileSync(config, `routes:\n  - origin: ${origin.url}\n    caching: { query-ignore: [utm] }\n`);
+    const member = await startMember(["--config", config]);
+    const post = async (body: object): Promise<number> => {
+      const [, report] = await api(member, "/api/purge", body);
+      const { id } = report as PurgeReport;
+      await until(async () => (await api(member, `/api/purge/${id}`))[1] !== null, "it is known");
+      let dropped = 0;
+      await until(async () => {
+        const [, now] = await api(member, `/api/purge/${id}`);
+        dropped = sumOf(now, "dropped");
+        return (now as PurgeReport).members.every(({ swept }) => swept);
+      }, "it is counted");
+      return dropped;
+    };
+    await read(member, "/caf%C3%A9/1");
+    expect(await post({ selectors: [{ uri: "http://site.test/café/1#part" }] })).toBe(1);
+    await read(member, "/page?a=1&utm=x");
+    const [, dry] = await api(member, "/api/purge", {
+      selectors: [{ uri: "http://site.test/page?a=1&utm=y" }],
+      dryRun: true,
+    });
+    expect((dry as { members: unknown }).members).toEqual([{ name: "m1", named: 1 }]);
+    expect(await post({ selectors: [{ uri: "http://site.test/page?a=1&utm=y" }] })).toBe(1);
+  });
+
+  it("are never forgotten into a doubt: what is purged by a thousand others too is not used stale", async () => {
+    const member = await startMember(site());
+    await read(member, "/many/1");
+    await api(member, "/api/purge", { selectors: [{ prefix: "http://site.test/many/" }] });
+    // In one turn of the member's loop with those before: no sweep in between.
+    const others = Array.from({ length: 11 }, (_, batch) =>
+      api(member, "/api/purge", {
+        selectors: Array.from({ length: batch < 1 ? 90 : 9 }, (_unused, index) => ({
+          host: `h${batch}-${index}.test`,
+        })),
+      }),
+    );
+    await Promise.all(others);
+    const answer = await read(member, "/many/1");
+    expect(answer.cacheStatus).toContain("fwd=uri-miss");
+  });
+});
+
 describe("the ways in that people have today", () => {
   it("gyre purge: a deploy purges a prefix, and fails when a member is pending", async () => {
     const members = await startCluster(3, site());
@@ -214,12 +271,14 @@ describe("the ways in that people have today", () => {
     const done = await run("--prefix", "http://site.test/assets/");
     expect([done.code, done.output]).toEqual([
       0,
-      expect.stringMatching(/^purged http:\/\/site\.test\/assets\/\*\nMEMBER +STATE +RESPONSES +AFTER\nm1 +applied/),
+      expect.stringMatching(
+        /^purged prefix http:\/\/site\.test\/assets\/\nMEMBER +STATE +RESPONSES +AFTER\nm1 +applied/,
+      ),
     ]);
     m2.child.kill("SIGSTOP");
     const pending = await run("--prefix", "http://site.test/assets/");
     expect([pending.code, pending.output]).toEqual([1, expect.stringMatching(/m2 +pending/)]);
-    const waiting = run("--tag", "assets", "--wait", "30", "--json");
+    const waiting = run("--tag", "assets", "--wait-for", "30", "--json");
     m2.child.kill("SIGCONT");
     const waited = await waiting;
     expect([waited.code, (JSON.parse(waited.output) as PurgeReport).complete]).toEqual([0, true]);
@@ -228,7 +287,7 @@ describe("the ways in that people have today", () => {
       [2, "gyre: name what to purge: a URL, --prefix, --host, --tag, or --all (see gyre purge --help)"],
       [2, "gyre: --all purges everything at every member: say --yes too"],
       [2, "gyre: --origin goes with --tag"],
-      [2, 'gyre: "site.test" is not an http or https URL'],
+      [2, 'gyre: "site.test" is not an http or https URL: it begins with http:// or https://'],
     ]);
     expect((await run("--all", "--yes")).code).toBe(0);
   }, 60_000);

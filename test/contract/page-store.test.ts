@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ContentSink } from "../../src/store/body-reader.ts";
 import { KeyIndex, segmentUnits } from "../../src/store/pages/key-index.ts";
-import { Heard, uriHash } from "../../src/store/pages/heard.ts";
+import { broadMax, Heard, uriHash } from "../../src/store/pages/heard.ts";
 import { PageMemory } from "../../src/store/pages/page-memory.ts";
 import { PageStore } from "../../src/store/pages/page-store.ts";
 import { storeBytesMin } from "../../src/store/pages/room.ts";
@@ -325,15 +325,23 @@ describe("Heard", () => {
     expect(of(heard, 4)).toEqual([0, 0, false]);
   });
 
-  it("puts in doubt what it has forgotten for want of room: whatever has a name, or all", () => {
+  it("takes what it has forgotten for want of room for whatever has a name, or for all", () => {
     const heard = new Heard();
     heard.take(uri("first"), drop);
     for (let index = 0; index < 20_000; index++) heard.take(uri(`other${index}`), drop);
-    expect(of(heard, 0, "never named")).toEqual([0, 0, true]);
+    expect(of(heard, 0, "never named")).toEqual([1, 0, false]);
+    expect(of(heard, 1, "never named")).toEqual([0, 0, false]);
     expect(of(heard, 0)).toEqual([0, 0, false]);
-    expect(of(heard, heard.now, "never named")).toEqual([0, 0, false]);
-    for (let index = 0; index < 600; index++) heard.take({ kind: "host", host: `h${index}` }, drop);
-    expect(of(heard, 20_001)).toEqual([0, 0, true]);
-    expect(of(heard, heard.now - 400)).toEqual([0, 0, false]);
+    for (let index = 0; index <= broadMax; index++) heard.take({ kind: "host", host: `h${index}` }, drop);
+    expect(of(heard, 20_001)).toEqual([20_002, 0, false]);
+    expect(of(heard, 20_002)).toEqual([0, 0, false]);
+  });
+
+  it("keeps no list of what everything stored has been held against", () => {
+    const heard = new Heard();
+    heard.take({ kind: "host", host: "h" }, drop);
+    heard.swept(1);
+    expect(of(heard, 0), "what is on its way may be older").toEqual([1, 0, false]);
+    expect(of(heard, 1)).toEqual([0, 0, false]);
   });
 });

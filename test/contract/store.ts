@@ -178,7 +178,7 @@ export function storeContract(name: string, make: (bytesMax: number, copiesBytes
         put(store, keepsake(key, ["surrogate-key", key.endsWith("1") ? "one all" : "all"]), "x");
       const count = (selector: Parameters<Store["invalidate"]>[0], mode: "drop" | "outdate"): unknown => {
         const [named] = [...store.named([selector])].slice(-1);
-        const position = store.invalidate(selector, { mode, at: 1020, counted: true });
+        const position = store.invalidate(selector, { mode, at: 1020, countedAs: "itself" });
         while (!store.sweep(1000));
         const { dropped, outdated, swept } = store.ended(position)!;
         return [named, dropped, outdated, swept];

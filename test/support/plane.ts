@@ -269,7 +269,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
   let purgesMade = 0;
   const newId = (): string => `purge-${++purgesMade}`;
   const audit = (): void => {};
-  const purges = new Purges({ self, current, store, peers, invalidations, nowMs, newId, audit });
+  const purges = new Purges({ self, current, store, peers, invalidations, nowMs, newId, audit, failed });
   const invalidation = { correspondence, telling, sweeping, invalidations, comparing, purges };
   const flights = new Flights({
     current,

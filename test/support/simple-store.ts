@@ -212,7 +212,7 @@ export class SimpleStore implements Store {
 
   ended(position: number): Ended | null {
     const { invalidating, ended } = this.#heard[position - 1]!;
-    if (invalidating.counted !== true) return null;
+    if (invalidating.countedAs === undefined) return null;
     return { dropped: 0, outdated: 0, [invalidating.mode === "drop" ? "dropped" : "outdated"]: ended, swept: true };
   }
 

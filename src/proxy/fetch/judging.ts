@@ -10,6 +10,7 @@ import { tagsOf } from "../../http/tags.ts";
 import { storedHead, type StoredHead } from "../../http/stored-head.ts";
 import type { Part, StoredResponse } from "../../store/port.ts";
 import type { CachingRules } from "../request/routes.ts";
+import { tagsField } from "../request/tags-line.ts";
 import type { Ticket } from "../request/ticket.ts";
 
 export interface Judgement {
@@ -80,7 +81,11 @@ export function judge(ticket: Ticket, answered: Answered): Judgement {
 
 /** The fields without those that name tags, where clients are not to see them. */
 export function untagged(fields: FieldList, { stripTags, tagFields }: CachingRules): FieldList {
-  return stripTags ? withoutFields(fields, new Set(tagFields)) : fields;
+  // What members say to each other is nobody else's to say.
+  const others = hasField(fields, tagsField) ? [tagsField] : [];
+  return stripTags || others.length > 0
+    ? withoutFields(fields, new Set<string>([...(stripTags ? tagFields : []), ...others]))
+    : fields;
 }
 
 /** Fields that may go on to the client. */

@@ -18,7 +18,7 @@ import {
   type Mode,
 } from "../../invalidation/invalidation.ts";
 import type { Selector } from "../../invalidation/selector.ts";
-import type { Ended, Store } from "../../store/port.ts";
+import type { Store } from "../../store/port.ts";
 import { routeOf, type Routing } from "../request/routes.ts";
 import { keyedUri } from "../request/target.ts";
 import type { Sweeping } from "./sweeping.ts";
@@ -43,11 +43,18 @@ const placedMax = 4096;
 /** Names one in the log, which is bounded in bytes. */
 type Name = Pick<Invalidation, "teller" | "number">;
 
+/** What invalidations have ended; null where that is not known any more. */
+export interface EndedHere {
+  readonly dropped: number | null;
+  readonly outdated: number | null;
+  readonly swept: boolean;
+}
+
 /** One member's part in all invalidations. */
 export class Invalidations {
   readonly #needs: InvalidationNeeds;
   readonly #placed = new Map<number, Name>();
-  readonly #positions = new Map<string, readonly number[]>();
+  readonly #positions = new Map<string, number>();
 
   constructor(needs: InvalidationNeeds) {
     this.#needs = needs;
@@ -127,21 +134,30 @@ export class Invalidations {
     return name === undefined ? null : this.#needs.correspondence.log.find(name);
   }
 
-  /** What some of a teller's invalidations have ended here, or null where they have not been heard. */
-  ended(teller: string, numbers: readonly number[]): Ended | null {
+  /** What stands for a selector in this member's store: parts of a query may be no part of keys. */
+  formsOf(selector: Selector): readonly Selector[] {
+    const keyed = selector.kind === "uri" ? this.#keyed(selector.uri) : null;
+    // What was stored under other settings may have all of it.
+    return keyed === null ? [selector] : [{ kind: "uri", uri: keyed }, selector];
+  }
+
+  /** What some of a teller's invalidations, from one number to another, have ended here; null: not all are heard. */
+  ended(teller: string, from: number, to: number): EndedHere | null {
     const { store, correspondence } = this.#needs;
     const sum = { dropped: 0, outdated: 0, swept: true };
-    for (const number of numbers) {
+    let isKnown = true;
+    for (let number = from; number <= to; number++) {
       if (!correspondence.log.has({ teller, number })) return null;
-      // Where none is known it was heard of as one of many that nobody can name any more: then all is in doubt.
-      for (const position of this.#positions.get(`${teller} ${number}`) ?? []) {
-        const ended = store.ended(position);
-        sum.dropped += ended?.dropped ?? 0;
-        sum.outdated += ended?.outdated ?? 0;
-        sum.swept &&= ended?.swept ?? true;
+      const ended = store.ended(this.#positions.get(nameOf({ teller, number })) ?? 0);
+      // Too long ago, or heard of as one of many that nobody can name any more.
+      if (ended === null) isKnown = false;
+      else {
+        sum.dropped += ended.dropped;
+        sum.outdated += ended.outdated;
+        sum.swept &&= ended.swept;
       }
     }
-    return sum;
+    return isKnown ? sum : { dropped: null, outdated: null, swept: true };
   }
 
   #heard(value: unknown): readonly Invalidation[] {
@@ -156,17 +172,18 @@ export class Invalidations {
   #apply(invalidation: Invalidation): void {
     const { store, sweeping, nowSeconds } = this.#needs;
     const { selector, mode, cause, teller, number } = invalidation;
-    const how = { mode, at: nowSeconds(), counted: cause === "purge" };
-    // What stands in keys may be less than the URI; what was stored under other settings may have all of it.
-    const keyed = selector.kind === "uri" ? this.#keyed(selector.uri) : null;
-    const forms: readonly Selector[] = keyed === null ? [selector] : [{ kind: "uri", uri: keyed }, selector];
-    const positions = forms.map((form) => store.invalidate(form, how));
-    this.#positions.set(`${teller} ${number}`, positions);
-    for (const position of positions) this.#placed.set(position, { teller, number });
+    const how = { mode, at: nowSeconds() };
+    let first: number | null = null;
+    for (const form of this.formsOf(selector)) {
+      const position = store.invalidate(form, cause === "purge" ? { ...how, countedAs: first ?? "itself" } : how);
+      first ??= position;
+      this.#placed.set(position, { teller, number });
+    }
+    this.#positions.set(nameOf({ teller, number }), first!);
     while (this.#placed.size > placedMax) {
       const [oldest, name] = this.#placed.entries().next().value!;
       this.#placed.delete(oldest);
-      this.#positions.delete(`${name.teller} ${name.number}`);
+      if (this.#positions.get(nameOf(name)) === oldest) this.#positions.delete(nameOf(name));
     }
     if (selector.kind !== "uri" || cause === "purge") sweeping.soon();
   }
@@ -180,6 +197,10 @@ export class Invalidations {
     const keyed = keyedUri(text, uri, caching);
     return keyed === text ? null : keyed;
   }
+}
+
+function nameOf({ teller, number }: Name): string {
+  return `${teller} ${number}`;
 }
 
 function jsonOf(text: string): unknown {

@@ -2,25 +2,28 @@
  * Purges: invalidations at somebody's wish, who wants to know what has become of them at every member. Each has an id,
  * by which asking twice is asking once; what is known of one is kept for a while, bounded.
  */
-import type { Invalidation, Mode } from "../../invalidation/invalidation.ts";
-import { selectorText, type Selector } from "../../invalidation/selector.ts";
+import { createHash } from "node:crypto";
+import type { Mode } from "../../invalidation/invalidation.ts";
+import { selectorText, sentSelector, type Selector } from "../../invalidation/selector.ts";
 import type { Peers } from "../../peer/peers.ts";
 import type { View } from "../../ring/view.ts";
-import type { Ended, Store } from "../../store/port.ts";
-import type { Invalidations } from "./invalidations.ts";
+import type { Store } from "../../store/port.ts";
+import type { EndedHere, Invalidations } from "./invalidations.ts";
 import type { Told } from "./telling.ts";
 import { Tokens } from "./tokens.ts";
+import { background } from "../../base/background.ts";
 
 export interface PurgeNeeds {
   readonly self: string;
   readonly current: { readonly view: View };
   readonly store: Pick<Store, "named">;
   readonly peers: Pick<Peers, "call" | "isUp">;
-  readonly invalidations: Pick<Invalidations, "make" | "tell" | "ended">;
+  readonly invalidations: Pick<Invalidations, "make" | "tell" | "ended" | "formsOf">;
   readonly nowMs: () => number;
   readonly newId: () => string;
-  /** For the log: who, what, how many. */
-  readonly audit: (report: PurgeReport) => void;
+  /** For the log: who, what, how many; once when it has been told, and once when all is counted. */
+  readonly audit: (report: PurgeReport, when: "told" | "counted") => void;
+  readonly failed: (error: Error) => void;
 }
 
 export interface PurgeOrder {
@@ -53,7 +56,9 @@ export interface PurgeReport {
   readonly at: string;
   readonly by: string;
   readonly mode: Mode;
+  /** The first few, for people. */
   readonly selectors: readonly string[];
+  readonly selectorCount: number;
   readonly members: readonly PurgedMember[];
   /** Every member has applied it. */
   readonly complete: boolean;
@@ -67,20 +72,37 @@ export interface PurgeRefused {
 
 /** Names in one purge. */
 export const selectorsMax = 1000;
-/** So many names a second, and so many at once. */
+/** Of those, prefixes and hosts: each stored response is held against all of them. */
+export const broadSelectorsMax = 100;
+/** So many names a second, and so many at once; a prefix or a host counts as ten. */
 const ratePerSecond = 200;
 const burst = 2000;
+const broadWeight = 10;
 const remembered = 1000;
+const textsKept = 20;
 /** How long the answer waits for members, and how long each is asked what it has done. */
 const acknowledgeMs = 1000;
 const askMs = 500;
 const countStepMs = 2;
+/** How often it is looked whether all has been counted, and for how long. */
+const countLookMs = 1000;
+const countLooksMax = 120;
 
+/** What is kept of a purge: not its names, which may be many and long. */
 interface Purge {
-  readonly order: PurgeOrder & { readonly id: string };
+  readonly id: string;
+  readonly by: string;
+  readonly mode: Mode;
+  readonly texts: readonly string[];
+  readonly count: number;
+  /** Of what was asked for: asking again is asking for the same. */
+  readonly digest: string;
   readonly atMs: number;
   readonly startedMs: number;
-  readonly entries: readonly Invalidation[];
+  /** Its invalidations: a teller's, from one number to another. */
+  readonly teller: string;
+  readonly from: number;
+  readonly to: number;
   readonly members: Map<string, { state: Told; afterMs: number | null }>;
   told: Promise<void>;
 }
@@ -90,57 +112,106 @@ export class Purges {
   readonly #needs: PurgeNeeds;
   readonly #purges = new Map<string, Purge>();
   readonly #tokens = new Tokens(ratePerSecond, burst);
+  readonly #counts = { made: 0, refused: 0 };
 
   constructor(needs: PurgeNeeds) {
     this.#needs = needs;
   }
 
+  /** Purges made here, and refused. */
+  get counts(): { readonly made: number; readonly refused: number } {
+    return this.#counts;
+  }
+
   /** Makes a purge, and resolves when every member has applied it or has had the time. */
   async order(order: PurgeOrder): Promise<PurgeReport | PurgeRefused> {
+    const outcome = await this.#order(order);
+    this.#counts["refused" in outcome ? "refused" : "made"]++;
+    return outcome;
+  }
+
+  async #order(order: PurgeOrder): Promise<PurgeReport | PurgeRefused> {
     const { newId, nowMs, invalidations, self, audit } = this.#needs;
-    const known = order.id === null ? undefined : this.#purges.get(order.id);
-    if (known !== undefined) {
-      if (JSON.stringify([known.order.selectors, known.order.mode]) !== JSON.stringify([order.selectors, order.mode]))
-        return { refused: "conflict", reason: `the id ${order.id} belongs to another purge` };
-      await known.told;
-      return this.#report(known);
-    }
-    if (order.selectors.length > selectorsMax)
-      return { refused: "too-many", reason: `${order.selectors.length} names in one purge: ${selectorsMax} at most` };
-    if (!this.#tokens.take(order.selectors.length, performance.now()))
+    const { selectors, mode, by } = order;
+    const digest = digestOf(selectors, mode);
+    const known = order.id === null ? null : await this.#known(order.id, digest);
+    if (known !== null) return known;
+    const broad = selectors.filter(({ kind }) => kind === "prefix" || kind === "host").length;
+    if (selectors.length > selectorsMax)
+      return { refused: "too-many", reason: `${selectors.length} names in one purge: ${selectorsMax} at most` };
+    if (broad > broadSelectorsMax)
+      return { refused: "too-many", reason: `${broad} prefixes and hosts in one purge: ${broadSelectorsMax} at most` };
+    if (!this.#tokens.take(selectors.length + broad * (broadWeight - 1), performance.now()))
       return { refused: "rate", reason: `more than ${ratePerSecond} names a second: try again in a moment` };
     const startedMs = performance.now();
-    const id = order.id ?? newId();
-    const entries = invalidations.make(order.selectors, order.mode, "purge");
+    const entries = invalidations.make(selectors, mode, "purge");
     const purge: Purge = {
-      order: { ...order, id },
+      id: order.id ?? newId(),
+      by,
+      mode,
+      texts: selectors.slice(0, textsKept).map(selectorText),
+      count: selectors.length,
+      digest,
       atMs: nowMs(),
       startedMs,
-      entries,
+      teller: entries[0]?.teller ?? "",
+      from: entries[0]?.number ?? 1,
+      to: entries.at(-1)?.number ?? 0,
       members: new Map([[self, { state: "applied", afterMs: performance.now() - startedMs }]]),
       told: Promise.resolve(),
     };
-    this.#purges.set(id, purge);
+    this.#purges.set(purge.id, purge);
     if (this.#purges.size > remembered) this.#purges.delete(this.#purges.keys().next().value!);
     purge.told = invalidations.tell(entries, acknowledgeMs, (name, state) => {
       purge.members.set(name, { state, afterMs: state === "applied" ? performance.now() - startedMs : null });
     });
     await purge.told;
-    const report = await this.#report(purge);
-    audit(report);
+    const report = await this.#report(purge, "as-told");
+    audit(report, "told");
+    background(this.#countedLater(purge), this.#needs.failed);
     return report;
+  }
+
+  /** What is known of an id, here or at another member; refused where it is another purge's. */
+  async #known(id: string, digest: string): Promise<PurgeReport | PurgeRefused | null> {
+    const purge = this.#purges.get(id);
+    if (purge !== undefined) {
+      if (purge.digest !== digest) return conflict(id);
+      await purge.told;
+      return this.#report(purge);
+    }
+    const elsewhere = await this.#askOthers(id);
+    if (elsewhere === null) return null;
+    return elsewhere.digest === digest ? elsewhere.report : conflict(id);
+  }
+
+  /** The log's second line: when all of it has been counted, or is not going to be any more. */
+  async #countedLater(purge: Purge): Promise<void> {
+    for (let look = 0; look < countLooksMax; look++) {
+      await new Promise((done) => setTimeout(done, countLookMs).unref());
+      if (this.#purges.get(purge.id) !== purge) return;
+      const report = await this.#report(purge);
+      if (report.complete && report.members.every(({ state, swept }) => state !== "applied" || swept)) {
+        this.#needs.audit(report, "counted");
+        return;
+      }
+    }
   }
 
   /** What is known of a purge by now, wherever it was made; null where nobody knows of it. */
   async find(id: string): Promise<PurgeReport | null> {
     const purge = this.#purges.get(id);
     if (purge !== undefined) return this.#report(purge);
+    return (await this.#askOthers(id))?.report ?? null;
+  }
+
+  async #askOthers(id: string): Promise<{ readonly report: PurgeReport; readonly digest: string } | null> {
     const { self, current, peers } = this.#needs;
     const others = current.view.members.filter(({ name }) => name !== self && peers.isUp(name));
     const answers = await Promise.all(
       others.map(({ name }) => peers.call(name, "purge", { id }, askMs * 2).catch(() => null)),
     );
-    return (answers.find((answer) => answer !== null) ?? null) as PurgeReport | null;
+    return (answers.find((answer) => answer !== null) ?? null) as { report: PurgeReport; digest: string } | null;
   }
 
   /** How many stored responses selectors name, at each member, without doing anything to them. */
@@ -160,23 +231,25 @@ export class Purges {
 
   /** Answers another member's question: of a purge made here, of what some have ended here, of what would be. */
   async answer(value: unknown): Promise<unknown> {
-    const { id, teller, numbers, count } = (value ?? {}) as Record<string, unknown>;
+    const { id, teller, from, to, count } = (value ?? {}) as Record<string, unknown>;
     if (typeof id === "string") {
       const purge = this.#purges.get(id);
-      return purge === undefined ? null : this.#report(purge);
+      return purge === undefined ? null : { report: await this.#report(purge), digest: purge.digest };
     }
-    if (Array.isArray(count)) return { named: await this.#countHere(count as Selector[]) };
-    if (typeof teller !== "string" || !Array.isArray(numbers)) throw new Error("name a purge");
-    return this.#needs.invalidations.ended(
-      teller,
-      numbers.filter((one) => typeof one === "number"),
-    );
+    if (Array.isArray(count)) {
+      const selectors = count.slice(0, selectorsMax).map(sentSelector);
+      return { named: await this.#countHere(selectors.filter((one) => one !== null)) };
+    }
+    if (typeof teller !== "string" || typeof from !== "number" || typeof to !== "number" || to - from > selectorsMax)
+      throw new Error("name a purge");
+    return this.#needs.invalidations.ended(teller, from, to);
   }
 
   async #countHere(selectors: readonly Selector[]): Promise<number> {
     let count = 0;
     let until = performance.now() + countStepMs;
-    for (const soFar of this.#needs.store.named(selectors)) {
+    const { store, invalidations } = this.#needs;
+    for (const soFar of store.named(selectors.flatMap((one) => invalidations.formsOf(one)))) {
       count = soFar;
       if (performance.now() < until) continue;
       await new Promise((done) => setTimeout(done, countStepMs));
@@ -185,16 +258,18 @@ export class Purges {
     return count;
   }
 
-  async #report(purge: Purge): Promise<PurgeReport> {
-    const { order, atMs, entries, members } = purge;
+  async #report(purge: Purge, how: "as-told" | "looking" = "looking"): Promise<PurgeReport> {
+    const { id, by, mode, texts, count, atMs, members } = purge;
     const { current } = this.#needs;
-    for (const name of members.keys()) await this.#look(purge, name);
-    const [first] = entries;
-    const numbers = entries.map(({ number }) => number);
     const reported = await Promise.all(
-      [...members].map(async ([name, { state, afterMs }]): Promise<PurgedMember> => {
-        const ended =
-          state === "applied" && first !== undefined ? await this.#ended(name, first.teller, numbers) : null;
+      [...members.keys()].map(async (name): Promise<PurgedMember> => {
+        const isHeard = members.get(name)!.state === "applied";
+        const ended = isHeard || how === "looking" ? await this.#ended(purge, name) : null;
+        // Out of reach before, and has heard by now: when that was, nobody here knows.
+        if (!isHeard && ended !== null) members.set(name, { state: "applied", afterMs: null });
+        else if (!isHeard)
+          members.set(name, { state: current.view.byName.has(name) ? "pending" : "gone", afterMs: null });
+        const { state, afterMs } = members.get(name)!;
         return {
           name,
           state,
@@ -206,32 +281,31 @@ export class Purges {
       }),
     );
     return {
-      id: order.id,
+      id,
       at: new Date(atMs).toISOString(),
-      by: order.by,
-      mode: order.mode,
-      selectors: order.selectors.map(selectorText),
+      by,
+      mode,
+      selectors: texts,
+      selectorCount: count,
       members: reported.sort((a, b) => (a.name < b.name ? -1 : 1)),
       complete: reported.every(({ state, name }) => state === "applied" || !current.view.byName.has(name)),
     };
   }
 
-  /** Whether a member that was out of reach has heard by now, or is none any more. */
-  async #look({ entries, members, startedMs }: Purge, name: string): Promise<void> {
-    const { current, peers } = this.#needs;
-    const known = members.get(name)!;
-    if (known.state === "applied") return;
-    const [{ teller } = { teller: "" }] = entries;
-    const numbers = entries.map(({ number }) => number);
-    if (peers.isUp(name) && (await this.#ended(name, teller, numbers)) !== null)
-      members.set(name, { state: "applied", afterMs: performance.now() - startedMs });
-    else if (!current.view.byName.has(name)) members.set(name, { state: "gone", afterMs: null });
-    else members.set(name, { state: "pending", afterMs: null });
-  }
-
-  async #ended(name: string, teller: string, numbers: readonly number[]): Promise<Ended | null> {
+  async #ended({ teller, from, to }: Purge, name: string): Promise<EndedHere | null> {
     const { self, peers, invalidations } = this.#needs;
-    if (name === self) return invalidations.ended(teller, numbers);
-    return (await peers.call(name, "purge", { teller, numbers }, askMs).catch(() => null)) as Ended | null;
+    if (name === self) return invalidations.ended(teller, from, to);
+    if (!peers.isUp(name)) return null;
+    return (await peers.call(name, "purge", { teller, from, to }, askMs).catch(() => null)) as EndedHere | null;
   }
+}
+
+function conflict(id: string): PurgeRefused {
+  return { refused: "conflict", reason: `the id ${id} belongs to another purge` };
+}
+
+function digestOf(selectors: readonly Selector[], mode: Mode): string {
+  return createHash("sha256")
+    .update(JSON.stringify([mode, selectors]))
+    .digest("base64url");
 }

@@ -2,7 +2,7 @@
 import type { Ended } from "../port.ts";
 
 /** Invalidations whose effect is counted, and keys whose end is remembered. */
-const countedMax = 1_000;
+const countedMax = 10_000;
 const keysMax = 4_096;
 
 interface Count {
@@ -18,8 +18,9 @@ export class Ends {
   /** Everything stored has been held against what is up to this position. */
   sweptTo = 0;
 
-  count(position: number): void {
-    this.#counted.set(position, { dropped: 0, outdated: 0 });
+  count(position: number, as: "itself" | number): void {
+    const shared = as === "itself" ? undefined : this.#counted.get(as);
+    this.#counted.set(position, shared ?? { dropped: 0, outdated: 0 });
     if (this.#counted.size > countedMax) this.#counted.delete(this.#counted.keys().next().value!);
   }
 

@@ -6,15 +6,15 @@
  *   names   URIs and tags, by a hash of 53 bits: looked up for each name that a record has
  *   broad   prefixes, hosts, everything: held against the key, one after the other
  *
- * Both are bounded: what is forgotten for want of room counts as every name, or as everything, and puts what it may
- * concern in doubt.
+ * Both are bounded. What everything stored has been held against is forgotten first; what is forgotten beyond that, for
+ * want of room, counts as every name, or as everything: who has not been held against it goes.
  */
 import { beyondTags } from "../../http/tags.ts";
 import { namesKey, type Selector } from "../../invalidation/selector.ts";
 import type { Invalidating } from "../port.ts";
 
 const namesMax = 20_000;
-const broadMax = 500;
+export const broadMax = 1000;
 
 /** What has been heard since, for one record. */
 export interface Verdict {
@@ -46,8 +46,9 @@ export class Heard {
   readonly #names = new Map<number, Named>();
   /** The newest last. */
   #broad: Broad[] = [];
-  /** Whoever has a name, or whoever there is, is in doubt about what was before these positions. */
+  /** Up to these positions something has been forgotten that dropped by name, or more than that. */
   #namesForgotten = 0;
+  #broadForgotten = 0;
   #allDoubted = 0;
   /** The last that concerns more than names. */
   #lastBroad = 0;
@@ -69,9 +70,17 @@ export class Heard {
       // Everything leaves nothing for those before it to say.
       if (selector.kind === "everything" && invalidating.mode === "drop") this.#broad = [];
       this.#broad.push({ position, selector, invalidating });
-      if (this.#broad.length > broadMax) this.#allDoubted = this.#broad.shift()!.position;
+      if (this.#broad.length > broadMax) this.#broadForgotten = this.#broad.shift()!.position;
     }
     return position;
+  }
+
+  /**
+   * All that is stored has been held against what is up to this position: only what is on its way may still be older.
+   */
+  swept(to: number): void {
+    while (this.#broad.length > 0 && this.#broad[0]!.position <= to)
+      this.#broadForgotten = this.#broad.shift()!.position;
   }
 
   /** Nobody can say what has been missed up to now. */
@@ -83,12 +92,12 @@ export class Heard {
   /** What has come since a position for one with these names. `key` is asked for where it matters. */
   verdict(since: number, names: Iterable<number>, key: () => string): Verdict {
     if (since >= this.now) return nothing;
-    let drop = 0;
+    let drop = since < this.#broadForgotten ? this.#broadForgotten : 0;
     let outdate = 0;
     let outdateAt = Infinity;
-    let doubt = since < this.#allDoubted;
+    const doubt = since < this.#allDoubted;
     for (const name of names) {
-      if (since < this.#namesForgotten) doubt = true;
+      if (since < this.#namesForgotten) drop = Math.max(drop, this.#namesForgotten);
       const known = this.#names.get(name);
       if (known === undefined) continue;
       if (known.drop > since) drop = Math.max(drop, known.drop);

@@ -187,7 +187,7 @@ export class PageStore implements Store {
   invalidate(selector: Selector, invalidating: Invalidating): number {
     const { heard, ends } = this.#shelf;
     const position = heard.take(selector, invalidating);
-    if (invalidating.counted === true) ends.count(position);
+    if (invalidating.countedAs !== undefined) ends.count(position, invalidating.countedAs);
     // What lies under the very URI is found at once; what has longer keys when somebody comes by.
     if (selector.kind === "uri") {
       for (const { location } of this.variants(selector.uri)) {
@@ -221,6 +221,7 @@ export class PageStore implements Store {
       if (step.value - seen >= about) return false;
     }
     ends.sweptTo = to;
+    heard.swept(to);
     this.#sweep = null;
     return to === heard.now;
   }
