@@ -34,15 +34,23 @@ export function linerOf(format: AccessFormat, member: string): Liner {
 }
 
 function jsonLiner(member: string): Liner {
-  const name = JSON.stringify(member);
+  const begin = '{"level":30,"time":"';
+  const middle = `","member":${JSON.stringify(member)},"kind":"access","client":"`;
   const isoOf = isoTimes();
   return (record, atMs) => {
     const { client, method, uri, status, outcome, reason, owner, owned, hop, bytes, durationMs, complete } = record;
-    const why = reason === null ? "" : `,"reason":${quoted(reason)}`;
+    const why = reason === null ? "" : reason === "fresh" ? ',"reason":"fresh"' : `,"reason":${quoted(reason)}`;
     const part = owned === null ? "" : `,"owned":${quoted(owned)}`;
-    const target = quoted(uri);
-    return `{"level":30,"time":"${isoOf(atMs)}","member":${name},"kind":"access","client":${quoted(client)},"method":${quoted(method)},"uri":${target},"status":${status},"outcome":"${outcome}"${why},"owner":${quoted(owner)}${part},"hop":${hop},"bytes":${bytes},"durationMs":${Math.round(durationMs * 1000) / 1000},"complete":${complete}}`;
+    // Addresses, methods and members' names have no character that would have to be escaped.
+    return `${begin}${isoOf(atMs)}${middle}${client}","method":"${method}","uri":${quoted(uri)},"status":${status},"outcome":"${outcome}"${why},"owner":"${owner}"${part},"hop":${hop},"bytes":${bytes},"durationMs":${milliseconds(durationMs)},"complete":${complete}}`;
   };
+}
+
+/** With microseconds. Whole numbers are much faster to write than fractions. */
+function milliseconds(ms: number): string {
+  const microseconds = Math.round(ms * 1000);
+  const rest = microseconds % 1000;
+  return `${(microseconds - rest) / 1000}.${rest < 10 ? "00" : rest < 100 ? "0" : ""}${rest}`;
 }
 
 function commonLine({ client, method, target, status, bytes }: AccessRecord, atMs: number): string {
