@@ -9,3 +9,8 @@ export function background(work: Promise<unknown>, failed: (error: Error) => voi
 export function asError(cause: unknown): Error {
   return cause instanceof Error ? cause : new Error(String(cause));
 }
+
+/** What went wrong, in words; where several addresses of a name have failed, Node gives only a code. */
+export function errorText(error: Error): string {
+  return error.message === "" ? ((error as NodeJS.ErrnoException).code ?? error.name) : error.message;
+}

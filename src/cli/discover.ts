@@ -115,8 +115,9 @@ export async function askAdmin(admin: string, path: string, secret: string, valu
   });
   const answer = (await response.json().catch(() => null)) as { error?: string } | null;
   const { status } = response;
+  const isWrong = path.startsWith("/api/purge") && wrongQuestions.has(status);
   if (!response.ok || answer === null)
-    throw new Failure(`${admin} says: ${answer?.error ?? status}`, wrongQuestions.has(status) ? 2 : 1, status);
+    throw new Failure(`${admin} says: ${answer?.error ?? status}`, isWrong ? 2 : 1, status);
   return answer;
 }
 

@@ -7,7 +7,15 @@
  *   replied ◀─ reply    what was lacking, and how far the answering one has heard
  *   then                what the answering one lacks is told to it
  */
-import { invalidationsOf, vectorOf, memberOfTeller, type Invalidation, type Vector } from "./invalidation.ts";
+import {
+  aheadOf,
+  invalidationsOf,
+  lifeOf,
+  vectorOf,
+  type Ahead,
+  type Invalidation,
+  type Vector,
+} from "./invalidation.ts";
 import type { InvalidationLog } from "./log.ts";
 import type { Ages, Touch } from "./touch.ts";
 
@@ -25,6 +33,8 @@ interface Said {
   /** Whether the other is in the speaker's view. */
   readonly knows: boolean;
   readonly vector: Vector;
+  /** What has been heard beyond the vector. */
+  readonly ahead: Ahead;
   readonly ages: Ages;
   /** For how long the speaker goes on telling whoever it has told that it may count on it: seconds. */
   readonly limit: number;
@@ -39,7 +49,14 @@ export interface Reply extends Said {
   readonly stamp: number;
   readonly entries: readonly Invalidation[];
   readonly forgotten: Vector;
+  readonly silences: Vector;
   readonly more: boolean;
+}
+
+/** How far somebody has heard. */
+export interface Reach {
+  readonly vector: Vector;
+  readonly ahead: Ahead;
 }
 
 /** What has to be applied to the store, first the doubt. */
@@ -50,8 +67,9 @@ export interface News {
 }
 
 export interface AfterReply extends News {
-  /** To be told to the other, which lacks them. */
+  /** To be told to the other, which lacks them, with how long their tellers have been silent. */
   readonly owed: readonly Invalidation[];
+  readonly silences: Vector;
   /** More is lacking, here or there: compare again at once. */
   readonly again: boolean;
 }
@@ -81,16 +99,19 @@ export class Correspondence {
   }
 
   /** Follows a view. */
-  follow(epoch: number, members: readonly Fellow[], now: number): void {
+  follow(epoch: number, members: readonly Fellow[], now: number): News {
     this.#epoch = epoch;
     this.#members = new Map(members.map(({ name, startedMs }) => [name, startedMs]));
     const names = members.map(({ name }) => name);
     // Those found at one's own beginning have been there before.
     const isFirst = this.#lives.size === 0;
-    const fresh = members.filter(({ name, startedMs }) => startedMs > (this.#lives.get(name) ?? -Infinity));
+    const fresh = members
+      .filter(({ name, startedMs }) => startedMs > (this.#lives.get(name) ?? -Infinity))
+      .map(({ name, startedMs }) => ({ name, startedMs, again: this.#lives.has(name) }));
     for (const { name, startedMs } of fresh) this.#lives.set(name, startedMs);
-    this.touch.follow(epoch, names, isFirst ? [] : fresh.map(({ name }) => name), now);
+    const isUnknown = this.touch.follow(epoch, names, isFirst ? [] : fresh, now);
     for (const name of this.#stamps.keys()) if (!this.#members.has(name)) this.#stamps.delete(name);
+    return { doubt: this.#regained(now) || isUnknown, entries: [] };
   }
 
   /** How far this member has heard. */
@@ -98,9 +119,25 @@ export class Correspondence {
     return this.log.vector(now, this.#isLiving);
   }
 
-  /** What somebody must have heard without a gap whose stored responses are to be kept here. */
-  reach(now: number): Vector {
-    return this.log.reach(now, this.#isLiving);
+  /** What somebody must have heard whose answer is to be kept here. */
+  reach(now: number): Reach {
+    return { vector: this.vector(now), ahead: this.log.ahead(now, this.#isLiving) };
+  }
+
+  /** The same of those heard so lately that others may not have heard them yet; null where that is nobody. */
+  recentReach(now: number): Reach | null {
+    const tellers = this.log.heardSince(now - this.touch.limitSeconds);
+    if (tellers.length === 0) return null;
+    const { vector, ahead } = this.reach(now);
+    const only = <T>(all: Readonly<Record<string, T>>): Record<string, T> =>
+      Object.fromEntries(tellers.filter((teller) => teller in all).map((teller) => [teller, all[teller]!]));
+    return { vector: only(vector), ahead: only(ahead) };
+  }
+
+  /** Nobody listens at a member's address any more. */
+  gone(name: string, now: number): News {
+    const isUnknown = this.touch.gone(name, now);
+    return { doubt: this.#regained(now) || isUnknown, entries: [] };
   }
 
   /** What to ask another member. */
@@ -111,33 +148,53 @@ export class Correspondence {
   /** Answers another member. */
   answer(from: string, request: Request, now: number): { readonly reply: Reply; readonly news: News } {
     const news = this.#heardFrom(from, request, this.#echoed(request), now);
-    const { entries, forgotten, more } = this.log.lacking(request.vector, now, this.#isLiving, stepBytesMax);
-    const reply = { ...this.#say(from, request.startedMs, now), stamp: now, entries, forgotten, more };
-    return { reply, news };
+    const lacking = this.log.lacking(request, now, this.#isLiving, stepBytesMax);
+    return { reply: { ...this.#say(from, request.startedMs, now), stamp: now, ...lacking }, news };
   }
 
   /** Takes in an answer to what was asked at `sentAt`. */
   replied(from: string, reply: Reply, sentAt: number, now: number): AfterReply {
-    const lost = this.log.forget(reply.forgotten, now);
-    const entries = reply.entries.filter((entry) => this.log.hear(entry, now));
+    const lost = this.log.forget(reply.forgotten, now, reply.silences);
+    const entries = this.heard(reply.entries, now, reply.silences);
     this.#stamps.set(from, { stamp: reply.stamp, startedMs: reply.startedMs });
     const { doubt } = this.#heardFrom(from, reply, sentAt, now);
-    const owed = this.log.lacking(reply.vector, now, this.#isLiving, stepBytesMax);
-    return { doubt: doubt || lost, entries, owed: owed.entries, again: reply.more || owed.more };
+    const owed = this.log.lacking(reply, now, this.#isLiving, stepBytesMax);
+    // Whoever sends the same again has nothing that helps.
+    const isNews = lost || entries.length > 0;
+    return {
+      doubt: doubt || lost,
+      entries,
+      owed: owed.entries,
+      silences: owed.silences,
+      again: (reply.more && isNews) || owed.more,
+    };
   }
 
   /** Takes in what another member tells of its own accord. @returns what is new. */
-  heard(entries: readonly Invalidation[], now: number): Invalidation[] {
-    return entries.filter((entry) => this.log.hear(entry, now));
+  heard(entries: readonly Invalidation[], now: number, silences: Vector = {}): Invalidation[] {
+    return entries.filter((entry) => this.log.hear(entry, now, Math.max(0, silences[entry.teller] ?? 0)));
   }
 
   /** At intervals: what is over is forgotten. */
-  look(now: number): void {
+  look(now: number): News {
     this.log.prune(now, this.#isLiving);
-    if (now <= this.touch.until) this.#trustedAt = now;
+    const isGivenUp = this.log.giveUpGaps(now, this.#isLiving);
+    return { doubt: this.#regained(now) || isGivenUp, entries: [] };
   }
 
-  readonly #isLiving = (teller: string): boolean => this.#members.has(memberOfTeller(teller));
+  /** A teller that may still tell: the very life that a view names. */
+  readonly #isLiving = (teller: string): boolean => {
+    const { name, startedMs } = lifeOf(teller);
+    return this.#members.get(name) === startedMs;
+  };
+
+  /** Whether what is stored counts again after an absence in which everybody may have forgotten something. */
+  #regained(now: number): boolean {
+    if (now > this.touch.until) return false;
+    const doubt = this.#trustedAt !== null && now - this.#trustedAt > absentSecondsMax;
+    this.#trustedAt = now;
+    return doubt;
+  }
 
   #say(to: string, startedMs: number | undefined, now: number): Said {
     const knows = startedMs !== undefined && this.#members.get(to) === startedMs;
@@ -147,22 +204,21 @@ export class Correspondence {
       startedMs: this.#self.startedMs,
       knows,
       vector: this.vector(now),
+      ahead: this.log.ahead(now, this.#isLiving),
       ages: this.touch.ages(now),
       limit: this.touch.limitSeconds,
     };
   }
 
   /** What the other has heard counts as known here if it is; then it counts as of when it was said at the earliest. */
-  #heardFrom(from: string, { epoch, knows, ages, vector, limit }: Said, saidAt: number | null, now: number): News {
-    if (saidAt === null || !this.log.covers(vector)) return { doubt: false, entries: [] };
-    const before = this.touch.until;
-    // Who tells for a shorter time than this member counts on is trusted for that time.
-    const asOf = saidAt - Math.max(0, this.touch.limitSeconds - limit);
-    this.touch.compared({ from, epoch, knows, ages, asOf });
-    const isBack = before < now && this.touch.until >= now;
-    const doubt = isBack && this.#trustedAt !== null && now - this.#trustedAt > absentSecondsMax;
-    if (this.touch.until >= now) this.#trustedAt = now;
-    return { doubt, entries: [] };
+  #heardFrom(from: string, said: Said, saidAt: number | null, now: number): News {
+    const { epoch, knows, ages, vector, ahead, limit } = said;
+    if (saidAt !== null && this.log.covers(vector, ahead)) {
+      // Who tells for a shorter time than this member counts on is trusted for that time.
+      const asOf = saidAt - Math.max(0, this.touch.limitSeconds - limit);
+      this.touch.compared({ from, epoch, knows, ages, asOf });
+    }
+    return { doubt: this.#regained(now), entries: [] };
   }
 
   /** The other has said this after having got the stamp that it sends back. */
@@ -185,19 +241,28 @@ export function requestOf(value: unknown): Request | null {
 export function replyOf(value: unknown): Reply | null {
   const said = saidOf(value);
   if (said === null) return null;
-  const { stamp, entries, forgotten, more } = value as Record<string, unknown>;
+  const { stamp, entries, forgotten, silences, more } = value as Record<string, unknown>;
   const [read, lost] = [invalidationsOf(entries), vectorOf(forgotten)];
   if (typeof stamp !== "number" || read === null || lost === null) return null;
-  return { ...said, stamp, entries: read, forgotten: lost, more: more === true };
+  return { ...said, stamp, entries: read, forgotten: lost, silences: silencesOf(silences), more: more === true };
 }
 
 function saidOf(value: unknown): Said | null {
   if (typeof value !== "object" || value === null) return null;
-  const { epoch, startedMs, knows, vector, ages, limit } = value as Record<string, unknown>;
+  const { epoch, startedMs, knows, vector, ahead, ages, limit } = value as Record<string, unknown>;
   const read = vectorOf(vector);
   if (typeof epoch !== "number" || typeof startedMs !== "number" || typeof limit !== "number" || read === null)
     return null;
   const isAges =
     typeof ages === "object" && ages !== null && Object.values(ages).every((age) => typeof age === "number");
-  return isAges ? { epoch, startedMs, knows: knows === true, vector: read, ages: ages as Ages, limit } : null;
+  return isAges
+    ? { epoch, startedMs, knows: knows === true, vector: read, ahead: aheadOf(ahead), ages: ages as Ages, limit }
+    : null;
+}
+
+/** For how long tellers have been silent, as another member sent it; what cannot be read is no silence. */
+export function silencesOf(value: unknown): Vector {
+  if (typeof value !== "object" || value === null) return {};
+  const entries = Object.entries(value as Readonly<Record<string, unknown>>);
+  return Object.fromEntries(entries.filter((entry): entry is [string, number] => typeof entry[1] === "number"));
 }

@@ -23,32 +23,50 @@ export interface Invalidation {
   readonly cause: Cause;
 }
 
-/** How far somebody has heard each teller. */
+/** How far somebody has heard each teller without a gap. */
 export type Vector = Readonly<Record<string, number>>;
+/** What somebody has heard beyond that. */
+export type Ahead = Readonly<Record<string, readonly number[]>>;
 
-/** More tellers than any cluster has had within the hour. */
-const tellersMax = 4096;
+/** Far more tellers than any cluster has within the hour. */
+const tellersMax = 50_000;
 const tellerPattern = /^[A-Za-z0-9._-]{1,64}@[a-z0-9]{1,32}$/;
+/** Of a life's beginning, in ms since the epoch, base 36: enough until the year 5188. */
+const startedDigits = 9;
 
 /** A new life's name. `chance` is its random part, lower-case letters and digits. */
-export function tellerOf(member: string, chance: string): string {
-  return `${member}@${chance}`;
+export function tellerOf(member: string, startedMs: number, chance: string): string {
+  return `${member}@${startedMs.toString(36).padStart(startedDigits, "0")}${chance}`;
 }
 
-/** The member whose life a teller is. */
-export function memberOfTeller(teller: string): string {
-  return teller.slice(0, teller.lastIndexOf("@"));
+/** The member whose life a teller is, and when that began. */
+export function lifeOf(teller: string): { readonly name: string; readonly startedMs: number } {
+  const at = teller.lastIndexOf("@");
+  return {
+    name: teller.slice(0, at),
+    startedMs: Number.parseInt(teller.slice(at + 1, at + 1 + startedDigits), 36),
+  };
 }
 
-/** An invalidation as another member sent it, or null where it is none. */
+/**
+ * An invalidation as another member sent it, or null where it has no name. One that names what cannot be read here
+ * (longer than this member takes, of a kind that it does not know) is taken for everything: it must not be missed.
+ */
 export function invalidationOf(value: unknown): Invalidation | null {
   if (typeof value !== "object" || value === null) return null;
   const { teller, number, atMs, selector: named, mode, cause } = value as Record<string, unknown>;
   if (typeof teller !== "string" || !tellerPattern.test(teller)) return null;
-  if (!isCount(number) || number === 0 || typeof atMs !== "number") return null;
-  if ((mode !== "drop" && mode !== "outdate") || (cause !== "request" && cause !== "purge")) return null;
+  if (!isCount(number) || number === 0) return null;
   const selector = sentSelector(named);
-  return selector === null ? null : { teller, number, atMs, selector, mode, cause };
+  const isReadable = selector !== null && (mode === "drop" || mode === "outdate");
+  return {
+    teller,
+    number,
+    atMs: typeof atMs === "number" ? atMs : 0,
+    selector: isReadable ? selector : { kind: "everything" },
+    mode: isReadable ? mode : "drop",
+    cause: cause === "purge" ? "purge" : "request",
+  };
 }
 
 /** Several of them; one that cannot be read spoils all: it would be missed for good. */
@@ -64,6 +82,15 @@ export function vectorOf(value: unknown): Vector | null {
   const entries = Object.entries(value);
   if (entries.length > tellersMax) return null;
   return entries.every(([teller, upTo]) => tellerPattern.test(teller) && isCount(upTo)) ? (value as Vector) : null;
+}
+
+/** What somebody has heard beyond its vector, as another member sent it; nothing where it cannot be read. */
+export function aheadOf(value: unknown): Ahead {
+  if (typeof value !== "object" || value === null) return {};
+  const entries = Object.entries(value as Readonly<Record<string, unknown>>).slice(0, tellersMax);
+  return Object.fromEntries(
+    entries.filter((entry): entry is [string, number[]] => Array.isArray(entry[1]) && entry[1].every(isCount)),
+  );
 }
 
 function isCount(value: unknown): value is number {

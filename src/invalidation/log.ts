@@ -5,7 +5,8 @@
  *
  * Pure: times come in, in seconds. What this does is lived through in test/simulation.
  */
-import type { Invalidation, Vector } from "./invalidation.ts";
+import type { Ahead, Invalidation, Vector } from "./invalidation.ts";
+import { shortened } from "./selector.ts";
 
 /** Of one teller. */
 interface Heard {
@@ -23,6 +24,8 @@ export interface Lacking {
   readonly entries: readonly Invalidation[];
   /** For each teller, up to which number nobody here can say any more what they were. */
   readonly forgotten: Vector;
+  /** For each teller of these, for how long it has been silent: seconds. */
+  readonly silences: Vector;
   /** There are more than these. */
   readonly more: boolean;
 }
@@ -36,6 +39,8 @@ const spokenOfSeconds = 1800;
 const rememberedSeconds = 3600;
 /** Of what has come out of order; beyond it the gap is taken for good. */
 const aheadMax = 10_000;
+/** A gap of a life that is over, which nobody has filled for so long, will not be filled. Seconds. */
+const gapSeconds = 10;
 
 /** One member's log. */
 export class InvalidationLog {
@@ -66,20 +71,25 @@ export class InvalidationLog {
 
   /** A new one of this member's own. */
   make(what: Pick<Invalidation, "selector" | "mode" | "cause" | "atMs">, now: number): Invalidation {
-    const made = { ...what, teller: this.teller, number: this.upTo(this.teller) + 1 };
+    const { selector, ...rest } = what;
+    const number = this.upTo(this.teller) + 1;
+    const made = { ...rest, selector: shortened(selector), teller: this.teller, number };
     this.hear(made, now);
     return made;
   }
 
-  /** Takes in an invalidation. @returns whether it is new here, and so has to be applied. */
-  hear(invalidation: Invalidation, now: number): boolean {
+  /**
+   * Takes in an invalidation. @returns whether it is new here, and so has to be applied. `silence`: for how long its
+   * teller has been silent to whoever hands it on, in seconds: what is handed on is no sign of its life.
+   */
+  hear(invalidation: Invalidation, now: number, silence = 0): boolean {
     const { teller, number } = invalidation;
-    const heard = this.#of(teller, now);
+    const heard = this.#of(teller, now - silence);
     if (number <= heard.upTo || heard.ahead.has(number)) return false;
-    heard.heardAt = now;
+    this.#keep(invalidation);
+    heard.heardAt = Math.max(heard.heardAt, now - silence);
     heard.ahead.add(number);
     settle(heard);
-    this.#keep(invalidation);
     return true;
   }
 
@@ -87,23 +97,31 @@ export class InvalidationLog {
    * Takes in that nobody can say any more what there was up to these numbers. @returns whether that is news: then
    * everything stored up to now is in doubt.
    */
-  forget(forgotten: Vector, now: number): boolean {
+  forget(forgotten: Vector, now: number, silences: Vector = {}): boolean {
     let news = false;
     for (const [teller, number] of Object.entries(forgotten)) {
-      const heard = this.#of(teller, now);
+      const at = now - (silences[teller] ?? 0);
+      const heard = this.#of(teller, at);
       if (number <= heard.upTo) continue;
       news = true;
-      heard.upTo = number;
-      heard.floor = Math.max(heard.floor, number);
-      heard.heardAt = now;
-      for (const one of heard.ahead) if (one <= number) heard.ahead.delete(one);
-      settle(heard);
+      heard.heardAt = Math.max(heard.heardAt, at);
+      skip(heard, number);
     }
-    for (const [, heard] of this.#tellers) {
-      if (heard.ahead.size <= aheadMax) continue;
+    return news;
+  }
+
+  /**
+   * Gives gaps up that nobody is going to fill: of lives that are over, or wider than what is remembered. @returns
+   * whether there were any: then everything stored up to now is in doubt.
+   */
+  giveUpGaps(now: number, isLiving: (teller: string) => boolean): boolean {
+    let news = false;
+    for (const [teller, heard] of this.#tellers) {
+      if (heard.ahead.size === 0) continue;
+      const isOver = !isLiving(teller) && now - heard.heardAt > gapSeconds;
+      if (!isOver && heard.ahead.size <= aheadMax) continue;
       news = true;
-      heard.upTo = Math.max(...heard.ahead);
-      heard.ahead.clear();
+      skip(heard, maxOf(heard.ahead));
     }
     return news;
   }
@@ -127,39 +145,52 @@ export class InvalidationLog {
     return vector;
   }
 
-  /** The highest number heard of each teller, whether those below it have been or not. */
-  reach(now: number, isLiving: (teller: string) => boolean): Vector {
-    const reach: Record<string, number> = {};
+  /** What has been heard beyond the vector. */
+  ahead(now: number, isLiving: (teller: string) => boolean): Ahead {
+    const ahead: Record<string, readonly number[]> = {};
     for (const [teller, heard] of this.#tellers)
-      if (this.#isSpokenOf(teller, heard, now, isLiving)) reach[teller] = Math.max(heard.upTo, ...heard.ahead);
-    return reach;
+      if (heard.ahead.size > 0 && this.#isSpokenOf(teller, heard, now, isLiving)) ahead[teller] = [...heard.ahead];
+    return ahead;
   }
 
-  /** Whether everything that a vector says has been heard here too. */
-  covers(vector: Vector): boolean {
+  /** Tellers that have been heard since a time. */
+  heardSince(time: number): string[] {
+    return [...this.#tellers].filter(([, { heardAt }]) => heardAt >= time).map(([teller]) => teller);
+  }
+
+  /** Whether everything that somebody has heard has been heard here too. */
+  covers(vector: Vector, ahead: Ahead = {}): boolean {
     for (const teller in vector) if (vector[teller]! > this.upTo(teller)) return false;
+    for (const teller in ahead) for (const number of ahead[teller]!) if (!this.has({ teller, number })) return false;
     return true;
   }
 
   /** What somebody lacks who has heard this, up to so many bytes at a time. */
-  lacking(vector: Vector, now: number, isLiving: (teller: string) => boolean, bytesMax: number): Lacking {
+  lacking(
+    { vector, ahead }: { readonly vector: Vector; readonly ahead: Ahead },
+    now: number,
+    isLiving: (teller: string) => boolean,
+    bytesMax: number,
+  ): Lacking {
     const entries: Invalidation[] = [];
     const forgotten: Record<string, number> = {};
+    const silences: Record<string, number> = {};
     let bytes = 0;
     for (const [teller, heard] of this.#tellers) {
       if (!this.#isSpokenOf(teller, heard, now, isLiving)) continue;
       const has = vector[teller] ?? 0;
+      const beyond = new Set(ahead[teller]);
       if (has < heard.floor) forgotten[teller] = heard.floor;
-      const numbers = [...range(Math.max(has, heard.floor) + 1, heard.upTo), ...heard.ahead];
-      for (const number of numbers) {
+      if (has < heard.upTo || heard.ahead.size > 0) silences[teller] = Math.max(0, now - heard.heardAt);
+      for (const number of [...range(Math.max(has, heard.floor) + 1, heard.upTo), ...heard.ahead]) {
         const entry = this.#entries.get(nameOf(teller, number));
-        if (entry === undefined || number <= has) continue;
-        if (bytes > bytesMax) return { entries, forgotten, more: true };
+        if (entry === undefined || number <= has || beyond.has(number)) continue;
+        if (bytes > bytesMax) return { entries, forgotten, silences, more: true };
         entries.push(entry);
         bytes += bytesOf(entry);
       }
     }
-    return { entries, forgotten, more: false };
+    return { entries, forgotten, silences, more: false };
   }
 
   /** One that is still kept, or null. */
@@ -169,11 +200,12 @@ export class InvalidationLog {
 
   /** Forgets lives that are long over. */
   prune(now: number, isLiving: (teller: string) => boolean): void {
-    for (const [teller, { heardAt, upTo }] of this.#tellers) {
-      if (teller === this.teller || isLiving(teller) || now - heardAt < rememberedSeconds) continue;
-      for (let number = upTo; this.#drop(nameOf(teller, number)); number--);
-      this.#tellers.delete(teller);
-    }
+    const over = new Set<string>();
+    for (const [teller, { heardAt }] of this.#tellers)
+      if (teller !== this.teller && !isLiving(teller) && now - heardAt >= rememberedSeconds) over.add(teller);
+    if (over.size === 0) return;
+    for (const [name, { teller }] of this.#entries) if (over.has(teller)) this.#drop(name);
+    for (const teller of over) this.#tellers.delete(teller);
   }
 
   #isSpokenOf(teller: string, { heardAt }: Heard, now: number, isLiving: (teller: string) => boolean): boolean {
@@ -195,8 +227,8 @@ export class InvalidationLog {
     for (const [name, { teller, number }] of this.#entries) {
       if (this.#bytes <= this.bytesMax) break;
       this.#drop(name);
-      const heard = this.#tellers.get(teller)!;
-      heard.floor = Math.max(heard.floor, number);
+      const heard = this.#tellers.get(teller);
+      if (heard !== undefined) heard.floor = Math.max(heard.floor, number);
     }
   }
 
@@ -211,6 +243,20 @@ export class InvalidationLog {
 /** What has been heard without a gap grows by what had come before its turn. */
 function settle(heard: Heard): void {
   while (heard.ahead.delete(heard.upTo + 1)) heard.upTo++;
+}
+
+/** What there was up to a number will not be known any more. */
+function skip(heard: Heard, to: number): void {
+  heard.upTo = to;
+  heard.floor = Math.max(heard.floor, to);
+  for (const one of heard.ahead) if (one <= to) heard.ahead.delete(one);
+  settle(heard);
+}
+
+function maxOf(numbers: ReadonlySet<number>): number {
+  let most = 0;
+  for (const number of numbers) most = Math.max(most, number);
+  return most;
 }
 
 function nameOf(teller: string, number: number): string {

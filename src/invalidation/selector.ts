@@ -21,8 +21,10 @@ export type Selector =
   | { readonly kind: "tag"; readonly tag: string; readonly origin: string | null }
   | { readonly kind: "everything" };
 
-/** Characters of a URI, a prefix, a host. */
+/** Characters of a URI or a prefix, as people write them and as members send them. */
 const textMax = 16 * 1024;
+/** What a request has changed may have a longer name: then all that begins as it does is named. */
+const keptCharacters = 8 * 1024;
 /** Of an authority; an IPv6 literal ends with its bracket. */
 const portPattern = /:\d+$/;
 const tagPattern = /^[\x20-\x7e\x80-\xff]+$/;
@@ -157,6 +159,13 @@ export function tagSelector(tag: unknown, origin: unknown): Selector | { readonl
   return uri === null || uri.path !== "/"
     ? { wrong: `${quoted(origin)} is not an origin: write scheme, host and port, as in https://example.com` }
     : { kind: "tag", tag, origin: originText(uri) };
+}
+
+/** The same, no longer than others take: a name that is too long becomes a prefix of itself. */
+export function shortened(selector: Selector): Selector {
+  return selector.kind === "uri" && selector.uri.length > textMax
+    ? { kind: "prefix", prefix: selector.uri.slice(0, keptCharacters) }
+    : selector;
 }
 
 /** A selector for people. */

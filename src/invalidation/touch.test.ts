@@ -47,10 +47,26 @@ describe("Touch", () => {
     const touch = new Touch("a", 4);
     touch.follow(1, ["a", "b"], [], 100);
     touch.compared({ ...known, from: "b", asOf: 100 });
-    touch.follow(2, ["a", "b", "c"], ["c"], 103);
+    touch.follow(2, ["a", "b", "c"], [{ name: "c", again: false }], 103);
     expect(touch.until).toBe(104);
     touch.compared({ ...known, from: "b", asOf: 103 });
     expect(touch.until).toBe(107);
+  });
+
+  it("doubts what it has where a life ends that it had not heard of for longer than usual, once", () => {
+    const touch = new Touch("a", 4);
+    touch.follow(1, ["a", "b", "c"], [], 100);
+    for (const from of ["b", "c"]) touch.compared({ ...known, from, asOf: 100 });
+    expect(touch.gone("b", 101), "all that it told is known").toBe(false);
+    expect([touch.gone("c", 103), touch.gone("c", 104)]).toEqual([true, false]);
+    // Others under their names, whatever the view has been meanwhile.
+    touch.follow(2, ["a"], [], 105);
+    const both = ["b", "c"].map((name) => ({ name, again: true }));
+    expect(touch.follow(3, ["a", "b", "c"], both, 200), "it has been reckoned with").toBe(false);
+    for (const from of ["b", "c"]) touch.compared({ ...known, from, asOf: 200, epoch: 3 });
+    touch.follow(4, ["a"], [], 300);
+    expect(touch.follow(5, ["a", "b"], [{ name: "b", again: true }], 301), "it was gone without a word").toBe(true);
+    expect(touch.follow(6, ["a", "b", "d"], [{ name: "d", again: false }], 302)).toBe(false);
   });
 
   it("is cut off without its coordinator, where that is no member", () => {

@@ -17,6 +17,11 @@
 /** What members know of each other's logs: for each name, the age of the knowledge in seconds. */
 export type Ages = Readonly<Record<string, number>>;
 
+/** Members that have left and are remembered. */
+const namesMax = 1000;
+/** Knowledge is no older than this part of the limit while all is well: two comparisons. */
+const usualPart = 1 / 2;
+
 /** A comparison's worth. */
 export interface Compared {
   readonly from: string;
@@ -38,6 +43,8 @@ export class Touch {
   readonly #asOf = new Map<string, number>();
   /** When a member's process was last found to be gone. */
   readonly #goneAt = new Map<string, number>();
+  /** Members whose last life's end has been reckoned with. */
+  readonly #settled = new Set<string>();
   /** Until when a member may count on hearing from here. */
   readonly #granted = new Map<string, number>();
   /** When the coordinator was last heard, or found to be gone; null where there is none. */
@@ -56,19 +63,35 @@ export class Touch {
 
   /**
    * Follows a view: its epoch, and the names of its members. `fresh` are those whose process has just begun: until now
-   * they have told nothing.
+   * they have told nothing; `again`: another one had that name before. @returns whether a life has ended of which not
+   * all may be known.
    */
-  follow(epoch: number, members: readonly string[], fresh: readonly string[], now: number): void {
+  follow(
+    epoch: number,
+    members: readonly string[],
+    fresh: readonly { readonly name: string; readonly again: boolean }[],
+    now: number,
+  ): boolean {
+    const wasInTouch = now <= this.#until;
     this.#epoch = epoch;
     this.#fellows = members.filter((name) => name !== this.#self);
-    for (const name of fresh) this.#raise(name, now);
+    let doubt = false;
+    for (const { name, again } of fresh) {
+      if (again && this.#endsUnknown(name, now)) doubt = true;
+      this.#settled.delete(name);
+      // Who has been cut off may have learnt late of it, and must ask first.
+      if (wasInTouch) this.#raise(name, now);
+      else this.#asOf.delete(name);
+    }
     this.#weigh();
+    return doubt;
   }
 
   /** A comparison after which nothing is lacking here of what the other has heard. */
   compared({ from, epoch, knows, ages, asOf }: Compared): void {
     if (!knows || epoch > this.#epoch) return;
     this.#raise(from, asOf);
+    this.#settled.delete(from);
     for (const name in ages) if (name !== this.#self && ages[name]! >= 0) this.#raise(name, asOf - ages[name]!);
     this.#weigh();
   }
@@ -79,10 +102,16 @@ export class Touch {
     this.#weigh();
   }
 
-  /** Nobody listens at a member's address: its process is gone. */
-  gone(name: string, now: number): void {
+  /**
+   * Nobody listens at a member's address: its process is gone. @returns whether what it told at the end may be unknown
+   * here: it had not been heard of for longer than usual, and nobody else may have heard it either.
+   */
+  gone(name: string, now: number): boolean {
+    const doubt = this.#endsUnknown(name, now);
+    this.#settled.add(name);
     this.#goneAt.set(name, now);
     this.#weigh();
+    return doubt;
   }
 
   /** What may be told to others of one's own knowledge. What is taken from a refused connection is not. */
@@ -90,7 +119,7 @@ export class Touch {
     const ages: Record<string, number> = {};
     for (const name of this.#fellows) {
       const asOf = this.#asOf.get(name);
-      if (asOf !== undefined) ages[name] = Math.max(0, now - asOf);
+      if (asOf !== undefined && !this.#settled.has(name)) ages[name] = Math.max(0, now - asOf);
     }
     return ages;
   }
@@ -112,6 +141,12 @@ export class Touch {
     return (this.#coordinatorAt ?? Infinity) + this.limitSeconds < now ? ["the coordinator", ...fellows] : fellows;
   }
 
+  /** Whether a member's last life has ended, or ends now, with something told that has not been heard here. */
+  #endsUnknown(name: string, now: number): boolean {
+    const asOf = this.#asOf.get(name) ?? -Infinity;
+    return !this.#settled.has(name) && now - asOf > this.limitSeconds * usualPart;
+  }
+
   #raise(name: string, asOf: number): void {
     if (asOf > (this.#asOf.get(name) ?? -Infinity)) this.#asOf.set(name, asOf);
   }
@@ -121,8 +156,13 @@ export class Touch {
   }
 
   #weigh(): void {
-    const known = new Set(this.#fellows);
-    for (const map of [this.#asOf, this.#goneAt]) for (const name of map.keys()) if (!known.has(name)) map.delete(name);
+    // Of those who have left something has to be known when they come back.
+    for (const map of [this.#asOf, this.#goneAt]) {
+      for (const name of map.keys()) {
+        if (map.size <= namesMax) break;
+        if (!this.#fellows.includes(name)) map.delete(name);
+      }
+    }
     let oldest = this.#coordinatorAt ?? Infinity;
     for (const name of this.#fellows) oldest = Math.min(oldest, this.#last(name));
     this.#until = oldest + this.limitSeconds;

@@ -90,7 +90,7 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     self: name,
     changed: linkChanged,
     restored: linkRestored,
-    refused: (member) => invalidation.correspondence.touch.gone(member, nowSeconds()),
+    refused: (member) => invalidation.invalidations.takeIn(invalidation.correspondence.gone(member, nowSeconds())),
     lingerMs: trustSeconds(config) * 1000,
   });
   const ownership = new Ownership(name);

@@ -62,7 +62,7 @@ export function buildInvalidation(init: InvalidationPlaneInit): InvalidationPlan
     init;
   const limitSeconds = trustSeconds(config);
   const bytesMax = Math.min(logBytesMax, Math.max(logBytesMin, config.memory * logShare));
-  const log = new InvalidationLog(tellerOf(name, randomBytes(6).toString("hex")), bytesMax);
+  const log = new InvalidationLog(tellerOf(name, startedMs, randomBytes(6).toString("hex")), bytesMax);
   const correspondence = new Correspondence({ name, startedMs }, log, new Touch(name, limitSeconds));
   const nowMs = (): number => Date.now();
   const telling = new Telling({ self: name, peers });
@@ -89,11 +89,11 @@ export function buildInvalidation(init: InvalidationPlaneInit): InvalidationPlan
 
 /** Follows a new view. */
 export function followView(
-  { correspondence, telling, comparing }: InvalidationPlane,
+  { correspondence, telling, comparing, invalidations }: InvalidationPlane,
   { epoch, members }: Pick<View, "epoch" | "members">,
   now: number,
 ): void {
-  correspondence.follow(epoch, members, now);
+  invalidations.takeIn(correspondence.follow(epoch, members, now));
   telling.follow(members.map(({ name }) => name));
   comparing.all();
 }

@@ -8,6 +8,8 @@
 export const frameHeadBytes = 10;
 /** The protocol's number, the first byte of a hello. */
 export const protocolVersion = 4;
+/** Before what the asker has heard: the answer is to be kept. */
+export const keeping = "keep ";
 /**
  * The largest payload from a member that has proved itself: a view of some 30,000 members. DATA and RESPONSE are cut
  * into much smaller pieces, so that one answer does not stand in the way of others.

@@ -5,12 +5,14 @@
  */
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
+import { errorText } from "../base/background.ts";
 import type { HostPort } from "../base/host-port.ts";
 import { FrameSocket, jsonOf } from "./frame-socket.ts";
 import type { PeerRequest, PeerResponseHandler, PeerStream } from "./streams.ts";
 import { OutgoingStream } from "./outgoing-stream.ts";
 import { Stillness } from "./stillness.ts";
 import {
+  keeping,
   flagEnd,
   flagByKey,
   flagFailed,
@@ -97,7 +99,7 @@ export class Link {
       take: (frame) => this.#take(frame),
       broken: (reason) => this.#go(reason),
     });
-    this.#socket.on("error", (error) => this.#go(error.message));
+    this.#socket.on("error", (error) => this.#go(errorText(error)));
     this.#socket.on("close", () => this.#go("the connection was closed"));
     // In all, however it trickles: until it has proved itself the other side is a stranger.
     this.#proving = setTimeout(() => this.#go("no answer in time"), options.connectMs ?? 2000);
@@ -140,7 +142,7 @@ export class Link {
     out.text(request.method);
     out.text(request.uri);
     out.text(request.client);
-    out.text(request.heard);
+    out.text(`${request.keeps ? keeping : ""}${request.heard}`);
     out.u32(request.content?.length ?? 0);
     if (request.content !== null) out.bytes(request.content);
     out.tail(request.fields.join("\n"));

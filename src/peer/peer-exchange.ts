@@ -16,6 +16,7 @@ import {
   flagStandIn,
   flagUnknownLength,
   FrameType,
+  keeping,
   PayloadReader,
   type Frame,
   type FrameWriter,
@@ -52,8 +53,9 @@ export class PeerExchange implements Exchange {
   readonly asking: Asking;
   /** Of the asking member's settings for this request; 0 where they do not matter. */
   readonly settings: number;
-  /** How far the asking member has heard of invalidations, where it will keep the answer; else empty. */
+  /** How far the asking member has heard of invalidations, or of those told lately; and whether it keeps the answer. */
   readonly heard: string;
+  readonly keeps: boolean;
   inner = false;
   answered = false;
   closed = false;
@@ -77,6 +79,7 @@ export class PeerExchange implements Exchange {
     asking: Asking,
     settings: number,
     heard: string,
+    keeps: boolean,
   ) {
     this.#stream = stream;
     this.#link = link;
@@ -88,6 +91,7 @@ export class PeerExchange implements Exchange {
     this.asking = asking;
     this.settings = settings;
     this.heard = heard;
+    this.keeps = keeps;
   }
 
   /** The exchange of a request frame, or null where it cannot be read. */
@@ -99,7 +103,9 @@ export class PeerExchange implements Exchange {
     const method = reader.text();
     const target = reader.text();
     const address = reader.text();
-    const heard = reader.text();
+    const said = reader.text();
+    const keeps = said.startsWith(keeping);
+    const heard = keeps ? said.slice(keeping.length) : said;
     const content = reader.bytes(reader.u32());
     const fields = fieldsOfText(reader.rest().toString("latin1"));
     const asking = askingOf(frame.flags);
@@ -125,6 +131,7 @@ export class PeerExchange implements Exchange {
       asking,
       settings,
       heard,
+      keeps,
     );
   }
 

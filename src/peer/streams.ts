@@ -28,10 +28,12 @@ export interface PeerRequest {
    */
   readonly settings: number;
   /**
-   * How far the asking member has heard of invalidations, as JSON; empty where the answer is not to be kept. Who has
-   * heard less does not answer, and who answers says how the response is tagged.
+   * How far the asking member has heard of invalidations, as JSON, or of those told lately; empty where that is none.
+   * Who has heard less does not answer.
    */
   readonly heard: string;
+  /** The answer is to be kept: whoever answers says how the response is tagged. */
+  readonly keeps: boolean;
   readonly fields: FieldList;
   /** Small content that belongs to the cache key (QUERY), or null. */
   readonly content: Buffer | null;

@@ -41,16 +41,19 @@ export interface FromMember extends Omit<Forwarded, "asking"> {
   /** The content of a QUERY. */
   readonly content: Buffer | null;
   readonly asking: Asking;
-  /** How far the asking member has heard, as JSON; empty where it will not keep the answer. */
+  /** How far the asking member has heard, as JSON; empty where that does not matter. */
   readonly heard: string;
+  /** It will keep the answer. */
+  readonly keeps: boolean;
 }
 
 /** Answers a client's request, or one that another member has forwarded. */
 export function serve(needs: ServeNeeds, exchange: Exchange, from: FromMember | null = null): void {
   const form = shortcutForm(exchange, from?.forward ?? null);
   if (from !== null && from.heard !== "" && !needs.invalidations.covers(from.heard)) {
-    // What is kept elsewhere must not be older than what is known there.
-    if (from.asking === "answer") return void exchange.decline("this member has heard of less than the asking one");
+    // What is kept or passed on elsewhere must not be older than what is known there.
+    if (from.asking === "answer" || from.asking === "stand-in")
+      return void exchange.decline("this member has heard of less than the asking one");
     return exchange.abort();
   }
   if (from?.asking === "peek") return peekHere(needs, exchange, from);
@@ -81,7 +84,7 @@ export function serveWhole(needs: ServeNeeds, exchange: Exchange, from: FromMemb
 function carryOut(
   needs: ServeNeeds,
   exchange: Exchange,
-  from: (Forwarded & Pick<FromMember, "heard">) | null,
+  from: (Forwarded & Pick<FromMember, "keeps">) | null,
   content: Buffer | null,
 ): void {
   const { desk, current, flights } = needs;
@@ -125,7 +128,7 @@ function carryOut(
     const { plain, conditional } = exchange.head;
     const isSimple = (plain || conditional) && content === null && shortcutKey(exchange) === target.key;
     const shortcut = isSimple ? shortcutForm(exchange, from?.forward ?? null) : 0;
-    const isForKeeping = from !== null && from.heard !== "";
+    const isForKeeping = from?.keeps === true;
     const ticket = new Ticket(desk, { exchange, target, content, trusted, shortcut, isForKeeping });
     if ("owner" in place) ticket.owner = place.owner;
     return ticket;

@@ -2,6 +2,7 @@
  * One socket to one server: the hello, then frames both ways, until either side ends it. It knows nothing of sessions:
  * when it is gone, the session above decides what that means.
  */
+import { errorText } from "../base/background.ts";
 import { connect as connectPlain, isIP, type Socket } from "node:net";
 import { connect as connectTls, rootCertificates, type ConnectionOptions } from "node:tls";
 import { asError } from "../base/background.ts";
@@ -50,7 +51,7 @@ export class Connection {
     this.#socket.setNoDelay(true);
     this.#socket.once(tls === null ? "connect" : "secureConnect", () => this.send(hello));
     this.#socket.on("data", (chunk: Buffer) => this.#received(chunk));
-    this.#socket.on("error", (error) => this.destroy(`${host}:${port}: ${error.message}`));
+    this.#socket.on("error", (error) => this.destroy(`${host}:${port}: ${errorText(error)}`));
     this.#socket.on("close", () => this.destroy(`${host}:${port} closed the connection`));
   }
 

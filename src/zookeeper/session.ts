@@ -140,6 +140,11 @@ export class Session {
     return this.#ready ? `${host}:${port}` : null;
   }
 
+  /** By the shorter of the two session times: the ensemble may give a longer one than others count on. */
+  get #pingMs(): number {
+    return Math.min(this.#timeoutMs, this.#options.sessionMs) / 3;
+  }
+
   /** Ends the connection as a fault would; the session goes on. */
   dropConnection(reason: string): void {
     this.#connection?.destroy(reason);
@@ -348,7 +353,7 @@ export class Session {
     const due = [this.#requests.dueMs];
     if (this.#ready) {
       due.push(this.#lastReceiveMs + (2 * this.#timeoutMs) / 3);
-      if (this.#pingSentMs === null) due.push(this.#lastSendMs + this.#timeoutMs / 3);
+      if (this.#pingSentMs === null) due.push(this.#lastSendMs + this.#pingMs);
     }
     if (this.#suspendedMs !== null) due.push(this.#suspendedMs + (4 * this.#timeoutMs) / 3 + 500);
     this.#timerDueMs = Math.min(...due);
@@ -367,7 +372,7 @@ export class Session {
       this.#connection!.destroy(`nothing heard for ${Math.round(now - this.#lastReceiveMs)} ms`);
       return;
     }
-    if (this.#ready && this.#pingSentMs === null && now >= this.#lastSendMs + this.#timeoutMs / 3) {
+    if (this.#ready && this.#pingSentMs === null && now >= this.#lastSendMs + this.#pingMs) {
       this.#pingSentMs = this.#lastSendMs = now;
       this.#connection!.send(requestFrame(xid.ping, op.ping, Buffer.alloc(0)));
     }

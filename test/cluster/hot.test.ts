@@ -231,6 +231,7 @@ describe("content from a loopback address", () => {
                     forward: true,
                     settings: 0,
                     heard: "",
+                    keeps: false,
                     fields: [],
                     content: null,
                   },

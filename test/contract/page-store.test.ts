@@ -13,7 +13,7 @@ import { PageStore } from "../../src/store/pages/page-store.ts";
 import { storeBytesMin } from "../../src/store/pages/room.ts";
 import { uriOfKey, type Lease } from "../../src/store/port.ts";
 import { Holds } from "../../src/wire/holds.ts";
-import { empty, keepsake } from "./store.ts";
+import { empty, keepsake, put } from "./store.ts";
 
 /** Content that tells which key and version it is of, at every place. */
 function contentOf(key: string, version: number, bytes: number): Buffer {
@@ -264,6 +264,22 @@ describe("the page store", () => {
     put(keepsake("http://h/l"), "l".repeat(100_000));
     for (const one of ["http://h/v", "http://h/p", "http://h/l", "http://h/none"]) expect(store.glance(one)).toBeNull();
   });
+});
+
+it("is swept a little at a time while pages come and go, those of the index too", () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const store = new PageStore(2 ** 24, { seed });
+    for (let index = 0; index < 200; index++) put(store, keepsake(`http://h/large${index}`), "x".repeat(90_000));
+    store.invalidate({ kind: "prefix", prefix: "http://h/large" }, drop);
+    let swept = store.sweep(1);
+    for (let index = 0; index < 9000; index++) {
+      put(store, keepsake(`http://h/${index}`, [], { position: store.position }), "y");
+      if (!swept && index % 50 === 0) swept = store.sweep(1);
+    }
+    for (let steps = 0; !swept && steps < 10_000; steps++) swept = store.sweep(1);
+    expect(swept).toBe(true);
+    expect([...store.all()].filter(({ key }) => key.includes("large"))).toEqual([]);
+  }
 });
 
 describe("the index", () => {

@@ -88,24 +88,26 @@ it("shows nothing to a member that peeks, and declines to one that has heard mor
   const plane = inCompany();
   await ask(plane, request());
   reply(plane.calls[0]!, 200, fresh, "stored");
-  const from = { forward: true, settings: 0, content: null } as const;
+  const from = { forward: true, settings: 0, content: null, keeps: true } as const;
   const peek = async (heard: string, asking: "peek" | "answer" = "peek"): Promise<FakeExchange> => {
     const exchange = Object.assign(request(), { hop: 1 as const });
     serve(plane, exchange, { ...from, asking, heard });
     await turns();
     return exchange;
   };
-  expect((await peek("{}")).content).toBe("stored");
-  expect((await peek('{"m2@x":1}')).aborted).toBe(true);
-  expect((await peek('{"m2@x":1}', "answer")).declined).toBe("this member has heard of less than the asking one");
+  const ahead = JSON.stringify({ vector: { "m2@x": 1 }, ahead: {} });
+  const nothing = JSON.stringify({ vector: {}, ahead: {} });
+  expect((await peek(nothing)).content).toBe("stored");
+  expect((await peek(ahead)).aborted).toBe(true);
+  expect((await peek(ahead, "answer")).declined).toBe("this member has heard of less than the asking one");
   expect((await peek("not JSON")).aborted).toBe(true);
   plane.correspondence.heard(
     [{ teller: "m2@x", number: 1, atMs: 0, selector: { kind: "host", host: "b" }, mode: "drop", cause: "purge" }],
     plane.now,
   );
-  expect((await peek('{"m2@x":1}')).content).toBe("stored");
+  expect((await peek(ahead)).content).toBe("stored");
   plane.now += 5;
-  expect((await peek("{}")).aborted).toBe(true);
+  expect((await peek(nothing)).aborted).toBe(true);
 });
 
 it("joins no fetch that a purge has overtaken, by any kind of name, and keeps nothing of it", async () => {

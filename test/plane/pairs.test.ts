@@ -48,7 +48,14 @@ it("a reload that joined a background validation is answered, though the origin 
 
 it("what a QUERY brought is validated in the background by a QUERY", async () => {
   const plane = fakePlane();
-  const from = { forward: true, settings: 0, content: Buffer.from("q"), asking: "answer", heard: "" } as const;
+  const from = {
+    forward: true,
+    settings: 0,
+    content: Buffer.from("q"),
+    asking: "answer",
+    heard: "",
+    keeps: false,
+  } as const;
   for (let turn = 0; turn < 2; turn++) {
     serve(plane, request("Content-Type: text/plain\r\n", "/x", "QUERY"), from);
     await turns();
@@ -108,7 +115,7 @@ it("the shortcut sends back what other settings would answer otherwise", async (
   const plane = fakePlane({ routes: [{ host: null, path: "/" }] });
   const forwarded = async (settings: number): Promise<FakeExchange> => {
     const exchange = Object.assign(request(), { hop: 1 as const });
-    serve(plane, exchange, { forward: false, settings, content: null, asking: "answer", heard: "" });
+    serve(plane, exchange, { forward: false, settings, content: null, asking: "answer", heard: "", keeps: false });
     await turns();
     return exchange;
   };
@@ -191,7 +198,7 @@ it("a copy on its way from a member does not keep that member waiting for this o
   expect(asked.length).toBeGreaterThan(0);
   // The member asked sees another view, in which this one answers for the key.
   const forwarded = Object.assign(request("", path), { hop: 1 as const });
-  serve(plane, forwarded, { forward: true, settings: 0, content: null, asking: "answer", heard: "" });
+  serve(plane, forwarded, { forward: true, settings: 0, content: null, asking: "answer", heard: "", keeps: false });
   await turns();
   expect(plane.calls).toHaveLength(1);
   reply(plane.calls[0]!, 200, fresh, "here");

@@ -16,6 +16,7 @@ function world(seed: number): Outcome {
     seconds: 30,
     members: 2 + (seed % 4),
     slow: seed % 3 === 0,
+    quiet: seed % 2 === 0,
     logBytes: seed % 7 === 0 ? 3000 : 20_000,
   });
 }

@@ -4,7 +4,7 @@ import type { PeerRequest } from "../../peer/streams.ts";
 import type { Ticket } from "../request/ticket.ts";
 
 /** How one member asks another. */
-export type HowAsked = Pick<PeerRequest, "asking" | "hops" | "method" | "fields" | "heard">;
+export type HowAsked = Pick<PeerRequest, "asking" | "hops" | "method" | "fields" | "heard" | "keeps">;
 
 /** The request for `member`; loopback means the same to both only where they stand at the same place. */
 export function peerRequest(ticket: Ticket, view: View, member: string, how: HowAsked): PeerRequest {
@@ -22,7 +22,7 @@ export function peerRequest(ticket: Ticket, view: View, member: string, how: How
     local: client.local && shareAPlace(view, desk.self, member),
     secure: client.scheme === "https",
     // What is to be kept is answered by the whole way, which says more of it.
-    plain: head.plain && how.heard === "",
+    plain: head.plain && !how.keeps,
     forward: target.route === null,
     settings: target.settings,
     content,

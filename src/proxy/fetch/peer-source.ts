@@ -79,6 +79,7 @@ export function fetchFromPeer(
       hops: kind === "copy" && exchange.hop === 1 ? 2 : 1,
       method: "GET",
       heard: needs.invalidations.reachText(),
+      keeps: true,
       fields: withoutFields(endToEndFields(exchange.head.fields), selecting),
     }),
     {
@@ -100,7 +101,10 @@ export function fetchFromPeer(
         if (!over) room?.body.append(chunk);
       },
       end: (trailers) => arrived(trailers, null),
-      failed,
+      failed: (reason, how) => {
+        if (how === "declined") ticket.ownerDeclined = true;
+        failed(reason);
+      },
     },
   );
   if (stream === null) return null;

@@ -48,10 +48,10 @@ export class Comparing {
 
   /** With everybody who can be reached. */
   all(): void {
-    const { self, current, peers, correspondence, nowSeconds, coordinatorHeard } = this.#needs;
+    const { self, current, peers, correspondence, invalidations, nowSeconds, coordinatorHeard } = this.#needs;
     const heardAt = coordinatorHeard();
     if (heardAt !== null) correspondence.touch.coordinatorKnown(heardAt);
-    correspondence.look(nowSeconds());
+    invalidations.takeIn(correspondence.look(nowSeconds()));
     for (const { name } of current.view.members) if (name !== self && peers.isUp(name)) this.with(name);
   }
 
@@ -94,10 +94,12 @@ export class Comparing {
       await peers.call(name, "compare", correspondence.request(name, sentAt), answerMsMax).catch(() => null),
     );
     if (reply === null) return false;
-    const { owed, again, ...news } = correspondence.replied(name, reply, sentAt, nowSeconds());
+    const { owed, silences, again, ...news } = correspondence.replied(name, reply, sentAt, nowSeconds());
     invalidations.takeIn(news);
     compared();
     if (owed.length === 0) return again || state.again;
-    return (await telling.directly(owed, name, answerMsMax)) && (again || state.again);
+    return (
+      (await telling.directly(owed, name, { limitMs: answerMsMax, told: null, silences })) && (again || state.again)
+    );
   }
 }

@@ -9,13 +9,15 @@
  * RFC 9111 §4.4, RFC 9875 §3; what is promised to whom is in docs/purge.md.
  */
 import { httpUri } from "../../http/uri.ts";
-import type { Correspondence, News } from "../../invalidation/correspondence.ts";
+import { silencesOf, type Correspondence, type News, type Reach } from "../../invalidation/correspondence.ts";
 import {
+  aheadOf,
   invalidationsOf,
   vectorOf,
   type Cause,
   type Invalidation,
   type Mode,
+  type Vector,
 } from "../../invalidation/invalidation.ts";
 import type { Selector } from "../../invalidation/selector.ts";
 import type { Store } from "../../store/port.ts";
@@ -53,6 +55,9 @@ export interface EndedHere {
 /** One member's part in all invalidations. */
 export class Invalidations {
   readonly #needs: InvalidationNeeds;
+  /** The same text comes with many requests. */
+  #lastText = "";
+  #lastReach: Reach | null = null;
   readonly #placed = new Map<number, Name>();
   readonly #positions = new Map<string, number>();
 
@@ -70,10 +75,22 @@ export class Invalidations {
     return JSON.stringify(this.#needs.correspondence.reach(this.#needs.nowSeconds()));
   }
 
+  /** What another member must have heard whose answer is to be passed on; empty where nothing has been told lately. */
+  recentReachText(): string {
+    const reach = this.#needs.correspondence.recentReach(this.#needs.nowSeconds());
+    return reach === null ? "" : JSON.stringify(reach);
+  }
+
   /** Whether this member has heard all that such a text says; not where it cannot be read. */
   covers(text: string): boolean {
-    const vector = vectorOf(jsonOf(text));
-    return vector !== null && this.#needs.correspondence.log.covers(vector);
+    if (text !== this.#lastText) {
+      const { vector, ahead } = (jsonOf(text) ?? {}) as Record<string, unknown>;
+      const read = vectorOf(vector);
+      this.#lastText = text;
+      this.#lastReach = read === null ? null : { vector: read, ahead: aheadOf(ahead) };
+    }
+    const reach = this.#lastReach;
+    return reach !== null && this.#needs.correspondence.log.covers(reach.vector, reach.ahead);
   }
 
   /** Makes invalidations, and applies them here. */
@@ -102,8 +119,8 @@ export class Invalidations {
 
   /** Another member tells. Resolves when those of whom it does not know have heard too. */
   async heard(from: string, value: unknown): Promise<void> {
-    const { entries, told, limitMs } = (value ?? {}) as Record<string, unknown>;
-    const read = this.#heard(entries);
+    const { entries, told, limitMs, silences } = (value ?? {}) as Record<string, unknown>;
+    const read = this.#heard(entries, silencesOf(silences));
     if (!Array.isArray(told)) return;
     const { correspondence, telling, nowSeconds } = this.#needs;
     const known = new Set<unknown>([from, ...told]);
@@ -118,7 +135,8 @@ export class Invalidations {
     const { entries, to, limitMs } = (value ?? {}) as Record<string, unknown>;
     const read = this.#heard(entries);
     if (typeof to !== "string") throw new Error("whom to tell is missing");
-    return this.#needs.telling.directly(read, to, typeof limitMs === "number" ? limitMs : acknowledgeMs);
+    const limit = typeof limitMs === "number" ? limitMs : acknowledgeMs;
+    return this.#needs.telling.directly(read, to, { limitMs: limit, told: null });
   }
 
   /** Takes in what a comparison has brought. */
@@ -160,11 +178,11 @@ export class Invalidations {
     return isKnown ? sum : { dropped: null, outdated: null, swept: true };
   }
 
-  #heard(value: unknown): readonly Invalidation[] {
+  #heard(value: unknown, silences: Vector = {}): readonly Invalidation[] {
     const entries = invalidationsOf(value);
     if (entries === null) throw new Error("not invalidations");
     const { correspondence, nowSeconds } = this.#needs;
-    for (const entry of correspondence.heard(entries, nowSeconds())) this.#apply(entry);
+    for (const entry of correspondence.heard(entries, nowSeconds(), silences)) this.#apply(entry);
     return entries;
   }
 

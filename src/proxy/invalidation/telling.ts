@@ -3,7 +3,7 @@
  * told to nobody is not lost: members compare their logs (comparing.ts).
  */
 import type { Peers } from "../../peer/peers.ts";
-import type { Invalidation } from "../../invalidation/invalidation.ts";
+import type { Invalidation, Vector } from "../../invalidation/invalidation.ts";
 
 /** What became of telling one member: it has applied all; it is out of reach; nobody listens there any more. */
 export type Told = "applied" | "pending" | "gone";
@@ -54,15 +54,21 @@ export class Telling {
   async directly(
     entries: readonly Invalidation[],
     name: string,
-    limitMs: number,
-    told: readonly string[] | null = null,
+    how: {
+      readonly limitMs: number;
+      /** Who is told besides; null where that does not matter. */
+      readonly told: readonly string[] | null;
+      /** For how long tellers have been silent: what is handed on is no sign of their lives. */
+      readonly silences?: Vector;
+    },
   ): Promise<boolean> {
+    const { limitMs, told, silences = {} } = how;
     const { peers } = this.#needs;
     const deadline = performance.now() + limitMs;
     for (const some of stepsOf(entries)) {
       const left = deadline - performance.now();
       if (left <= 0) return false;
-      const value = { entries: some, told, limitMs: left };
+      const value = { entries: some, told, limitMs: left, silences };
       const heard = await peers.call(name, "invalidate", value, left).then(
         () => true,
         () => false,
@@ -78,7 +84,7 @@ export class Telling {
     all: readonly string[],
     deadline: number,
   ): Promise<boolean> {
-    const direct = this.directly(entries, name, deadline - performance.now(), all);
+    const direct = this.directly(entries, name, { limitMs: deadline - performance.now(), told: all });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<false>((resolve) => {
       timer = setTimeout(() => resolve(false), relayAfterMs);

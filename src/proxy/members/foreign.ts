@@ -36,7 +36,7 @@ export interface ForeignNeeds {
   readonly current: { readonly view: View; readonly routing: Routing };
   readonly store: Store;
   readonly peers: Pick<Peers, "request" | "isUp" | "load">;
-  readonly invalidations: Pick<Invalidations, "isInTouch">;
+  readonly invalidations: Pick<Invalidations, "isInTouch" | "recentReachText">;
   readonly uncacheable: Uncacheable;
   readonly flights: Flights;
   /** How often other members' keys are asked for here. */
@@ -91,6 +91,8 @@ export function keepCopies(
 }
 
 function forward(needs: ForeignNeeds, ticket: Ticket, hash: number, here: () => void): void {
+  // It has heard of less than this member: what it has is not to be passed on either.
+  if (ticket.ownerDeclined) return here();
   hop(needs, ticket, candidates(needs, ticket, hash), {
     none: () => {
       // This member may be the successor that a busy owner's keys go to.

@@ -195,6 +195,7 @@ function take(needs: HandOverNeeds, from: string, key: string, variant: number):
         forward: false,
         settings: 0,
         heard: invalidations.reachText(),
+        keeps: true,
         fields: [variantField, String(variant)],
         content: null,
       },

@@ -15,6 +15,7 @@ import type { Hold } from "../../wire/holds.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import { refuse } from "../answer/refuse.ts";
 import { peerRequest } from "../fetch/peer-request.ts";
+import type { Invalidations } from "../invalidation/invalidations.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { identityOf, Resumption } from "./resumption.ts";
 
@@ -31,6 +32,7 @@ export interface HopNeeds {
   readonly self: string;
   readonly current: { readonly view: View };
   readonly peers: Pick<Peers, "request">;
+  readonly invalidations: Pick<Invalidations, "recentReachText">;
 }
 
 /** What is done where no other member answers. */
@@ -62,7 +64,7 @@ function ownPartOf(block: Buffer): string | null {
 
 /** @returns false where the member cannot be reached now; else `failed` is called if somebody else must answer. */
 function ask(
-  { peers, current }: HopNeeds,
+  { peers, current, invalidations }: HopNeeds,
   ticket: Ticket,
   { member, asking }: Candidate,
   failed: (how: "gone" | "declined") => void,
@@ -78,7 +80,14 @@ function ask(
   const fields = head.plain ? head.fields : endToEndFields(head.fields);
   const stream: PeerStream | null = peers.request(
     member,
-    peerRequest(ticket, current.view, member, { asking, hops: 1, method: head.method, heard: "", fields }),
+    peerRequest(ticket, current.view, member, {
+      asking,
+      hops: 1,
+      method: head.method,
+      heard: invalidations.recentReachText(),
+      keeps: false,
+      fields,
+    }),
     {
       interim: (status, informed) => exchange.inform(status, informed),
       head: ({ status, fields: block, contentBytes }, whole) => {

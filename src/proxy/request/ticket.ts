@@ -44,6 +44,8 @@ export class Ticket {
   owned: string | null = null;
   /** Another member has been asked for a copy, or for what it had as the previous owner, in vain: once is enough. */
   peerTried = false;
+  /** The owner has sent the request back: another must answer it. */
+  ownerDeclined = false;
   #ended = false;
   #switched = false;
 

@@ -147,6 +147,8 @@ export class PagePool {
     const page = this.#freePage("main");
     if (page === -1) return -1;
     this.memory.open(page);
+    // Whoever walks the pages that there were before must not take what comes here for records.
+    this.#usedUnits[page] = 0;
     this.#apart++;
     return page;
   }
