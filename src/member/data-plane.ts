@@ -61,6 +61,8 @@ export interface DataPlaneInit {
   readonly coordinatorHeard: () => number | null;
   /** Another member's log has been compared with. */
   readonly compared: () => void;
+  /** Whether what is stored is trusted has changed; whom this member has not heard of. */
+  readonly touched: (inTouch: boolean, silent: readonly string[]) => void;
   readonly audit: (report: PurgeReport, when: "told" | "counted") => void;
   /** A bug or a lost promise, for the log. */
   readonly failed: (error: Error) => void;

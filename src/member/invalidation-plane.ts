@@ -37,6 +37,8 @@ export interface InvalidationPlaneInit {
   readonly coordinatorHeard: () => number | null;
   /** A comparison with another member has been made. */
   readonly compared: () => void;
+  /** Whether what is stored is trusted has changed; whom this member has not heard of. */
+  readonly touched: (inTouch: boolean, silent: readonly string[]) => void;
   readonly audit: (report: PurgeReport, when: "told" | "counted") => void;
   readonly failed: (error: Error) => void;
 }
@@ -80,6 +82,7 @@ export function buildInvalidation(init: InvalidationPlaneInit): InvalidationPlan
     intervalMs,
     coordinatorHeard,
     compared,
+    touched: init.touched,
     failed,
   });
   const newId = (): string => randomUUID();

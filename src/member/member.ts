@@ -29,7 +29,7 @@ import type { MemberOptions } from "./member-options.ts";
 import { hostHere, openCoordinator } from "./open-coordinator.ts";
 import { originNotes } from "./origin-notes.ts";
 import { ownAddresses, placeOf } from "./place.ts";
-import { purgeText } from "./purge-text.ts";
+import { purgeText, touchText } from "./purge-text.ts";
 import { refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
 import { buildRouting, identitiesOf, tlsOf, type BuiltRouting, type RoutingContext } from "./routing.ts";
 import { StartError } from "./start-error.ts";
@@ -118,6 +118,9 @@ export class RunningMember {
         return heardMs === null ? null : this.#clock.nowSeconds() - (performance.now() - heardMs) / 1000;
       },
       compared: () => this.#linked.wake(),
+      touched: (inTouch, silent) =>
+        this.state === "ready" &&
+        log[inTouch ? "info" : "warn"]({ kind: "touch", inTouch, silent }, touchText(inTouch, silent)),
       audit: (report, when) => log.info({ kind: "purge", when, ...report }, purgeText(report, when)),
       failed,
     });

@@ -1,4 +1,4 @@
-/** A purge in one line of the log. */
+/** Purges, and what they depend on, each in one line of the log. */
 import type { PurgeReport } from "../proxy/invalidation/purges.ts";
 
 const namesShown = 3;
@@ -17,4 +17,11 @@ export function purgeText(
   return when === "counted"
     ? `the purge by ${by} of ${what} has ${how} ${ended}`
     : `purged by ${by}: ${what} (${how} ${ended} so far${late})`;
+}
+
+/** Whether a member trusts what it has stored. */
+export function touchText(inTouch: boolean, silent: readonly string[]): string {
+  return inTouch
+    ? "has heard of all the others: what is stored counts again"
+    : `is cut off: it has not heard of ${silent.join(", ") || "the others"}, and validates everything before use`;
 }

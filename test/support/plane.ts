@@ -264,6 +264,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
     intervalMs: 1000,
     coordinatorHeard: () => null,
     compared: () => {},
+    touched: () => {},
     failed,
   });
   let purgesMade = 0;

@@ -22,6 +22,8 @@ export interface ComparingNeeds {
   readonly coordinatorHeard: () => number | null;
   /** Everything compared with has been heard of: whoever waits for that may look again. */
   readonly compared: () => void;
+  /** Whether what is stored is trusted has changed; whom this member has not heard of. */
+  readonly touched: (inTouch: boolean, silent: readonly string[]) => void;
   readonly failed: (error: Error) => void;
 }
 
@@ -32,6 +34,7 @@ export class Comparing {
   readonly #needs: ComparingNeeds;
   readonly #underWay = new Map<string, { again: boolean }>();
   #timer: NodeJS.Timeout | null = null;
+  #wasInTouch = true;
 
   constructor(needs: ComparingNeeds) {
     this.#needs = needs;
@@ -53,6 +56,7 @@ export class Comparing {
     if (heardAt !== null) correspondence.touch.coordinatorKnown(heardAt);
     invalidations.takeIn(correspondence.look(nowSeconds()));
     for (const { name } of current.view.members) if (name !== self && peers.isUp(name)) this.with(name);
+    this.#tell();
   }
 
   /** With one. */
@@ -63,6 +67,15 @@ export class Comparing {
       return;
     }
     background(this.#compare(name), this.#needs.failed);
+  }
+
+  #tell(): void {
+    const { correspondence, nowSeconds, touched } = this.#needs;
+    const now = nowSeconds();
+    const inTouch = now <= correspondence.touch.until;
+    if (inTouch === this.#wasInTouch) return;
+    this.#wasInTouch = inTouch;
+    touched(inTouch, correspondence.touch.silent(now));
   }
 
   /** Answers another member's. */
