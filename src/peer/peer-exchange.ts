@@ -25,6 +25,8 @@ import { fieldsOfText, type Asking } from "./streams.ts";
 
 /** The link's side of an exchange. */
 export interface AnswerLink {
+  /** Of the member at the other end. */
+  readonly name: string;
   readonly writer: FrameWriter;
   readonly congested: boolean;
   /** Requests that this member handles now. */
@@ -56,6 +58,8 @@ export class PeerExchange implements Exchange {
   /** How far the asking member has heard of invalidations, or of those told lately; and whether it keeps the answer. */
   readonly heard: string;
   readonly keeps: boolean;
+  /** The member that asks. */
+  readonly asker: string;
   inner = false;
   answered = false;
   closed = false;
@@ -92,6 +96,7 @@ export class PeerExchange implements Exchange {
     this.settings = settings;
     this.heard = heard;
     this.keeps = keeps;
+    this.asker = link.name;
   }
 
   /** The exchange of a request frame, or null where it cannot be read. */

@@ -14,11 +14,13 @@
  *
  * Nothing calls back up, but one: what a flight cannot share starts over in fetch/here.ts, alone.
  */
+import { background } from "../base/background.ts";
 import { keyHash } from "../ring/ring.ts";
 import type { Asking } from "../peer/streams.ts";
 import type { Exchange } from "../wire/exchange.ts";
 import { refuseEarly } from "./answer/refuse.ts";
 import { answerHere, type HereNeeds } from "./fetch/here.ts";
+import type { Comparing } from "./invalidation/comparing.ts";
 import type { Invalidations } from "./invalidation/invalidations.ts";
 import { answerForeign, standIn, type ForeignNeeds } from "./members/foreign.ts";
 import { give, peekHere, type ShowingNeeds } from "./members/showing.ts";
@@ -29,11 +31,15 @@ import { Ticket } from "./request/ticket.ts";
 import { serveShortcut, shortcutForm, shortcutKey, type ShortcutNeeds } from "./shortcut.ts";
 import { connectTunnel, upgrade, type TunnelNeeds } from "./tunnel.ts";
 
+/** How long somebody who has heard of more waits for this member to catch up. */
+const catchUpMsMax = 200;
+
 /** What the rooms need, together: the composition root builds it. */
 export interface ServeNeeds
   extends HereNeeds, ForeignNeeds, ShowingNeeds, ShortcutNeeds, TunnelNeeds, PurgeMethodNeeds {
   readonly current: ShortcutNeeds["current"];
   readonly invalidations: Invalidations;
+  readonly comparing: Pick<Comparing, "with">;
 }
 
 /** A request as another member forwards it. */
@@ -45,17 +51,15 @@ export interface FromMember extends Omit<Forwarded, "asking"> {
   readonly heard: string;
   /** It will keep the answer. */
   readonly keeps: boolean;
+  /** The asking member's name. */
+  readonly asker?: string;
 }
 
 /** Answers a client's request, or one that another member has forwarded. */
 export function serve(needs: ServeNeeds, exchange: Exchange, from: FromMember | null = null): void {
   const form = shortcutForm(exchange, from?.forward ?? null);
-  if (from !== null && from.heard !== "" && !needs.invalidations.covers(from.heard)) {
-    // What is kept or passed on elsewhere must not be older than what is known there.
-    if (from.asking === "answer" || from.asking === "stand-in")
-      return void exchange.decline("this member has heard of less than the asking one");
-    return exchange.abort();
-  }
+  if (from !== null && from.heard !== "" && !needs.invalidations.covers(from.heard))
+    return catchUp(needs, exchange, from);
   if (from?.asking === "peek") return peekHere(needs, exchange, from);
   if (from?.asking === "by-key") return give(needs, exchange);
   const { plain, conditional } = exchange.head;
@@ -66,6 +70,26 @@ export function serve(needs: ServeNeeds, exchange: Exchange, from: FromMember | 
   )
     return undefined;
   return serveWhole(needs, exchange, from);
+}
+
+/**
+ * A member that has heard of more asks. What is kept or passed on there must not be older than what is known there:
+ * what is lacking here is on its way, mostly, or the asker has it. Whoever does not get it in time does not answer.
+ */
+function catchUp(needs: ServeNeeds, exchange: Exchange, from: FromMember): void {
+  const { invalidations, comparing, failed } = needs;
+  if (from.asker !== undefined) comparing.with(from.asker);
+  background(
+    invalidations.whenCovers(from.heard, catchUpMsMax).then((covers) => {
+      if (exchange.closed) return undefined;
+      const { forward, settings, content, asking, keeps } = from;
+      if (covers) return serve(needs, exchange, { forward, settings, content, asking, keeps, heard: "" });
+      if (asking === "answer" || asking === "stand-in")
+        return void exchange.decline("this member has heard of less than the asking one");
+      return exchange.abort();
+    }),
+    failed,
+  );
 }
 
 /** The same by the whole way: what the shortcut must agree with. */

@@ -92,7 +92,7 @@ it("shows nothing to a member that peeks, and declines to one that has heard mor
   const peek = async (heard: string, asking: "peek" | "answer" = "peek"): Promise<FakeExchange> => {
     const exchange = Object.assign(request(), { hop: 1 as const });
     serve(plane, exchange, { ...from, asking, heard });
-    await turns();
+    while (!exchange.finished && !exchange.aborted && exchange.declined === null) await turns();
     return exchange;
   };
   const ahead = JSON.stringify({ vector: { "m2@x": 1 }, ahead: {} });
@@ -101,11 +101,12 @@ it("shows nothing to a member that peeks, and declines to one that has heard mor
   expect((await peek(ahead)).aborted).toBe(true);
   expect((await peek(ahead, "answer")).declined).toBe("this member has heard of less than the asking one");
   expect((await peek("not JSON")).aborted).toBe(true);
-  plane.correspondence.heard(
-    [{ teller: "m2@x", number: 1, atMs: 0, selector: { kind: "host", host: "b" }, mode: "drop", cause: "purge" }],
-    plane.now,
-  );
-  expect((await peek(ahead)).content).toBe("stored");
+  // What is lacking comes a moment later: that is waited for.
+  const late = peek(ahead);
+  await turns();
+  const entry = { teller: "m2@x", number: 1, selector: { kind: "host", host: "b" }, mode: "drop", cause: "purge" };
+  await plane.invalidations.heard("m2", { entries: [entry], told: null });
+  expect((await late).content).toBe("stored");
   plane.now += 5;
   expect((await peek(nothing)).aborted).toBe(true);
 });

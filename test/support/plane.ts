@@ -141,6 +141,7 @@ export interface FakePlane extends ServeNeeds, InvalidationPlane {
   readonly calls: OriginCall[];
   readonly store: PageStore;
   readonly invalidations: Invalidations;
+  readonly comparing: Comparing;
   readonly purges: Purges;
   readonly ownership: Ownership;
   readonly uncacheable: Uncacheable;

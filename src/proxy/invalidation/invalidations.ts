@@ -8,6 +8,7 @@
  *
  * RFC 9111 §4.4, RFC 9875 §3; what is promised to whom is in docs/purge.md.
  */
+import { Waiters } from "../../base/waiters.ts";
 import { httpUri } from "../../http/uri.ts";
 import { silencesOf, type Correspondence, type News, type Reach } from "../../invalidation/correspondence.ts";
 import {
@@ -55,6 +56,8 @@ export interface EndedHere {
 /** One member's part in all invalidations. */
 export class Invalidations {
   readonly #needs: InvalidationNeeds;
+  /** Who waits for something to be heard. */
+  readonly #news = new Waiters();
   /** The same text comes with many requests. */
   #lastText = "";
   #lastReach: Reach | null = null;
@@ -91,6 +94,14 @@ export class Invalidations {
     }
     const reach = this.#lastReach;
     return reach !== null && this.#needs.correspondence.log.covers(reach.vector, reach.ahead);
+  }
+
+  /** Resolves when this member has heard all that such a text says, with false where it has not within `limitMs`. */
+  async whenCovers(text: string, limitMs: number): Promise<boolean> {
+    const deadline = performance.now() + limitMs;
+    for (let left = limitMs; left > 0 && !this.covers(text); left = deadline - performance.now())
+      await this.#news.wait(left);
+    return this.covers(text);
   }
 
   /** Makes invalidations, and applies them here. */
@@ -144,6 +155,7 @@ export class Invalidations {
     const { store } = this.#needs;
     if (doubt) store.doubtAll();
     for (const entry of entries) this.#apply(entry);
+    if (doubt || entries.length > 0) this.#news.wake();
   }
 
   /** The invalidation at a position of this member's store, as far as that is remembered. */
@@ -183,6 +195,7 @@ export class Invalidations {
     if (entries === null) throw new Error("not invalidations");
     const { correspondence, nowSeconds } = this.#needs;
     for (const entry of correspondence.heard(entries, nowSeconds(), silences)) this.#apply(entry);
+    this.#news.wake();
     return entries;
   }
 
