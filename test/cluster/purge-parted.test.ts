@@ -2,20 +2,11 @@
  * Purges of every kind at five machines, each a network namespace that the test makes, while one is cut off, one stands
  * still and one has died.
  */
-import { spawn } from "node:child_process";
-import { join } from "node:path";
 import { expect, it } from "vitest";
+import { runApart } from "../support/own-network.ts";
 
 it("whoever can be reached answers nothing from before; who is cut off does so for its session time at most, and catches up", async () => {
-  const script = join(import.meta.dirname, "../support/parted.ts");
-  const child = spawn("unshare", [process.getuid!() === 0 ? "-n" : "-rn", process.execPath, script], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let output = "";
-  let errors = "";
-  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
-  const code = await new Promise((done) => child.once("close", done));
+  const { code, output, errors } = await runApart("parted.ts");
   expect(errors).toBe("");
   expect(code).toBe(0);
   const {

@@ -2,9 +2,8 @@
  * Where the forward proxy may go for whom, tried with the very addresses. They lie on the loopback device of a network
  * namespace that this test makes: a guard that fails meets a trap there, and no packet leaves.
  */
-import { spawn } from "node:child_process";
-import { join } from "node:path";
 import { expect, it } from "vitest";
+import { runApart } from "../support/own-network.ts";
 
 interface Tried {
   readonly what: string;
@@ -13,18 +12,7 @@ interface Tried {
 }
 
 it("denies link-local and metadata addresses to all, inner ones to clients elsewhere, by address, by name and from the store", async () => {
-  const child = spawn(
-    "unshare",
-    [process.getuid!() === 0 ? "-n" : "-rn", process.execPath, join(import.meta.dirname, "../support/in-namespace.ts")],
-    {
-      stdio: ["ignore", "pipe", "pipe"],
-    },
-  );
-  let output = "";
-  let errors = "";
-  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
-  const code = await new Promise((done) => child.once("close", done));
+  const { code, output, errors } = await runApart("in-namespace.ts");
   expect(errors).toBe("");
   expect(code).toBe(0);
   const tried = JSON.parse(output) as Tried[];

@@ -5,17 +5,12 @@
  */
 import { execFileSync } from "node:child_process";
 import { createSocket } from "node:dgram";
-import { readFileSync } from "node:fs";
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { endAll, startMember, type TestMember } from "./member.ts";
+import { refuseOtherDevices } from "./own-network.ts";
 
-// Of this namespace: /sys would show those of the one that mounted it.
-const devices = [...readFileSync("/proc/self/net/dev", "utf8").matchAll(/^\s*([^\s:]+):/gm)].map(
-  ([, device]) => device!,
-);
-if (devices.some((device) => device !== "lo"))
-  throw new Error(`refused: this is no empty network namespace (${devices.join(", ")})`);
+refuseOtherDevices();
 
 const elsewhere = "10.0.0.7";
 execFileSync("ip", ["link", "set", "lo", "up"]);

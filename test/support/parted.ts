@@ -5,16 +5,12 @@
  * device.
  */
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { Agent, createServer, request } from "node:http";
 import type { PurgeReport } from "../../src/proxy/invalidation/purges.ts";
 import { program, secret, temporaryFolder, until } from "./member.ts";
+import { refuseOtherDevices } from "./own-network.ts";
 
-const devices = [...readFileSync("/proc/self/net/dev", "utf8").matchAll(/^\s*([^\s:]+):/gm)].map(
-  ([, device]) => device!,
-);
-if (devices.some((device) => device !== "lo"))
-  throw new Error(`refused: this is no empty network namespace (${devices.join(", ")})`);
+refuseOtherDevices();
 
 const children: ChildProcess[] = [];
 process.on("exit", () => {
