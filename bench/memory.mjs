@@ -6,10 +6,11 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { get } from "node:http";
-import { connect, createServer } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { fetchAll } from "./fetch-all.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -20,7 +21,6 @@ const { values } = parseArgs({
 });
 const [count, bytes] = [Number(values.count), Number(values.bytes)];
 const folder = mkdtempSync(join(tmpdir(), "gyre-memory-"));
-const connections = 48;
 
 const head = [
   "HTTP/1.1 200 OK",
@@ -69,38 +69,15 @@ const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.
 const idle = resident();
 console.log(`idle: ${idle.toFixed(0)} MB resident`);
 
-let [next, done] = [0, 0];
+let next = 0;
 const begun = performance.now();
-await Promise.all(
-  Array.from(
-    { length: connections },
-    () =>
-      new Promise((ended, fail) => {
-        const socket = connect(Number(listen.split(":").at(-1)), "127.0.0.1");
-        let [text, left] = ["", -1];
-        const send = () => {
-          if (next >= count) return ended(socket.end());
-          socket.write(`GET /objects/item-${next++}?v=1 HTTP/1.1\r\nHost: example.test\r\n\r\n`);
-        };
-        socket.on("connect", send);
-        socket.on("error", fail);
-        socket.on("data", (data) => {
-          if (left === -1) {
-            text += data.toString("latin1");
-            const end = text.indexOf("\r\n\r\n");
-            if (end === -1) return;
-            left = bytes - (text.length - end - 4);
-            text = "";
-          } else left -= data.length;
-          if (left > 0) return;
-          left = -1;
-          if (++done % Math.ceil(count / 5) === 0)
-            console.log(`${done} answered: ${resident().toFixed(0)} MB resident`);
-          send();
-        });
-      }),
-  ),
-);
+await fetchAll({
+  ports: [Number(listen.split(":").at(-1))],
+  more: () => (next < count ? `/objects/item-${next++}?v=1` : null),
+  answered: (done) => {
+    if (done % Math.ceil(count / 5) === 0) console.log(`${done} answered: ${resident().toFixed(0)} MB resident`);
+  },
+});
 const seconds = (performance.now() - begun) / 1000;
 const status = await new Promise((got, fail) =>
   get(`http://${admin}/api/status`, (response) => {

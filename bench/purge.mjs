@@ -7,10 +7,11 @@
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { fetchAll } from "./fetch-all.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -22,7 +23,6 @@ const { values } = parseArgs({
 const count = Number(values.count);
 const secret = "a secret for the bench";
 const ticksPerSecond = 100;
-const connections = 48;
 const measureMs = 4000;
 
 const origin = createServer((socket) => {
@@ -46,43 +46,6 @@ await new Promise((done) => origin.listen(0, "127.0.0.1", done));
 function pathOf(index) {
   if (index % 10 !== 0) return `/kept/item-${index}`;
   return index % 20 === 0 ? `/purged/item-${index}` : `/folder/item-${index}`;
-}
-
-/** Requests paths on many connections until `more` has none. @returns how many. */
-async function load(ports, more) {
-  let done = 0;
-  await Promise.all(
-    Array.from(
-      { length: connections },
-      (_, which) =>
-        new Promise((ended, fail) => {
-          const socket = connect(ports[which % ports.length], "127.0.0.1");
-          let [text, left] = ["", -1];
-          const send = () => {
-            const path = more();
-            if (path === null) return ended(socket.destroy());
-            socket.write(`GET ${path} HTTP/1.1\r\nHost: example.test\r\n\r\n`);
-          };
-          socket.setNoDelay(true);
-          socket.on("connect", send);
-          socket.on("error", fail);
-          socket.on("data", (data) => {
-            if (left === -1) {
-              text += data.toString("latin1");
-              const end = text.indexOf("\r\n\r\n");
-              if (end === -1) return;
-              const length = Number(/\r\ncontent-length: (\d+)/i.exec(text)?.[1] ?? 0);
-              left = length - (text.length - end - 4);
-            } else left -= data.length;
-            if (left > 0) return;
-            [text, left] = ["", -1];
-            done++;
-            send();
-          });
-        }),
-    ),
-  );
-  return done;
 }
 
 const cpuOf = (pid) => {
@@ -132,7 +95,7 @@ for (const size of values.members.split(",").map(Number)) {
   const resident = () => members.reduce((sum, { child }) => sum + residentOf(child.pid), 0);
   const cpu = () => members.reduce((sum, { child }) => sum + cpuOf(child.pid), 0);
   let next = 0;
-  await load(ports, () => (next < count ? pathOf(next++) : null));
+  await fetchAll({ ports, more: () => (next < count ? pathOf(next++) : null) });
   const statuses = await Promise.all(
     members.map(async ({ admin }) => (await fetch(`http://${admin}/api/status`)).json()),
   );
@@ -144,7 +107,7 @@ for (const size of values.members.split(",").map(Number)) {
   const hits = async (until) => {
     let turn = 0;
     const cpuBefore = cpu();
-    const done = await load(ports, () => (until() ? null : kept[turn++ % kept.length]));
+    const done = await fetchAll({ ports, more: () => (until() ? null : kept[turn++ % kept.length]) });
     return ((cpu() - cpuBefore) * 1e6) / done;
   };
   const forAWhile = () => {

@@ -104,7 +104,7 @@ export function postTo(admin: string, path: string, secret: string): Promise<unk
  * Asks an admin port with the secret: POST with a value as JSON, or without content where that is null; GET without
  * one. @throws Failure with what it says.
  */
-export async function askAdmin(admin: string, path: string, secret: string, value?: unknown): Promise<unknown> {
+async function askAdmin(admin: string, path: string, secret: string, value?: unknown): Promise<unknown> {
   const response = await fetch(`http://${admin}${path}`, {
     method: value === undefined ? "GET" : "POST",
     headers: { authorization: `Bearer ${secret}` },

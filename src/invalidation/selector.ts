@@ -133,7 +133,7 @@ export function uriSelector(text: unknown): Selector | { readonly wrong: string 
 }
 
 /** Everything whose URI begins with a text that names scheme and host. */
-export function prefixSelector(text: unknown): Selector | { readonly wrong: string } {
+function prefixSelector(text: unknown): Selector | { readonly wrong: string } {
   const uri = typeof text === "string" && text.length <= textMax ? httpUri(text) : null;
   return uri === null
     ? { wrong: `${quoted(text)} is no prefix: write scheme and host, as in https://example.com/blog/` }
@@ -141,7 +141,7 @@ export function prefixSelector(text: unknown): Selector | { readonly wrong: stri
 }
 
 /** Everything of a host. */
-export function hostSelector(text: unknown): Selector | { readonly wrong: string } {
+function hostSelector(text: unknown): Selector | { readonly wrong: string } {
   const isPlain = typeof text === "string" && text.length <= 300 && !text.includes("*");
   const place = isPlain ? authority(text, "http") : null;
   if (place === null)

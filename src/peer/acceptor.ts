@@ -2,6 +2,7 @@
  * The peer port: accepts links, proves them, gives their requests to the data plane and their calls to whoever answers
  * calls. Until a link has proved itself nothing of it is believed, and it may send two small frames.
  */
+import { jsonOf } from "../base/json.ts";
 import { randomBytes } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
 import { asError, background } from "../base/background.ts";
@@ -18,7 +19,7 @@ import {
   type Frame,
 } from "./frames.ts";
 import { nonceBytes, proof, sameProof, type Handshake, type Purpose } from "./handshake.ts";
-import { FrameSocket, jsonOf } from "./frame-socket.ts";
+import { FrameSocket } from "./frame-socket.ts";
 import { PeerExchange, type AnswerLink } from "./peer-exchange.ts";
 import type { FrameWriter } from "./frames.ts";
 
@@ -300,7 +301,7 @@ export class AcceptedLink implements AnswerLink {
   #answer(frame: Frame): void {
     const reader = new PayloadReader(frame.payload);
     const method = reader.text();
-    const value = jsonOf(reader.rest());
+    const value = jsonOf(reader.rest().toString());
     const reply = (flags: number, result: unknown): void => {
       if (this.#state !== "up") return;
       this.#frames.writer.begin(FrameType.reply, flags, frame.stream);

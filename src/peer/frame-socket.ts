@@ -78,12 +78,3 @@ export class FrameSocket {
     else socket.write(nothing, allTaken);
   }
 }
-
-/** What JSON a peer sent, or null where it is none: a peer can be wrong, but never make us throw. */
-export function jsonOf(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString("utf8")) as unknown;
-  } catch {
-    return null; // The only way JSON.parse has to say "not JSON".
-  }
-}

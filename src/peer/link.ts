@@ -3,11 +3,12 @@
  * order. States: dialling → proving → up → gone (docs/peer-protocol.md has the table). A link that is gone fails what
  * it carried at once and is not used again; whoever owns it dials a new one.
  */
+import { jsonOf } from "../base/json.ts";
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { errorText } from "../base/background.ts";
 import type { HostPort } from "../base/host-port.ts";
-import { FrameSocket, jsonOf } from "./frame-socket.ts";
+import { FrameSocket } from "./frame-socket.ts";
 import type { PeerRequest, PeerResponseHandler, PeerStream } from "./streams.ts";
 import { OutgoingStream } from "./outgoing-stream.ts";
 import { Stillness } from "./stillness.ts";
@@ -252,7 +253,7 @@ export class Link {
     if (call === undefined) return;
     this.#calls.delete(frame.stream);
     clearTimeout(call.timer);
-    const value = jsonOf(frame.payload);
+    const value = jsonOf(frame.payload.toString());
     if ((frame.flags & flagFailed) !== 0) call.reject(new Error(String(value)));
     else call.resolve(value);
   }
@@ -260,7 +261,7 @@ export class Link {
   #noted(frame: Frame): void {
     const reader = new PayloadReader(frame.payload);
     const topic = reader.text();
-    if (!reader.broken) this.#events.note(topic, jsonOf(reader.rest()));
+    if (!reader.broken) this.#events.note(topic, jsonOf(reader.rest().toString()));
   }
 
   /** While answers are owed: does the other side give any sign of life? */

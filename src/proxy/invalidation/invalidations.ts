@@ -8,6 +8,7 @@
  *
  * RFC 9111 §4.4, RFC 9875 §3; what is promised to whom is in docs/purge.md.
  */
+import { jsonOf } from "../../base/json.ts";
 import { Waiters } from "../../base/waiters.ts";
 import { httpUri } from "../../http/uri.ts";
 import { silencesOf, type Correspondence, type News, type Reach } from "../../invalidation/correspondence.ts";
@@ -232,12 +233,4 @@ export class Invalidations {
 
 function nameOf({ teller, number }: Name): string {
   return `${teller} ${number}`;
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null; // The only way JSON.parse has to say "not JSON".
-  }
 }

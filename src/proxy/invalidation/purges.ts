@@ -73,7 +73,7 @@ export interface PurgeRefused {
 /** Names in one purge. */
 export const selectorsMax = 1000;
 /** Of those, prefixes and hosts: each stored response is held against all of them. */
-export const broadSelectorsMax = 100;
+const broadSelectorsMax = 100;
 /** So many names a second, and so many at once; a prefix or a host counts as ten. */
 const ratePerSecond = 200;
 const burst = 2000;

@@ -2,6 +2,7 @@
  * Telling others of invalidations: each directly, and whoever cannot be reached so through those who can. What has been
  * told to nobody is not lost: members compare their logs (comparing.ts).
  */
+import { inSteps } from "../../base/steps.ts";
 import type { Peers } from "../../peer/peers.ts";
 import type { Invalidation, Vector } from "../../invalidation/invalidation.ts";
 
@@ -17,8 +18,9 @@ export interface TellingNeeds {
 const relayAfterMs = 250;
 /** Others through whom one is tried. */
 const relaysMax = 8;
-/** Of entries in one call. */
+/** Of entries in one call, and of each beside its selector. */
 const stepCharactersMax = 64 * 1024;
+const entryCharacters = 100;
 
 /** One member's telling. */
 export class Telling {
@@ -129,19 +131,7 @@ function anyOf(tries: readonly Promise<boolean>[]): Promise<boolean> {
   );
 }
 
-/** In steps of a bounded size. */
-function* stepsOf(entries: readonly Invalidation[]): Generator<readonly Invalidation[]> {
-  let step: Invalidation[] = [];
-  let characters = 0;
-  for (const entry of entries) {
-    const size = JSON.stringify(entry.selector).length + 100;
-    if (step.length > 0 && characters + size > stepCharactersMax) {
-      yield step;
-      step = [];
-      characters = 0;
-    }
-    step.push(entry);
-    characters += size;
-  }
-  if (step.length > 0) yield step;
+/** Invalidations in steps that a call carries well. */
+function stepsOf(entries: readonly Invalidation[]): Generator<Invalidation[]> {
+  return inSteps(entries, ({ selector }) => JSON.stringify(selector).length + entryCharacters, stepCharactersMax);
 }

@@ -1,4 +1,5 @@
 /** What goes with a stored response from member to member beside its fields; times as ages, since clocks differ. */
+import { jsonOf } from "../../base/json.ts";
 import { responseDirectives } from "../../http/directives.ts";
 import type { FieldList } from "../../http/fields.ts";
 import type { FreshnessLifetime } from "../../http/freshness.ts";
@@ -41,12 +42,7 @@ export function aboutText({ head, part, outdated, tags }: StoredResponse, now: n
 
 /** What came with a stored response, or null from a member that speaks another dialect. */
 export function aboutOf(text: string): About | null {
-  let about: Partial<About> | null;
-  try {
-    about = JSON.parse(text) as Partial<About> | null;
-  } catch {
-    return null; // The only way JSON.parse has to say "not JSON".
-  }
+  const about = jsonOf(text) as Partial<About> | null;
   const { ageSeconds, askedSeconds, dateSeconds, lifetime, varyNames, variant, part, tags } = about ?? {};
   const numbers = [ageSeconds, askedSeconds, dateSeconds, lifetime?.seconds];
   const range = part === null ? [] : [part?.first, part?.last, part?.total];

@@ -6,6 +6,7 @@
  *   (`handOver`), they take what they have not (`takeOver`), by key and with everything that was known of
  *   it (about.ts).
  */
+import { inSteps } from "../../base/steps.ts";
 import { fieldsOfBlock, fieldValue, withoutFields } from "../../http/fields.ts";
 import type { Peers } from "../../peer/peers.ts";
 import { keyHash, owner, ringOf } from "../../ring/ring.ts";
@@ -30,7 +31,7 @@ export interface HandOverNeeds {
  */
 const offerKeysMax = 100;
 const offerBytesMax = 8 * 1024 * 1024;
-/** Of keys in one call. */
+/** Of keys in one call: JSON can make six bytes of a character. */
 const stepCharactersMax = 64 * 1024;
 /** Stored responses that a new owner fetches at once. */
 const takingMax = 8;
@@ -84,7 +85,7 @@ export async function handOver(needs: HandOverNeeds, limitMs: number): Promise<H
         // A key is offered once: its variants go together.
         const keys = new Set(offer.map(({ key }) => key).filter((key) => !offered.has(key)));
         for (const key of keys) offered.add(key);
-        for (const some of stepsOf([...keys])) {
+        for (const some of inSteps(keys, ({ length }) => length, stepCharactersMax)) {
           const taken = await peers.call(name, "take-over", { keys: some }, left).catch(() => null);
           // It may have died, or its link: who asks for these keys later asks the origin.
           if (taken === null) return;
@@ -245,22 +246,6 @@ function arrived(
     part: about.part,
     outdated: about.outdated,
   };
-}
-
-/** Keys in steps of a bounded size: JSON can make six bytes of a character. */
-function* stepsOf(keys: readonly string[]): Generator<readonly string[]> {
-  let step: string[] = [];
-  let characters = 0;
-  for (const key of keys) {
-    if (step.length > 0 && characters + key.length > stepCharactersMax) {
-      yield step;
-      step = [];
-      characters = 0;
-    }
-    step.push(key);
-    characters += key.length;
-  }
-  if (step.length > 0) yield step;
 }
 
 /** In steps that an owner can take in a moment. */

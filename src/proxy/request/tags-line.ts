@@ -1,4 +1,5 @@
 /** How tags go from member to member where the fields that they came in are not passed on. */
+import { jsonOf } from "../../base/json.ts";
 import type { CachingRules } from "./routes.ts";
 
 /** The field that carries them; nobody else gets to see it. */
@@ -12,10 +13,6 @@ export function tagsLine({ stripTags }: Pick<CachingRules, "stripTags">, tags: r
 /** The tags on such a line, or null where there is none that can be read. */
 export function tagsOfLine(text: string | undefined): readonly string[] | null {
   if (text === undefined) return null;
-  try {
-    const tags: unknown = JSON.parse(text);
-    return Array.isArray(tags) && tags.every((tag) => typeof tag === "string") ? tags : null;
-  } catch {
-    return null; // The only way JSON.parse has to say "not JSON".
-  }
+  const tags = jsonOf(text);
+  return Array.isArray(tags) && tags.every((tag) => typeof tag === "string") ? tags : null;
 }
