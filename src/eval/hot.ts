@@ -33,6 +33,11 @@ const modes = [
 ] as const;
 /** A perfect hash gives 1.93 at 10 members, Zipf 1.0 and 10,000 URLs: more cannot be done by placement. */
 const peakGoal = 1.25;
+/**
+ * Copies must cost no hits. A thousandth is left to the machine: a member that gets no processor for a moment is gone
+ * round, and who stands in for it fetches what it does not have.
+ */
+const hitRatioGoal = 0.999;
 const atOnce = 48;
 
 interface Outcome {
@@ -79,7 +84,7 @@ export async function hot(given: Partial<HotSettings>, progress: Progress): Prom
         name: "hit ratio with both, over that without",
         reached: full.hitRatio / without.hitRatio,
         bound: "at-least",
-        goal: 1,
+        goal: hitRatioGoal,
       },
       {
         name: "requests that failed",
