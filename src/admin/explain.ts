@@ -22,6 +22,7 @@ export interface ExplainedVariant {
   readonly etag: string | null;
   readonly lastModified: string | null;
   readonly bodyBytes: number;
+  readonly contentIn: "memory" | "disk";
   readonly hits: number;
   readonly tags: readonly string[];
   /** Of the invalidations that this member has heard of, the last that it has been held against. */
@@ -51,6 +52,8 @@ export interface Explanation {
   readonly owner: string;
   readonly member: string;
   readonly variants: readonly ExplainedVariant[];
+  /** Stored as well, on the disk alone: they are brought back when somebody asks. */
+  readonly onDisk: number;
   /** Whether this member knows what the others have been told: else everything is validated before use. */
   readonly isInTouch: boolean;
   /** The last invalidation that ended something stored under the key, or null where none is remembered. */
@@ -85,6 +88,7 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
       etag: fieldValue(head.fields, "etag") ?? null,
       lastModified: fieldValue(head.fields, "last-modified") ?? null,
       bodyBytes: body.bytes,
+      contentIn: body.isElsewhere ? "disk" : "memory",
       hits,
       tags,
       position,
@@ -93,6 +97,7 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
       clause: reuseReasons[decision.reason],
     };
   });
+  const onDisk = plane.store.absent(key);
   const owning = owner(plane.current.view.ring, keyHash(key)).name;
   const uncacheable = plane.uncacheable.has(key, now);
   const why = plane.uncacheable.reason(key);
@@ -104,15 +109,18 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
     owner: owning,
     member: plane.desk.self,
     variants,
+    onDisk,
     isInTouch: plane.invalidations.isInTouch(now),
     endedBy: endedBy(plane, key),
     position: plane.store.position,
     next:
       variants.length > 0
         ? `${variants[0]!.decision} (${variants[0]!.clause})`
-        : uncacheable
-          ? `miss: the last response served nobody else${why === null ? "" : ` (${why === "never-fresh" ? "it is never fresh" : storableReasons[why]})`}, so requests go to the origin side by side`
-          : missText(plane, key, now),
+        : onDisk > 0
+          ? "looked up on the disk first: something is stored there"
+          : uncacheable
+            ? `miss: the last response served nobody else${why === null ? "" : ` (${why === "never-fresh" ? "it is never fresh" : storableReasons[why]})`}, so requests go to the origin side by side`
+            : missText(plane, key, now),
   };
 }
 
@@ -133,7 +141,8 @@ function endedBy({ store, invalidations }: AdministeredPlane, key: string): Expl
 
 /** The rules that differ from the defaults, as people write them. */
 function rulesOf(caching: CachingRules): Record<string, unknown> {
-  const { freshness, graceSeconds, cookies, store, honourReload, query, keyFields, tagFields, stripTags } = caching;
+  const { freshness, graceSeconds, cookies, store, disk, honourReload, query, keyFields, tagFields, stripTags } =
+    caching;
   const rules: Record<string, unknown> = {
     freshness: freshness.lifetimeSeconds,
     "default-freshness": freshness.defaultSeconds,
@@ -141,6 +150,7 @@ function rulesOf(caching: CachingRules): Record<string, unknown> {
     grace: graceSeconds || undefined,
     cookies: cookies === cachingRules.cookies ? undefined : cookies,
     store: store ? undefined : false,
+    disk: disk ? undefined : false,
     "honour-reload": honourReload ? undefined : false,
     "key-fields": keyFields.length > 0 ? keyFields : undefined,
     "query-ignore": query !== null && "ignore" in query ? [...query.ignore] : undefined,

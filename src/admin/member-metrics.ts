@@ -1,6 +1,7 @@
 /** Names and meanings of the metrics. */
 import { durationBoundsMs } from "../proxy/request/recorder.ts";
 import type { AdministeredPlane } from "./administered.ts";
+import { diskMetrics } from "./disk-metrics.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { originsOf, type AdministeredMember } from "./status.ts";
 
@@ -311,6 +312,7 @@ export function memberMetrics(
         type: "gauge",
         values: one(() => (member.control?.session === "connected" ? 1 : 0)),
       },
+      ...(plane.disk === null ? [] : diskMetrics(plane.disk.tier)),
     ],
     [
       {

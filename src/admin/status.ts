@@ -5,6 +5,7 @@ import type { SessionState } from "../coordination/port.ts";
 import type { AdministeredPlane } from "./administered.ts";
 import type { PublishedView } from "../ring/view.ts";
 import { shares } from "../ring/shares.ts";
+import type { DiskCounts } from "../store/disk/disk-tier.ts";
 
 /** What the admin port needs to know of its member. */
 export interface AdministeredMember {
@@ -95,11 +96,23 @@ export interface SelfStatus {
     /** Let go of, and still read by somebody. */
     readonly waitingBytes: number;
   };
+  /** What is kept on a disk as well; null where there is none. */
+  readonly disk: DiskStatus | null;
   /** Of every route, as this member finds them. */
   readonly origins: readonly OriginStatus[];
   /** What the process takes as a whole, and its heap of that. */
   readonly residentBytes: number;
   readonly heapBytes: number;
+}
+
+/** A member's disk tier. */
+export interface DiskStatus extends DiskCounts {
+  readonly folder: string;
+  /** Why it is not used any more, or null. */
+  readonly off: string | null;
+  readonly bytes: number;
+  readonly bytesMax: number;
+  readonly responses: number;
 }
 
 /** An origin of a route. */
@@ -176,9 +189,14 @@ export function originsOf({ routes }: Pick<Routing, "routes">): OriginStatus[] {
   );
 }
 
+function diskOf({ folder, tier }: NonNullable<AdministeredPlane["disk"]>): DiskStatus {
+  const { off, bytes, bytesMax, responses, counts } = tier;
+  return { folder, off, bytes, bytesMax, responses, ...counts };
+}
+
 function selfOf(
   member: AdministeredMember,
-  { desk, store, current: { routing }, invalidations, correspondence }: AdministeredPlane,
+  { desk, store, disk, current: { routing }, invalidations, correspondence }: AdministeredPlane,
 ): SelfStatus {
   const { counts } = desk.recorder;
   const { usage } = store;
@@ -225,6 +243,7 @@ function selfOf(
       indexBytes: index,
       waitingBytes: waiting,
     },
+    disk: disk === null ? null : diskOf(disk),
     origins: originsOf(routing),
     residentBytes: rss,
     heapBytes: heapUsed,

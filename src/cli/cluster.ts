@@ -38,7 +38,7 @@ const membersMax = 64;
 const startMs = 20_000;
 
 /** Flags that differ from member to member, or that the command sets itself. */
-const own: readonly string[] = ["name", "listen", "peer", "admin", "coordinator", "memory", "cluster"];
+const own: readonly string[] = ["name", "listen", "peer", "admin", "coordinator", "memory", "disk", "cluster"];
 
 /**
  * Starts the members, waits until all have joined, and stays, or leaves them running. @throws Failure where one cannot
@@ -119,6 +119,8 @@ export async function cluster(options: ClusterOptions): Promise<void> {
         addresses.admin,
         "--coordinator",
         coordinator,
+        // A folder is one member's.
+        ...(config.disk === undefined ? [] : ["--disk", join(config.disk, name)]),
         "--memory",
         String(memory),
         ...configArguments(options, own),

@@ -25,6 +25,8 @@ const placeholders: Readonly<Record<string, string>> = {
   "trust-forwarded": "CIDR",
   memory: "SIZE",
   "object-max": "SIZE",
+  disk: "DIR",
+  "disk-size": "SIZE",
   "hot-copies": "SIZE",
   "load-bound": "NUMBER|off",
   weight: "NUMBER",

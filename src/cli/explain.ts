@@ -34,7 +34,9 @@ export async function explain(url: string, options: WhereOptions & { readonly js
     say(`  ${how}  by ${cause === "purge" ? "a purge of" : "a change of"} ${what}, ${at} (${teller} ${number})`);
   }
   for (const [index, variant] of explained.variants.entries()) {
-    say(`  stored ${index + 1}: status ${variant.status}, ${bytesText(variant.bodyBytes)}, used ${variant.hits} times`);
+    say(
+      `  stored ${index + 1}: status ${variant.status}, ${bytesText(variant.bodyBytes)}, used ${variant.hits} times${variant.contentIn === "disk" ? ", its content on the disk" : ""}`,
+    );
     say(
       `    age      ${variant.ageSeconds} s of ${Math.round(variant.lifetimeSeconds * 10) / 10} s (${variant.lifetimeSource}, from ${variant.directivesFrom})`,
     );
@@ -45,5 +47,6 @@ export async function explain(url: string, options: WhereOptions & { readonly js
     say(`    heard    ${variant.position} of ${explained.position} invalidations`);
     say(`    decision ${variant.decision}: ${variant.clause}`);
   }
+  if (explained.onDisk > 0) say(`  on disk  ${explained.onDisk}, to be brought back into memory when somebody asks`);
   return undefined;
 }

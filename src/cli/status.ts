@@ -50,6 +50,7 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
       ? (found.leader ?? "none")
       : `${found.leader} (nobody leads now)`;
   const head = `cluster ${styled("bold", found.cluster)}   epoch ${found.epoch}   leader ${leader}   coordinator ${found.coordinator} (session ${found.session})`;
+  const hasDisk = selves.some((self) => self?.disk != null);
   const rows = found.members.map((member, index) => {
     const self = selves[index] ?? null;
     return [
@@ -60,6 +61,9 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
       self?.hitRatio == null ? "-" : percent(self.hitRatio),
       self === null ? "-" : String(self.requests),
       self === null ? "-" : `${bytesText(self.store.bytes)} of ${bytesText(self.store.bytesMax)}`,
+      ...(hasDisk
+        ? [self?.disk == null ? "-" : `${bytesText(self.disk.bytes)} of ${bytesText(self.disk.bytesMax)}`]
+        : []),
       self === null ? "-" : bytesText(self.residentBytes),
       member.listen,
       member.peer,
@@ -80,6 +84,9 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
     .map(
       (self) => `\n${self!.name} is cut off and validates everything: it has not heard of ${self!.silent.join(", ")}`,
     );
+  const left = selves
+    .filter((self) => self?.disk?.off != null)
+    .map((self) => `\n${self!.name} does not use its disk any more: ${self!.disk!.off}`);
   const differing = [...new Set(found.members.map(({ settings }) => settings))];
   const note =
     differing.length < 2
@@ -87,7 +94,23 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
       : `\n\nsettings differ: ${differing
           .map((settings) => `${settings ?? "unknown"} at ${namesWith(found, settings)}`)
           .join(", ")}; where they do for a request, members do not answer it for each other`;
-  return `${head}\n\n${table(["MEMBER", "STATE", "ROLE", "SHARE", "HITS", "REQUESTS", "STORED", "MEMORY", "PROXY", "PEER", "ADMIN", "PID"], rows)}${[...ill, ...cutOff].length === 0 ? "" : `\n${[...ill, ...cutOff].join("")}`}${note}`;
+  const stored = hasDisk ? ["STORED", "ON DISK"] : ["STORED"];
+  const heading = [
+    "MEMBER",
+    "STATE",
+    "ROLE",
+    "SHARE",
+    "HITS",
+    "REQUESTS",
+    ...stored,
+    "MEMORY",
+    "PROXY",
+    "PEER",
+    "ADMIN",
+    "PID",
+  ];
+  const notes = [...ill, ...cutOff, ...left];
+  return `${head}\n\n${table(heading, rows)}${notes.length === 0 ? "" : `\n${notes.join("")}`}${note}`;
 }
 
 function namesWith({ members }: Status, settings: string | null): string {

@@ -5,6 +5,8 @@
 import { closest, distance } from "fastest-levenshtein";
 import type { z } from "zod";
 import { bytesText } from "../base/sizes.ts";
+import { diskBytesMin } from "../store/disk/folder.ts";
+import { diskMemoryBytes } from "../store/disk/open-disk.ts";
 import { storeBytesMin } from "../store/pages/room.ts";
 import { lineOf, readDocument, type ReadDocument } from "./document.ts";
 import type { ConfigProblem } from "./problem.ts";
@@ -108,8 +110,16 @@ function contradictions(config: Config, places: ReadonlyMap<string, string>): Co
   if (config.origin !== undefined && config.routes !== undefined) {
     problems.push({ where: at("origin"), what: "origin and routes exclude each other: give the origin as a route" });
   }
-  if (config.memory < storeBytesMin)
-    problems.push({ where: at("memory"), what: `memory is less than a store needs: ${bytesText(storeBytesMin)}` });
+  const diskMemory = config.disk === undefined ? 0 : diskMemoryBytes(config.memory, config["disk-size"]);
+  const needed = storeBytesMin + diskMemory;
+  if (config.memory < needed) {
+    const what = `memory is less than a store ${diskMemory > 0 ? "with a disk " : ""}needs: ${bytesText(needed)}`;
+    problems.push({ where: at("memory"), what });
+  }
+  if (config.disk !== undefined && config["disk-size"] < diskBytesMin) {
+    const what = `disk-size is less than a disk tier needs: ${bytesText(diskBytesMin)}`;
+    problems.push({ where: at("disk-size"), what });
+  }
   if (config["object-max"] > config.memory)
     problems.push({ where: at("object-max"), what: "object-max is larger than memory" });
   return problems;

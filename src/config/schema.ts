@@ -127,6 +127,7 @@ const caching = z.strictObject({
     .optional()
     .describe("safe: Set-Cookie is stored only where the origin says public, s-maxage or a targeted field"),
   store: flag.optional().describe("false: nothing is stored"),
+  disk: flag.optional().describe("false: what is stored is kept in memory alone, where there is a disk (--disk)"),
   "honour-reload": flag.optional().describe("false: a client's no-cache and max-age are ignored"),
   "query-ignore": z.array(z.string()).optional().describe("query parameters that do not belong to the key"),
   "query-select": z.array(z.string()).optional().describe("the only query parameters that belong to the key"),
@@ -248,6 +249,8 @@ export const configSchema = z.strictObject({
   memory: bytes
     .default(defaultMemory())
     .describe("budget of the store; default a quarter of what this machine, or its container, has"),
+  disk: z.string().min(1).optional().describe("folder in which what is stored outlives memory, and a restart"),
+  "disk-size": bytes.default(10 * 2 ** 30).describe("room that it may take there, all files together"),
   "hot-copies": bytes
     .optional()
     .describe("memory for hot copies of other members' keys, 0 for none; default an eighth of --memory"),
@@ -356,6 +359,8 @@ export const restartKeys: readonly (keyof Config)[] = [
   "weight",
   "zone",
   "memory",
+  "disk",
+  "disk-size",
   "hot-copies",
   "load-bound",
   "object-max",

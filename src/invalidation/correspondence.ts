@@ -16,7 +16,7 @@ import {
   type Invalidation,
   type Vector,
 } from "./invalidation.ts";
-import type { InvalidationLog } from "./log.ts";
+import type { InvalidationLog, LogState } from "./log.ts";
 import type { Ages, Touch } from "./touch.ts";
 
 /** A member as a view has it: which of its lives is meant. */
@@ -89,6 +89,8 @@ export class Correspondence {
   /** The latest life seen of each name. */
   readonly #lives = new Map<string, number>();
   readonly #stamps = new Map<string, { readonly stamp: number; readonly startedMs: number }>();
+  /** Those whom an earlier life, whose store this one has, had beside it at its end. */
+  #before: { readonly members: readonly string[] } | null = null;
   /** When what is stored was last known to have heard of everything. */
   #trustedAt: number | null = null;
 
@@ -96,6 +98,16 @@ export class Correspondence {
     this.#self = self;
     this.log = log;
     this.touch = touch;
+  }
+
+  /**
+   * Goes on from an earlier life of this member, which stopped at a time by this one's clock: what it had stored and
+   * heard is here.
+   */
+  goOnFrom(log: LogState, members: readonly string[], stoppedAt: number): void {
+    this.log.restore(log);
+    this.#before = { members: members.filter((name) => name !== this.#self.name) };
+    this.#trustedAt = stoppedAt;
   }
 
   /** Follows a view. */
@@ -111,7 +123,10 @@ export class Correspondence {
     for (const { name, startedMs } of fresh) this.#lives.set(name, startedMs);
     const isUnknown = this.touch.follow(epoch, names, isFirst ? [] : fresh, now);
     for (const name of this.#stamps.keys()) if (!this.#members.has(name)) this.#stamps.delete(name);
-    return { doubt: this.#regained(now) || isUnknown, entries: [] };
+    // Whom it had beside it, and does not find again, may have acknowledged something that nobody else knows.
+    const isMissed = this.#before !== null && !this.#before.members.every((name) => this.#members.has(name));
+    this.#before = null;
+    return { doubt: this.#regained(now) || isUnknown || isMissed, entries: [] };
   }
 
   /** How far this member has heard. */

@@ -30,6 +30,18 @@ export interface Lacking {
   readonly more: boolean;
 }
 
+/** All that a log holds, as text can hold it. */
+export interface LogState {
+  readonly tellers: readonly {
+    readonly teller: string;
+    readonly upTo: number;
+    readonly ahead: readonly number[];
+    readonly floor: number;
+    readonly heardAt: number;
+  }[];
+  readonly entries: readonly Invalidation[];
+}
+
 /** An entry's cost beside its text. */
 const entryBytes = 200;
 /**
@@ -67,6 +79,21 @@ export class InvalidationLog {
 
   get tellers(): number {
     return this.#tellers.size;
+  }
+
+  get state(): LogState {
+    const tellers = [...this.#tellers].map(([teller, { ahead, ...heard }]) => ({
+      teller,
+      ahead: [...ahead],
+      ...heard,
+    }));
+    return { tellers, entries: [...this.#entries.values()] };
+  }
+
+  /** Goes on from what another life of this member had heard. */
+  restore({ tellers, entries }: LogState): void {
+    for (const { teller, ahead, ...heard } of tellers) this.#tellers.set(teller, { ...heard, ahead: new Set(ahead) });
+    for (const entry of entries) this.#keep(entry);
   }
 
   /** A new one of this member's own. */

@@ -21,6 +21,7 @@ import type { View } from "../ring/view.ts";
 import { PageStore } from "../store/pages/page-store.ts";
 import type { PurgeReport } from "../proxy/invalidation/purges.ts";
 import type { Clock } from "./clock.ts";
+import { openDiskFor, type MemberDisk } from "./member-disk.ts";
 import { buildInvalidation, followView, trustSeconds, type InvalidationPlane } from "./invalidation-plane.ts";
 
 /**
@@ -39,6 +40,8 @@ export interface Current {
 /** Everything that the rooms of the data plane need. */
 export interface DataPlane extends ServeNeeds, CallNeeds, InvalidationPlane {
   readonly current: Current;
+  /** What the store keeps on a disk, or null. */
+  readonly disk: MemberDisk | null;
   readonly peers: Peers;
   readonly ownership: Ownership;
   readonly uncacheable: Uncacheable;
@@ -64,6 +67,8 @@ export interface DataPlaneInit {
   /** Whether what is stored is trusted has changed; whom this member has not heard of. */
   readonly touched: (inTouch: boolean, silent: readonly string[]) => void;
   readonly audit: (report: PurgeReport, when: "told" | "counted") => void;
+  /** Something about the disk that an operator should know. */
+  readonly diskSays: (how: "info" | "error", text: string) => void;
   /** A bug or a lost promise, for the log. */
   readonly failed: (error: Error) => void;
 }
@@ -82,10 +87,12 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     nowSeconds: clock.nowSeconds,
     wallLeadSeconds: clock.wallLeadSeconds,
   };
+  const { nowSeconds } = clock;
+  const disk = openDiskFor(init);
   const store = new PageStore(config.memory, {
     copiesBytesMax: config["hot-copies"] ?? Math.floor(config.memory / 8),
+    behind: disk?.tier ?? null,
   });
-  const { nowSeconds } = clock;
   const peers = new Peers({
     cluster: config.cluster,
     secret,
@@ -98,7 +105,8 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
   const ownership = new Ownership(name);
   const uncacheable = new Uncacheable();
   const invalidation: InvalidationPlane = buildInvalidation({ ...init, store, peers, nowSeconds });
-  const { invalidations } = invalidation;
+  const { invalidations, correspondence } = invalidation;
+  const kept = disk?.goOn(store, correspondence, current) ?? null;
   const fetching: FetchNeeds = {
     current,
     store,
@@ -114,6 +122,7 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     desk,
     current,
     store,
+    disk: kept,
     peers,
     ownership,
     uncacheable,

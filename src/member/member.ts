@@ -121,6 +121,7 @@ export class RunningMember {
       touched: (inTouch, silent) =>
         this.state === "ready" &&
         log[inTouch ? "info" : "warn"]({ kind: "touch", inTouch, silent }, touchText(inTouch, silent)),
+      diskSays: (how, text) => log[how]({ kind: "disk" }, text),
       audit: (report, when) => log.info({ kind: "purge", when, ...report }, purgeText(report, when)),
       failed,
     });
@@ -352,6 +353,7 @@ export class RunningMember {
     await this.#acceptor.close();
     await this.#admin.close();
     this.#built.close();
+    await this.#plane.disk?.close();
     this.#clock.stop();
     await this.#accessLog.end(1000);
     this.state = "stopped";

@@ -239,6 +239,7 @@ function cachingOf(config: CachingConfig | undefined, base: CachingRules): Cachi
     graceSeconds: config.grace ?? base.graceSeconds,
     cookies: config.cookies ?? base.cookies,
     store: config.store ?? base.store,
+    disk: config.disk ?? base.disk,
     honourReload: config["honour-reload"] ?? base.honourReload,
     query,
     keyFields: config["key-fields"] ?? base.keyFields,

@@ -74,6 +74,7 @@ export class Body {
   #given = 0;
   #pin: Pin | null = null;
   #unread: (() => void) | null = null;
+  #reads: Body["read"] | null = null;
 
   /** `room` null: segments are memory of their own. */
   constructor(mode: "keeping" | "passing", expectedBytes: number | null, room: SegmentSource | null = null) {
@@ -92,6 +93,24 @@ export class Body {
     body.complete = true;
     body.#pin = pin;
     return body;
+  }
+
+  /** A complete body that lies elsewhere: `reads` sends bytes [from, to) of it to a sink. */
+  static elsewhere(bytes: number, reads: Body["read"]): Body {
+    const body = new Body("keeping", null);
+    body.bytes = bytes;
+    body.complete = true;
+    body.#reads = reads;
+    return body;
+  }
+
+  get isElsewhere(): boolean {
+    return this.#reads !== null;
+  }
+
+  /** Whether it is complete, and here in one piece at most: it can be given at once. */
+  get isAtHand(): boolean {
+    return this.complete && this.#reads === null && this.segments.length <= 1;
   }
 
   /** Whether segments are used again once nobody needs them. */
@@ -182,6 +201,7 @@ export class Body {
       this.#balance();
       return;
     }
+    if (this.#reads !== null) return this.#reads(sink, from, to, done);
     const reader: BodyReader = new BodyReader(this, sink, from, to, {
       lent: this.#lent,
       done: (complete) => {

@@ -43,6 +43,8 @@ export interface Keepsake {
   readonly part: Part | null;
   /** To be validated before its first use. */
   readonly outdated: boolean;
+  /** It may outlive the process: on a disk, where the store has one. */
+  readonly lasting: boolean;
 }
 
 /**
@@ -181,6 +183,13 @@ export interface Store {
   glance(key: string): Glance | null;
   /** Lets the shortcut answer such requests with it. */
   allow(stored: StoredResponse, allowed: Allowed): void;
+  /**
+   * Brings back what is stored under a key and is not in memory. @returns whether there is anything: then `done` is
+   * called later, once, when it can be found, or cannot be had in time.
+   */
+  recall(key: string, done: () => void): boolean;
+  /** How many responses are stored under such a key and are not in memory. */
+  absent(key: string): number;
   /** All stored responses of a key, the newest first: to be looked at before this turn ends. */
   variants(key: string): readonly StoredResponse[];
   /** The newest of those that a request selects and `accepts` takes, or null. */

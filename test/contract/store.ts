@@ -27,6 +27,7 @@ export function keepsake(key: string, fields: readonly string[] = [], change: Pa
     tags: tagsOf(fields),
     position: 0,
     copyUntil: null,
+    lasting: true,
     part: null,
     outdated: false,
     ...change,
@@ -34,10 +35,10 @@ export function keepsake(key: string, fields: readonly string[] = [], change: Pa
 }
 
 /** Stores content under a key. */
-export function put(store: Store, kept: Keepsake, content: string): boolean {
+export function put(store: Store, kept: Keepsake, content: string | Buffer): boolean {
   const writer = store.begin(content.length);
   if (writer === null) return false;
-  if (content.length > 0) writer.body.append(Buffer.from(content));
+  if (content.length > 0) writer.body.append(typeof content === "string" ? Buffer.from(content) : content);
   writer.body.finish();
   const stored = writer.commit(kept);
   writer.over();

@@ -70,6 +70,14 @@ export class SimpleStore implements Store {
     return this.copies().length;
   }
 
+  recall(): boolean {
+    return false;
+  }
+
+  absent(): number {
+    return 0;
+  }
+
   glance(key: string): Glance | null {
     const [only, ...more] = this.variants(key);
     if (only === undefined || more.length > 0 || only.outdated || only.part !== null) return null;

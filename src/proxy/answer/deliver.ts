@@ -49,7 +49,7 @@ export function deliver(ticket: Ticket, what: Deliverable, now: number, left: ()
     return end(ticket, left);
   }
   const { body } = what;
-  if (body.complete && body.segments.length <= 1) {
+  if (body.isAtHand) {
     const [segment = null] = body.segments;
     exchange.answer(what.answerHead, lines, segment, segment === null ? undefined : body.lend());
     return end(ticket, left);

@@ -22,6 +22,7 @@ export interface HereNeeds extends Pick<FetchNeeds, "store" | "invalidations" | 
 export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: "joining" | "alone" = "joining"): void {
   const { store, flights } = needs;
   const { desk, exchange, target, selecting } = ticket;
+  if (!ticket.recalled && recall(store, ticket, () => answerHere(needs, ticket, hash, how))) return undefined;
   const now = desk.nowSeconds();
   const directives = requestDirectives(exchange.head.fields);
   const again: Again = (other, anew) => answerHere(needs, other, hash, anew === "alone" ? "alone" : "joining");
@@ -75,4 +76,13 @@ export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: 
     deliver(ticket, stored, now, () => found.release());
     if (decision.kind === "stale-while-revalidate") flights.validateInBackground(ticket, hash, stored);
   }
+}
+
+/** Brings back first what is stored and not in memory. @returns whether `then` is called later, if the asker stays. */
+function recall(store: HereNeeds["store"], ticket: Ticket, then: () => void): boolean {
+  ticket.recalled = true;
+  return store.recall(ticket.target.key, () => {
+    if (!ticket.exchange.closed) return then();
+    ticket.end(false);
+  });
 }

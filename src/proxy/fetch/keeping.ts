@@ -50,6 +50,7 @@ export function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought:
     copyUntil: copied ? desk.nowSeconds() + copySeconds : null,
     part,
     outdated: false,
+    lasting: target.caching.disk,
   };
   const larger = part === null ? null : grown(needs, ticket, intake, kept, objectBytesMax);
   if (larger === null) {

@@ -20,11 +20,13 @@ export interface About {
   readonly variant: string;
   readonly part: Part | null;
   readonly outdated: boolean;
+  /** False: not to be kept on a disk. */
+  readonly lasting: boolean;
   readonly tags: readonly string[];
 }
 
 /** What another member has to know of a stored response. */
-export function aboutText({ head, part, outdated, tags }: StoredResponse, now: number): string {
+export function aboutText({ head, part, outdated, lasting, tags }: StoredResponse, now: number): string {
   const { born, requestSeconds, dateSeconds, lifetime, varyNames, variant } = head;
   const about: About = {
     ageSeconds: now - born,
@@ -35,6 +37,7 @@ export function aboutText({ head, part, outdated, tags }: StoredResponse, now: n
     variant,
     part,
     outdated,
+    lasting,
     tags,
   };
   return JSON.stringify(about);

@@ -243,6 +243,7 @@ function arrived(
     head: headOf(about, status, fields, desk.nowSeconds()),
     tags: about.tags,
     copyUntil: null,
+    lasting: about.lasting,
     part: about.part,
     outdated: about.outdated,
   };

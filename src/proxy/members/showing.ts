@@ -14,7 +14,7 @@ import { mayBeShown } from "../answer/inside.ts";
 import type { Invalidations } from "../invalidation/invalidations.ts";
 import type { Desk } from "../request/desk.ts";
 import type { Routing } from "../request/routes.ts";
-import { targetOf } from "../request/target.ts";
+import { targetOf, type Target } from "../request/target.ts";
 import { tagsLine } from "../request/tags-line.ts";
 import { selectingOf } from "../request/selecting.ts";
 import { aboutField, aboutText, variantField } from "./about.ts";
@@ -34,9 +34,16 @@ export interface Peeking {
 
 /** Answers a new owner's peek from what is stored here, or breaks it off where that would not do. */
 export function peekHere(needs: ShowingNeeds, exchange: Exchange, { forward, settings }: Peeking): void {
-  const { desk, current, store, invalidations } = needs;
+  const { current, store } = needs;
   const target = targetOf(exchange, current.routing, forward);
   if ("refused" in target || (settings !== 0 && target.settings !== settings)) return exchange.abort();
+  const then = (): void => (exchange.closed ? undefined : showTarget(needs, exchange, target));
+  if (!store.recall(target.key, then)) then();
+}
+
+/** The same, when what is stored has been brought back from where it was. */
+function showTarget(needs: ShowingNeeds, exchange: Exchange, target: Target): void {
+  const { desk, current, store, invalidations } = needs;
   const now = desk.nowSeconds();
   if (!invalidations.isInTouch(now)) return exchange.abort();
   const { fields } = exchange.head;
@@ -90,7 +97,7 @@ export function isWorthGiving(
 function show(exchange: Exchange, lease: Lease, head: AnswerHead, lines: string): void {
   const { body, inner } = lease.stored;
   exchange.inner = inner;
-  if (body.segments.length <= 1) {
+  if (body.isAtHand) {
     const [segment = null] = body.segments;
     exchange.answer(head, lines, segment, segment === null ? undefined : body.lend());
     return lease.release();

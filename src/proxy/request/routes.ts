@@ -15,6 +15,8 @@ export interface CachingRules {
   readonly graceSeconds: number;
   readonly cookies: "safe" | "rfc";
   readonly store: boolean;
+  /** Where there is a disk: whether what is stored goes to it as well. */
+  readonly disk: boolean;
   /** Whether a client's no-cache or max-age=0 makes the origin be asked. */
   readonly honourReload: boolean;
   /** Query parameters that do not belong to the key, or the only ones that do; null for all. */
@@ -32,6 +34,7 @@ export const cachingRules: CachingRules = {
   graceSeconds: 0,
   cookies: "safe",
   store: true,
+  disk: true,
   honourReload: true,
   query: null,
   keyFields: [],

@@ -44,6 +44,8 @@ export class Ticket {
   owned: string | null = null;
   /** Another member has been asked for a copy, or for what it had as the previous owner, in vain: once is enough. */
   peerTried = false;
+  /** What is stored and was not in memory has been brought back, as far as it could be. */
+  recalled = false;
   /** The owner has sent the request back: another must answer it. */
   ownerDeclined = false;
   #ended = false;

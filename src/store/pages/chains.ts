@@ -72,6 +72,15 @@ export class Chains {
     else this.#index.replace(location);
   }
 
+  /** The same for one that may be older than some of them: `isNewer` says of which it is not. */
+  insert(location: number, key: string, isNewer: (other: number) => boolean): void {
+    let before = 0;
+    for (let at = this.newest(key); at !== 0 && isNewer(at); at = this.older(at)) before = at;
+    if (before === 0) return this.link(location, key);
+    this.#records.setWord(location, word.older, this.older(before));
+    this.#records.setWord(before, word.older, location);
+  }
+
   unlink(location: number): void {
     const before = this.#seek(location);
     const older = this.older(location);

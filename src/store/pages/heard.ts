@@ -15,6 +15,8 @@ import type { Invalidating } from "../port.ts";
 
 const namesMax = 20_000;
 export const broadMax = 1000;
+/** Where something stands behind the pages, which no sweep looks at: all that has come since it was written counts. */
+export const broadMaxBehind = 10_000;
 
 /** What has been heard since, for one record. */
 export interface Verdict {
@@ -41,9 +43,22 @@ interface Broad {
 
 const nothing: Verdict = { drop: 0, outdate: 0, outdateAt: 0, doubt: false };
 
+/** Everything that has been heard, as text can hold it. */
+export interface HeardState {
+  readonly now: number;
+  readonly names: readonly (readonly [number, Named])[];
+  readonly broad: readonly Broad[];
+  readonly namesForgotten: number;
+  readonly broadForgotten: number;
+  readonly allDoubted: number;
+  readonly lastBroad: number;
+  readonly lastTag: number;
+}
+
 /** The invalidations of one store. */
 export class Heard {
   readonly #names = new Map<number, Named>();
+  readonly #hasBehind: boolean;
   /** The newest last. */
   #broad: Broad[] = [];
   /** Up to these positions something has been forgotten that dropped by name, or more than that. */
@@ -56,6 +71,36 @@ export class Heard {
   #lastTag = 0;
   /** The position of the last invalidation. */
   now = 0;
+
+  /** `hasBehind`: responses are kept that a sweep does not see. */
+  constructor(hasBehind = false) {
+    this.#hasBehind = hasBehind;
+  }
+
+  get state(): HeardState {
+    return {
+      now: this.now,
+      names: [...this.#names],
+      broad: this.#broad,
+      namesForgotten: this.#namesForgotten,
+      broadForgotten: this.#broadForgotten,
+      allDoubted: this.#allDoubted,
+      lastBroad: this.#lastBroad,
+      lastTag: this.#lastTag,
+    };
+  }
+
+  /** Goes on from what another one had heard. Nothing may have been heard here yet. */
+  restore(state: HeardState): void {
+    for (const [name, named] of state.names) this.#names.set(name, named);
+    this.#broad = [...state.broad];
+    this.#namesForgotten = state.namesForgotten;
+    this.#broadForgotten = state.broadForgotten;
+    this.#allDoubted = state.allDoubted;
+    this.#lastBroad = state.lastBroad;
+    this.#lastTag = state.lastTag;
+    this.now = state.now;
+  }
 
   /** Takes one in. @returns its position. */
   take(selector: Selector, invalidating: Invalidating): number {
@@ -70,7 +115,8 @@ export class Heard {
       // Everything leaves nothing for those before it to say.
       if (selector.kind === "everything" && invalidating.mode === "drop") this.#broad = [];
       this.#broad.push({ position, selector, invalidating });
-      if (this.#broad.length > broadMax) this.#broadForgotten = this.#broad.shift()!.position;
+      if (this.#broad.length > (this.#hasBehind ? broadMaxBehind : broadMax))
+        this.#broadForgotten = this.#broad.shift()!.position;
     }
     return position;
   }
@@ -79,6 +125,7 @@ export class Heard {
    * All that is stored has been held against what is up to this position: only what is on its way may still be older.
    */
   swept(to: number): void {
+    if (this.#hasBehind) return;
     while (this.#broad.length > 0 && this.#broad[0]!.position <= to)
       this.#broadForgotten = this.#broad.shift()!.position;
   }
@@ -154,7 +201,7 @@ export function tagHash(tag: string, origin: string | null): number {
 }
 
 /** FNV-1a in two lanes, 53 bits: a wrong match costs a fetch, and takes a hundred million names. */
-function hashOf(name: string): number {
+export function hashOf(name: string): number {
   let low = 0x811c9dc5;
   let high = 0x01000193;
   for (let index = 0; index < name.length; index++) {

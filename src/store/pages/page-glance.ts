@@ -1,7 +1,7 @@
 /** The shortcut's view of a record: one object, set to whatever was looked up last. */
 import type { Glance, StoredResponse } from "../port.ts";
 import type { PagePool } from "./page-pool.ts";
-import { flagCopy, flagInner, flagPart, float, numbersBytes, word, type Records } from "./records.ts";
+import { flagCopy, flagElsewhere, flagInner, flagPart, float, numbersBytes, word, type Records } from "./records.ts";
 
 /** See `Glance`. */
 export class PageGlance implements Glance {
@@ -81,7 +81,7 @@ export class PageGlance implements Glance {
     return (
       words[at + word.older] === 0 &&
       words[at + word.extents] === 0 &&
-      (words[at + word.flags]! & (unfit | flagPart)) === 0
+      (words[at + word.flags]! & (unfit | flagPart | flagElsewhere)) === 0
     );
   }
 

@@ -6,12 +6,15 @@ import type { StoredHead } from "../../http/stored-head.ts";
 import { varyNames } from "../../http/vary.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import { Body, type Pin } from "../body.ts";
-import { freshUntilOf, type Part, type StoredResponse } from "../port.ts";
+import { freshUntilOf, type Keepsake, type Part, type StoredResponse } from "../port.ts";
+import type { Behind } from "./behind.ts";
 import type { PagePool } from "./page-pool.ts";
 import {
   extentHeadBytes,
   flagCopy,
+  flagElsewhere,
   flagInner,
+  flagLasting,
   flagOutdated,
   float,
   sourceMask,
@@ -37,18 +40,22 @@ export const lifetimeSources: readonly LifetimeSource[] = [
 class PagePin implements Pin {
   readonly #pool: PagePool;
   readonly #pages: readonly number[];
+  readonly #elsewhere: Pin | null;
 
-  constructor(pool: PagePool, pages: readonly number[]) {
+  constructor(pool: PagePool, pages: readonly number[], elsewhere: Pin | null) {
     this.#pool = pool;
     this.#pages = pages;
+    this.#elsewhere = elsewhere;
   }
 
   take(): void {
     for (const page of this.#pages) this.#pool.pin(page);
+    this.#elsewhere?.take();
   }
 
   release(): void {
     for (const page of this.#pages) this.#pool.unpin(page);
+    this.#elsewhere?.release();
   }
 }
 
@@ -69,7 +76,7 @@ export class PageResponse implements StoredResponse {
   #body: Body | null = null;
   #tags: readonly string[] | null = null;
 
-  constructor(records: Records, pool: PagePool, location: number) {
+  constructor(records: Records, pool: PagePool, behind: Behind | null, location: number) {
     this.#records = records;
     this.#pool = pool;
     this.location = location;
@@ -83,7 +90,14 @@ export class PageResponse implements StoredResponse {
       if (!pages.includes(page)) pages.push(page);
     }
     this.#generation = pool.generation(pages[0]!);
-    this.pin = new PagePin(pool, pages);
+    let elsewhere: Pin | null = null;
+    if ((this.#flags & flagElsewhere) !== 0) {
+      const id = records.float(location, float.behind);
+      const content = behind!.content(id, records.word(location, word.hash), this.contentBytes);
+      this.#body = content.body;
+      elsewhere = content.pin;
+    }
+    this.pin = new PagePin(pool, pages, elsewhere);
   }
 
   /** Whether its memory has not been used for something else. */
@@ -140,6 +154,10 @@ export class PageResponse implements StoredResponse {
 
   get inner(): boolean {
     return (this.#flags & flagInner) !== 0;
+  }
+
+  get lasting(): boolean {
+    return (this.#flags & flagLasting) !== 0;
   }
 
   get part(): Part | null {
@@ -215,6 +233,7 @@ export class DetachedResponse implements StoredResponse {
   readonly body: Body;
   readonly tags: readonly string[];
   readonly inner: boolean;
+  readonly lasting: boolean;
   readonly part: Part | null;
   readonly copyUntil: number | null;
   readonly freshUntil: number;
@@ -237,10 +256,20 @@ export class DetachedResponse implements StoredResponse {
     this.notModifiedHead = AnswerHead.of(304, notModifiedHead(head.fields), null);
     this.tags = tags;
     this.inner = before.inner;
+    this.lasting = before.lasting;
     this.part = before.part;
     this.copyUntil = before.copyUntil;
     this.freshUntil = freshUntilOf(head, before.copyUntil);
     this.position = position;
     this.pin = before.pin;
   }
+}
+
+/** A stored response of this store. */
+export type Kept = PageResponse | DetachedResponse;
+
+/** What is kept of a response, without its content. */
+export function keepsakeOf(kept: Kept): Keepsake {
+  const { key, hash, head, inner, tags, position, copyUntil, part, outdated, lasting } = kept;
+  return { key, hash, head, inner, tags, position, copyUntil, part, outdated, lasting };
 }

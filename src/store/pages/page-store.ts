@@ -24,26 +24,29 @@ import type {
   StoreUsage,
   Writer,
 } from "../port.ts";
+import type { Behind, Recalled } from "./behind.ts";
 import { Arrival, type ArrivalRoom } from "./arrival.ts";
 import { PageGlance } from "./page-glance.ts";
-import { Heard } from "./heard.ts";
+import { Heard, type HeardState } from "./heard.ts";
 import { unitBytes } from "./page-memory.ts";
-import { DetachedResponse, type PageResponse } from "./page-response.ts";
+import { DetachedResponse, keepsakeOf, type Kept, type PageResponse } from "./page-response.ts";
 import { draftOf } from "./record-writer.ts";
-import { flagOutdated, flagSelected, float, word } from "./records.ts";
-import { keepsakeOf, Shelf, type Kept } from "./shelf.ts";
+import { flagOutdated, flagSelected, float, word, type Extent } from "./records.ts";
+import { Shelf } from "./shelf.ts";
 
 export interface PageStoreOptions {
   /** The part of the budget that hot copies may take, in bytes. */
   readonly copiesBytesMax?: number;
-  /** Of the hash of keys: secret, but for tests. */
+  /** Of the hash of keys: secret, but for tests. What stands behind has one of its own. */
   readonly seed?: number;
+  readonly behind?: Behind | null;
 }
 
 /** The page store. */
 export class PageStore implements Store {
   readonly bytesMax: number;
   readonly copiesBytesMax: number;
+  readonly #behind: Behind | null;
   readonly #shelf: Shelf;
   readonly #glance: PageGlance;
   readonly #arrivals: ArrivalRoom;
@@ -53,10 +56,14 @@ export class PageStore implements Store {
   /** The sweep under way, and the position up to which it will have looked. */
   #sweep: { readonly steps: Generator<number>; readonly to: number; seen: number } | null = null;
 
-  constructor(bytesMax: number, { copiesBytesMax = 0, seed = randomInt(2 ** 31) }: PageStoreOptions = {}) {
+  constructor(
+    bytesMax: number,
+    { copiesBytesMax = 0, behind = null, seed = behind?.seed ?? randomInt(2 ** 31) }: PageStoreOptions = {},
+  ) {
     this.bytesMax = bytesMax;
     this.copiesBytesMax = Math.min(copiesBytesMax, bytesMax);
-    this.#shelf = new Shelf(bytesMax, this.copiesBytesMax, seed);
+    this.#behind = behind;
+    this.#shelf = new Shelf(bytesMax, this.copiesBytesMax, seed, behind);
     const { records, pool, room } = this.#shelf;
     this.#glance = new PageGlance(records, pool, (location) => this.#shelf.responseAt(location));
     const arriving = this.#arriving;
@@ -119,6 +126,16 @@ export class PageStore implements Store {
     records.setWord(location, word.epoch, epoch);
   }
 
+  recall(key: string, done: () => void): boolean {
+    const behind = this.#behind;
+    if (behind === null) return false;
+    return behind.recall(this.#shelf.chains.bytesOf(key).hash, key, (recalled) => this.#recalled(recalled, key), done);
+  }
+
+  absent(key: string): number {
+    return this.#behind?.absent(this.#shelf.chains.bytesOf(key).hash) ?? 0;
+  }
+
   variants(key: string): readonly PageResponse[] {
     return this.#shelf.variants(key);
   }
@@ -157,7 +174,11 @@ export class PageStore implements Store {
 
   outdate(stored: StoredResponse): void {
     const location = this.#shelf.locationOf(stored);
-    if (location !== 0) this.#shelf.records.setFlag(location, flagOutdated);
+    if (location === 0) return;
+    const { records } = this.#shelf;
+    records.setFlag(location, flagOutdated);
+    const id = records.float(location, float.behind);
+    if (id !== 0) this.#behind!.outdated(id, records.word(location, word.hash));
   }
 
   begin(contentBytes: number | null, as: "own" | "copy" = "own"): Writer | null {
@@ -194,8 +215,28 @@ export class PageStore implements Store {
         if (invalidating.mode === "drop") this.#shelf.invalidated(location, position);
         else this.#shelf.outlived(location, position, invalidating.at);
       }
+      const { hash } = this.#shelf.chains.bytesOf(selector.uri);
+      const absent = this.#behind?.invalidated(hash, invalidating.mode) ?? 0;
+      for (let one = 0; one < absent; one++)
+        ends[invalidating.mode === "drop" ? "dropped" : "outdated"](position, hash);
     }
     return position;
+  }
+
+  /** What has been heard of invalidations: for whoever goes on from what is kept behind. */
+  get heardState(): HeardState {
+    return this.#shelf.heard.state;
+  }
+
+  /**
+   * Goes on from what another store had kept behind. `state` null: nobody knows what that had heard, but for the
+   * position that it was at; then everything is in doubt.
+   */
+  goOnFrom(state: HeardState | null, position: number): void {
+    const { heard } = this.#shelf;
+    if (state !== null) return heard.restore(state);
+    heard.now = position;
+    heard.doubt();
   }
 
   doubtAll(): void {
@@ -248,12 +289,37 @@ export class PageStore implements Store {
     return this.#shelf.allIn(["main", "small", "copies"]);
   }
 
+  #recalled(recalled: Recalled, key: string): boolean {
+    const shelf = this.#shelf;
+    const location = shelf.recalled(recalled, key);
+    if (location === 0) return false;
+    const { content } = recalled;
+    if (content === null) return true;
+    // What cannot be had in pages stays where it is.
+    const kept = keepsakeOf(shelf.responseAt(location));
+    const commit = (_: Keepsake, arrival: Arrival): boolean => {
+      const draft = draftOf(kept, ...contentOf(arrival));
+      return draft !== null && shelf.promoted(location, draft);
+    };
+    const arrival = Arrival.of({ ...this.#arrivals, commit }, content.length, "arrivals");
+    if (arrival === null) return true;
+    arrival.body.append(content);
+    arrival.body.finish();
+    arrival.commit(kept);
+    arrival.over();
+    return true;
+  }
+
   #commit(kept: Keepsake, arrival: Arrival): boolean {
     const { counts } = this.#shelf;
-    const segments = arrival.extents.length > 0 ? [] : (arrival.body.segments as Buffer[]);
-    const draft = draftOf(kept, segments, arrival.extents);
+    const draft = draftOf(kept, ...contentOf(arrival));
     const stored = draft !== null && this.#shelf.put(draft);
     counts[stored ? "stored" : "refused"]++;
     return stored;
   }
+}
+
+/** Content as a record takes it: within it, or in extents. */
+function contentOf({ extents, body }: Arrival): [readonly Buffer[], readonly Extent[]] {
+  return [extents.length > 0 ? [] : (body.segments as Buffer[]), extents];
 }

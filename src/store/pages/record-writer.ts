@@ -10,7 +10,9 @@ import { unitsFor } from "./page-memory.ts";
 import { lifetimeSources } from "./page-response.ts";
 import {
   flagCopy,
+  flagElsewhere,
   flagInner,
+  flagLasting,
   flagLive,
   flagNamed,
   flagOutdated,
@@ -39,18 +41,25 @@ export interface Draft {
   readonly tags: string;
   /** Content that lies in the record itself. */
   readonly inline: readonly Buffer[];
-  /** Content that lies elsewhere. */
+  /** Content that lies elsewhere in the pages. */
   readonly extents: readonly Extent[];
+  /** Content that has stayed behind: how much; null for none. */
+  readonly elsewhereBytes: number | null;
 }
 
 /** What a record needs, or null for a head that could not be read from one again as it is. */
-export function draftOf(kept: Keepsake, inline: readonly Buffer[], extents: readonly Extent[]): Draft | null {
+export function draftOf(
+  kept: Keepsake,
+  inline: readonly Buffer[],
+  extents: readonly Extent[],
+  elsewhereBytes: number | null = null,
+): Draft | null {
   const { head, key, part } = kept;
   const names = namesOf(kept);
   const tags = kept.tags.join("\n");
   if (!isReadable(head) || tags.length > 0xffff) return null;
   const inlineBytes = inline.reduce((sum, piece) => sum + piece.length, 0);
-  const contentBytes = inlineBytes + extents.reduce((sum, { bytes }) => sum + bytes, 0);
+  const contentBytes = extents.reduce((sum, { bytes }) => sum + bytes, inlineBytes + (elsewhereBytes ?? 0));
   const answer = AnswerHead.of(head.status, head.fields, contentBytes);
   const sections = sectionsOf({
     hasPart: part !== null,
@@ -63,14 +72,14 @@ export function draftOf(kept: Keepsake, inline: readonly Buffer[], extents: read
     inlineBytes,
   });
   const units = unitsFor(sections.bytes);
-  return { kept, head: answer, contentBytes, sections, units, names, tags, inline, extents };
+  return { kept, head: answer, contentBytes, sections, units, names, tags, inline, extents, elsewhereBytes };
 }
 
 /** Writes a record. It is not linked yet. */
 export function writeRecord(
   records: Records,
   location: number,
-  { kept, head: answer, contentBytes, sections, units, names, tags, inline, extents }: Draft,
+  { kept, head: answer, contentBytes, sections, units, names, tags, inline, extents, elsewhereBytes }: Draft,
   { key, heard }: { readonly key: KeyBytes; readonly heard: number },
 ): void {
   const { head, part, copyUntil } = kept;
@@ -79,7 +88,7 @@ export function writeRecord(
   const words = memory.words(location);
   const { bytes, fieldsAt, lengthAt } = answer.encoded;
   words[at + word.units] = units;
-  words[at + word.flags] = flagsOf(kept, names.length > 0);
+  words[at + word.flags] = flagsOf(kept, names.length > 0) | (elsewhereBytes === null ? 0 : flagElsewhere);
   words[at + word.hash] = key.hash;
   words[at + word.ringHash] = kept.hash;
   words[at + word.older] = 0;
@@ -88,7 +97,7 @@ export function writeRecord(
   words[at + word.headBytes] = bytes.length;
   words[at + word.fieldsAt] = fieldsAt;
   words[at + word.lengthAt] = lengthAt;
-  words[at + word.inlineBytes] = extents.length > 0 ? 0 : contentBytes;
+  words[at + word.inlineBytes] = extents.length > 0 || elsewhereBytes !== null ? 0 : contentBytes;
   words[at + word.extents] = extents.length;
   words[at + word.status] = head.status;
   words[at + word.tags] = (names.length << 16) | tags.length;
@@ -105,6 +114,7 @@ export function writeRecord(
   floats[float0 + float.date] = head.dateSeconds;
   floats[float0 + float.contentBytes] = contentBytes;
   floats[float0 + float.heard] = heard;
+  floats[float0 + float.behind] = 0;
   if (part !== null) records.setPart(location, part);
   extents.forEach((extent, index) => records.setExtent(location, index, extent.location, extent.bytes));
   floats.set(names, float0 + sections.namesAt / 8);
@@ -131,7 +141,7 @@ export function tagNames(key: string, tags: readonly string[]): number[] {
   return tags.flatMap((tag) => [tagHash(tag, null), tagHash(tag, origin)]);
 }
 
-function flagsOf({ head, part, inner, copyUntil, outdated }: Keepsake, named: boolean): number {
+function flagsOf({ head, part, inner, copyUntil, outdated, lasting }: Keepsake, named: boolean): number {
   return (
     kindResponse |
     flagLive |
@@ -140,6 +150,7 @@ function flagsOf({ head, part, inner, copyUntil, outdated }: Keepsake, named: bo
     (copyUntil === null ? 0 : flagCopy) |
     (head.varyNames.length > 0 ? flagSelected : 0) |
     (outdated ? flagOutdated : 0) |
+    (lasting ? flagLasting : 0) |
     (named ? flagNamed : 0) |
     (lifetimeSources.indexOf(head.lifetime.source) << sourceShift)
   );

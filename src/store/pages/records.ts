@@ -2,7 +2,7 @@
  * What lies in pages, one behind the other: records of responses, extents of content too large for them, and gaps where
  * something has been. All begin with the number of their units, so that a page can be walked.
  *
- *   response   numbers (160 bytes) · part (24) · extents (8 each) · hashes of names (8 each) · key · what Vary selected
+ *   response   numbers (168 bytes) · part (24) · extents (8 each) · hashes of names (8 each) · key · what Vary selected
  * ·
  *              tags · head as HTTP/1.1 begins with it · content up to a bound
  *   extent     numbers (16 bytes: units, kind, its response and place among its extents) · content
@@ -55,6 +55,8 @@ export const float = {
   contentBytes: 18,
   /** The number of the last invalidation that it has been held against. */
   heard: 19,
+  /** By which it is known to what stands behind the pages; 0 where it is not. */
+  behind: 20,
 } as const;
 
 /** Words of an extent, behind units and flags. */
@@ -80,7 +82,12 @@ export const flagMoved = 512;
 export const sourceShift = 10;
 export const sourceMask = 7;
 
-export const numbersBytes = 160;
+/** Its content has stayed behind. */
+export const flagElsewhere = 8192;
+/** It may be kept behind the pages as well. */
+export const flagLasting = 16384;
+
+export const numbersBytes = 168;
 const partBytes = 24;
 const extentEntryBytes = 8;
 const nameBytes = 8;

@@ -3,23 +3,27 @@
  * record is come by (heard.ts).
  */
 import { replaces, uriOfKey, variantsMax, type Keepsake, type StoredResponse } from "../port.ts";
+import { isRecord, keepBehind, renewBehind, variantHash } from "./behind-records.ts";
+import type { Behind, Recalled } from "./behind.ts";
 import { Chains } from "./chains.ts";
 import { emptyPage } from "./emptying.ts";
 import { Ends } from "./ends.ts";
 import { Heard, uriHash, type Verdict } from "./heard.ts";
 import type { PagePool, QueueName } from "./page-pool.ts";
-import { lifetimeSources, PageResponse, type DetachedResponse } from "./page-response.ts";
+import { unitsFor } from "./page-memory.ts";
+import { lifetimeSources, PageResponse, type Kept } from "./page-response.ts";
+import { Remembered } from "./remembered.ts";
 import { draftOf, tagNames, writeRecord, type Draft } from "./record-writer.ts";
+import { Walk } from "./walk.ts";
 import {
   extentWord,
   flagCopy,
+  flagElsewhere,
   flagLive,
   flagMoved,
   flagNamed,
   flagOutdated,
   float,
-  kindMask,
-  kindResponse,
   sourceMask,
   sourceShift,
   word,
@@ -27,31 +31,32 @@ import {
 } from "./records.ts";
 import { roomFor, type Room } from "./room.ts";
 
-/** Responses remembered as objects: a power of two. Those with long heads are not. */
-const rememberedMax = 1024;
-const rememberedBytesMax = 4096;
-
-/** A stored response of this store. */
-export type Kept = PageResponse | DetachedResponse;
-
 /** All records of a store. */
 export class Shelf {
   readonly room: Room;
   readonly records: Records;
   readonly pool: PagePool;
   readonly chains: Chains;
-  readonly heard: Heard = new Heard();
+  readonly heard: Heard;
   readonly ends: Ends = new Ends();
   readonly counts = { evicted: 0, invalidated: 0, stored: 0, refused: 0 };
   responses = 0;
   copies = 0;
   copyUnits = 0;
-  readonly #remembered: (PageResponse | undefined)[] = new Array<undefined>(rememberedMax).fill(undefined);
+  readonly #behind: Behind | null;
+  readonly #walk: Walk;
+  readonly #remembered: Remembered;
 
-  constructor(bytesMax: number, copiesBytesMax: number, seed: number) {
-    this.room = roomFor(bytesMax, copiesBytesMax, (page, queue, forced) => this.#empty(page, queue, forced));
+  constructor(bytesMax: number, copiesBytesMax: number, seed: number, behind: Behind | null) {
+    this.#behind = behind;
+    this.heard = new Heard(behind !== null);
+    this.room = roomFor(bytesMax - (behind?.memoryBytes ?? 0), copiesBytesMax, (page, queue, forced) =>
+      this.#empty(page, queue, forced),
+    );
     this.records = this.room.records;
     this.pool = this.room.pool;
+    this.#walk = new Walk(this.records, this.pool);
+    this.#remembered = new Remembered(this.records, this.pool, behind);
     this.chains = new Chains(this.records, this.pool, seed);
   }
 
@@ -59,7 +64,7 @@ export class Shelf {
     const found: PageResponse[] = [];
     for (let at = this.chains.newest(key); at !== 0;) {
       const older = this.chains.older(at);
-      if (!this.isOver(at)) found.push(this.responseAt(at));
+      if (!this.isOver(at) && !this.#isLost(at)) found.push(this.responseAt(at));
       at = older;
     }
     return found;
@@ -67,56 +72,27 @@ export class Shelf {
 
   /** All that is stored in pages of these queues. */
   *allIn(queues: readonly QueueName[]): Generator<PageResponse> {
-    for (const at of this.#locations(queues)) if (!this.isOver(at)) yield this.responseAt(at);
+    for (const at of this.#walk.locations(queues)) if (!this.isOver(at) && !this.#isLost(at)) yield this.responseAt(at);
   }
 
   /** Holds all records against what they have not heard of yet; yields after each page how many those were so far. */
-  *sweeping(): Generator<number> {
-    let seen = 0;
-    const { records, pool } = this;
-    for (const page of this.#pages(["main", "small", "copies"])) {
-      const begin = records.memory.begin(page);
-      const end = begin + pool.usedUnits(page);
-      // A million records are a lot: no generator for each.
-      for (let at = begin; at < end; at += records.word(at, word.units)) {
-        const flags = records.word(at, word.flags);
-        if ((flags & kindMask) !== kindResponse || (flags & flagLive) === 0) continue;
-        this.isOver(at);
-        seen++;
-      }
-      yield seen;
-    }
+  sweeping(): Generator<number> {
+    return this.#walk.counting(["main", "small", "copies"], (at) => {
+      this.isOver(at);
+      return true;
+    });
   }
 
   /** Yields after each page how many responses `trial` would end so far. */
-  *concerned(trial: Heard): Generator<number> {
-    let count = 0;
-    for (const page of this.#pages(["main", "small"])) {
-      for (const at of this.#inPage(page)) {
-        if (this.isOver(at)) continue;
-        const { drop, outdate } = trial.verdict(0, this.#allNames(at), () => this.records.key(at));
-        if (drop + outdate > 0) count++;
-      }
-      yield count;
-    }
-  }
-
-  *#locations(queues: readonly QueueName[]): Generator<number> {
-    for (const page of this.#pages(queues)) yield* this.#inPage(page);
-  }
-
-  /** Pages as they were when this was begun; one that is not in use any more by then is empty. */
-  #pages(queues: readonly QueueName[]): number[] {
-    return queues.flatMap((queue) => this.pool.pages(queue));
-  }
-
-  *#inPage(page: number): Generator<number> {
-    const begin = this.records.memory.begin(page);
-    const end = begin + this.pool.usedUnits(page);
-    for (let at = begin; at < end; at += this.records.word(at, word.units)) {
-      const flags = this.records.word(at, word.flags);
-      if ((flags & kindMask) === kindResponse && (flags & flagLive) !== 0) yield at;
-    }
+  concerned(trial: Heard): Generator<number> {
+    return this.#walk.counting(["main", "small"], (at) => {
+      if (this.isOver(at)) return false;
+      // Its URI, whether that is its key or not, and its tags.
+      const key = this.records.key(at);
+      const names = [uriHash(uriOfKey(key)), ...this.records.names(at)];
+      const { drop, outdate } = trial.verdict(0, names, () => key);
+      return drop + outdate > 0;
+    });
   }
 
   /** Where a response is stored, or 0 where it is not any more. It may have moved since it was looked up. */
@@ -134,12 +110,7 @@ export class Shelf {
 
   /** The response in a record, remembered from before if it may be. */
   responseAt(location: number): PageResponse {
-    const place = location & (rememberedMax - 1);
-    const known = this.#remembered[place];
-    if (known?.location === location && known.isThere) return known;
-    const response = new PageResponse(this.records, this.pool, location);
-    if (this.records.sections(location).contentAt <= rememberedBytesMax) this.#remembered[place] = response;
-    return response;
+    return this.#remembered.at(location);
   }
 
   /** Holds a record against what has been invalidated since it was looked at last. @returns whether it is gone. */
@@ -186,17 +157,12 @@ export class Shelf {
       records.setWord(location, word.flags, flags | (lifetimeSources.indexOf("ended") << sourceShift));
     }
     records.setFloat(location, float.freshUntil, Math.min(at, records.float(location, float.freshUntil)));
-    this.#remembered[location & (rememberedMax - 1)] = undefined;
+    this.#remembered.forget(location);
   }
 
   /** What has been heard, since a position, of a response with this key and these tags. */
   verdict(since: number, key: string, tags: readonly string[]): Verdict {
     return this.heard.verdict(since, [uriHash(uriOfKey(key)), ...tagNames(key, tags)], () => key);
-  }
-
-  /** Of a record: its URI, whether it is its key or not, and its tags. */
-  #allNames(location: number): Iterable<number> {
-    return [uriHash(uriOfKey(this.records.key(location))), ...this.records.names(location)];
   }
 
   /**
@@ -207,6 +173,7 @@ export class Shelf {
     const { kept } = draft;
     const verdict = this.verdict(kept.position, kept.key, kept.tags);
     if (verdict.drop > 0) return false;
+    if (kept.part === null) this.#behind?.replaced(this.chains.bytesOf(kept.key).hash, variantHash(kept));
     const others = this.variants(kept.key);
     const kin = others.filter((other) => !replaces(kept, other));
     for (const other of others) if (!kin.includes(other)) this.drop(other.location);
@@ -215,8 +182,44 @@ export class Shelf {
     const { hash } = this.chains.bytesOf(kept.key);
     const queue = kept.copyUntil !== null ? "copies" : this.room.ghosts.take(hash) ? "main" : "small";
     const location = this.#write(draft, queue);
-    if (location !== 0) this.#carriedOut(location, verdict);
-    return location !== 0;
+    if (location === 0) return false;
+    this.#keepBehind(location);
+    this.#carriedOut(location, verdict);
+    return true;
+  }
+
+  /** Takes up what has come back from behind. @returns where it is stored, or 0 where it is not. */
+  recalled({ id, record, outdated }: Recalled, key: string): number {
+    const { records, chains } = this;
+    const units = unitsFor(record.length);
+    if (!isRecord(record) || !chains.makeRoom(key)) return 0;
+    const queue = this.room.ghosts.take(chains.bytesOf(key).hash) ? "main" : "small";
+    const location = this.pool.allocate(units, queue);
+    if (location === 0) return 0;
+    record.copy(records.view(location, 0, record.length));
+    records.setWord(location, word.units, units);
+    const isOurs = records.sections(location).bytes === record.length && records.isUnder(location, chains.bytesOf(key));
+    if (!isOurs) {
+      this.#gap(location, units);
+      return 0;
+    }
+    for (const which of [word.older, word.hits, word.uses, word.forms, word.way, word.settings, word.epoch])
+      records.setWord(location, which, 0);
+    records.setFloat(location, float.behind, id);
+    if (outdated) records.setFlag(location, flagOutdated);
+    this.#link(location, key, units);
+    return this.isOver(location) ? 0 : location;
+  }
+
+  /** The content of what came back without it has come as well, into pages. @returns whether it is stored there now. */
+  promoted(location: number, draft: Draft): boolean {
+    const { records } = this;
+    const id = records.float(location, float.behind);
+    if (!records.has(location, flagLive) || !this.chains.makeRoom(draft.kept.key)) return false;
+    const newer = this.#write(draft, "small", 0, id);
+    if (newer === 0) return false;
+    if (records.has(location, flagLive)) this.#forget(location);
+    return true;
   }
 
   /**
@@ -225,6 +228,7 @@ export class Shelf {
    */
   renewed(before: Kept, kept: Keepsake): PageResponse | null {
     const { records } = this;
+    const behind = this.#behind;
     const location = this.locationOf(before);
     if (location === 0 || this.isOver(location)) return null;
     const verdict = this.verdict(kept.position, kept.key, kept.tags);
@@ -234,17 +238,25 @@ export class Shelf {
     }
     const current = this.responseAt(location);
     const extents = records.extents(location);
-    const draft = draftOf(kept, extents.length > 0 ? [] : (current.body.segments as Buffer[]), extents);
+    const elsewhereBytes = records.has(location, flagElsewhere) ? current.body.bytes : null;
+    const draft = draftOf(kept, extents.length > 0 ? [] : (current.body.segments as Buffer[]), extents, elsewhereBytes);
     if (draft === null) return null;
     // Room for the new one may be made where the old one lies.
     current.pin.take();
+    const id = records.float(location, float.behind);
     const marks = [word.uses, word.hits].map((which) => [which, records.word(location, which)] as const);
     const newer = this.chains.makeRoom(kept.key)
-      ? this.#write(draft, this.pool.queueOf(records.memory.pageOf(location)), location)
+      ? this.#write(draft, this.pool.queueOf(records.memory.pageOf(location)), location, id)
       : 0;
     if (newer === 0 && records.has(location, flagLive)) this.drop(location);
+    if (
+      newer !== 0 &&
+      behind !== null &&
+      !renewBehind(behind, records, { location: newer, id }, this.responseAt(newer))
+    )
+      this.drop(newer);
     current.pin.release();
-    if (newer === 0) return null;
+    if (newer === 0 || !records.has(newer, flagLive)) return null;
     for (const [which, value] of marks) records.setWord(newer, which, value);
     this.#carriedOut(newer, verdict);
     return this.responseAt(newer);
@@ -254,7 +266,7 @@ export class Shelf {
    * Writes and links a record; `before` is one whose content it takes over. @returns 0 where there is no room, or where
    * making it has cost `before` its place.
    */
-  #write(draft: Draft, queue: QueueName, before = 0): number {
+  #write(draft: Draft, queue: QueueName, before = 0, id = 0): number {
     const records = this.records;
     const { kept, units } = draft;
     const location = this.pool.allocate(units, queue);
@@ -263,9 +275,7 @@ export class Shelf {
       records.has(before, flagLive) &&
       draft.extents.every((one, index) => records.extent(before, index) === one.location);
     if (before !== 0 && !isWhole()) {
-      this.pool.release(location, units);
-      records.setWord(location, word.units, units);
-      records.setWord(location, word.flags, 0);
+      this.#gap(location, units);
       return 0;
     }
     writeRecord(records, location, draft, { key: this.chains.bytesOf(kept.key), heard: this.heard.now });
@@ -277,18 +287,54 @@ export class Shelf {
     if (before !== 0) {
       for (const other of this.variants(kept.key)) if (replaces(kept, other)) this.drop(other.location);
     }
-    this.chains.link(location, kept.key);
+    records.setFloat(location, float.behind, id);
+    this.#link(location, kept.key, units);
+    return location;
+  }
+
+  /** What was to be written there is not. */
+  #gap(location: number, units: number): void {
+    this.pool.release(location, units);
+    this.records.setWord(location, word.units, units);
+    this.records.setWord(location, word.flags, 0);
+  }
+
+  #link(location: number, key: string, units: number): void {
+    const { records } = this;
+    const id = records.float(location, float.behind);
+    // What is not known behind is newer than what has come back from there.
+    const isNewer = (other: number): boolean => {
+      const otherId = records.float(other, float.behind);
+      return id !== 0 && (otherId === 0 || otherId > id);
+    };
+    this.chains.insert(location, key, isNewer);
     this.responses++;
     if (records.has(location, flagCopy)) {
       this.copies++;
       this.copyUnits += units;
     }
-    return location;
+  }
+
+  /** What has just been stored goes behind as well, where it may. */
+  #keepBehind(location: number): void {
+    if (this.#behind !== null) keepBehind(this.#behind, this.records, location, this.responseAt(location));
+  }
+
+  /** Whether its content has stayed behind, and is not there any more: then it goes as well. */
+  #isLost(location: number): boolean {
+    const { records } = this;
+    if (!records.has(location, flagElsewhere)) return false;
+    if (this.#behind!.has(records.float(location, float.behind), records.word(location, word.hash))) return false;
+    this.drop(location);
+    return true;
   }
 
   /** Takes a record away, and its content. */
-  drop(location: number): void {
+  drop(location: number, how: "gone" | "evicted" = "gone"): void {
+    if (how === "evicted") this.counts.evicted++;
     const records = this.records;
+    const id = records.float(location, float.behind);
+    if (id !== 0) this.#behind![how](id, records.word(location, word.hash));
     for (let index = 0; index < records.word(location, word.extents); index++) {
       const extent = records.extent(location, index);
       records.clearFlag(extent, flagLive);
@@ -311,6 +357,17 @@ export class Shelf {
     this.pool.release(location, units);
   }
 
+  /** What stands behind keeps it. An older one with another Vary must not answer in its place: it goes as well. */
+  #evict(location: number): void {
+    const varies = (at: number): string => this.responseAt(at).head.varyNames.join();
+    for (let at = this.#behind === null ? 0 : this.chains.older(location); at !== 0;) {
+      const older = this.chains.older(at);
+      if (varies(at) !== varies(location)) this.drop(at, "evicted");
+      at = older;
+    }
+    this.drop(location, "evicted");
+  }
+
   #empty(page: number, queue: QueueName, forced: boolean): void {
     const records = this.records;
     emptyPage(
@@ -321,11 +378,10 @@ export class Shelf {
         isOver: (location) => this.isOver(location),
         evicted: (location, from) => {
           if (from === "small") this.room.ghosts.add(records.word(location, word.hash));
-          this.counts.evicted++;
-          this.drop(location);
+          this.#evict(location);
         },
         moved: (from, to) => {
-          this.#remembered[from & (rememberedMax - 1)] = undefined;
+          this.#remembered.forget(from);
           if (from === to) return;
           this.chains.moved(from, to);
           records.clearFlag(from, flagLive);
@@ -338,9 +394,4 @@ export class Shelf {
       },
     );
   }
-}
-
-/** What is kept of a response, without its content. */
-export function keepsakeOf({ key, hash, head, inner, tags, position, copyUntil, part, outdated }: Kept): Keepsake {
-  return { key, hash, head, inner, tags, position, copyUntil, part, outdated };
 }

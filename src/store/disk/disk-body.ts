@@ -1,0 +1,119 @@
+/** Content that stays on the disk: read a stretch at a time, checked, and written to whoever asks. */
+import { crc32 } from "node:zlib";
+import { background } from "../../base/background.ts";
+import { Body } from "../body.ts";
+import type { ContentSink } from "../body-reader.ts";
+import { checksBytes, chunkBytes } from "./format.ts";
+
+/** Where content lies: bytes from the beginning of its segment. */
+export interface ContentPlace {
+  readonly at: number;
+  /** Its checksums. */
+  readonly checksAt: number;
+  readonly bytes: number;
+}
+
+export interface ContentReading {
+  /** @returns false where it is not there. */
+  readonly read: (into: Buffer, at: number) => Promise<boolean>;
+  /** What is there is not what was written. */
+  readonly bad: () => void;
+}
+
+/** Chunks read at once. */
+const chunksAtOnce = 2;
+
+/** The body of such content; `place` null where it is not there any more. */
+export function diskBody(bytes: number, place: ContentPlace | null, reading: ContentReading): Body {
+  let checks: Promise<Buffer | null> | null = null;
+  return Body.elsewhere(bytes, (sink, from, to, done) => {
+    if (place === null) {
+      sink.abort();
+      return done(false);
+    }
+    checks ??= checksOf(place, reading);
+    background(
+      new DiskReading(place, reading, sink).run(checks, from, to ?? bytes).then((complete) => {
+        if (complete && !sink.closed) sink.end();
+        else if (!sink.closed) sink.abort();
+        done(complete);
+      }),
+      () => {
+        sink.abort();
+        done(false);
+      },
+    );
+  });
+}
+
+async function checksOf({ checksAt, bytes }: ContentPlace, { read }: ContentReading): Promise<Buffer | null> {
+  const checks = Buffer.allocUnsafeSlow(checksBytes(bytes));
+  return (await read(checks, checksAt)) ? checks : null;
+}
+
+/** One asker's way through it. */
+class DiskReading {
+  readonly #place: ContentPlace;
+  readonly #reading: ContentReading;
+  readonly #sink: ContentSink;
+
+  constructor(place: ContentPlace, reading: ContentReading, sink: ContentSink) {
+    this.#place = place;
+    this.#reading = reading;
+    this.#sink = sink;
+  }
+
+  /** Writes bytes [from, to). @returns whether all of them have been. */
+  async run(checking: Promise<Buffer | null>, from: number, to: number): Promise<boolean> {
+    const sink = this.#sink;
+    const { at, bytes } = this.#place;
+    const flow = new Flow();
+    const hold = sink.hold(flow);
+    try {
+      const checks = await checking;
+      if (checks === null) return false;
+      for (let position = from; position < to;) {
+        if (sink.closed) return false;
+        const first = Math.floor(position / chunkBytes);
+        const begin = first * chunkBytes;
+        const end = Math.min(bytes, begin + chunksAtOnce * chunkBytes, Math.ceil(to / chunkBytes) * chunkBytes);
+        const stretch = Buffer.allocUnsafeSlow(end - begin);
+        if (!(await this.#reading.read(stretch, at + begin))) return false;
+        if (!isAsWritten(stretch, first, checks)) {
+          this.#reading.bad();
+          return false;
+        }
+        if (sink.closed) return false;
+        const piece = stretch.subarray(position - begin, Math.min(end, to) - begin);
+        position += piece.length;
+        if (!sink.write(piece) && !(await flow.goesOn())) return false;
+      }
+      return true;
+    } finally {
+      hold.release();
+    }
+  }
+}
+
+/** Waits for an asker to have room again. */
+class Flow {
+  #wake: ((goesOn: boolean) => void) | null = null;
+
+  left(): void {
+    this.#wake?.(false);
+  }
+
+  drained(): void {
+    this.#wake?.(true);
+  }
+
+  goesOn(): Promise<boolean> {
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+}
+
+function isAsWritten(stretch: Buffer, first: number, checks: Buffer): boolean {
+  for (let at = 0, chunk = first; at < stretch.length; at += chunkBytes, chunk++)
+    if (crc32(stretch.subarray(at, at + chunkBytes)) !== checks.readUInt32LE(chunk * 4)) return false;
+  return true;
+}
