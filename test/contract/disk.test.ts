@@ -35,7 +35,7 @@ class Kept {
 
   constructor(
     folder: string,
-    { io = systemIo, bytes = diskBytes, now = 1000 }: { io?: DiskIo; bytes?: number; now?: number } = {},
+    { io, bytes = diskBytes, now = 1000 }: { io?: DiskIo; bytes?: number; now?: number } = {},
   ) {
     this.folder = folder;
     let store: PageStore | null = null;
@@ -44,7 +44,8 @@ class Kept {
       bytesMax: bytes,
       memoryBytes,
       now: () => now,
-      io,
+      // By threads where nothing stands in for the disk.
+      ...(io === undefined ? {} : { io }),
       head: () => ({ position: store?.position ?? 0, now, wallLead: 0 }),
       off: (reason) => (this.off = reason),
     });
@@ -242,11 +243,11 @@ describe("the disk tier", () => {
                 break;
               case "restart":
                 await kept.stop();
-                kept = new Kept(kept.folder, { bytes });
+                kept = new Kept(kept.folder, { bytes, io: systemIo });
                 expect(kept.disk.isUnclean).toBe(false);
                 break;
               case "kill":
-                kept = new Kept(await kept.killed(), { bytes });
+                kept = new Kept(await kept.killed(), { bytes, io: systemIo });
                 break;
             }
             expect(kept.off).toBe(null);

@@ -14,8 +14,8 @@ export interface ContentPlace {
 }
 
 export interface ContentReading {
-  /** @returns false where it is not there. */
-  readonly read: (into: Buffer, at: number) => Promise<boolean>;
+  /** @returns null where it is not there. */
+  readonly read: (at: number, bytes: number) => Promise<Buffer | null>;
   /** What is there is not what was written. */
   readonly bad: () => void;
 }
@@ -46,9 +46,8 @@ export function diskBody(bytes: number, place: ContentPlace | null, reading: Con
   });
 }
 
-async function checksOf({ checksAt, bytes }: ContentPlace, { read }: ContentReading): Promise<Buffer | null> {
-  const checks = Buffer.allocUnsafeSlow(checksBytes(bytes));
-  return (await read(checks, checksAt)) ? checks : null;
+function checksOf({ checksAt, bytes }: ContentPlace, { read }: ContentReading): Promise<Buffer | null> {
+  return read(checksAt, checksBytes(bytes));
 }
 
 /** One asker's way through it. */
@@ -77,8 +76,8 @@ class DiskReading {
         const first = Math.floor(position / chunkBytes);
         const begin = first * chunkBytes;
         const end = Math.min(bytes, begin + chunksAtOnce * chunkBytes, Math.ceil(to / chunkBytes) * chunkBytes);
-        const stretch = Buffer.allocUnsafeSlow(end - begin);
-        if (!(await this.#reading.read(stretch, at + begin))) return false;
+        const stretch = await this.#reading.read(at + begin, end - begin);
+        if (stretch === null) return false;
         if (!isAsWritten(stretch, first, checks)) {
           this.#reading.bad();
           return false;

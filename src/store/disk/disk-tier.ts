@@ -3,23 +3,24 @@
  * memory any more. A disk that fails, is full or does not keep up is left: the member goes on from memory.
  */
 import { crc32 } from "node:zlib";
-import { background } from "../../base/background.ts";
 import type { Mode } from "../../invalidation/invalidation.ts";
 import type { Pin } from "../body.ts";
 import { variantsMax } from "../port.ts";
 import type { Behind, Kept, Recalled } from "../pages/behind.ts";
 import { diskBody } from "./disk-body.ts";
 import { DiskIndex, flagInMemory, flagOutdatedOnDisk } from "./disk-index.ts";
-import { readWhole, type DiskIo } from "./disk-io.ts";
+import type { DiskIo } from "./disk-io.ts";
 import { DiskLog } from "./disk-log.ts";
 import { checksBytes, chunkBytes, kinds, type BatchHead, type Entry } from "./format.ts";
 import { PendingResponses } from "./pending.ts";
+import type { ReadDone, Reads } from "./reads.ts";
 import type { Segments } from "./segments.ts";
 
 export interface DiskTierInit {
   readonly segments: Segments;
   readonly index: DiskIndex;
   readonly io: DiskIo;
+  readonly reads: Reads;
   readonly seed: number;
   readonly bufferBytes: number;
   readonly buffers: number;
@@ -47,8 +48,7 @@ export interface DiskCounts {
 const promotedBytesMax = 256 * 1024;
 /** A recall takes so long at most; then the origin is asked. */
 const recallMsMax = 1000;
-/** Reads at once: the system's threads are for name look-ups as well. */
-const readsMax = 2;
+/** Keys that are looked for at once. */
 const waitingMax = 4096;
 /** So many bad reads, and the disk is left. */
 const badMax = 16;
@@ -67,9 +67,7 @@ export class DiskTier implements Behind {
   /** Written, and not found on the disk yet. */
   readonly #pending = new PendingResponses();
   readonly #recalls = new Map<string, Recall>();
-  readonly #turns: (() => void)[] = [];
   readonly #counts = { recalled: 0, late: 0, bad: 0 };
-  #reading = 0;
   #lastId: number;
   #off: string | null = null;
 
@@ -111,13 +109,13 @@ export class DiskTier implements Behind {
     return this.#lastId;
   }
 
-  keep(kept: Kept, hold: Pin): number {
+  keep(kept: Kept, hold: Pin | null): number {
     if (this.#off !== null) return 0;
     const id = this.#lastId + 1;
     const what = { ...kept, id, renews: 0 };
     const bytes =
       kept.meta.reduce((sum, { length }) => sum + length, checksBytes(kept.contentBytes)) + kept.contentBytes;
-    if (bytes > this.#init.bufferBytes / 2) {
+    if (hold !== null && bytes > this.#init.bufferBytes / 2) {
       hold.take();
       if (!this.#log.appendLong(what, () => hold.release())) {
         hold.release();
@@ -204,7 +202,11 @@ export class DiskTier implements Behind {
             bytes,
           };
     const body = diskBody(bytes, place, {
-      read: (into, at) => this.#read(generation, into, at),
+      read: (at, length) =>
+        new Promise((resolve) =>
+          // Short stretches lie where others will be read to.
+          this.#read(generation, at, length, (read) => resolve(read === null ? null : Buffer.from(read))),
+        ),
       bad: () => this.#isBad(hash, id),
     });
     return { body, pin: { take: () => segments.pin(generation), release: () => segments.unpin(generation) } };
@@ -224,7 +226,9 @@ export class DiskTier implements Behind {
       underWay.dones.push(done);
       return true;
     }
-    if (this.#turns.length >= waitingMax) {
+    const ids = this.#wanted(hash);
+    if (ids.length === 0) return false;
+    if (this.#recalls.size >= waitingMax) {
       this.#counts.late++;
       return false;
     }
@@ -239,7 +243,7 @@ export class DiskTier implements Behind {
       this.#counts.late++;
       finish();
     }, recallMsMax);
-    background(this.#recall(hash, back).finally(finish), (error) => this.#fail(error.message));
+    this.#recall(hash, ids, back, finish);
     return true;
   }
 
@@ -257,21 +261,29 @@ export class DiskTier implements Behind {
     const isWhole = this.#off === null;
     this.#off ??= "closed";
     this.#log.end();
+    this.#init.reads.close();
     return isWhole;
   }
 
-  async #recall(hash: number, back: (recalled: Recalled) => boolean): Promise<void> {
+  /** One after the other, the oldest first: the newest is looked at first, and must be found so. */
+  #recall(hash: number, ids: number[], back: (recalled: Recalled) => boolean, finish: () => void): void {
     const { index } = this.#init;
-    // The older one first: the newest is looked at first, and must be found so.
-    for (const id of this.#wanted(hash).toReversed()) {
-      const found = await this.#response(hash, id);
-      // It may be gone meanwhile, or stored anew.
-      const slot = this.#off === null ? index.slotOf(hash, id) : -1;
-      if (found === null || slot === -1 || index.has(slot, flagInMemory)) continue;
-      if (!back({ ...found, id, outdated: index.has(slot, flagOutdatedOnDisk) })) continue;
-      index.setFlag(slot, flagInMemory);
-      this.#counts.recalled++;
+    for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
+      const one = id;
+      const slot = this.#off === null ? index.slotOf(hash, one) : -1;
+      if (slot === -1) continue;
+      return this.#response(slot, hash, one, (found) => {
+        // It may be gone meanwhile, or stored anew.
+        const now = this.#off === null ? index.slotOf(hash, one) : -1;
+        const isWanted = found !== null && now !== -1 && !index.has(now, flagInMemory);
+        if (isWanted && back({ ...found, id: one, outdated: index.has(now, flagOutdatedOnDisk) })) {
+          index.setFlag(now, flagInMemory);
+          this.#counts.recalled++;
+        }
+        this.#recall(hash, ids, back, finish);
+      });
     }
+    return finish();
   }
 
   /** Those that are not in memory, the newest first; what no request would get any more goes. */
@@ -293,50 +305,39 @@ export class DiskTier implements Behind {
   }
 
   /** Reads a response: its record, and its content where that is short. */
-  async #response(hash: number, id: number): Promise<Pick<Recalled, "record" | "content"> | null> {
+  #response(
+    slot: number,
+    hash: number,
+    id: number,
+    done: (found: Pick<Recalled, "record" | "content"> | null) => void,
+  ): void {
     const { index } = this.#init;
-    const slot = index.slotOf(hash, id);
-    if (slot === -1) return null;
-    const [metaBytes, contentBytes] = [index.metaBytes(slot), index.contentBytes(slot)];
-    const metaCrc = index.metaCrc(slot);
-    const isShort = contentBytes > 0 && contentBytes <= promotedBytesMax;
-    const isTogether = isShort && index.contentAt(slot) === index.metaAt(slot) + metaBytes;
-    const contentAt = index.contentAt(slot);
-    const metaGeneration = index.metaGeneration(slot);
-    const meta = Buffer.allocUnsafeSlow(metaBytes + (isTogether ? contentBytes : 0));
-    if (!(await this.#read(metaGeneration, meta, index.metaAt(slot)))) return this.#isBad(hash, id);
-    if (crc32(meta.subarray(0, metaBytes)) !== metaCrc) return this.#isBad(hash, id);
+    const [metaAt, metaBytes, metaCrc] = [index.metaAt(slot), index.metaBytes(slot), index.metaCrc(slot)];
+    const [contentAt, contentBytes] = [index.contentAt(slot), index.contentBytes(slot)];
     // A newer head has no checksums of its own: those of its content lie with that.
-    const isRenewed = contentBytes > 0 && contentAt !== index.metaAt(slot) + metaBytes;
-    const checksAt = metaBytes - (isRenewed ? 0 : checksBytes(contentBytes));
-    const record = meta.subarray(0, checksAt);
-    if (!isTogether) return { record, content: null };
-    const content = meta.subarray(metaBytes);
-    for (let at = 0; at < contentBytes; at += chunkBytes) {
-      const expected = meta.readUInt32LE(checksAt + (at / chunkBytes) * 4);
-      if (crc32(content.subarray(at, at + chunkBytes)) !== expected) return this.#isBad(hash, id);
-    }
-    return { record, content };
+    const isRenewed = contentBytes > 0 && contentAt !== metaAt + metaBytes;
+    const isTogether = contentBytes > 0 && contentBytes <= promotedBytesMax && !isRenewed;
+    const recordBytes = metaBytes - (isRenewed ? 0 : checksBytes(contentBytes));
+    const bytes = metaBytes + (isTogether ? contentBytes : 0);
+    this.#read(index.metaGeneration(slot), metaAt, bytes, (read) => {
+      if (read === null || crc32(read.subarray(0, metaBytes)) !== metaCrc) return done(this.#isBad(hash, id));
+      const record = read.subarray(0, recordBytes);
+      if (!isTogether) return done({ record, content: null });
+      const content = read.subarray(metaBytes);
+      for (let at = 0; at < contentBytes; at += chunkBytes) {
+        const expected = read.readUInt32LE(recordBytes + (at / chunkBytes) * 4);
+        if (crc32(content.subarray(at, at + chunkBytes)) !== expected) return done(this.#isBad(hash, id));
+      }
+      return done({ record, content });
+    });
   }
 
-  /** Reads from a segment, in turn. @returns false where it is not there, ends before, or has been written anew. */
-  async #read(generation: number, into: Buffer, at: number): Promise<boolean> {
-    const { io, segments } = this.#init;
-    while (this.#reading >= readsMax) await new Promise<void>((resolve) => this.#turns.push(resolve));
+  /** Reads from a segment. Null where it is not there, ends before, or has been written anew meanwhile. */
+  #read(generation: number, at: number, bytes: number, done: ReadDone): void {
+    const { reads, segments } = this.#init;
     const fd = this.#off === null ? segments.fd(generation) : -1;
-    if (fd === -1) {
-      this.#turns.shift()?.();
-      return false;
-    }
-    this.#reading++;
-    try {
-      return (await readWhole(io, fd, into, at)) && segments.fd(generation) === fd;
-    } catch {
-      return false;
-    } finally {
-      this.#reading--;
-      this.#turns.shift()?.();
-    }
+    if (fd === -1) return queueMicrotask(() => done(null));
+    return reads.read(fd, at, bytes, (read) => done(segments.fd(generation) === fd ? read : null));
   }
 
   /** What is there is not what was written. */
@@ -377,7 +378,6 @@ export class DiskTier implements Behind {
     this.#off = reason;
     this.#log.end();
     this.#pending.clear();
-    for (const turn of this.#turns.splice(0)) turn();
     this.#init.off(reason);
   }
 }

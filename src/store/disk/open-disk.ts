@@ -3,6 +3,8 @@ import { DiskIndex, slotBytes } from "./disk-index.ts";
 import { systemIo, type DiskIo } from "./disk-io.ts";
 import { DiskTier, type DiskTierInit } from "./disk-tier.ts";
 import { takeFolder, takeState, writeState } from "./folder.ts";
+import { readsBytes, SystemReads, ThreadReads, type Reads, type ReadThreads } from "./reads.ts";
+import { placeBytes } from "./read-ring.ts";
 import { replay, type Replayed } from "./replay.ts";
 import { Segments } from "./segments.ts";
 
@@ -38,12 +40,19 @@ const bufferShare = 1 / 64;
 const bufferBytesMin = 128 * 1024;
 const bufferBytesMax = 1024 * 1024;
 const buffers = 3;
+/** Threads that read; the part of the budget for what they have read. */
+const readThreads = 2;
+const readShare = 1 / 64;
+const readJobsMin = 2;
+const readJobsMax = 16;
 /** The wall clock may be so far from the steady one at a stop: else ages would be wrong after it. Seconds. */
 const leadMax = 1;
 
 /** Bytes of the budget that a disk tier takes. */
 export function diskMemoryBytes(memoryBytes: number, bytesMax: number): number {
-  return slotsFor(memoryBytes, bytesMax) * slotBytes + bufferFor(memoryBytes) * buffers;
+  return (
+    slotsFor(memoryBytes, bytesMax) * slotBytes + bufferFor(memoryBytes) * buffers + readsBytes(readersFor(memoryBytes))
+  );
 }
 
 /** @throws DiskUnusable where the folder cannot be used, with a sentence; else what the system says. */
@@ -52,15 +61,19 @@ export function openDisk(init: OpenDiskInit): OpenDisk {
   const folder = takeFolder(path, bytesMax);
   const { manifest } = folder;
   let segments: Segments | null = null;
+  let reads: Reads | null = null;
   try {
     segments = new Segments({ folder: path, ...manifest, count: folder.segments });
     const index = new DiskIndex(slotsFor(memoryBytes, bytesMax));
     const replayed = replay(segments, index);
     const left = stateOf(takeState(path), manifest.storeId, replayed, now());
+    // A disk that is stood in for is read as it says.
+    reads = init.io === undefined ? new ThreadReads(readersFor(memoryBytes), io) : new SystemReads(io);
     const tier = new DiskTier(
       {
         ...init,
         io,
+        reads,
         segments,
         index,
         seed: manifest.seed,
@@ -89,6 +102,7 @@ export function openDisk(init: OpenDiskInit): OpenDisk {
     };
   } catch (error) {
     segments?.close();
+    reads?.close();
     folder.release();
     throw error;
   }
@@ -106,6 +120,11 @@ function stateOf(left: unknown, storeId: number, { lastId }: Replayed, now: numb
 function slotsFor(memoryBytes: number, bytesMax: number): number {
   const most = Math.min((memoryBytes * indexShare) / slotBytes, bytesMax / bytesPerSlot);
   return Math.max(slotsMin, Math.floor(most));
+}
+
+function readersFor(memoryBytes: number): ReadThreads {
+  const jobs = Math.floor((memoryBytes * readShare) / readThreads / placeBytes);
+  return { threads: readThreads, jobs: Math.min(readJobsMax, Math.max(readJobsMin, jobs)) };
 }
 
 function bufferFor(memoryBytes: number): number {

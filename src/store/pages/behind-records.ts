@@ -1,4 +1,5 @@
 /** Records on their way behind the pages, and back: what they are there. */
+import type { StoredHead } from "../../http/stored-head.ts";
 import type { Keepsake } from "../port.ts";
 import type { Behind, Kept } from "./behind.ts";
 import { hashOf } from "./heard.ts";
@@ -17,13 +18,28 @@ import {
   type Records,
 } from "./records.ts";
 
+/** A record that has just been written. */
+interface Written {
+  readonly location: number;
+  readonly head: StoredHead;
+}
+
 /** Keeps a response behind as well, where it may be. */
-export function keepBehind(behind: Behind, records: Records, location: number, response: PageResponse): void {
+export function keepBehind(
+  behind: Behind,
+  records: Records,
+  { location, head }: Written,
+  response: () => PageResponse,
+): void {
   if ((records.word(location, word.flags) & (flagLasting | flagPart | flagCopy)) !== flagLasting) return;
-  const isLong = records.word(location, word.extents) > 0;
-  const content = isLong ? (response.body.segments as Buffer[]) : [];
-  const kept = { ...metaOf(records, location, response), content, contentBytes: isLong ? response.body.bytes : 0 };
-  records.setFloat(location, float.behind, behind.keep(kept, response.pin));
+  const { hash, variant, meta } = metaOf(records, location, head);
+  if (records.word(location, word.extents) === 0) {
+    const kept = { hash, variant, meta, content: [], contentBytes: 0 };
+    return records.setFloat(location, float.behind, behind.keep(kept, null));
+  }
+  const { body, pin } = response();
+  const kept = { hash, variant, meta, content: body.segments as Buffer[], contentBytes: body.bytes };
+  return records.setFloat(location, float.behind, behind.keep(kept, pin));
 }
 
 /**
@@ -33,12 +49,12 @@ export function keepBehind(behind: Behind, records: Records, location: number, r
 export function renewBehind(
   behind: Behind,
   records: Records,
-  { location, id }: { readonly location: number; readonly id: number },
-  response: PageResponse,
+  { location, head, id }: Written & { readonly id: number },
+  response: () => PageResponse,
 ): boolean {
   const isElsewhere = records.has(location, flagElsewhere);
   if (id !== 0 && (isElsewhere || records.word(location, word.extents) > 0)) {
-    const newer = behind.renew(id, metaOf(records, location, response));
+    const newer = behind.renew(id, metaOf(records, location, head));
     if (newer !== 0) {
       records.setFloat(location, float.behind, newer);
       return true;
@@ -47,16 +63,12 @@ export function renewBehind(
   if (id !== 0) behind.gone(id, records.word(location, word.hash));
   records.setFloat(location, float.behind, 0);
   if (isElsewhere) return false;
-  keepBehind(behind, records, location, response);
+  keepBehind(behind, records, { location, head }, response);
   return true;
 }
 
 /** A record as it is without its places in the pages. */
-function metaOf(
-  records: Records,
-  location: number,
-  { head }: Pick<PageResponse, "head">,
-): Pick<Kept, "hash" | "variant" | "meta"> {
+function metaOf(records: Records, location: number, head: StoredHead): Pick<Kept, "hash" | "variant" | "meta"> {
   const { extentsAt, namesAt, contentAt, bytes } = records.sections(location);
   const known = { hash: records.word(location, word.hash), variant: variantHash({ head }) };
   if (records.word(location, word.extents) === 0) return { ...known, meta: [records.view(location, 0, bytes)] };

@@ -35,10 +35,10 @@ export interface Behind {
   /** Of the hashes of keys: it has to know them again. */
   readonly seed: number;
   /**
-   * Keeps a response as well. `hold` keeps its bytes as they are until they have been read. @returns its id, or 0 where
-   * it is not kept there.
+   * Keeps a response as well. `hold` keeps content that does not lie in the record as it is until it has been read.
+   * @returns its id, or 0 where it is not kept there.
    */
-  keep(kept: Kept, hold: Pin): number;
+  keep(kept: Kept, hold: Pin | null): number;
   /** A newer head of a response whose content stays. @returns its new id, or 0. */
   renew(id: number, kept: Omit<Kept, "content" | "contentBytes">): number;
   /** It is not stored any more. */

@@ -183,7 +183,10 @@ export class Shelf {
     const queue = kept.copyUntil !== null ? "copies" : this.room.ghosts.take(hash) ? "main" : "small";
     const location = this.#write(draft, queue);
     if (location === 0) return false;
-    this.#keepBehind(location);
+    if (this.#behind !== null) {
+      const written = { location, head: kept.head };
+      keepBehind(this.#behind, this.records, written, () => this.responseAt(location));
+    }
     this.#carriedOut(location, verdict);
     return true;
   }
@@ -252,7 +255,7 @@ export class Shelf {
     if (
       newer !== 0 &&
       behind !== null &&
-      !renewBehind(behind, records, { location: newer, id }, this.responseAt(newer))
+      !renewBehind(behind, records, { location: newer, head: kept.head, id }, () => this.responseAt(newer))
     )
       this.drop(newer);
     current.pin.release();
@@ -313,11 +316,6 @@ export class Shelf {
       this.copies++;
       this.copyUnits += units;
     }
-  }
-
-  /** What has just been stored goes behind as well, where it may. */
-  #keepBehind(location: number): void {
-    if (this.#behind !== null) keepBehind(this.#behind, this.records, location, this.responseAt(location));
   }
 
   /** Whether its content has stayed behind, and is not there any more: then it goes as well. */
