@@ -5,12 +5,12 @@
  *
  * Members read keys from their stores, from each other or from the origin; somebody changes a key at the origin through
  * one of them and gets an acknowledgement. Links are cut, one way or both, messages are late, doubled, out of order;
- * members stop, go on, crash, come back, join.
+ * members stop, go on, crash, come back, join; some with a disk, on which what they had is found again.
  */
 import { randomOf } from "../../src/eval/random.ts";
 import { Correspondence, type Reach, type Reply, type Request } from "../../src/invalidation/correspondence.ts";
 import { invalidationsOf, tellerOf, type Invalidation } from "../../src/invalidation/invalidation.ts";
-import { InvalidationLog } from "../../src/invalidation/log.ts";
+import { InvalidationLog, type LogState } from "../../src/invalidation/log.ts";
 import { Touch } from "../../src/invalidation/touch.ts";
 
 export const limitSeconds = 4;
@@ -22,6 +22,21 @@ interface Stored {
   /** The position up to which it has heard. */
   position: number;
   doubted: boolean;
+  /** By an earlier life. */
+  readonly isKept?: boolean;
+}
+
+/** What a member finds on its disk. */
+interface Left {
+  readonly store: ReadonlyMap<string, Stored>;
+  readonly lives: readonly string[];
+  /** Null where it did not stop in order. */
+  readonly state: {
+    readonly applied: readonly (Invalidation | "doubt")[];
+    readonly log: LogState;
+    readonly members: readonly string[];
+    readonly stoppedAt: number;
+  } | null;
 }
 
 /** A change that has been acknowledged: from then on, nobody among these answers with less. */
@@ -58,6 +73,8 @@ class Process {
   readonly store = new Map<string, Stored>();
   /** What has been applied, by position. */
   readonly applied: (Invalidation | "doubt")[] = [];
+  /** Its own, and those before it whose store it has. */
+  readonly lives: readonly string[];
   view: { readonly epoch: number; readonly names: readonly string[]; readonly lives: ReadonlyMap<string, string> };
   joined = false;
   stoppedUntil = -1;
@@ -66,18 +83,42 @@ class Process {
   readonly waiting = new Map<number, (message: Message | null, who?: string) => void>();
   sinceTeller = new Map<string, number>();
 
-  constructor(name: string, life: number, now: number, logBytes: number) {
+  constructor(name: string, life: number, now: number, logBytes: number, left: Left | null) {
     this.name = name;
     this.startedMs = Math.round(now * 1000) + life;
     this.life = tellerOf(name, this.startedMs, `l${life}`);
     const log = new InvalidationLog(this.life, logBytes);
     this.correspondence = new Correspondence({ name, startedMs: this.startedMs }, log, new Touch(name, limitSeconds));
     this.correspondence.touch.coordinatorKnown(now);
+    this.lives = [this.life, ...(left?.state == null ? [] : left.lives)];
+    if (left?.state != null) {
+      const { applied, log: heard, members, stoppedAt } = left.state;
+      this.applied.push(...applied);
+      this.correspondence.goOnFrom(heard, members, stoppedAt);
+    }
+    for (const [key, { version, position, doubted }] of left?.store ?? [])
+      this.store.set(
+        key,
+        left!.state === null ? { version, position: 0, doubted: true } : { version, position, doubted, isKept: true },
+      );
     this.view = { epoch: 0, names: [name], lives: new Map() };
   }
 
   get position(): number {
     return this.applied.length;
+  }
+
+  /** What is found on its disk when it has ended. */
+  left(now: number, how: "in order" | "dead"): Left {
+    const store = new Map([...this.store].map(([key, stored]) => [key, { ...stored }]));
+    if (how === "dead") return { store, lives: this.lives, state: null };
+    const { state: log } = this.correspondence.log;
+    // As it is written to a file.
+    const kept = JSON.parse(JSON.stringify({ applied: this.applied, log })) as {
+      applied: Process["applied"];
+      log: LogState;
+    };
+    return { store, lives: this.lives, state: { ...kept, members: this.view.names, stoppedAt: now } };
   }
 
   take(news: { readonly doubt: boolean; readonly entries: readonly Invalidation[] }): void {
@@ -135,6 +176,8 @@ export interface Outcome {
   readonly hits: number;
   readonly acknowledged: number;
   readonly pending: number;
+  /** Hits of what an earlier life had stored. */
+  readonly keptHits: number;
   readonly events: number;
 }
 
@@ -151,9 +194,10 @@ export function live({ seed, seconds, members, logBytes = 20_000, slow, quiet }:
   let ids = 0;
   let lives = 0;
   let fault: string | null = null;
-  const counts = { reads: 0, hits: 0, acknowledged: 0, pending: 0 };
+  const counts = { reads: 0, hits: 0, acknowledged: 0, pending: 0, keptHits: 0 };
   const queue: { at: number; order: number; run: () => void }[] = [];
   const processes = new Map<string, Process>();
+  const disks = new Map<string, Left>();
   const cut = new Set<string>();
   const origin = new Map(keys.map((key) => [key, 0]));
   const acknowledged: Acknowledged[] = [];
@@ -385,9 +429,12 @@ export function live({ seed, seconds, members, logBytes = 20_000, slow, quiet }:
   // ---- what members do --------------------------------------------------------------------------------------------
 
   const start = (name: string): void => {
-    const process = new Process(name, ++lives, now, logBytes);
+    const left = disks.get(name) ?? null;
+    disks.delete(name);
+    const process = new Process(name, ++lives, now, logBytes, left);
     processes.set(name, process);
-    note(`${name} starts as ${process.life}`);
+    const from = left === null ? "" : left.state === null ? ", with what a dead one had" : `, after ${left.lives[0]}`;
+    note(`${name} starts as ${process.life}${from}`);
     const startedAt = now;
     const tick = (): void => {
       const { correspondence } = process;
@@ -410,7 +457,12 @@ export function live({ seed, seconds, members, logBytes = 20_000, slow, quiet }:
     counts.reads++;
     for (const { key: changed, version: least, at: since, toldAt, applied, reachable, teller } of acknowledged) {
       if (changed !== key || version >= least || since > askedAt) continue;
-      if (applied.has(process.life)) {
+      const fellow = [...process.view.lives].find(
+        ([name, life]) => applied.has(life) && processes.get(name)?.life === life && name !== process.name,
+      );
+      if (how === "stored" && fellow !== undefined && since + limitSeconds + 0.01 < askedAt)
+        fault ??= `${process.life} answered ${key}=${version} at ${askedAt.toFixed(2)}, though ${fellow[1]} beside it had heard of ${key}=${least} by ${since.toFixed(2)}`;
+      if (process.lives.some((life) => applied.has(life))) {
         fault ??= `${process.life} answered ${key}=${version} (${how}) at ${askedAt.toFixed(2)}, after it had acknowledged ${key}=${least} of ${teller} at ${since.toFixed(2)}`;
       } else if (how === "stored" && reachable.has(process.life)) {
         fault ??= `${process.life} answered ${key}=${version} at ${askedAt.toFixed(2)}, though it could be reached when ${teller} told of ${key}=${least} until ${since.toFixed(2)}`;
@@ -436,6 +488,7 @@ export function live({ seed, seconds, members, logBytes = 20_000, slow, quiet }:
     const stored = process.joined ? process.find(key) : null;
     if (stored !== null && !stored.doubted && process.inTouch(now)) {
       counts.hits++;
+      if (stored.isKept === true) counts.keptHits++;
       return seen(process, key, stored.version, askedAt, "stored");
     }
     const { position } = process;
@@ -546,7 +599,20 @@ export function live({ seed, seconds, members, logBytes = 20_000, slow, quiet }:
     },
     () => {
       const name = names[below(names.length)]!;
-      if (processes.delete(name)) note(`${name} crashes`);
+      const process = processes.get(name);
+      if (process === undefined) return;
+      if (chance(0.3)) disks.set(name, process.left(now, "dead"));
+      processes.delete(name);
+      note(`${name} crashes`);
+    },
+    () => {
+      const name = names[below(names.length)]!;
+      const process = processes.get(name);
+      if (process === undefined || process.stoppedUntil > now) return;
+      disks.set(name, process.left(now, "in order"));
+      processes.delete(name);
+      note(`${name} stops in order`);
+      if (chance(0.7)) at(random() * 6, () => processes.has(name) || start(name));
     },
     () => {
       const name = names[below(names.length)]!;
