@@ -38,6 +38,19 @@ interface Said {
   readonly ages: Ages;
   /** For how long the speaker goes on telling whoever it has told that it may count on it: seconds. */
   readonly limit: number;
+  /**
+   * Earlier lives that the speaker goes on from, with all that they had heard: when they began. Null: not known yet.
+   */
+  readonly continues: readonly number[] | null;
+}
+
+/** What a life leaves to the next one of its name. */
+export interface EarlierLife {
+  readonly log: LogState;
+  readonly members: readonly Fellow[];
+  readonly lives: readonly number[];
+  /** By the next one's clock: seconds. */
+  readonly stoppedAt: number;
 }
 
 export interface Request extends Said {
@@ -74,6 +87,8 @@ export interface AfterReply extends News {
   readonly again: boolean;
 }
 
+/** Lives that are remembered one after the other. */
+const livesMax = 16;
 /** Bytes of entries in one message. */
 const stepBytesMax = 48 * 1024;
 /** Out of touch for longer, and what was told meanwhile may have been forgotten by everybody. Seconds. */
@@ -89,8 +104,11 @@ export class Correspondence {
   /** The latest life seen of each name. */
   readonly #lives = new Map<string, number>();
   readonly #stamps = new Map<string, { readonly stamp: number; readonly startedMs: number }>();
-  /** Those whom an earlier life, whose store this one has, had beside it at its end. */
-  #before: { readonly members: readonly string[] } | null = null;
+  /** Earlier lives of this member, whose store and log this one has, without a gap: when they began, the last first. */
+  #continues: readonly number[] = [];
+  /** Lives that the last of them had beside it at its end, and that have not been found again yet. */
+  #before: Map<string, number> | null = null;
+  #beforeUntil = 0;
   /** When what is stored was last known to have heard of everything. */
   #trustedAt: number | null = null;
 
@@ -101,13 +119,26 @@ export class Correspondence {
   }
 
   /**
-   * Goes on from an earlier life of this member, which stopped at a time by this one's clock: what it had stored and
-   * heard is here.
+   * Goes on from an earlier life of this member: what it had stored and heard is here. It counts when all whom that had
+   * beside it have been found again, themselves or lives that go on from theirs: else what they had told and heard
+   * since may be known to nobody.
    */
-  goOnFrom(log: LogState, members: readonly string[], stoppedAt: number): void {
+  goOnFrom({ log, members, lives, stoppedAt }: EarlierLife, now: number): void {
     this.log.restore(log);
-    this.#before = { members: members.filter((name) => name !== this.#self.name) };
     this.#trustedAt = stoppedAt;
+    this.#continues = lives;
+    const others = members.filter(({ name }) => name !== this.#self.name);
+    if (others.length === 0) return;
+    this.#before = new Map(others.map(({ name, startedMs }) => [name, startedMs]));
+    this.#beforeUntil = now + this.touch.limitSeconds;
+    this.touch.hold(true);
+  }
+
+  /** What the next life of this member goes on from. */
+  earlierLife(members: readonly Fellow[], now: number): EarlierLife {
+    const lives = [this.#self.startedMs, ...this.#continues].slice(0, livesMax);
+    const fellows = members.map(({ name, startedMs }) => ({ name, startedMs }));
+    return { log: this.log.state, members: fellows, lives, stoppedAt: now };
   }
 
   /** Follows a view. */
@@ -123,9 +154,7 @@ export class Correspondence {
     for (const { name, startedMs } of fresh) this.#lives.set(name, startedMs);
     const isUnknown = this.touch.follow(epoch, names, isFirst ? [] : fresh, now);
     for (const name of this.#stamps.keys()) if (!this.#members.has(name)) this.#stamps.delete(name);
-    // Whom it had beside it, and does not find again, may have acknowledged something that nobody else knows.
-    const isMissed = this.#before !== null && !this.#before.members.every((name) => this.#members.has(name));
-    this.#before = null;
+    const isMissed = [...(this.#before?.keys() ?? [])].some((name) => !this.#members.has(name)) && this.#givenUp();
     return { doubt: this.#regained(now) || isUnknown || isMissed, entries: [] };
   }
 
@@ -152,7 +181,8 @@ export class Correspondence {
   /** Nobody listens at a member's address any more. */
   gone(name: string, now: number): News {
     const isUnknown = this.touch.gone(name, now);
-    return { doubt: this.#regained(now) || isUnknown, entries: [] };
+    const isMissed = this.#before?.has(name) === true && this.#givenUp();
+    return { doubt: this.#regained(now) || isUnknown || isMissed, entries: [] };
   }
 
   /** What to ask another member. */
@@ -194,7 +224,8 @@ export class Correspondence {
   look(now: number): News {
     this.log.prune(now, this.#isLiving);
     const isGivenUp = this.log.giveUpGaps(now, this.#isLiving);
-    return { doubt: this.#regained(now) || isGivenUp, entries: [] };
+    const isMissed = this.#before !== null && now > this.#beforeUntil && this.#givenUp();
+    return { doubt: this.#regained(now) || isGivenUp || isMissed, entries: [] };
   }
 
   /** A teller that may still tell: the very life that a view names. */
@@ -206,7 +237,9 @@ export class Correspondence {
   /** Whether what is stored counts again after an absence in which everybody may have forgotten something. */
   #regained(now: number): boolean {
     if (now > this.touch.until) return false;
-    const doubt = this.#trustedAt !== null && now - this.#trustedAt > absentSecondsMax;
+    // Who is alone has nobody who could have told it anything.
+    const isAlone = this.#members.size < 2;
+    const doubt = !isAlone && this.#trustedAt !== null && now - this.#trustedAt > absentSecondsMax;
     this.#trustedAt = now;
     return doubt;
   }
@@ -222,18 +255,40 @@ export class Correspondence {
       ahead: this.log.ahead(now, this.#isLiving),
       ages: this.touch.ages(now),
       limit: this.touch.limitSeconds,
+      continues: this.#before === null ? this.#continues : null,
     };
+  }
+
+  /** Not all of an earlier life's fellows are found again. @returns true: everything is in doubt. */
+  #givenUp(): true {
+    this.#before = null;
+    this.#continues = [];
+    this.touch.hold(false);
+    return true;
+  }
+
+  /** Another life has been heard. @returns whether it shows that something may be missing here. */
+  #foundAgain(from: string, { startedMs, continues }: Said): boolean {
+    const then = this.#before?.get(from);
+    if (then === undefined) return false;
+    if (startedMs !== then && continues?.includes(then) !== true) return continues !== null && this.#givenUp();
+    this.#before!.delete(from);
+    if (this.#before!.size > 0) return false;
+    this.#before = null;
+    this.touch.hold(false);
+    return false;
   }
 
   /** What the other has heard counts as known here if it is; then it counts as of when it was said at the earliest. */
   #heardFrom(from: string, said: Said, saidAt: number | null, now: number): News {
     const { epoch, knows, ages, vector, ahead, limit } = said;
+    const isMissed = this.log.covers(vector, ahead) && this.#foundAgain(from, said);
     if (saidAt !== null && this.log.covers(vector, ahead)) {
       // Who tells for a shorter time than this member counts on is trusted for that time.
       const asOf = saidAt - Math.max(0, this.touch.limitSeconds - limit);
       this.touch.compared({ from, epoch, knows, ages, asOf });
     }
-    return { doubt: this.#regained(now), entries: [] };
+    return { doubt: this.#regained(now) || isMissed, entries: [] };
   }
 
   /** The other has said this after having got the stamp that it sends back. */
@@ -264,15 +319,28 @@ export function replyOf(value: unknown): Reply | null {
 
 function saidOf(value: unknown): Said | null {
   if (typeof value !== "object" || value === null) return null;
-  const { epoch, startedMs, knows, vector, ahead, ages, limit } = value as Record<string, unknown>;
+  const { epoch, startedMs, knows, vector, ahead, ages, limit, continues } = value as Record<string, unknown>;
   const read = vectorOf(vector);
   if (typeof epoch !== "number" || typeof startedMs !== "number" || typeof limit !== "number" || read === null)
     return null;
   const isAges =
     typeof ages === "object" && ages !== null && Object.values(ages).every((age) => typeof age === "number");
   return isAges
-    ? { epoch, startedMs, knows: knows === true, vector: read, ahead: aheadOf(ahead), ages: ages as Ages, limit }
+    ? {
+        epoch,
+        startedMs,
+        knows: knows === true,
+        vector: read,
+        ahead: aheadOf(ahead),
+        ages: ages as Ages,
+        limit,
+        continues: continues === null ? null : livesOf(continues),
+      }
     : null;
+}
+
+function livesOf(value: unknown): readonly number[] {
+  return Array.isArray(value) && value.length <= livesMax && value.every((one) => typeof one === "number") ? value : [];
 }
 
 /** For how long tellers have been silent, as another member sent it; what cannot be read is no silence. */

@@ -50,6 +50,7 @@ export class Touch {
   /** When the coordinator was last heard, or found to be gone; null where there is none. */
   #coordinatorAt: number | null = null;
   #until = Infinity;
+  #isHeld = false;
 
   constructor(self: string, limitSeconds: number) {
     this.#self = self;
@@ -58,7 +59,12 @@ export class Touch {
 
   /** Until when, as things stand, this member may answer from what it has stored. */
   get until(): number {
-    return this.#until;
+    return this.#isHeld ? -Infinity : this.#until;
+  }
+
+  /** While held, nothing counts: what an earlier life knew has to be made sure of first. */
+  hold(isHeld: boolean): void {
+    this.#isHeld = isHeld;
   }
 
   /**
@@ -72,7 +78,9 @@ export class Touch {
     fresh: readonly { readonly name: string; readonly again: boolean }[],
     now: number,
   ): boolean {
-    const wasInTouch = now <= this.#until;
+    const wasInTouch = now <= this.until;
+    // Where views have been missed, one of them may have been the first with somebody who is in this one.
+    const isNext = epoch === this.#epoch + 1;
     this.#epoch = epoch;
     this.#fellows = members.filter((name) => name !== this.#self);
     let doubt = false;
@@ -80,7 +88,7 @@ export class Touch {
       if (again && this.#endsUnknown(name, now)) doubt = true;
       this.#settled.delete(name);
       // Who has been cut off may have learnt late of it, and must ask first.
-      if (wasInTouch) this.#raise(name, now);
+      if (wasInTouch && isNext) this.#raise(name, now);
       else this.#asOf.delete(name);
     }
     this.#weigh();

@@ -1,6 +1,5 @@
 /** A member's disk tier: opened before its store, gone on from, and left in order. */
-import type { Correspondence } from "../invalidation/correspondence.ts";
-import type { LogState } from "../invalidation/log.ts";
+import type { Correspondence, EarlierLife } from "../invalidation/correspondence.ts";
 import type { View } from "../ring/view.ts";
 import { bytesText } from "../base/sizes.ts";
 import type { Config } from "../config/schema.ts";
@@ -30,21 +29,20 @@ interface DiskNeeds {
   readonly config: Config;
   readonly clock: Pick<Clock, "nowSeconds" | "wallLeadSeconds">;
   readonly diskSays: (how: "info" | "error", text: string) => void;
+  readonly failed: (error: Error) => void;
 }
 
 /** What a member leaves word of when it stops. */
 interface Left {
   readonly heard: HeardState;
-  readonly log: LogState;
-  readonly members: readonly string[];
-  readonly stoppedAt: number;
+  readonly life: EarlierLife;
 }
 
 /**
  * Opens the disk where there is one; null as well where it fails: the member works without it. @throws StartError where
  * the folder is not for this member.
  */
-export function openDiskFor({ config, clock, diskSays }: DiskNeeds): DiskBefore | null {
+export function openDiskFor({ config, clock, diskSays, failed }: DiskNeeds): DiskBefore | null {
   const { disk: folder } = config;
   if (folder === undefined) return null;
   let store: PageStore | null = null;
@@ -60,6 +58,7 @@ export function openDiskFor({ config, clock, diskSays }: DiskNeeds): DiskBefore 
         now: clock.nowSeconds(),
         wallLead: clock.wallLeadSeconds(),
       }),
+      failed,
       off: (reason) =>
         diskSays("error", `the disk is not used any more: ${reason}; what is stored stays in memory alone`),
     });
@@ -74,7 +73,7 @@ export function openDiskFor({ config, clock, diskSays }: DiskNeeds): DiskBefore 
     goOn(opened, correspondence, current) {
       store = opened;
       const left = open.state as Left | null;
-      if (left !== null) correspondence.goOnFrom(left.log, left.members, left.stoppedAt);
+      if (left !== null) correspondence.goOnFrom(left.life, clock.nowSeconds());
       if (left !== null || isUnclean) opened.goOnFrom(left?.heard ?? null, position);
       const found = `${tier.responses} stored responses found in ${folder}, which may take ${bytesText(tier.bytesMax)}`;
       diskSays(
@@ -85,14 +84,15 @@ export function openDiskFor({ config, clock, diskSays }: DiskNeeds): DiskBefore 
         folder,
         tier,
         close: () => {
-          const members = current.view.members.map(({ name }) => name);
           const state: Left = {
             heard: opened.heardState,
-            log: correspondence.log.state,
-            members,
-            stoppedAt: clock.nowSeconds(),
+            life: correspondence.earlierLife(current.view.members, clock.nowSeconds()),
           };
-          return open.close(state);
+          return open
+            .close(state)
+            .catch((error: Error) =>
+              diskSays("error", `${folder}: ${error.message}; what is on it will be validated first`),
+            );
         },
       };
     },

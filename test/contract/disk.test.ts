@@ -14,6 +14,7 @@ import { openDisk, type OpenDisk } from "../../src/store/disk/open-disk.ts";
 import { segmentNumbers, segmentName } from "../../src/store/disk/segments.ts";
 import type { HeardState } from "../../src/store/pages/heard.ts";
 import { PageStore } from "../../src/store/pages/page-store.ts";
+import type { ContentSink } from "../../src/store/body-reader.ts";
 import type { Lease } from "../../src/store/port.ts";
 import { Holds } from "../../src/wire/holds.ts";
 import { keepsake, put } from "./store.ts";
@@ -35,21 +36,29 @@ class Kept {
 
   constructor(
     folder: string,
-    { io, bytes = diskBytes, now = 1000 }: { io?: DiskIo; bytes?: number; now?: number } = {},
+    {
+      io,
+      bytes = diskBytes,
+      now = 1000,
+      memory = memoryBytes,
+    }: { io?: DiskIo; bytes?: number; now?: number; memory?: number } = {},
   ) {
     this.folder = folder;
     let store: PageStore | null = null;
     this.disk = openDisk({
       folder,
       bytesMax: bytes,
-      memoryBytes,
+      memoryBytes: memory,
       now: () => now,
       // By threads where nothing stands in for the disk.
       ...(io === undefined ? {} : { io }),
       head: () => ({ position: store?.position ?? 0, now, wallLead: 0 }),
       off: (reason) => (this.off = reason),
+      failed: (error) => {
+        throw error;
+      },
     });
-    this.store = new PageStore(memoryBytes, { behind: this.disk.tier, copiesBytesMax: memoryBytes / 8 });
+    this.store = new PageStore(memory, { behind: this.disk.tier, copiesBytesMax: memory / 8 });
     store = this.store;
     if (this.disk.state !== null || this.disk.isUnclean)
       this.store.goOnFrom(this.disk.state as HeardState | null, this.disk.position);
@@ -128,6 +137,14 @@ const operation = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("invalidate" as const), key }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("discard" as const), key }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("outdate" as const), key }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("hold" as const), key }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("release" as const),
+      how: fc.constantFrom("discard" as const, "outdate" as const, "nothing" as const),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("flush" as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("kill" as const) }) },
@@ -151,8 +168,11 @@ describe("the disk tier", () => {
         async (operations, small) => {
           // Small enough to be written round and round.
           const bytes = small ? 4 * 2 ** 20 : diskBytes;
+          const memory = small ? 2.4 * 2 ** 20 : memoryBytes;
           let kept = new Kept(newFolder(), { bytes });
           const known = new Map<string, Known>();
+          const held: { readonly name: string; readonly lease: Lease; readonly content: Buffer | null }[] = [];
+          const renewed = new Set<string>();
           const knownOf = (name: string): Known => known.get(name) ?? { content: null, outdated: false, olders: [] };
           const check = async (name: string, from: number): Promise<void> => {
             const { content, outdated, olders } = knownOf(name);
@@ -194,6 +214,8 @@ describe("the disk tier", () => {
               case "update": {
                 const lease = await kept.find(step.key);
                 if (lease === null) break;
+                // Whoever leased it before that has the older head.
+                renewed.add(step.key);
                 kept.store.update(lease, lease.stored.head, { position: kept.store.position, tags: [] }).release();
                 lease.release();
                 const { content, olders } = knownOf(step.key);
@@ -238,21 +260,44 @@ describe("the disk tier", () => {
                 known.set(step.key, { ...knownOf(step.key), outdated: true });
                 break;
               }
+              case "hold": {
+                const lease = await kept.find(step.key);
+                if (lease !== null) held.push({ name: step.key, lease, content: knownOf(step.key).content });
+                break;
+              }
+              case "release": {
+                // An answer has come for what was leased a while ago.
+                const one = held.shift();
+                if (one === undefined) break;
+                const { name, lease, content } = one;
+                const isSame = knownOf(name).content === content && content !== null;
+                if (step.how === "discard") kept.store.discard(lease.stored);
+                if (step.how === "outdate") kept.store.outdate(lease.stored);
+                lease.release();
+                if (!isSame || renewed.has(name) || step.how === "nothing") break;
+                const { olders } = knownOf(name);
+                if (step.how === "outdate") known.set(name, { ...knownOf(name), outdated: true });
+                else known.set(name, { content: null, outdated: false, olders: [...olders, content] });
+                break;
+              }
               case "flush":
                 await kept.disk.tier.flush();
                 break;
               case "restart":
+                for (const { lease } of held.splice(0)) lease.release();
                 await kept.stop();
-                kept = new Kept(kept.folder, { bytes, io: systemIo });
+                kept = new Kept(kept.folder, { bytes, memory, io: systemIo });
                 expect(kept.disk.isUnclean).toBe(false);
                 break;
               case "kill":
-                kept = new Kept(await kept.killed(), { bytes, io: systemIo });
+                for (const { lease } of held.splice(0)) lease.release();
+                kept = new Kept(await kept.killed(), { bytes, memory, io: systemIo });
                 break;
             }
             expect(kept.off).toBe(null);
             expect(kept.store.usage.bytes).toBeLessThanOrEqual(memoryBytes);
           }
+          for (const { lease } of held) lease.release();
           for (const name of keys) await check(name, 0);
           recalled += kept.disk.tier.counts.recalled;
           expect(kept.store.usage.leases).toBe(0);
@@ -473,6 +518,151 @@ describe("the disk tier", () => {
     const again = new Kept(kept.folder, { now: 1000 - 3600 });
     expect(again.disk.isUnclean).toBe(true);
     expect((await again.content("http://h/a"))?.outdated).toBe(true);
+    await again.stop();
+  });
+
+  /** Room for something else in memory: whatever was there goes. */
+  const flood = (kept: Kept, name: string): void => {
+    for (let one = 0; one < 2500; one++)
+      put(kept.store, keepsake(`http://f/${name}/${one}`, [], { lasting: false }), "f".repeat(3000));
+  };
+
+  it("drops and outdates what has left memory while it was leased, also when it has come back", async () => {
+    for (const how of ["discard", "outdate"] as const)
+      for (const isBack of [false, true]) {
+        const kept = new Kept(newFolder());
+        put(kept.store, keepsake("http://h/a"), "content");
+        await kept.disk.tier.flush();
+        const lease = (await kept.find("http://h/a"))!;
+        flood(kept, how);
+        if (isBack) expect((await kept.content("http://h/a"))?.outdated).toBe(false);
+        kept.store[how](lease.stored);
+        lease.release();
+        const found = await kept.content("http://h/a");
+        expect(how === "discard" ? found : found?.outdated).toBe(how === "discard" ? null : true);
+        await kept.stop();
+      }
+  });
+
+  it("keeps what is told in the batch that it belongs to, however much there is", async () => {
+    const kept = new Kept(newFolder());
+    for (let one = 0; one < 4200; one++) {
+      put(kept.store, keepsake(`http://h/${one}`), `${one}`);
+      if (one % 100 === 0) await kept.disk.tier.flush();
+    }
+    put(kept.store, keepsake("http://h/over"), "over");
+    await kept.disk.tier.flush();
+    // More than a table holds, at once.
+    for (let one = 0; one < 4200; one++)
+      for (const stored of kept.store.variants(`http://h/${one}`)) kept.store.discard(stored);
+    put(kept.store, keepsake("http://h/last"), "last");
+    kept.store.invalidate({ kind: "uri", uri: "http://h/over" }, { mode: "drop", at: 1000 });
+    await kept.stop();
+    const again = new Kept(kept.folder);
+    expect(again.disk.isUnclean).toBe(false);
+    expect((await again.content("http://h/last"))?.bytes?.toString()).toBe("last");
+    expect(await again.content("http://h/over")).toBe(null);
+    expect(again.disk.tier.counts.bad).toBe(0);
+    await again.stop();
+  });
+
+  it("trusts a stop in order only where every segment is as it was left", async () => {
+    const folder = newFolder();
+    const bytes = 8 * 2 ** 20;
+    const kept = new Kept(folder, { bytes });
+    put(kept.store, keepsake("http://h/a"), "content");
+    for (let one = 0; one < 100; one++) {
+      put(kept.store, keepsake(`http://h/${one}`), "f".repeat(60_000));
+      await kept.disk.tier.flush();
+    }
+    kept.store.invalidate({ kind: "uri", uri: "http://h/a" }, { mode: "drop", at: 1000 });
+    await kept.stop();
+    const changes: ((copy: string) => void)[] = [
+      () => {},
+      (copy) => rmSync(join(copy, segmentName(1))),
+      (copy) => {
+        const path = join(copy, segmentName(1));
+        writeFileSync(path, readFileSync(path).fill(0, 4096, 4160));
+      },
+      (copy) => truncateSync(join(copy, segmentName(2)), 6000),
+    ];
+    for (const [index, change] of changes.entries()) {
+      const copy = newFolder();
+      cpSync(folder, copy, { recursive: true });
+      change(copy);
+      const again = new Kept(copy, { bytes });
+      expect(again.disk.isUnclean, `change ${index}`).toBe(index > 0);
+      const found = await again.content("http://h/a");
+      expect(found === null || found.outdated, `change ${index}`).toBe(true);
+      await again.stop();
+    }
+    const smaller = new Kept(folder, { bytes: bytes / 2 });
+    expect(smaller.disk.isUnclean).toBe(true);
+    await smaller.stop();
+  });
+
+  it("goes on with what is newest where its index has room for less than there is", async () => {
+    const folder = newFolder();
+    const large = { bytes: 64 * 2 ** 20, memory: 64 * 2 ** 20 };
+    const kept = new Kept(folder, large);
+    for (let one = 0; one < 12_000; one++) {
+      put(kept.store, keepsake(`http://h/${one}`), `${one}`);
+      if (one % 500 === 0) await kept.disk.tier.flush();
+    }
+    await kept.stop();
+    const less = new Kept(folder, { bytes: large.bytes });
+    expect((await less.content("http://h/11999"))?.bytes?.toString()).toBe("11999");
+    for (let one = 0; one < 3000; one++) {
+      put(less.store, keepsake("http://h/again"), `${one}`);
+      if (one % 500 === 0) await less.disk.tier.flush();
+    }
+    // Its churn costs nobody else a place.
+    for (const one of [11_000, 10_000, 9000])
+      expect((await less.content(`http://h/${one}`))?.bytes?.toString()).toBe(`${one}`);
+    await less.stop();
+    // What was left out has not been told of since.
+    const more = new Kept(folder, large);
+    expect(more.disk.isUnclean).toBe(true);
+    await more.stop();
+  });
+
+  it("does not give an older head for a newer one that is on its way to the disk", async () => {
+    const kept = new Kept(newFolder());
+    const { store } = kept;
+    put(store, keepsake("http://h/a"), "c".repeat(30_000));
+    await kept.disk.tier.flush();
+    const lease = (await kept.find("http://h/a"))!;
+    store.update(lease, lease.stored.head, { position: store.position, tags: ["new"] }).release();
+    lease.release();
+    flood(kept, "g");
+    store.invalidate({ kind: "tag", tag: "new", origin: null }, { mode: "drop", at: 1000 });
+    expect(await kept.content("http://h/a")).toBe(null);
+    await kept.disk.tier.flush();
+    expect(await kept.content("http://h/a")).toBe(null);
+    await kept.stop();
+  });
+
+  it("ends a stop, and readers of long content, where the disk hangs", async () => {
+    let hangs = false;
+    const io: DiskIo = { ...systemIo, read: (...all) => (hangs ? undefined : systemIo.read(...all)) };
+    const kept = new Kept(newFolder());
+    put(kept.store, keepsake("http://h/a"), contentOf("a", 1, 600_000));
+    await kept.stop();
+    const again = new Kept(kept.folder, { io });
+    const lease = (await again.find("http://h/a"))!;
+    hangs = true;
+    const holds = new Holds();
+    const sink: ContentSink = {
+      closed: false,
+      hold: (holder) => holds.take(holder),
+      write: () => true,
+      end: () => {},
+      abort: () => {},
+    };
+    const ended = new Promise<boolean>((resolve) => lease.stored.body.read(sink, 0, null, resolve));
+    holds.left();
+    expect(await ended).toBe(false);
+    lease.release();
     await again.stop();
   });
 });

@@ -8,9 +8,15 @@
  * members stop, go on, crash, come back, join; some with a disk, on which what they had is found again.
  */
 import { randomOf } from "../../src/eval/random.ts";
-import { Correspondence, type Reach, type Reply, type Request } from "../../src/invalidation/correspondence.ts";
-import { invalidationsOf, tellerOf, type Invalidation } from "../../src/invalidation/invalidation.ts";
-import { InvalidationLog, type LogState } from "../../src/invalidation/log.ts";
+import {
+  Correspondence,
+  type EarlierLife,
+  type Reach,
+  type Reply,
+  type Request,
+} from "../../src/invalidation/correspondence.ts";
+import { invalidationsOf, lifeOf, tellerOf, type Invalidation } from "../../src/invalidation/invalidation.ts";
+import { InvalidationLog } from "../../src/invalidation/log.ts";
 import { Touch } from "../../src/invalidation/touch.ts";
 
 export const limitSeconds = 4;
@@ -33,9 +39,7 @@ interface Left {
   /** Null where it did not stop in order. */
   readonly state: {
     readonly applied: readonly (Invalidation | "doubt")[];
-    readonly log: LogState;
-    readonly members: readonly string[];
-    readonly stoppedAt: number;
+    readonly life: EarlierLife;
   } | null;
 }
 
@@ -92,9 +96,9 @@ class Process {
     this.correspondence.touch.coordinatorKnown(now);
     this.lives = [this.life, ...(left?.state == null ? [] : left.lives)];
     if (left?.state != null) {
-      const { applied, log: heard, members, stoppedAt } = left.state;
+      const { applied, life: earlier } = left.state;
       this.applied.push(...applied);
-      this.correspondence.goOnFrom(heard, members, stoppedAt);
+      this.correspondence.goOnFrom(earlier, now);
     }
     for (const [key, { version, position, doubted }] of left?.store ?? [])
       this.store.set(
@@ -112,13 +116,10 @@ class Process {
   left(now: number, how: "in order" | "dead"): Left {
     const store = new Map([...this.store].map(([key, stored]) => [key, { ...stored }]));
     if (how === "dead") return { store, lives: this.lives, state: null };
-    const { state: log } = this.correspondence.log;
+    const members = [...this.view.lives].map(([name, life]) => ({ name, startedMs: lifeOf(life).startedMs }));
+    const state = { applied: this.applied, life: this.correspondence.earlierLife(members, now) };
     // As it is written to a file.
-    const kept = JSON.parse(JSON.stringify({ applied: this.applied, log })) as {
-      applied: Process["applied"];
-      log: LogState;
-    };
-    return { store, lives: this.lives, state: { ...kept, members: this.view.names, stoppedAt: now } };
+    return { store, lives: this.lives, state: JSON.parse(JSON.stringify(state)) as NonNullable<Left["state"]> };
   }
 
   take(news: { readonly doubt: boolean; readonly entries: readonly Invalidation[] }): void {
@@ -514,10 +515,11 @@ export function live({ seed, seconds, members, logBytes = 20_000, slow, quiet }:
     });
   };
 
-  /** Who can be reached from a process, directly or through one other, and counts on being told. */
+  /** Who can be reached from a process that knows of it, directly or through one other, and counts on being told. */
   const reachedFrom = (process: Process): Set<string> => {
     const walking = (from: Process, to: Process): boolean =>
       !cut.has(`${from.name}>${to.name}`) &&
+      from.view.lives.get(to.name) === to.life &&
       to.stoppedUntil <= now &&
       to.joined &&
       to.view.lives.get(from.name) === from.life;

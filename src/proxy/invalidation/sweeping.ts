@@ -1,7 +1,7 @@
 /**
  * Holding everything stored against what has been invalidated, a little at a time: what has been ended frees its room,
- * and is counted, though nobody asks for it. Hits go on meanwhile: of a busy thread a hundredth is taken, of an idle one a
- * twentieth.
+ * and is counted, though nobody asks for it. Hits go on meanwhile: of a busy thread a hundredth is taken, of an idle
+ * one a twentieth.
  */
 import type { Store } from "../../store/port.ts";
 

@@ -22,6 +22,8 @@ export interface ContentReading {
 
 /** Chunks read at once. */
 const chunksAtOnce = 2;
+/** A read that takes longer ends the answer. */
+const readMsMax = 10_000;
 
 /** The body of such content; `place` null where it is not there any more. */
 export function diskBody(bytes: number, place: ContentPlace | null, reading: ContentReading): Body {
@@ -69,14 +71,14 @@ class DiskReading {
     const flow = new Flow();
     const hold = sink.hold(flow);
     try {
-      const checks = await checking;
+      const checks = await flow.orLeft(checking);
       if (checks === null) return false;
       for (let position = from; position < to;) {
         if (sink.closed) return false;
         const first = Math.floor(position / chunkBytes);
         const begin = first * chunkBytes;
         const end = Math.min(bytes, begin + chunksAtOnce * chunkBytes, Math.ceil(to / chunkBytes) * chunkBytes);
-        const stretch = await this.#reading.read(at + begin, end - begin);
+        const stretch = await flow.orLeft(this.#reading.read(at + begin, end - begin));
         if (stretch === null) return false;
         if (!isAsWritten(stretch, first, checks)) {
           this.#reading.bad();
@@ -94,12 +96,14 @@ class DiskReading {
   }
 }
 
-/** Waits for an asker to have room again. */
+/** Waits for an asker to have room again, and for the disk as long as the asker does. */
 class Flow {
   #wake: ((goesOn: boolean) => void) | null = null;
+  #leave: (() => void) | null = null;
 
   left(): void {
     this.#wake?.(false);
+    this.#leave?.();
   }
 
   drained(): void {
@@ -108,6 +112,15 @@ class Flow {
 
   goesOn(): Promise<boolean> {
     return new Promise((resolve) => (this.#wake = resolve));
+  }
+
+  /** What comes, or null where the asker has left before, or the disk is too slow. */
+  orLeft<T>(coming: Promise<T | null>): Promise<T | null> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => resolve(null), readMsMax);
+      this.#leave = () => resolve(null);
+      coming.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
   }
 }
 

@@ -6,12 +6,19 @@
 import type { Entry } from "./format.ts";
 
 /** Bytes of memory for an entry, its part of the buckets included. */
-export const slotBytes = 57;
+export const slotBytes = 61;
 
 const none = 0xffff_ffff;
 /** In memory as well, in a record that knows its id. */
 export const flagInMemory = 1;
 export const flagOutdatedOnDisk = 2;
+
+/** What lies in one segment. */
+interface SegmentSlots {
+  first: number;
+  last: number;
+  live: number;
+}
 
 /** The index. A *slot* is an entry's place in it. */
 export class DiskIndex {
@@ -23,7 +30,9 @@ export class DiskIndex {
   readonly #next: Uint32Array;
   /** Of the segment that its content lies in: the older one, where the head lies in another. */
   readonly #generation: Uint32Array;
+  /** The slots of a segment, the oldest first. */
   readonly #nextInSegment: Uint32Array;
+  readonly #previousInSegment: Uint32Array;
   readonly #metaGeneration: Uint32Array;
   readonly #metaAt: Uint32Array;
   readonly #metaBytes: Uint32Array;
@@ -31,14 +40,14 @@ export class DiskIndex {
   readonly #contentAt: Uint32Array;
   readonly #contentBytes: Uint32Array;
   readonly #variant: Uint32Array;
-  /** 0: nothing is here (any more). */
+  /** 0: nothing is here. */
   readonly #id: Float64Array;
   readonly #flags: Uint8Array;
-  readonly #segments = new Map<number, { first: number; live: number }>();
+  readonly #segments = new Map<number, SegmentSlots>();
   /** Segments up to this generation are not found any more. */
   #condemned = 0;
   #untouched = 0;
-  /** Slots in use, or of what has been removed. */
+  /** Slots in use. */
   #taken = 0;
   #free = none;
 
@@ -51,6 +60,7 @@ export class DiskIndex {
     this.#next = new Uint32Array(slotsMax);
     this.#generation = new Uint32Array(slotsMax);
     this.#nextInSegment = new Uint32Array(slotsMax);
+    this.#previousInSegment = new Uint32Array(slotsMax);
     this.#metaGeneration = new Uint32Array(slotsMax);
     this.#metaAt = new Uint32Array(slotsMax);
     this.#metaBytes = new Uint32Array(slotsMax);
@@ -79,8 +89,11 @@ export class DiskIndex {
     this.#buckets[bucket] = slot;
     this.#generation[slot] = generation;
     const segment = this.#segmentOf(generation);
-    this.#nextInSegment[slot] = segment.first;
-    segment.first = slot;
+    this.#nextInSegment[slot] = none;
+    this.#previousInSegment[slot] = segment.last;
+    if (segment.last === none) segment.first = slot;
+    else this.#nextInSegment[segment.last] = slot;
+    segment.last = slot;
     segment.live++;
     this.#contentAt[slot] = entry.contentAt;
     this.#contentBytes[slot] = entry.contentBytes;
@@ -94,11 +107,6 @@ export class DiskIndex {
   /** A newer head for what a slot has. */
   renew(slot: number, entry: Entry, generation: number): void {
     this.#setHead(slot, entry, generation);
-  }
-
-  /** A newer head is on its way: the response is known by another id from now on. */
-  setId(slot: number, id: number): void {
-    this.#id[slot] = id;
   }
 
   /** The slots of a hash, in no order. Other keys may have the same one. */
@@ -124,12 +132,24 @@ export class DiskIndex {
     return -1;
   }
 
-  /** It is not stored any more. Its slot is free when its segment is. */
+  /** It is not stored any more. */
   remove(slot: number): void {
-    this.#unlink(slot);
-    this.#id[slot] = 0;
+    const segment = this.#segments.get(this.#generation[slot]!)!;
+    segment.live--;
     this.size--;
-    this.#segmentOf(this.#generation[slot]!).live--;
+    this.#release(slot, segment);
+  }
+
+  /** The slot of what was written longest ago, or -1. */
+  get oldest(): number {
+    let oldest = Infinity;
+    for (const [generation, { first }] of this.#segments)
+      if (generation > this.#condemned && generation < oldest && first !== none) oldest = generation;
+    return this.#segments.get(oldest)?.first ?? -1;
+  }
+
+  hash(slot: number): number {
+    return this.#hash[slot]!;
   }
 
   id(slot: number): number {
@@ -180,12 +200,6 @@ export class DiskIndex {
     }
   }
 
-  /** Frees the oldest segment's slots. */
-  forgetOldest(): void {
-    this.condemn(Math.min(...this.#segments.keys()));
-    this.free(Infinity);
-  }
-
   /** Frees about so many slots of what is condemned. @returns whether all are. */
   free(about: number): boolean {
     let left = about;
@@ -193,13 +207,7 @@ export class DiskIndex {
       if (generation > this.#condemned) continue;
       while (segment.first !== none) {
         if (left-- === 0) return false;
-        const slot = segment.first;
-        segment.first = this.#nextInSegment[slot]!;
-        if (this.#id[slot] !== 0) this.#unlink(slot);
-        this.#id[slot] = 0;
-        this.#next[slot] = this.#free;
-        this.#free = slot;
-        this.#taken--;
+        this.#release(segment.first, segment);
       }
       this.#segments.delete(generation);
     }
@@ -215,13 +223,26 @@ export class DiskIndex {
     this.#id[slot] = entry.id;
   }
 
-  #segmentOf(generation: number): { first: number; live: number } {
+  #segmentOf(generation: number): SegmentSlots {
     let segment = this.#segments.get(generation);
     if (segment === undefined) {
-      segment = { first: none, live: 0 };
+      segment = { first: none, last: none, live: 0 };
       this.#segments.set(generation, segment);
     }
     return segment;
+  }
+
+  #release(slot: number, segment: SegmentSlots): void {
+    this.#unlink(slot);
+    const [next, previous] = [this.#nextInSegment[slot]!, this.#previousInSegment[slot]!];
+    if (previous === none) segment.first = next;
+    else this.#nextInSegment[previous] = next;
+    if (next === none) segment.last = previous;
+    else this.#previousInSegment[next] = previous;
+    this.#id[slot] = 0;
+    this.#next[slot] = this.#free;
+    this.#free = slot;
+    this.#taken--;
   }
 
   #unlink(slot: number): void {

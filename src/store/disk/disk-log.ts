@@ -14,6 +14,7 @@ import {
   entryBytes,
   kinds,
   nothing,
+  segmentHead,
   segmentHeadBytes,
   type BatchHead,
   type Entry,
@@ -93,6 +94,8 @@ export class DiskLog {
     const metaBytes = sum(what.meta);
     const checks = checksBytes(what.contentBytes);
     const bytes = metaBytes + checks + what.contentBytes;
+    // What is copied must stand in the table of the batch that it is copied to.
+    if (this.#open.entries.length >= entriesMax) this.#seal();
     if (this.#ended || bytes > this.#init.bufferBytes || !this.#buffer(bytes)) {
       this.counts.refused++;
       return false;
@@ -135,7 +138,7 @@ export class DiskLog {
    */
   appendLong(what: Written, done: () => void): boolean {
     const bytes = batchHeadBytes + entryBytes + sum(what.meta) + checksBytes(what.contentBytes) + what.contentBytes;
-    const fits = bytes <= this.#init.segments.segmentBytes - segmentHeadBytes;
+    const fits = bytes <= this.#init.segments.segmentBytes - segmentHeadBytes - batchHeadBytes;
     if (this.#ended || !fits || this.#long === longMax) {
       this.counts.refused++;
       return false;
@@ -148,13 +151,19 @@ export class DiskLog {
 
   /** Tells something of a response. */
   mark(kind: typeof kinds.gone | typeof kinds.outdated, hash: number, id: number): void {
-    if (!this.#ended) this.#add({ ...nothing, kind, hash, id });
+    if (this.#ended) return;
+    if (this.#open.entries.length >= entriesMax) this.#seal();
+    this.#add({ ...nothing, kind, hash, id });
   }
 
   /** Writes all that has come, and resolves when that is done. */
   async flush(): Promise<void> {
     this.#seal();
     await this.#running;
+  }
+
+  get isWriting(): boolean {
+    return this.#running !== null;
   }
 
   /** Nothing is taken any more. What is being written is not waited for. */
@@ -179,7 +188,6 @@ export class DiskLog {
   }
 
   #add(entry: Entry): void {
-    if (this.#open.entries.length === entriesMax) this.#seal();
     this.#open.entries.push(entry);
     this.#timer ??= setTimeout(() => this.#seal(), sealMs).unref();
     if (++this.#waiting > waitingMax) this.#fail(new Error("the disk does not keep up with what has to be told to it"));
@@ -271,16 +279,30 @@ export class DiskLog {
     }
   }
 
-  /** A place for so many bytes, and in the index for so many entries: for that, the oldest segment goes. */
+  /** A place for so many bytes, and in the index for so many entries: for that, what is oldest goes. */
   async #room(bytes: number, entries: number) {
     const { segments, index } = this.#init;
-    while (!segments.fits(bytes) || index.left < entries) {
-      index.condemn(segments.nextGeneration);
-      while (!index.free(freeAtOnce)) await setImmediate();
-      for (let waited = 0; segments.nextPins > 0 && waited < readersMs; waited += lookMs) await sleep(lookMs);
-      segments.advance();
+    if (!segments.fits(bytes)) await this.#nextSegment();
+    while (index.left < entries) {
+      const slot = index.oldest;
+      if (slot === -1) break;
+      this.mark(kinds.gone, index.hash(slot), index.id(slot));
+      index.remove(slot);
     }
     return segments.reserve(bytes);
+  }
+
+  /** Begins the oldest segment anew: a batch without anything tells that what it had does not count any more. */
+  async #nextSegment(): Promise<void> {
+    const { segments, index, io, head } = this.#init;
+    index.condemn(segments.nextGeneration);
+    while (!index.free(freeAtOnce)) await setImmediate();
+    for (let waited = 0; segments.nextPins > 0 && waited < readersMs; waited += lookMs) await sleep(lookMs);
+    const { number, fd, generation } = segments.advance();
+    const { storeId } = segments;
+    const { at } = segments.reserve(batchHeadBytes);
+    const first = batchHead({ storeId, generation, at, bytes: batchHeadBytes, ...head() }, []);
+    await writeWhole(io, fd, [segmentHead(storeId, number), first], 0);
   }
 
   #fail(error: NodeJS.ErrnoException): void {

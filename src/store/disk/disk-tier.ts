@@ -2,17 +2,17 @@
  * The disk tier: what the pages keep is written to segments as well, and comes back when it is asked for and is not in
  * memory any more. A disk that fails, is full or does not keep up is left: the member goes on from memory.
  */
-import { crc32 } from "node:zlib";
+import { setTimeout } from "node:timers/promises";
 import type { Mode } from "../../invalidation/invalidation.ts";
 import type { Pin } from "../body.ts";
-import { variantsMax } from "../port.ts";
 import type { Behind, Kept, Recalled } from "../pages/behind.ts";
 import { diskBody } from "./disk-body.ts";
 import { DiskIndex, flagInMemory, flagOutdatedOnDisk } from "./disk-index.ts";
 import type { DiskIo } from "./disk-io.ts";
 import { DiskLog } from "./disk-log.ts";
-import { checksBytes, chunkBytes, kinds, type BatchHead, type Entry } from "./format.ts";
+import { checksBytes, kinds, type BatchHead, type Entry } from "./format.ts";
 import { PendingResponses } from "./pending.ts";
+import { Recalls } from "./recalls.ts";
 import type { ReadDone, Reads } from "./reads.ts";
 import type { Segments } from "./segments.ts";
 
@@ -44,19 +44,10 @@ export interface DiskCounts {
   readonly refused: number;
 }
 
-/** Content up to this size comes back into memory with its head. */
-const promotedBytesMax = 256 * 1024;
-/** A recall takes so long at most; then the origin is asked. */
-const recallMsMax = 1000;
-/** Keys that are looked for at once. */
-const waitingMax = 4096;
+/** A stop waits for the disk for so long. */
+const closeMsMax = 10_000;
 /** So many bad reads, and the disk is left. */
 const badMax = 16;
-
-interface Recall {
-  readonly key: string;
-  readonly dones: (() => void)[];
-}
 
 /** The tier of one store. */
 export class DiskTier implements Behind {
@@ -66,8 +57,7 @@ export class DiskTier implements Behind {
   readonly #log: DiskLog;
   /** Written, and not found on the disk yet. */
   readonly #pending = new PendingResponses();
-  readonly #recalls = new Map<string, Recall>();
-  readonly #counts = { recalled: 0, late: 0, bad: 0 };
+  readonly #recalls: Recalls;
   #lastId: number;
   #off: string | null = null;
 
@@ -76,6 +66,13 @@ export class DiskTier implements Behind {
     this.seed = init.seed;
     this.memoryBytes = memoryBytes;
     this.#lastId = init.lastId;
+    this.#recalls = new Recalls({
+      index: init.index,
+      pending: this.#pending,
+      read: (generation, at, bytes, done) => this.#read(generation, at, bytes, done),
+      gone: (id, hash) => this.gone(id, hash),
+      isBad: (hash, id) => this.#isBad(hash, id),
+    });
     this.#log = new DiskLog({
       ...init,
       written: (entry, generation) => this.#written(entry, generation),
@@ -102,7 +99,7 @@ export class DiskTier implements Behind {
 
   get counts(): DiskCounts {
     const { responses, bytes, refused } = this.#log.counts;
-    return { ...this.#counts, written: responses, writtenBytes: bytes, refused };
+    return { ...this.#recalls.counts, written: responses, writtenBytes: bytes, refused };
   }
 
   get lastId(): number {
@@ -122,25 +119,25 @@ export class DiskTier implements Behind {
         return 0;
       }
     } else if (!this.#log.append(what)) return 0;
-    return this.#given(id, kept);
+    this.#lastId = id;
+    this.#pending.add(id, kept.hash, kept.variant, 0);
+    return id;
   }
 
   renew(id: number, { hash, variant, meta }: Omit<Kept, "content" | "contentBytes">): number {
-    const { index } = this.#init;
-    const slot = this.#off === null ? index.slotOf(hash, id) : -1;
-    if (slot === -1) return 0;
+    if (this.#slotOf(id, hash) === -1) return 0;
     const newer = this.#lastId + 1;
     if (!this.#log.append({ hash, variant, meta, content: [], contentBytes: 0, id: newer, renews: id })) return 0;
-    index.setId(slot, newer);
-    index.clearFlag(slot, flagOutdatedOnDisk);
-    return this.#given(newer, { hash, variant });
+    this.#lastId = newer;
+    this.#pending.add(newer, hash, variant, id);
+    return newer;
   }
 
   gone(id: number, hash: number): void {
     if (this.#off !== null) return;
     const pending = this.#pending.get(id, hash);
     if (pending !== undefined) pending.gone = true;
-    const slot = this.#init.index.slotOf(hash, id);
+    const slot = this.#slotOf(id, hash);
     if (slot !== -1) this.#init.index.remove(slot);
     if (slot !== -1 || pending !== undefined) this.#log.mark(kinds.gone, hash, id);
   }
@@ -171,6 +168,7 @@ export class DiskTier implements Behind {
   evicted(id: number, hash: number): void {
     const pending = this.#pending.get(id, hash);
     if (pending !== undefined) pending.evicted = true;
+    // What is known by an older head on the disk is not looked for before the newer one can be found.
     const slot = this.#off === null ? this.#init.index.slotOf(hash, id) : -1;
     if (slot !== -1) this.#init.index.clearFlag(slot, flagInMemory);
   }
@@ -185,12 +183,12 @@ export class DiskTier implements Behind {
   }
 
   has(id: number, hash: number): boolean {
-    return this.#off === null && this.#init.index.slotOf(hash, id) !== -1;
+    return this.#slotOf(id, hash) !== -1;
   }
 
   content(id: number, hash: number, bytes: number): ReturnType<Behind["content"]> {
     const { index, segments } = this.#init;
-    const slot = this.#off === null ? index.slotOf(hash, id) : -1;
+    const slot = this.#slotOf(id, hash);
     const generation = slot === -1 ? 0 : index.generation(slot);
     const place =
       slot === -1
@@ -219,32 +217,7 @@ export class DiskTier implements Behind {
   }
 
   recall(hash: number, key: string, back: (recalled: Recalled) => boolean, done: () => void): boolean {
-    const { index } = this.#init;
-    if (this.#off !== null || !index.hasWithout(hash, flagInMemory)) return false;
-    const underWay = this.#recalls.get(key);
-    if (underWay !== undefined) {
-      underWay.dones.push(done);
-      return true;
-    }
-    const ids = this.#wanted(hash);
-    if (ids.length === 0) return false;
-    if (this.#recalls.size >= waitingMax) {
-      this.#counts.late++;
-      return false;
-    }
-    const recall: Recall = { key, dones: [done] };
-    this.#recalls.set(key, recall);
-    const finish = (): void => {
-      clearTimeout(timer);
-      if (this.#recalls.get(key) === recall) this.#recalls.delete(key);
-      for (const one of recall.dones.splice(0)) one();
-    };
-    const timer = setTimeout(() => {
-      this.#counts.late++;
-      finish();
-    }, recallMsMax);
-    this.#recall(hash, ids, back, finish);
-    return true;
+    return this.#off === null && this.#recalls.recall(hash, key, back, done);
   }
 
   /** Resolves when what has come so far is on the disk, or the tier is off. */
@@ -255,8 +228,10 @@ export class DiskTier implements Behind {
   /** Writes what is left. Nothing is taken any more. @returns whether all is on the disk. */
   async close(): Promise<boolean> {
     if (this.#off === null) {
-      await this.#log.flush();
-      await this.#init.segments.sync().catch((error: Error) => this.#fail(`writing failed: ${error.message}`));
+      const written = this.#log.flush().then(() => this.#init.segments.sync());
+      const late = setTimeout(closeMsMax, "late", { ref: false });
+      const ended = await Promise.race([written, late]).catch((error: Error) => this.#fail(error.message));
+      if (ended === "late") this.#fail("it does not answer");
     }
     const isWhole = this.#off === null;
     this.#off ??= "closed";
@@ -265,71 +240,21 @@ export class DiskTier implements Behind {
     return isWhole;
   }
 
-  /** One after the other, the oldest first: the newest is looked at first, and must be found so. */
-  #recall(hash: number, ids: number[], back: (recalled: Recalled) => boolean, finish: () => void): void {
-    const { index } = this.#init;
-    for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
-      const one = id;
-      const slot = this.#off === null ? index.slotOf(hash, one) : -1;
-      if (slot === -1) continue;
-      return this.#response(slot, hash, one, (found) => {
-        // It may be gone meanwhile, or stored anew.
-        const now = this.#off === null ? index.slotOf(hash, one) : -1;
-        const isWanted = found !== null && now !== -1 && !index.has(now, flagInMemory);
-        if (isWanted && back({ ...found, id: one, outdated: index.has(now, flagOutdatedOnDisk) })) {
-          index.setFlag(now, flagInMemory);
-          this.#counts.recalled++;
-        }
-        this.#recall(hash, ids, back, finish);
-      });
-    }
-    return finish();
+  /** Whether something is still being written: then files must not be closed. */
+  get isWriting(): boolean {
+    return this.#log.isWriting;
   }
 
-  /** Those that are not in memory, the newest first; what no request would get any more goes. */
-  #wanted(hash: number): number[] {
-    const { index } = this.#init;
-    const slots = index.slots(hash).toSorted((a, b) => index.id(b) - index.id(a));
-    const variants = new Set<number>();
-    const wanted: number[] = [];
-    for (const slot of slots) {
-      const id = index.id(slot);
-      if (index.has(slot, flagInMemory)) variants.add(index.variant(slot));
-      else if (variants.has(index.variant(slot)) || wanted.length >= variantsMax) this.gone(id, hash);
-      else {
-        variants.add(index.variant(slot));
-        wanted.push(id);
-      }
+  /** Where a response lies, or, as long as its newer head is on its way, where its content does. */
+  #slotOf(id: number, hash: number): number {
+    if (this.#off !== null) return -1;
+    let known = id;
+    for (;;) {
+      const slot = this.#init.index.slotOf(hash, known);
+      const renews = slot === -1 ? (this.#pending.get(known, hash)?.renews ?? 0) : 0;
+      if (renews === 0) return slot;
+      known = renews;
     }
-    return wanted;
-  }
-
-  /** Reads a response: its record, and its content where that is short. */
-  #response(
-    slot: number,
-    hash: number,
-    id: number,
-    done: (found: Pick<Recalled, "record" | "content"> | null) => void,
-  ): void {
-    const { index } = this.#init;
-    const [metaAt, metaBytes, metaCrc] = [index.metaAt(slot), index.metaBytes(slot), index.metaCrc(slot)];
-    const [contentAt, contentBytes] = [index.contentAt(slot), index.contentBytes(slot)];
-    // A newer head has no checksums of its own: those of its content lie with that.
-    const isRenewed = contentBytes > 0 && contentAt !== metaAt + metaBytes;
-    const isTogether = contentBytes > 0 && contentBytes <= promotedBytesMax && !isRenewed;
-    const recordBytes = metaBytes - (isRenewed ? 0 : checksBytes(contentBytes));
-    const bytes = metaBytes + (isTogether ? contentBytes : 0);
-    this.#read(index.metaGeneration(slot), metaAt, bytes, (read) => {
-      if (read === null || crc32(read.subarray(0, metaBytes)) !== metaCrc) return done(this.#isBad(hash, id));
-      const record = read.subarray(0, recordBytes);
-      if (!isTogether) return done({ record, content: null });
-      const content = read.subarray(metaBytes);
-      for (let at = 0; at < contentBytes; at += chunkBytes) {
-        const expected = read.readUInt32LE(recordBytes + (at / chunkBytes) * 4);
-        if (crc32(content.subarray(at, at + chunkBytes)) !== expected) return done(this.#isBad(hash, id));
-      }
-      return done({ record, content });
-    });
   }
 
   /** Reads from a segment. Null where it is not there, ends before, or has been written anew meanwhile. */
@@ -348,14 +273,9 @@ export class DiskTier implements Behind {
     if (slot === -1) return null;
     this.#init.index.remove(slot);
     this.#log.mark(kinds.gone, hash, id);
-    if (++this.#counts.bad >= badMax) this.#fail(`${badMax} responses could not be read as they had been written`);
+    if (++this.#recalls.counts.bad >= badMax)
+      this.#fail(`${badMax} responses could not be read as they had been written`);
     return null;
-  }
-
-  #given(id: number, { hash, variant }: Pick<Kept, "hash" | "variant">): number {
-    this.#lastId = id;
-    this.#pending.add(id, hash, variant);
-    return id;
   }
 
   #written(entry: Entry, generation: number): void {
@@ -365,8 +285,12 @@ export class DiskTier implements Behind {
     const pending = this.#pending.take(id, hash);
     if (pending === undefined || pending.gone) return;
     if (kind === kinds.renewed) {
-      const slot = index.slotOf(hash, id);
-      if (slot !== -1) index.renew(slot, entry, generation);
+      const slot = index.slotOf(hash, entry.renews);
+      if (slot === -1) return;
+      index.renew(slot, entry, generation);
+      if (pending.evicted) index.clearFlag(slot, flagInMemory);
+      if (pending.outdated) index.setFlag(slot, flagOutdatedOnDisk);
+      else index.clearFlag(slot, flagOutdatedOnDisk);
       return;
     }
     const flags = (pending.evicted ? 0 : flagInMemory) | (pending.outdated ? flagOutdatedOnDisk : 0);

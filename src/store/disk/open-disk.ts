@@ -16,6 +16,8 @@ export interface OpenDiskInit extends Pick<DiskTierInit, "head" | "off"> {
   /** The member's steady clock. Seconds. */
   readonly now: () => number;
   readonly io?: DiskIo;
+  /** A bug, for the log. */
+  readonly failed: (error: Error) => void;
 }
 
 /** A tier that is open. */
@@ -47,6 +49,8 @@ const readJobsMin = 2;
 const readJobsMax = 16;
 /** The wall clock may be so far from the steady one at a stop: else ages would be wrong after it. Seconds. */
 const leadMax = 1;
+/** Of what a stop in order leaves, members' parts included. */
+const stateVersion = 1;
 
 /** Bytes of the budget that a disk tier takes. */
 export function diskMemoryBytes(memoryBytes: number, bytesMax: number): number {
@@ -66,9 +70,12 @@ export function openDisk(init: OpenDiskInit): OpenDisk {
     segments = new Segments({ folder: path, ...manifest, count: folder.segments });
     const index = new DiskIndex(slotsFor(memoryBytes, bytesMax));
     const replayed = replay(segments, index);
-    const left = stateOf(takeState(path), manifest.storeId, replayed, now());
+    const left = stateOf(takeState(path), { storeId: manifest.storeId, replayed, segments, now: now() });
     // A disk that is stood in for is read as it says.
-    reads = init.io === undefined ? new ThreadReads(readersFor(memoryBytes), io) : new SystemReads(io);
+    reads =
+      init.io === undefined
+        ? new ThreadReads(readersFor(memoryBytes), io, init.failed)
+        : new SystemReads(io, init.failed);
     const tier = new DiskTier(
       {
         ...init,
@@ -91,13 +98,17 @@ export function openDisk(init: OpenDiskInit): OpenDisk {
       position: replayed.last?.position ?? 0,
       close: async (state) => {
         const isWhole = await tier.close();
-        const { wallLead } = init.head();
-        if (isWhole) {
+        try {
+          const { wallLead } = init.head();
           const { storeId } = manifest;
-          writeState(path, { storeId, lastId: tier.lastId, atSeconds: now(), wallLead, state });
+          const { used } = opened;
+          if (isWhole && !replayed.isCut)
+            writeState(path, { version: stateVersion, storeId, used, atSeconds: now(), wallLead, state });
+        } finally {
+          // Numbers of files that are still being written to must not become those of others.
+          if (!tier.isWriting) opened.close();
+          folder.release();
         }
-        opened.close();
-        folder.release();
       },
     };
   } catch (error) {
@@ -109,12 +120,21 @@ export function openDisk(init: OpenDiskInit): OpenDisk {
 }
 
 /** What was left by a stop after which nothing more was written, and whose clock this one goes on from; else null. */
-function stateOf(left: unknown, storeId: number, { lastId }: Replayed, now: number): unknown {
-  const { state = null, ...about } = (left ?? {}) as Record<string, unknown>;
-  const { atSeconds, wallLead } = about;
-  const isWhole = about["storeId"] === storeId && about["lastId"] === lastId;
+function stateOf(
+  left: unknown,
+  found: {
+    readonly storeId: number;
+    readonly replayed: Replayed;
+    readonly segments: Segments;
+    readonly now: number;
+  },
+): unknown {
+  const { version, storeId, used, atSeconds, wallLead, state = null } = (left ?? {}) as Record<string, unknown>;
+  // A segment that is not as it was may have told that something is gone.
+  const isAsLeft = storeId === found.storeId && JSON.stringify(used) === JSON.stringify(found.segments.used);
   const isClock = typeof atSeconds === "number" && typeof wallLead === "number" && Math.abs(wallLead) <= leadMax;
-  return isWhole && isClock && atSeconds <= now + leadMax ? state : null;
+  const isTrusted = version === stateVersion && isAsLeft && !found.replayed.isCut;
+  return isTrusted && isClock && atSeconds <= found.now + leadMax ? state : null;
 }
 
 function slotsFor(memoryBytes: number, bytesMax: number): number {

@@ -6,6 +6,8 @@
 export interface Pending {
   readonly id: number;
   readonly variant: number;
+  /** The response whose head it is a newer one of; 0 for none. */
+  readonly renews: number;
   gone: boolean;
   evicted: boolean;
   outdated: boolean;
@@ -17,8 +19,8 @@ const none: readonly Pending[] = [];
 export class PendingResponses {
   readonly #byHash = new Map<number, Pending[]>();
 
-  add(id: number, hash: number, variant: number): void {
-    const one = { id, variant, gone: false, evicted: false, outdated: false };
+  add(id: number, hash: number, variant: number, renews: number): void {
+    const one = { id, variant, renews, gone: false, evicted: false, outdated: false };
     const others = this.#byHash.get(hash);
     if (others === undefined) this.#byHash.set(hash, [one]);
     else others.push(one);

@@ -36,11 +36,14 @@ const systemReadsMax = 2;
 /** By the system's threads alone. */
 export class SystemReads implements Reads {
   readonly #io: DiskIo;
+  readonly #failed: (error: Error) => void;
   readonly #turns: (() => void)[] = [];
   #reading = 0;
 
-  constructor(io: DiskIo) {
+  /** `failed` hears of what is wrong with whoever asks. */
+  constructor(io: DiskIo, failed: (error: Error) => void) {
     this.#io = io;
+    this.#failed = failed;
   }
 
   read(fd: number, at: number, bytes: number, done: ReadDone): void {
@@ -58,9 +61,11 @@ export class SystemReads implements Reads {
       this.#turns.shift()?.();
       done(read);
     };
-    readWhole(this.#io, fd, into, at).then(
-      (isWhole) => end(isWhole ? into : null),
-      () => end(null),
+    background(
+      readWhole(this.#io, fd, into, at)
+        .catch(() => false)
+        .then((isWhole) => end(isWhole ? into : null)),
+      this.#failed,
     );
   }
 }
@@ -85,14 +90,24 @@ class Reader {
   };
   readonly #next: () => void;
 
+  /** Without its thread nothing is read here. */
+  isDead = false;
+  readonly #failed: (error: Error) => void;
+
   /** `next` is called whenever there is room for another job. */
-  constructor(jobs: number, next: () => void) {
+  constructor(jobs: number, next: () => void, failed: (error: Error) => void) {
     this.#ring = new ReadRing(new SharedArrayBuffer(ringBytes(jobs)));
     this.#next = next;
+    this.#failed = failed;
     const here = import.meta.url;
     this.worker = new Worker(new URL(`./reader-thread${here.endsWith(".ts") ? ".ts" : ".js"}`, here), {
       workerData: this.#ring.memory,
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
+    });
+    this.worker.on("error", failed);
+    this.worker.on("exit", () => {
+      this.isDead = true;
+      this.end();
     });
     this.worker.unref();
   }
@@ -113,7 +128,7 @@ class Reader {
       this.#isToWake = true;
       setImmediate(this.#wake);
     }
-    if (!this.#isWaiting) background(this.#wait(), () => {});
+    if (!this.#isWaiting) background(this.#wait(), this.#failed);
   }
 
   end(): void {
@@ -130,7 +145,11 @@ class Reader {
         const { bytes, done } = this.#jobs[0]!;
         const result = this.#ring.result(this.#finished);
         // Its place may be used again only after this.
-        done(result.bytes === bytes ? result.read : null);
+        try {
+          done(result.bytes === bytes ? result.read : null);
+        } catch (error) {
+          this.#failed(error as Error);
+        }
         this.#jobs.shift();
         this.#finished++;
         this.#next();
@@ -147,17 +166,19 @@ export class ThreadReads implements Reads {
   readonly #turns: (() => void)[] = [];
   #isClosed = false;
 
-  constructor({ threads, jobs }: ReadThreads, io: DiskIo) {
-    this.#readers = Array.from({ length: threads }, () => new Reader(jobs, () => this.#turns.shift()?.()));
-    this.#long = new SystemReads(io);
+  constructor({ threads, jobs }: ReadThreads, io: DiskIo, failed: (error: Error) => void) {
+    this.#readers = Array.from({ length: threads }, () => new Reader(jobs, () => this.#turns.shift()?.(), failed));
+    this.#long = new SystemReads(io, failed);
   }
 
   read(fd: number, at: number, bytes: number, done: ReadDone): void {
     if (bytes > placeBytes) return this.#long.read(fd, at, bytes, done);
     if (this.#isClosed) return queueMicrotask(() => done(null));
     // One thread is enough while it keeps up: waking two costs twice as much.
-    let reader = this.#readers[0]!;
-    for (const other of this.#readers) if (reader.busy >= busyMax && other.busy < reader.busy) reader = other;
+    let reader = this.#readers.find(({ isDead }) => !isDead);
+    if (reader === undefined) return this.#long.read(fd, at, bytes, done);
+    for (const other of this.#readers)
+      if (!other.isDead && reader.busy >= busyMax && other.busy < reader.busy) reader = other;
     if (reader.isFull) {
       this.#turns.push(() => this.read(fd, at, bytes, done));
       return undefined;

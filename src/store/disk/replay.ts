@@ -17,6 +17,8 @@ import type { Segments } from "./segments.ts";
 /** What the last batch says, and the last id that was given. */
 export interface Replayed {
   readonly lastId: number;
+  /** Not all that was found has a place in the index: what is told of the rest will not be written. */
+  readonly isCut: boolean;
   readonly last: Pick<BatchHead, "position" | "now" | "wallLead"> | null;
 }
 
@@ -27,7 +29,7 @@ interface Found {
 }
 
 /** What is read at once: a batch's head, and a table that is mostly no longer. */
-const windowBytes = 64 * 1024;
+const windowBytes = 8 * 1024;
 
 /** Puts everything into the index. @throws what the system says where a file cannot be read. */
 export function replay(segments: Segments, index: DiskIndex): Replayed {
@@ -43,6 +45,7 @@ export function replay(segments: Segments, index: DiskIndex): Replayed {
   found.sort((a, b) => a.generation - b.generation);
   let lastId = 0;
   let last: BatchHead | null = null;
+  let isCut = false;
   for (const { number, fd, generation } of found) {
     let at = segmentHeadBytes;
     for (;;) {
@@ -50,14 +53,14 @@ export function replay(segments: Segments, index: DiskIndex): Replayed {
       if (batch === null || batch.head.generation !== generation) break;
       for (const entry of batch.entries) {
         lastId = Math.max(lastId, entry.id);
-        take(index, entry, generation);
+        isCut = take(index, entry, generation) || isCut;
       }
       last = batch.head;
       at += batch.head.bytes;
     }
     segments.found(number, generation, at);
   }
-  return { lastId, last };
+  return { lastId, last, isCut };
 
   function batchAt(fd: number, at: number): { readonly head: BatchHead; readonly entries: readonly Entry[] } | null {
     const length = readAt(fd, window, at);
@@ -74,21 +77,23 @@ export function replay(segments: Segments, index: DiskIndex): Replayed {
   }
 }
 
-function take(index: DiskIndex, entry: Entry, generation: number): void {
+/** @returns whether something older had to go for it. */
+function take(index: DiskIndex, entry: Entry, generation: number): boolean {
   const { kind, hash, id, renews } = entry;
   if (kind === kinds.response) {
-    // With less memory than before the oldest is left out.
-    if (index.left === 0) index.forgetOldest();
+    const isFull = index.left === 0;
+    if (isFull) index.remove(index.oldest);
     index.add(entry, generation, 0);
-    return;
+    return isFull;
   }
   const slot = index.slotOf(hash, kind === kinds.renewed ? renews : id);
-  if (slot === -1) return;
+  if (slot === -1) return false;
   if (kind === kinds.renewed) {
     index.renew(slot, entry, generation);
     index.clearFlag(slot, flagOutdatedOnDisk);
   } else if (kind === kinds.gone) index.remove(slot);
   else index.setFlag(slot, flagOutdatedOnDisk);
+  return false;
 }
 
 function readAt(fd: number, into: Buffer, at: number): number {

@@ -15,7 +15,12 @@ interface Segment {
   generation: number;
   /** Readers of what it has now. */
   pins: number;
+  /** Of its last batch: bytes from the beginning of the file. */
+  end: number;
 }
+
+/** Number, generation and end of a segment in use. */
+export type SegmentUse = readonly [number, number, number];
 
 /** Room in a segment. */
 export interface Reserved {
@@ -54,7 +59,6 @@ export class Segments {
   readonly #segments: Segment[];
   readonly #byGeneration = new Map<number, Segment>();
   #current: Segment | null = null;
-  #writeAt = 0;
   #lastGeneration = 0;
 
   /**
@@ -66,11 +70,17 @@ export class Segments {
     this.segmentBytes = segmentBytes;
     const there = new Set(segmentNumbers(folder));
     for (const number of there) if (number >= count) unlinkSync(join(folder, segmentName(number)));
-    this.#segments = Array.from({ length: count }, (_, number) => {
-      const path = join(folder, segmentName(number));
-      const fd = there.has(number) ? openSync(path, "r+") : this.#made(path, number);
-      return { number, fd, generation: 0, pins: 0 };
-    });
+    this.#segments = [];
+    try {
+      for (let number = 0; number < count; number++) {
+        const path = join(folder, segmentName(number));
+        const fd = there.has(number) ? openSync(path, "r+") : this.#made(path, number);
+        this.#segments.push({ number, fd, generation: 0, pins: 0, end: 0 });
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   get count(): number {
@@ -81,34 +91,40 @@ export class Segments {
     return this.#segments;
   }
 
+  /** What is in use: number, generation and end of each, as a stop in order tells the next start. */
+  get used(): readonly SegmentUse[] {
+    return [...this.#byGeneration.values()]
+      .map((segment) => [segment.number, segment.generation, segment.end] as const)
+      .toSorted((a, b) => a[1] - b[1]);
+  }
+
   /** Bytes that may be read: whole files, but for the last. */
   get usedBytes(): number {
-    const full = [...this.#byGeneration.values()].filter((segment) => segment !== this.#current).length;
-    return full * this.segmentBytes + this.#writeAt;
+    return [...this.#byGeneration.values()].reduce((sum, { end }) => sum + end, 0);
   }
 
   /** What has been found in a file at the start. */
   found(number: number, generation: number, end: number): void {
     const segment = this.#segments[number]!;
     segment.generation = generation;
+    segment.end = end;
     this.#byGeneration.set(generation, segment);
     if (generation <= this.#lastGeneration) return;
     this.#lastGeneration = generation;
     this.#current = segment;
-    this.#writeAt = end;
   }
 
   /** Whether so many bytes still fit where the last ones were written. */
   fits(bytes: number): boolean {
-    return this.#current !== null && this.#writeAt + bytes <= this.segmentBytes;
+    return this.#current !== null && this.#current.end + bytes <= this.segmentBytes;
   }
 
   /** Room that fits in the current segment; it must. */
   reserve(bytes: number): Reserved {
-    const { fd, generation } = this.#current!;
-    const at = this.#writeAt;
-    this.#writeAt += bytes;
-    return { fd, generation, at };
+    const current = this.#current!;
+    const at = current.end;
+    current.end += bytes;
+    return { fd: current.fd, generation: current.generation, at };
   }
 
   /** The segment that is written anew next: its generation, 0 where nothing is in it. */
@@ -122,14 +138,15 @@ export class Segments {
   }
 
   /** Begins the next segment. What it had must not be found any more. */
-  advance(): void {
+  advance(): { readonly number: number; readonly fd: number; readonly generation: number } {
     const segment = this.#next();
     if (segment.generation !== 0) this.#byGeneration.delete(segment.generation);
     segment.generation = ++this.#lastGeneration;
     segment.pins = 0;
     this.#byGeneration.set(segment.generation, segment);
     this.#current = segment;
-    this.#writeAt = segmentHeadBytes;
+    segment.end = segmentHeadBytes;
+    return segment;
   }
 
   /** The file that holds a generation, or -1 where it is not there any more. */

@@ -63,6 +63,10 @@ class PagePin implements Pin {
 export class PageResponse implements StoredResponse {
   readonly location: number;
   readonly pin: Pin;
+  /** Of the key. */
+  readonly keyHash: number;
+  /** What stands behind knew it by this when it was leased last; 0 where it did not. */
+  knownAs = 0;
   readonly #records: Records;
   readonly #pool: PagePool;
   readonly #generation: number;
@@ -81,6 +85,7 @@ export class PageResponse implements StoredResponse {
     this.#pool = pool;
     this.location = location;
     this.#flags = records.word(location, word.flags);
+    this.keyHash = records.word(location, word.hash);
     const { memory } = records;
     const pages = [memory.pageOf(location)];
     const extents = records.word(location, word.extents);

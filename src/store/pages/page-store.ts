@@ -29,7 +29,7 @@ import { Arrival, type ArrivalRoom } from "./arrival.ts";
 import { PageGlance } from "./page-glance.ts";
 import { Heard, type HeardState } from "./heard.ts";
 import { unitBytes } from "./page-memory.ts";
-import { DetachedResponse, keepsakeOf, type Kept, type PageResponse } from "./page-response.ts";
+import { DetachedResponse, keepsakeOf, PageResponse, type Kept } from "./page-response.ts";
 import { draftOf } from "./record-writer.ts";
 import { flagOutdated, flagSelected, float, word, type Extent } from "./records.ts";
 import { Shelf } from "./shelf.ts";
@@ -153,6 +153,8 @@ export class PageStore implements Store {
     // Its content may have moved since it was looked up.
     const kept = location === 0 ? (stored as Kept) : this.#shelf.responseAt(location);
     const { pin } = kept;
+    if (this.#behind !== null && location !== 0 && kept instanceof PageResponse)
+      kept.knownAs = this.#shelf.records.float(location, float.behind);
     pin.take();
     this.#leases++;
     let held = true;
@@ -173,8 +175,12 @@ export class PageStore implements Store {
   }
 
   outdate(stored: StoredResponse): void {
-    const location = this.#shelf.locationOf(stored);
-    if (location === 0) return;
+    const location = this.#found(stored);
+    if (location === 0) {
+      if (stored instanceof PageResponse && stored.knownAs !== 0)
+        this.#behind!.outdated(stored.knownAs, stored.keyHash);
+      return;
+    }
     const { records } = this.#shelf;
     records.setFlag(location, flagOutdated);
     const id = records.float(location, float.behind);
@@ -197,8 +203,9 @@ export class PageStore implements Store {
   }
 
   discard(stored: StoredResponse): void {
-    const location = this.#shelf.locationOf(stored);
+    const location = this.#found(stored);
     if (location !== 0) this.#shelf.drop(location);
+    else if (stored instanceof PageResponse && stored.knownAs !== 0) this.#behind!.gone(stored.knownAs, stored.keyHash);
   }
 
   get position(): number {
@@ -289,25 +296,43 @@ export class PageStore implements Store {
     return this.#shelf.allIn(["main", "small", "copies"]);
   }
 
+  /** Where a response is stored now, though it may have been let go of and brought back since it was leased; or 0. */
+  #found(stored: StoredResponse): number {
+    const location = this.#shelf.locationOf(stored);
+    if (location !== 0 || !(stored instanceof PageResponse) || stored.knownAs === 0) return location;
+    const { records } = this.#shelf;
+    const again = this.variants(stored.key).find(
+      (other) => records.float(other.location, float.behind) === stored.knownAs,
+    );
+    return again?.location ?? 0;
+  }
+
   #recalled(recalled: Recalled, key: string): boolean {
     const shelf = this.#shelf;
     const location = shelf.recalled(recalled, key);
     if (location === 0) return false;
     const { content } = recalled;
     if (content === null) return true;
-    // What cannot be had in pages stays where it is.
-    const kept = keepsakeOf(shelf.responseAt(location));
+    const response = shelf.responseAt(location);
+    const kept = keepsakeOf(response);
+    let isPromoted = false;
     const commit = (_: Keepsake, arrival: Arrival): boolean => {
       const draft = draftOf(kept, ...contentOf(arrival));
-      return draft !== null && shelf.promoted(location, draft);
+      isPromoted = draft !== null && shelf.promoted(response, draft);
+      return isPromoted;
     };
+    // Room for its content may be made where its record lies. What cannot be had in pages stays where it is.
+    response.pin.take();
     const arrival = Arrival.of({ ...this.#arrivals, commit }, content.length, "arrivals");
-    if (arrival === null) return true;
-    arrival.body.append(content);
-    arrival.body.finish();
-    arrival.commit(kept);
-    arrival.over();
-    return true;
+    if (arrival !== null) {
+      arrival.body.append(content);
+      arrival.body.finish();
+      arrival.commit(kept);
+      arrival.over();
+    }
+    const isThere = isPromoted || shelf.locationOf(response) !== 0;
+    response.pin.release();
+    return isThere;
   }
 
   #commit(kept: Keepsake, arrival: Arrival): boolean {

@@ -23,6 +23,7 @@ import {
   flagMoved,
   flagNamed,
   flagOutdated,
+  flagPart,
   float,
   sourceMask,
   sourceShift,
@@ -215,13 +216,13 @@ export class Shelf {
   }
 
   /** The content of what came back without it has come as well, into pages. @returns whether it is stored there now. */
-  promoted(location: number, draft: Draft): boolean {
-    const { records } = this;
-    const id = records.float(location, float.behind);
-    if (!records.has(location, flagLive) || !this.chains.makeRoom(draft.kept.key)) return false;
-    const newer = this.#write(draft, "small", 0, id);
-    if (newer === 0) return false;
-    if (records.has(location, flagLive)) this.#forget(location);
+  promoted(before: PageResponse, draft: Draft): boolean {
+    const there = this.locationOf(before);
+    if (there === 0) return false;
+    const id = this.records.float(there, float.behind);
+    if (!this.chains.makeRoom(draft.kept.key) || this.#write(draft, "small", 0, id) === 0) return false;
+    const location = this.locationOf(before);
+    if (location !== 0) this.#forget(location);
     return true;
   }
 
@@ -252,11 +253,8 @@ export class Shelf {
       ? this.#write(draft, this.pool.queueOf(records.memory.pageOf(location)), location, id)
       : 0;
     if (newer === 0 && records.has(location, flagLive)) this.drop(location);
-    if (
-      newer !== 0 &&
-      behind !== null &&
-      !renewBehind(behind, records, { location: newer, head: kept.head, id }, () => this.responseAt(newer))
-    )
+    const written = { location: newer, head: kept.head, id };
+    if (newer !== 0 && behind !== null && !renewBehind(behind, records, written, () => this.responseAt(newer)))
       this.drop(newer);
     current.pin.release();
     if (newer === 0 || !records.has(newer, flagLive)) return null;
@@ -357,8 +355,14 @@ export class Shelf {
 
   /** What stands behind keeps it. An older one with another Vary must not answer in its place: it goes as well. */
   #evict(location: number): void {
+    const { records } = this;
+    const behind = this.#behind;
+    const isCopy = (records.word(location, word.flags) & (flagCopy | flagPart)) !== 0;
+    // Where it is not kept behind, older ones there must not answer in its place either.
+    if (behind !== null && !isCopy && records.float(location, float.behind) === 0)
+      behind.invalidated(records.word(location, word.hash), "drop");
     const varies = (at: number): string => this.responseAt(at).head.varyNames.join();
-    for (let at = this.#behind === null ? 0 : this.chains.older(location); at !== 0;) {
+    for (let at = behind === null ? 0 : this.chains.older(location); at !== 0;) {
       const older = this.chains.older(at);
       if (varies(at) !== varies(location)) this.drop(at, "evicted");
       at = older;
