@@ -91,6 +91,8 @@ export interface AfterReply extends News {
 const livesMax = 16;
 /** Bytes of entries in one message. */
 const stepBytesMax = 48 * 1024;
+/** A process that goes on after a pause has what had come meanwhile behind it after so long. */
+const backlogSeconds = 1;
 /** Out of touch for longer, and what was told meanwhile may have been forgotten by everybody. Seconds. */
 const absentSecondsMax = 600;
 
@@ -109,6 +111,10 @@ export class Correspondence {
   /** Lives that the last of them had beside it at its end, and that have not been found again yet. */
   #before: Map<string, number> | null = null;
   #beforeUntil = 0;
+  /** When this life has last looked at the time. */
+  #lookedAt: number | null = null;
+  /** Since when it has done so regularly. */
+  #steadySince = -Infinity;
   /** When what is stored was last known to have heard of everything. */
   #trustedAt: number | null = null;
 
@@ -152,7 +158,11 @@ export class Correspondence {
       .filter(({ name, startedMs }) => startedMs > (this.#lives.get(name) ?? -Infinity))
       .map(({ name, startedMs }) => ({ name, startedMs, again: this.#lives.has(name) }));
     for (const { name, startedMs } of fresh) this.#lives.set(name, startedMs);
-    const isUnknown = this.touch.follow(epoch, names, isFirst ? [] : fresh, now);
+    // A process that has stood still gets its views late.
+    const lookedAt = this.#lookedAt ?? now;
+    const isLate = now - lookedAt > this.touch.limitSeconds / 2 || now - this.#steadySince < backlogSeconds;
+    const since = isLate ? null : lookedAt;
+    const isUnknown = this.touch.follow(epoch, names, isFirst ? [] : fresh, now, since);
     for (const name of this.#stamps.keys()) if (!this.#members.has(name)) this.#stamps.delete(name);
     const isMissed = [...(this.#before?.keys() ?? [])].some((name) => !this.#members.has(name)) && this.#givenUp();
     return { doubt: this.#regained(now) || isUnknown || isMissed, entries: [] };
@@ -222,6 +232,9 @@ export class Correspondence {
 
   /** At intervals: what is over is forgotten. */
   look(now: number): News {
+    const pause = now - (this.#lookedAt ?? now);
+    if (pause > this.touch.limitSeconds / 2) this.#steadySince = now;
+    this.#lookedAt = now;
     this.log.prune(now, this.#isLiving);
     const isGivenUp = this.log.giveUpGaps(now, this.#isLiving);
     const isMissed = this.#before !== null && now > this.#beforeUntil && this.#givenUp();

@@ -69,14 +69,15 @@ export class Touch {
 
   /**
    * Follows a view: its epoch, and the names of its members. `fresh` are those whose process has just begun: until now
-   * they have told nothing; `again`: another one had that name before. @returns whether a life has ended of which not
-   * all may be known.
+   * they have told nothing; `again`: another one had that name before. The view may have waited here since `since`;
+   * null: for long. @returns whether a life has ended of which not all may be known.
    */
   follow(
     epoch: number,
     members: readonly string[],
     fresh: readonly { readonly name: string; readonly again: boolean }[],
     now: number,
+    since: number | null = now,
   ): boolean {
     const wasInTouch = now <= this.until;
     // Where views have been missed, one of them may have been the first with somebody who is in this one.
@@ -88,7 +89,7 @@ export class Touch {
       if (again && this.#endsUnknown(name, now)) doubt = true;
       this.#settled.delete(name);
       // Who has been cut off may have learnt late of it, and must ask first.
-      if (wasInTouch && isNext) this.#raise(name, now);
+      if (wasInTouch && isNext && since !== null) this.#raise(name, since);
       else this.#asOf.delete(name);
     }
     this.#weigh();
