@@ -1,4 +1,5 @@
 /** A member with a disk, as its operator has it: stopped, killed, full, shared by mistake, and in a cluster. */
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readdirSync, truncateSync, writeFileSync } from "node:fs";
 import { Agent } from "node:http";
@@ -8,6 +9,7 @@ import { ask, type Answer, type Asking } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
 import {
   endAll,
+  program,
   secret,
   startCluster,
   startMember,
@@ -167,6 +169,46 @@ it("has a folder to itself, until it has ended", async () => {
   const small = await gyre(["start", ...flags, "--disk-size", "1MB"], temporaryFolder());
   expect(small.code).toBe(2);
   expect(small.errors).toContain("disk-size is less than a disk tier needs");
+});
+
+it("leaves a disk that has become full, and loses nothing by it", async () => {
+  const mount = temporaryFolder();
+  // A file system of 6 MB in a mount namespace of its own.
+  const script = 'mount -t tmpfs -o size=6m tmpfs "$0" && exec "$@"';
+  const flags = `--origin ${origin.url} --disk ${mount}/disk --disk-size 64MB --memory 16MB --access-log off`.split(
+    " ",
+  );
+  const ports = "--listen 127.0.0.1:0 --peer 127.0.0.1:0 --admin 127.0.0.1:0".split(" ");
+  const isolation = process.getuid!() === 0 ? "-m" : "-rm";
+  const child = spawn(
+    "unshare",
+    [isolation, "sh", "-c", script, mount, process.execPath, program, "start", ...ports, ...flags],
+    {
+      env: { ...process.env, GYRE_SECRET: secret, GYRE_RUN_DIR: temporaryFolder() },
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  );
+  const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  const addressOf = (what: string): string =>
+    new RegExp(`^ *${what} +http://(127\\.0\\.0\\.1:\\d+)`, "m").exec(output)![1]!;
+  try {
+    await until(() => /^ *admin +http/m.test(output), "it listens");
+    const port = Number(addressOf("proxy").split(":")[1]);
+    const one = (index: number): Promise<Answer> =>
+      ask(port, `/200000/${index}`, { headers: { host: "site.example" } });
+    for (let index = 0; index < 60; index++) expect((await one(index)).status).toBe(200);
+    await until(() => output.includes("the disk is not used any more: writing failed: ENOSPC"), "it says so");
+    const last = await one(59);
+    expect(last.cacheStatus).toContain("; hit;");
+    expect(last.body.equals(contentOf("/200000/59"))).toBe(true);
+    const metrics = await (await fetch(`http://${addressOf("admin")}/metrics`)).text();
+    expect(metrics).toMatch(/^gyre_disk_up\{[^}]*\} 0$/m);
+  } finally {
+    child.kill("SIGTERM");
+  }
+  expect(await ended, output).toBe(0);
 });
 
 it("works without a disk that cannot be used, and says so", async () => {
