@@ -16,6 +16,11 @@ export async function drain(name: string, options: WhereOptions & { readonly jso
       "draining a member needs the cluster's secret: give it with --secret-file FILE or GYRE_SECRET",
       2,
     );
+  const isHost = status.coordinator === `http://${member.peer}`;
+  if (isHost && status.members.length > 1)
+    note(
+      `${name} hosts the coordinator: the others go on without one until it is back, or \`gyre coordinate MEMBER\` has moved it`,
+    );
   note(`${name} hands over and leaves …`);
   const { cut, handedOver } = (await postTo(member.admin, "/api/drain", secret)) as Departure;
   const { responses, bytes, left } = handedOver;

@@ -2,11 +2,13 @@
  * `gyre fetch URL`: asks the cluster who leads, and sends the request through it; where that dies, through another
  * member.
  */
+import { createWriteStream, readFileSync, type WriteStream } from "node:fs";
 import { request, type IncomingMessage } from "node:http";
 import { request as requestTls } from "node:https";
+import type { Writable } from "node:stream";
 import { hostPortOf } from "../base/host-port.ts";
 import { leaderFirst } from "../client/directory.ts";
-import { isToken } from "../http/grammar.ts";
+import { isToken, listElements } from "../http/grammar.ts";
 import { isIdempotent } from "../http/messages.ts";
 import { httpUri, uriText } from "../http/uri.ts";
 import { contact, directoryAt, type WhereOptions } from "./discover.ts";
@@ -19,6 +21,19 @@ export interface FetchOptions extends WhereOptions {
   readonly verbose?: boolean;
   readonly method?: string;
   readonly header?: readonly string[];
+  readonly data?: string;
+  readonly output?: string;
+  readonly ca?: string;
+  readonly insecure?: boolean;
+}
+
+/** What is asked, the same of whoever is asked. */
+interface Asked {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly data: Buffer | null;
+  readonly tls: { readonly ca?: Buffer; readonly rejectUnauthorized: boolean };
 }
 
 /** A member to ask. */
@@ -42,24 +57,24 @@ const membersMax = 20;
 export async function fetchUrl(url: string, options: FetchOptions): Promise<void> {
   const uri = httpUri(url);
   if (uri === null) throw new Failure(`"${url}" is not an http or https URL`, 2);
-  const { method = "GET" } = options;
+  const data = options.data === undefined ? null : dataOf(options.data);
+  const { method = data === null ? "GET" : "POST" } = options;
   const headers = headersOf(uriText(uri), options.header ?? []);
+  const ca = options.ca === undefined ? {} : { ca: fileOf(options.ca, "--ca") };
+  const tls = { ...ca, rejectUnauthorized: options.insecure !== true };
+  if (data !== null) headers["content-length"] = String(data.length);
   if (!isToken(method)) throw new Failure(`-X "${method}": a method is a token, such as GET`, 2);
   const ways = await waysOf(options);
   try {
-    await fetchThrough(ways, uriText(uri), method, headers, options);
+    await fetchThrough(ways, { url: uriText(uri), method, headers, data, tls }, options);
   } finally {
     await ways.close();
   }
 }
 
-async function fetchThrough(
-  ways: Ways,
-  url: string,
-  method: string,
-  headers: Readonly<Record<string, string>>,
-  options: FetchOptions,
-): Promise<void> {
+async function fetchThrough(ways: Ways, asked: Asked, options: FetchOptions): Promise<void> {
+  const { method, headers } = asked;
+  const output = options.output === undefined ? process.stdout : createWriteStream(options.output);
   let failure: Error | null = null;
   let begun: Begun | null = null;
   for (;;) {
@@ -67,7 +82,7 @@ async function fetchThrough(
     if (way === null) break;
     let answer: IncomingMessage;
     try {
-      answer = await ask(way, url, method, begun === null ? headers : { ...headers, ...begun.continuation });
+      answer = await ask(way, begun === null ? asked : { ...asked, headers: { ...headers, ...begun.continuation } });
     } catch (error) {
       failure = error as Error;
       if (options.verbose === true) note(`${way.name} at ${way.listen}: ${failure.message}`);
@@ -80,7 +95,11 @@ async function fetchThrough(
       throw new Failure("the answer broke off, and what the next member has is not its continuation");
     }
     begun ??= new Begun(answer, method, headers);
-    if (await print(answer, way, begun, options)) return;
+    if (await print(answer, way, begun, { ...options, to: output })) {
+      if (output !== process.stdout) await new Promise<void>((closed) => (output as WriteStream).end(closed));
+      if (begun.isMembersOwn) process.exitCode = 1;
+      return;
+    }
     failure = new Error(`${way.name} broke off its answer after ${begun.bytes} bytes`);
     if (options.verbose === true) note(failure.message);
     if (!begun.canContinue) throw new Failure(failure.message);
@@ -91,11 +110,16 @@ async function fetchThrough(
 /** What has been printed of an answer, and how another member can go on with it. RFC 9110 §13.1.5. */
 class Begun {
   bytes = 0;
+  /** An error that the member has answered with itself: no origin's. */
+  readonly isMembersOwn: boolean;
   readonly #tag: string;
   readonly #length: number;
   readonly canContinue: boolean;
 
   constructor({ statusCode, headers }: IncomingMessage, method: string, asked: Readonly<Record<string, string>>) {
+    // The first to speak was the last to be asked. RFC 9211 §2.
+    const [said = ""] = listElements(String(headers["cache-status"] ?? ""));
+    this.isMembersOwn = (statusCode ?? 0) >= 500 && said !== "" && !/; hit|; fwd-status=/.test(said);
     this.#tag = headers.etag ?? "";
     this.#length = Number(headers["content-length"] ?? Number.NaN);
     this.canContinue =
@@ -120,7 +144,12 @@ class Begun {
 }
 
 /** @returns false where the answer broke off. */
-async function print(answer: IncomingMessage, way: Way, begun: Begun, options: FetchOptions): Promise<boolean> {
+async function print(
+  answer: IncomingMessage,
+  way: Way,
+  begun: Begun,
+  { to, ...options }: FetchOptions & { readonly to: Writable },
+): Promise<boolean> {
   const { "cache-status": status = "no Cache-Status", age = "-", via = "-" } = answer.headers;
   if (options.verbose === true) note(`through ${way.name} at ${way.listen}: ${String(status)}; age ${age}; via ${via}`);
   if (options.include === true) {
@@ -132,7 +161,7 @@ async function print(answer: IncomingMessage, way: Way, begun: Begun, options: F
   try {
     for await (const chunk of answer as AsyncIterable<Buffer>) {
       begun.bytes += chunk.length;
-      if (!process.stdout.write(chunk)) await new Promise<void>((drained) => process.stdout.once("drain", drained));
+      if (!to.write(chunk)) await new Promise<void>((drained) => to.once("drain", drained));
     }
     return true;
   } catch {
@@ -194,19 +223,35 @@ function headersOf(url: string, lines: readonly string[]): Record<string, string
   return headers;
 }
 
+/** Content as `-d` gives it. */
+function dataOf(text: string): Buffer {
+  if (!text.startsWith("@")) return Buffer.from(text);
+  return fileOf(text === "@-" ? "/dev/stdin" : text.slice(1), "-d");
+}
+
+/** @throws Failure where it cannot be read. */
+function fileOf(path: string, flag: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new Failure(`${flag} ${path}: ${(error as Error).message}`, 2);
+  }
+}
+
 function ask(
   { listen, tls = false }: Way,
-  url: string,
-  method: string,
-  headers: Readonly<Record<string, string>>,
+  { url, method, headers, data, tls: trust }: Asked,
 ): Promise<IncomingMessage> {
   const address = hostPortOf(listen);
   if (address === null) throw new Failure(`"${listen}" is not host:port`, 2);
   const { host, port } = address;
   return new Promise((resolve, reject) => {
-    const asked = (tls ? requestTls : request)({ host, port, path: url, method, headers, timeout: 60_000 }, resolve);
+    const asked = (tls ? requestTls : request)(
+      { host, port, path: url, method, headers, timeout: 60_000, ...(tls ? trust : {}) },
+      resolve,
+    );
     asked.on("error", reject);
     asked.on("timeout", () => asked.destroy(new Error("no answer in 60 s")));
-    asked.end();
+    asked.end(data ?? undefined);
   });
 }

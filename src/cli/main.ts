@@ -63,8 +63,13 @@ where(program.command("fetch").description("fetch a URL through the cluster's le
   .option("--via <HOST:PORT>", "through this member instead")
   .option("-i, --include", "print the head instead of the content")
   .option("-v, --verbose", "say what the cache did")
-  .option("-X, --method <METHOD>", "request method", "GET")
+  .option("-X, --method <METHOD>", "request method; default GET, with -d POST")
   .option("-H, --header <LINE>", 'a request field, "Name: value"; may be repeated', collected)
+  .option("-d, --data <TEXT>", "content of the request; @FILE takes it from a file, @- from the standard input")
+  .option("-o, --output <FILE>", "write the content to a file")
+  .option("--ca <FILE>", "certificates to trust where members speak TLS")
+  .option("-k, --insecure", "do not check members' certificates")
+  .addHelpText("after", "\nExit code 1 where nobody answered, or a member did with an error of its own (a 502, a 504).")
   .action((url: string, options: FetchOptions) => fetchUrl(url, options));
 
 where(program.command("status").description("show members, leader, epoch, shares and hit ratios"))

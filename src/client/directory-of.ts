@@ -25,6 +25,10 @@ export interface ConnectOptions {
 /** The directory that a coordinator's address names. @throws Error where it names none. */
 export function directoryOf(options: ConnectOptions): Directory {
   const { coordinator, cluster = "gyre" } = options;
+  if (typeof (coordinator as unknown) !== "string")
+    throw new Error(
+      'connect({ coordinator }): say where the cluster is, as in "zookeeper://host:2181,…/path" or "http://host:port"',
+    );
   if (coordinator.startsWith("zookeeper")) {
     const ensemble = ensembleOf(coordinator);
     if ("wrong" in ensemble) throw new Error(`coordinator ${coordinator}: ${ensemble.wrong}`);

@@ -162,6 +162,18 @@ describe("a cluster in the background", () => {
     expect((await gyre(["fetch", url, "-v"])).errors).toContain("; hit; ");
     expect((await gyre(["fetch", url, "-i"])).output).toMatch(/^HTTP\/1\.1 200 OK\n[^]*cache-status: /);
     expect((await gyre(["fetch", url, "--coordinator", status.coordinator])).output).toBe("you asked for /page\n");
+    const file = join(temporaryFolder(), "answer");
+    expect(await gyre(["fetch", `${origin.url}/form`, "-d", "some words", "-o", file])).toMatchObject({
+      code: 0,
+      output: "",
+    });
+    expect(readFileSync(file, "utf8")).toBe("you asked for /form\n");
+    expect(origin.asked.at(-1)).toMatchObject({ method: "POST", body: Buffer.from("some words") });
+    // Nobody listens there: the answer is the member's own.
+    const refused = await gyre(["fetch", "http://127.0.0.1:1/"]);
+    expect(refused.code).toBe(1);
+    expect(refused.output).toMatch(/^502 Bad Gateway/);
+    expect((await gyre(["fetch", url, "--ca", "/nowhere/ca.pem"])).errors).toContain("--ca /nowhere/ca.pem: ENOENT");
     const located = JSON.parse((await gyre(["ring", url, "--json"])).output) as { urls: { owner: string }[] };
     const explained = JSON.parse((await gyre(["explain", url, "--json"])).output) as {
       owner: string;
