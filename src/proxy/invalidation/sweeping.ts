@@ -8,8 +8,8 @@ import type { Store } from "../../store/port.ts";
 const stepMs = 1;
 const idlePauseMs = 20;
 const busyPauseMs = 100;
-/** The part of its time that a busy thread works. */
-const busyPart = 0.5;
+/** A thread is busy that works for this part of its time. */
+const busyPart = 0.1;
 /** Responses between two looks at the clock. */
 const atOnce = 500;
 
