@@ -30,16 +30,25 @@ export function memberMetrics(
       },
       {
         name: "gyre_responses_total",
-        help: "Answers by status, those of the fast way left out",
+        help: "Answers by status",
         type: "counter",
         labelNames: ["status"],
-        values: () => [...counts.byStatus].map(([status, value]) => ({ labels: { status: String(status) }, value })),
+        values: () =>
+          counts.byStatus.flatMap((value, status) =>
+            value === 0 ? [] : [{ labels: { status: String(status) }, value }],
+          ),
       },
       {
         name: "gyre_sent_bytes_total",
         help: "Content bytes sent to askers",
         type: "counter",
         values: one(() => counts.bytesSent + counts.hitBytes),
+      },
+      {
+        name: "gyre_hit_bytes_total",
+        help: "Of them, those of hits: with gyre_sent_bytes_total, the byte hit ratio",
+        type: "counter",
+        values: one(() => counts.hitBytes + counts.slowHitBytes),
       },
       {
         name: "gyre_in_touch",
@@ -317,7 +326,7 @@ export function memberMetrics(
     [
       {
         name: "gyre_request_seconds",
-        help: "Time from head to last byte, requests of the fast way left out",
+        help: "Time from head to last byte",
         bounds: durationBoundsMs,
         counts: () => ({ buckets: counts.durations, sum: counts.durationSumMs }),
       },

@@ -44,7 +44,7 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
   const { recorder } = desk;
   if (!current.joined) return false;
   const isLogged = recorder.logsNext(exchange.hop);
-  const startedMs = isLogged ? performance.now() : 0;
+  const startedMs = performance.now();
   const glance = store.glance(shortcutKey(exchange));
   if (glance === null || (glance.forms(current.routing.number, current.view.epoch) & form) === 0) return false;
   if (settings !== 0 && settings !== glance.way) return false;
@@ -61,7 +61,9 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
   if (glance.isCopy) recorder.copyUsed();
   if (headAlone === null) exchange.answerBytes(glance, lines);
   else exchange.answer(headAlone, lines, null);
-  recorder.hit(bytes, exchange.hop, isLogged ? recordOf(needs, exchange, { status, bytes, startedMs }) : null);
+  const durationMs = performance.now() - startedMs;
+  const record = isLogged ? recordOf(needs, exchange, { status, bytes, durationMs }) : null;
+  recorder.hit({ status, bytes, durationMs }, exchange.hop, record);
   return true;
 }
 
@@ -69,7 +71,7 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
 function recordOf(
   { desk }: ShortcutNeeds,
   { client, head, hop }: Exchange,
-  { status, bytes, startedMs }: { readonly status: number; readonly bytes: number; readonly startedMs: number },
+  { status, bytes, durationMs }: Pick<AccessRecord, "status" | "bytes" | "durationMs">,
 ): AccessRecord {
   const uri = head.form === "absolute" ? head.target : `${client.scheme}://${head.host}${head.target}`;
   return {
@@ -85,7 +87,7 @@ function recordOf(
     fields: head.fields,
     hop,
     bytes,
-    durationMs: performance.now() - startedMs,
+    durationMs,
     complete: true,
   };
 }

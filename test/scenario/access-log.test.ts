@@ -228,3 +228,28 @@ it("SIGUSR1 opens no debugger, and SIGUSR2 ends nothing", async () => {
   expect((await through(member.port, `${origin.url}/after`)).status).toBe(200);
   expect(readdirSync(folder).length).toBeGreaterThan(0);
 });
+
+describe("metrics", () => {
+  it("count every request, whichever way it took and whatever the log does", async () => {
+    for (const flags of [
+      ["--access-log", "all", "--access-log-file", newFile()],
+      ["--access-log", "off"],
+    ]) {
+      const member = await startMember(["--origin", origin.url, ...flags]);
+      await hits(member, 300);
+      await ask(member.port, "/hit", { method: "HEAD", headers: { host: "h" } });
+      await ask(member.port, "/hit", { headers: { host: "h", range: "bytes=0-3" } });
+      await ask(member.port, "/hit", { method: "DELETE", headers: { host: "h" } });
+      const text = await (await fetch(`http://${member.admin}/metrics`)).text();
+      const of = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
+      expect(of('gyre_responses_total\\{status="200",[^}]*\\}')).toBe(302);
+      expect(of('gyre_responses_total\\{status="206",[^}]*\\}')).toBe(1);
+      expect(of("gyre_request_seconds_count\\{[^}]*\\}")).toBe(303);
+      expect(of("gyre_request_seconds_sum\\{[^}]*\\}")).toBeGreaterThan(0);
+      const content = "content of /hit".length;
+      expect(of("gyre_hit_bytes_total\\{[^}]*\\}")).toBe(299 * content + 4);
+      expect(of("gyre_sent_bytes_total\\{[^}]*\\}")).toBe(301 * content + 4);
+      await member.stop();
+    }
+  });
+});

@@ -28,7 +28,10 @@ export interface Counts {
   hitBytes: number;
   /** Requests handled here, from clients and from members, by outcome; hits of the fast way are in `hits` only. */
   readonly byOutcome: Map<string, number>;
-  readonly byStatus: Map<number, number>;
+  /** By status code. */
+  readonly byStatus: number[];
+  /** Content of hits that took the whole way; that of the fast way is in `hitBytes`. */
+  slowHitBytes: number;
   bytesSent: number;
   /** Requests that have left the fast way and are not answered yet. */
   inFlight: number;
@@ -63,14 +66,17 @@ export interface Counts {
   collapsed: number;
   refused: number;
   tunnels: number;
-  /** Upper bounds in ms, with counts of requests that left the fast way. */
+  /** Requests by the time from head to last byte: `durationBoundsMs` are the upper bounds. */
   readonly durations: number[];
   durationSumMs: number;
 }
 
 export const durationBoundsMs: readonly number[] = [
-  1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000,
+  0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000,
 ];
+
+/** Status codes end before. */
+const statusMax = 999;
 
 /** Counts what happened, and writes log lines where they are wanted. */
 export class Recorder {
@@ -78,7 +84,8 @@ export class Recorder {
     hits: 0,
     hitBytes: 0,
     byOutcome: new Map(),
-    byStatus: new Map(),
+    byStatus: new Array<number>(statusMax + 1).fill(0),
+    slowHitBytes: 0,
     bytesSent: 0,
     inFlight: 0,
     originFetches: 0,
@@ -130,10 +137,16 @@ export class Recorder {
     return Math.max(0, inFlight - forwarding - tunnelling);
   }
 
-  /** A hit of the fast way; `record` where it is to be logged. */
-  hit(bytes: number, hop: 0 | 1, record: AccessRecord | null): void {
+  /** A hit of the fast way, and how long it took; `record` where it is to be logged. */
+  hit(
+    { status, bytes, durationMs }: Pick<AccessRecord, "status" | "bytes" | "durationMs">,
+    hop: 0 | 1,
+    record: AccessRecord | null,
+  ): void {
     if (record !== null) this.log!(record);
+    this.#took(durationMs);
     if (hop === 0 || this.logsHops) this.#seen++;
+    this.#counts.byStatus[status]!++;
     this.#counts.hits++;
     this.#counts.hitBytes += bytes;
   }
@@ -244,14 +257,20 @@ export class Recorder {
     const counts = this.#counts;
     const label = outcomeLabel(outcome);
     counts.byOutcome.set(label, (counts.byOutcome.get(label) ?? 0) + 1);
-    counts.byStatus.set(record.status, (counts.byStatus.get(record.status) ?? 0) + 1);
+    counts.byStatus[record.status]!++;
+    if (label.startsWith("hit")) counts.slowHitBytes += record.bytes;
     counts.bytesSent += record.bytes;
     if (outcome.collapsed === true) counts.collapsed++;
-    let bucket = durationBoundsMs.findIndex((bound) => record.durationMs <= bound);
-    if (bucket === -1) bucket = durationBoundsMs.length;
-    counts.durations[bucket]!++;
-    counts.durationSumMs += record.durationMs;
+    this.#took(record.durationMs);
     if (this.logsNext(record.hop)) this.log!({ ...record, outcome: label });
     if (record.hop === 0 || this.logsHops) this.#seen++;
+  }
+
+  #took(ms: number): void {
+    const { durations } = this.#counts;
+    let bucket = 0;
+    while (bucket < durationBoundsMs.length && ms > durationBoundsMs[bucket]!) bucket++;
+    durations[bucket]!++;
+    this.#counts.durationSumMs += ms;
   }
 }
