@@ -87,6 +87,8 @@ export interface AfterReply extends News {
   readonly again: boolean;
 }
 
+/** For how long those are waited for whom an earlier life had beside it: they may be starting as well. Seconds. */
+const foundAgainSeconds = 15;
 /** Lives that are remembered one after the other. */
 const livesMax = 16;
 /** Bytes of entries in one message. */
@@ -136,7 +138,7 @@ export class Correspondence {
     const others = members.filter(({ name }) => name !== this.#self.name);
     if (others.length === 0) return;
     this.#before = new Map(others.map(({ name, startedMs }) => [name, startedMs]));
-    this.#beforeUntil = now + this.touch.limitSeconds;
+    this.#beforeUntil = now + foundAgainSeconds;
     this.touch.hold(true);
   }
 
@@ -164,8 +166,7 @@ export class Correspondence {
     const since = isLate ? null : lookedAt;
     const isUnknown = this.touch.follow(epoch, names, isFirst ? [] : fresh, now, since);
     for (const name of this.#stamps.keys()) if (!this.#members.has(name)) this.#stamps.delete(name);
-    const isMissed = [...(this.#before?.keys() ?? [])].some((name) => !this.#members.has(name)) && this.#givenUp();
-    return { doubt: this.#regained(now) || isUnknown || isMissed, entries: [] };
+    return { doubt: this.#regained(now) || isUnknown, entries: [] };
   }
 
   /** How far this member has heard. */

@@ -62,6 +62,11 @@ export class Touch {
     return this.#isHeld ? -Infinity : this.#until;
   }
 
+  /** The same, held or not: all that others have told up to a short while ago has been heard. */
+  get heardUntil(): number {
+    return this.#until;
+  }
+
   /** While held, nothing counts: what an earlier life knew has to be made sure of first. */
   hold(isHeld: boolean): void {
     this.#isHeld = isHeld;

@@ -14,13 +14,14 @@ const linkedLookMs = 100;
  */
 export async function allLinked(
   self: string,
-  { peers, current, invalidations, desk }: DataPlane,
+  { peers, current, correspondence, desk }: DataPlane,
   acceptor: Pick<PeerAcceptor, "hasLinkFrom">,
   changed: Waiters,
 ): Promise<void> {
   const deadline = performance.now() + linkedMsMax;
   const awaited = ({ name }: Member): boolean =>
     name !== self && (peers.isDialling(name) || (peers.isUp(name) && !acceptor.hasLinkFrom(name)));
-  const isWaiting = (): boolean => current.view.members.some(awaited) || !invalidations.isInTouch(desk.nowSeconds());
+  const hasHeard = (): boolean => desk.nowSeconds() <= correspondence.touch.heardUntil;
+  const isWaiting = (): boolean => current.view.members.some(awaited) || !hasHeard();
   while (performance.now() < deadline && isWaiting()) await changed.wait(linkedLookMs);
 }

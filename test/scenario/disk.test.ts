@@ -11,6 +11,7 @@ import {
   endAll,
   program,
   secret,
+  settled,
   startCluster,
   startMember,
   statusOf,
@@ -256,4 +257,26 @@ it("members that were away learn what was purged meanwhile before they answer fr
     expect(body.equals(contentOf(url))).toBe(true);
     expect(cacheStatus.includes("; hit"), `${url}: ${cacheStatus}`).toBe(!url.startsWith("/500/1"));
   }
+});
+
+it("a cluster that was stopped in order answers from its disks when it is started again, whoever comes first", async () => {
+  const folder = temporaryFolder();
+  const flags = ["--origin", origin.url, "--disk-size", "64MB", "--memory", "8MB"];
+  const disk = (index: number): string[] => ["--disk", join(folder, `m${index + 1}`)];
+  const before = await startCluster(3, flags, disk);
+  const all = Array.from({ length: 60 }, (_, index) => `/500/${index}`);
+  for (const url of all) await get(before[0]!, url);
+  // As `gyre stop` does it: the coordinator's host last.
+  for (const index of [1, 2, 0]) expect(await before[index]!.stop()).toBe(0);
+  const first = await startMember(["--name", "m1", ...flags, ...disk(0)]);
+  const after = [first];
+  for (const index of [1, 2])
+    after.push(
+      await startMember(["--name", `m${index + 1}`, "--coordinator", `http://${first.peer}`, ...flags, ...disk(index)]),
+    );
+  await settled(after);
+  await until(async () => (await Promise.all(after.map(statusOf))).every(({ self }) => self.inTouch), "all trust");
+  origin.asked.length = 0;
+  for (const url of all) expect((await get(first, url)).cacheStatus, url).toContain("; hit");
+  expect(origin.asked.length).toBe(0);
 });
