@@ -85,8 +85,6 @@ export class Touch {
     since: number | null = now,
   ): boolean {
     const wasInTouch = now <= this.until;
-    // Where views have been missed, one of them may have been the first with somebody who is in this one.
-    const isNext = epoch === this.#epoch + 1;
     this.#epoch = epoch;
     this.#fellows = members.filter((name) => name !== this.#self);
     let doubt = false;
@@ -94,7 +92,7 @@ export class Touch {
       if (again && this.#endsUnknown(name, now)) doubt = true;
       this.#settled.delete(name);
       // Who has been cut off may have learnt late of it, and must ask first.
-      if (wasInTouch && isNext && since !== null) this.#raise(name, since);
+      if (wasInTouch && since !== null) this.#raise(name, since);
       else this.#asOf.delete(name);
     }
     this.#weigh();
