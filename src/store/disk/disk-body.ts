@@ -1,9 +1,8 @@
 /** Content that stays on the disk: read a stretch at a time, checked, and written to whoever asks. */
-import { crc32 } from "node:zlib";
 import { background } from "../../base/background.ts";
 import { Body } from "../body.ts";
 import type { ContentSink } from "../body-reader.ts";
-import { checksBytes, chunkBytes } from "./format.ts";
+import { checksBytes, chunkBytes, isAsWritten } from "./format.ts";
 
 /** Where content lies: bytes from the beginning of its segment. */
 export interface ContentPlace {
@@ -122,10 +121,4 @@ class Flow {
       coming.then(resolve, reject).finally(() => clearTimeout(timer));
     });
   }
-}
-
-function isAsWritten(stretch: Buffer, first: number, checks: Buffer): boolean {
-  for (let at = 0, chunk = first; at < stretch.length; at += chunkBytes, chunk++)
-    if (crc32(stretch.subarray(at, at + chunkBytes)) !== checks.readUInt32LE(chunk * 4)) return false;
-  return true;
 }

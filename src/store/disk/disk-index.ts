@@ -72,7 +72,7 @@ export class DiskIndex {
     this.#flags = new Uint8Array(slotsMax);
   }
 
-  /** Entries that can be added before a segment has to be freed. */
+  /** Entries that can be added before what is oldest has to go. */
   get left(): number {
     return this.slotsMax - this.#taken;
   }

@@ -10,7 +10,7 @@ import {
   batchHead,
   batchHeadBytes,
   checksBytes,
-  chunkBytes,
+  enterChecks,
   entryBytes,
   kinds,
   nothing,
@@ -106,13 +106,7 @@ export class DiskLog {
     const contentAt = metaAt + metaBytes + checks;
     copyInto(buffer, metaAt, what.meta);
     copyInto(buffer, contentAt, what.content);
-    for (let at = 0; at < what.contentBytes; at += chunkBytes) {
-      const end = Math.min(at + chunkBytes, what.contentBytes);
-      buffer.writeUInt32LE(
-        crc32(buffer.subarray(contentAt + at, contentAt + end)),
-        metaAt + metaBytes + (at / chunkBytes) * 4,
-      );
-    }
+    enterChecks(what.content, 0, buffer.subarray(metaAt + metaBytes, contentAt));
     open.used += bytes;
     const metaCrc = crc32(buffer.subarray(metaAt, metaAt + metaBytes + checks));
     const { hash, id, variant, renews, contentBytes } = what;
@@ -236,7 +230,6 @@ export class DiskLog {
       ...entry,
       metaAt: entry.metaAt + at + headBytes,
       contentAt: entry.contentAt + at + headBytes,
-      contentGeneration: generation,
     }));
     const first = batchHead({ storeId: segments.storeId, generation, at, bytes, ...head() }, placed);
     await writeWhole(io, fd, buffer === null ? [first] : [first, buffer.subarray(0, used)], at);
@@ -257,13 +250,13 @@ export class DiskLog {
     const contentAt = metaAt + metaBytes;
     let done = 0;
     for (const stretch of stretches(what.content)) {
-      check(stretch, done, checks);
+      enterChecks(stretch, done, checks);
       await writeWhole(io, fd, stretch, contentAt + done);
       done += sum(stretch);
       if (this.#ended) return;
     }
     const meta = Buffer.concat([...what.meta, checks]);
-    const places = { metaAt, metaBytes, metaCrc: crc32(meta), contentAt, contentBytes, contentGeneration: generation };
+    const places = { metaAt, metaBytes, metaCrc: crc32(meta), contentAt, contentBytes };
     const entry: Entry = { kind: kinds.response, hash, id, variant, renews, ...places };
     const first = batchHead({ storeId: segments.storeId, generation, at, bytes, ...head() }, [entry]);
     await writeWhole(io, fd, [first, meta], at);
@@ -337,20 +330,4 @@ function* stretches(content: readonly Buffer[]): Generator<Buffer[]> {
     }
   }
   if (bytes > 0) yield stretch;
-}
-
-/** Enters the checksums of chunks that begin at a place of the content. */
-function check(stretch: readonly Buffer[], from: number, checks: Buffer): void {
-  let at = from;
-  let crc = 0;
-  for (const piece of stretch) {
-    for (let begin = 0; begin < piece.length;) {
-      const end = Math.min(piece.length, begin + chunkBytes - (at % chunkBytes));
-      crc = crc32(piece.subarray(begin, end), crc);
-      at += end - begin;
-      begin = end;
-      checks.writeUInt32LE(crc, Math.floor((at - 1) / chunkBytes) * 4);
-      if (at % chunkBytes === 0) crc = 0;
-    }
-  }
 }

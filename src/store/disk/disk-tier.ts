@@ -32,7 +32,7 @@ export interface DiskTierInit {
 }
 
 export interface DiskCounts {
-  /** Responses brought back, and how many requests had to wait for that. */
+  /** Responses brought back. */
   readonly recalled: number;
   /** Recalls given up: the disk was too slow, or too many waited. */
   readonly late: number;
@@ -100,10 +100,6 @@ export class DiskTier implements Behind {
   get counts(): DiskCounts {
     const { responses, bytes, refused } = this.#log.counts;
     return { ...this.#recalls.counts, written: responses, writtenBytes: bytes, refused };
-  }
-
-  get lastId(): number {
-    return this.#lastId;
   }
 
   keep(kept: Kept, hold: Pin | null): number {
@@ -190,20 +186,13 @@ export class DiskTier implements Behind {
     const { index, segments } = this.#init;
     const slot = this.#slotOf(id, hash);
     const generation = slot === -1 ? 0 : index.generation(slot);
-    const place =
-      slot === -1
-        ? null
-        : {
-            generation,
-            at: index.contentAt(slot),
-            checksAt: index.contentAt(slot) - checksBytes(bytes),
-            bytes,
-          };
+    const at = slot === -1 ? 0 : index.contentAt(slot);
+    const place = slot === -1 ? null : { at, checksAt: at - checksBytes(bytes), bytes };
     const body = diskBody(bytes, place, {
-      read: (at, length) =>
+      read: (from, length) =>
         new Promise((resolve) =>
           // Short stretches lie where others will be read to.
-          this.#read(generation, at, length, (read) => resolve(read === null ? null : Buffer.from(read))),
+          this.#read(generation, from, length, (read) => resolve(read === null ? null : Buffer.from(read))),
         ),
       bad: () => this.#isBad(hash, id),
     });
@@ -268,11 +257,9 @@ export class DiskTier implements Behind {
   /** What is there is not what was written. */
   #isBad(hash: number, id: number): null {
     if (this.#off !== null) return null;
-    const slot = this.#init.index.slotOf(hash, id);
     // Its segment has been written anew meanwhile: nothing is wrong.
-    if (slot === -1) return null;
-    this.#init.index.remove(slot);
-    this.#log.mark(kinds.gone, hash, id);
+    if (this.#init.index.slotOf(hash, id) === -1) return null;
+    this.gone(id, hash);
     if (++this.#recalls.counts.bad >= badMax)
       this.#fail(`${badMax} responses could not be read as they had been written`);
     return null;

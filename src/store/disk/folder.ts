@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
+import { jsonOf } from "../../base/json.ts";
 import { bytesText } from "../../base/sizes.ts";
 import { formatVersion } from "./format.ts";
 import { segmentName, segmentNumbers } from "./segments.ts";
@@ -111,13 +112,9 @@ function manifestIn(path: string, bytesMax: number): Manifest {
 }
 
 function manifestOf(text: string): Manifest | null {
-  try {
-    const { format, storeId, seed, segmentBytes } = JSON.parse(text) as Record<string, unknown>;
-    const isRead = [format, storeId, seed, segmentBytes].every((value) => typeof value === "number");
-    return isRead ? ({ format, storeId, seed, segmentBytes } as Manifest) : null;
-  } catch {
-    return null;
-  }
+  const { format, storeId, seed, segmentBytes } = (jsonOf(text) ?? {}) as Record<string, unknown>;
+  const isRead = [format, storeId, seed, segmentBytes].every((value) => typeof value === "number");
+  return isRead ? ({ format, storeId, seed, segmentBytes } as Manifest) : null;
 }
 
 const stateName = "clean-stop.json";
@@ -133,11 +130,7 @@ export function writeState(path: string, state: unknown): void {
 export function takeState(path: string): unknown {
   const file = join(path, stateName);
   if (!existsSync(file)) return null;
-  try {
-    return JSON.parse(readFileSync(file, "utf8")) as unknown;
-  } catch {
-    return null;
-  } finally {
-    rmSync(file, { force: true });
-  }
+  const state = jsonOf(readFileSync(file, "utf8"));
+  rmSync(file);
+  return state;
 }

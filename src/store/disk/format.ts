@@ -61,8 +61,6 @@ export interface Entry {
   readonly contentAt: number;
   /** Content that lies behind the record; 0 where it lies in it. */
   readonly contentBytes: number;
-  /** Of the segment that content lies in. */
-  readonly contentGeneration: number;
   /** The response whose head this one takes the place of. */
   readonly renews: number;
 }
@@ -74,13 +72,35 @@ export const nothing: Omit<Entry, "kind" | "hash" | "id"> = {
   metaCrc: 0,
   contentAt: 0,
   contentBytes: 0,
-  contentGeneration: 0,
   renews: 0,
 };
 
 /** The checksums of content: how many bytes they take. */
 export function checksBytes(contentBytes: number): number {
   return Math.ceil(contentBytes / chunkBytes) * 4;
+}
+
+/** Enters the checksums of content that begins at a whole chunk, `from` bytes from its beginning. */
+export function enterChecks(pieces: readonly Buffer[], from: number, checks: Buffer): void {
+  let at = from;
+  let crc = 0;
+  for (const piece of pieces) {
+    for (let begin = 0; begin < piece.length;) {
+      const end = Math.min(piece.length, begin + chunkBytes - (at % chunkBytes));
+      crc = crc32(piece.subarray(begin, end), crc);
+      at += end - begin;
+      begin = end;
+      checks.writeUInt32LE(crc, Math.floor((at - 1) / chunkBytes) * 4);
+      if (at % chunkBytes === 0) crc = 0;
+    }
+  }
+}
+
+/** Whether content that begins at a chunk, counted from 0, is as it was written. */
+export function isAsWritten(content: Buffer, first: number, checks: Buffer): boolean {
+  for (let at = 0, chunk = first; at < content.length; at += chunkBytes, chunk++)
+    if (crc32(content.subarray(at, at + chunkBytes)) !== checks.readUInt32LE(chunk * 4)) return false;
+  return true;
 }
 
 /** The head of a segment file. */
@@ -177,8 +197,7 @@ function writeEntry(bytes: Buffer, at: number, entry: Entry): void {
   bytes.writeUInt32LE(entry.metaCrc, at + 28);
   bytes.writeUInt32LE(entry.contentAt, at + 32);
   bytes.writeUInt32LE(entry.contentBytes, at + 36);
-  bytes.writeDoubleLE(entry.contentGeneration, at + 40);
-  bytes.writeDoubleLE(entry.renews, at + 48);
+  bytes.writeDoubleLE(entry.renews, at + 40);
 }
 
 function readEntry(bytes: Buffer, at: number): Entry {
@@ -192,7 +211,6 @@ function readEntry(bytes: Buffer, at: number): Entry {
     metaCrc: bytes.readUInt32LE(at + 28),
     contentAt: bytes.readUInt32LE(at + 32),
     contentBytes: bytes.readUInt32LE(at + 36),
-    contentGeneration: bytes.readDoubleLE(at + 40),
-    renews: bytes.readDoubleLE(at + 48),
+    renews: bytes.readDoubleLE(at + 40),
   };
 }

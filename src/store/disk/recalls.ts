@@ -3,7 +3,7 @@ import { crc32 } from "node:zlib";
 import type { Recalled } from "../pages/behind.ts";
 import { variantsMax } from "../port.ts";
 import { flagInMemory, flagOutdatedOnDisk, type DiskIndex } from "./disk-index.ts";
-import { checksBytes, chunkBytes } from "./format.ts";
+import { checksBytes, isAsWritten } from "./format.ts";
 import type { PendingResponses } from "./pending.ts";
 import type { ReadDone } from "./reads.ts";
 
@@ -156,10 +156,7 @@ export class Recalls {
       const record = read.subarray(0, recordBytes);
       if (!isTogether) return done({ record, content: null });
       const content = read.subarray(metaBytes);
-      for (let at = 0; at < contentBytes; at += chunkBytes) {
-        const expected = read.readUInt32LE(recordBytes + (at / chunkBytes) * 4);
-        if (crc32(content.subarray(at, at + chunkBytes)) !== expected) return done(this.#needs.isBad(hash, id));
-      }
+      if (!isAsWritten(content, 0, read.subarray(recordBytes, metaBytes))) return done(this.#needs.isBad(hash, id));
       return done({ record, content });
     });
   }

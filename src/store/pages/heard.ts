@@ -16,7 +16,7 @@ import type { Invalidating } from "../port.ts";
 const namesMax = 20_000;
 export const broadMax = 1000;
 /** Where something stands behind the pages, which no sweep looks at: all that has come since it was written counts. */
-export const broadMaxBehind = 2000;
+const broadMaxBehind = 2000;
 
 /** What has been heard since, for one record. */
 export interface Verdict {
