@@ -17,9 +17,9 @@ describe("Stillness", () => {
     other.look(1000);
     other.begins();
     const ping = look(other, 1020, 10);
-    expect(ping).toEqual({ what: "ping", at: 1040 });
-    expect(look(other, 1060, 10)).toEqual({ what: "still", at: 1080 });
-    expect([other.isStill, look(other, 1100, 10).what]).toEqual([true, "nothing"]);
+    expect(ping).toEqual({ what: "ping", at: 1060 });
+    expect(look(other, 1080, 10)).toEqual({ what: "still", at: 1120 });
+    expect([other.isStill, look(other, 1140, 10).what]).toEqual([true, "nothing"]);
     other.heard();
     expect(other.isStill).toBe(false);
   });
@@ -37,9 +37,10 @@ describe("Stillness", () => {
     other.look(0);
     other.begins();
     // A turn of two seconds is no more than two looks' worth, and an answer to the ping is waited for by looks as well.
-    expect(other.look(2000)).toBe("ping");
-    expect(other.look(4000)).toBe("nothing");
-    expect(other.look(6000)).toBe("still");
+    expect(other.look(2000)).toBe("nothing");
+    expect(other.look(4000)).toBe("ping");
+    expect(other.look(6000)).toBe("nothing");
+    expect(other.look(8000)).toBe("still");
   });
 
   it("learns how long a sign takes: a far or busy member gets more time, but one stall changes little", () => {

@@ -8,8 +8,11 @@
  * Time counts only as far as it is looked at: while this process itself was held up it cannot have heard anything.
  */
 
-/** Nobody is taken to stand still sooner. */
-const leastMs = 50;
+/**
+ * Nobody is taken to stand still sooner: on a busy machine a member is now and then without a processor for half of it,
+ * and whoever is gone round costs the origin a request.
+ */
+const leastMs = 100;
 /** Beyond this the link's own time-out is near. */
 const mostMs = 500;
 /** So many times the usual round trip. */
