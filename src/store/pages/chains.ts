@@ -2,10 +2,11 @@
 import { KeyBytes } from "./key-bytes.ts";
 import { KeyIndex, segmentUnits } from "./key-index.ts";
 import type { PagePool } from "./page-pool.ts";
+import type { Published } from "./published.ts";
 import { word, type Records } from "./records.ts";
 
 /** Upper bits of the hash that the index may use: the lower twelve are a place within a segment. */
-const depthMax = 20;
+export const depthMax = 20;
 
 /** All chains of a store. */
 export class Chains {
@@ -17,12 +18,12 @@ export class Chains {
   readonly #segments: number[] = [];
 
   /** Takes the pool's first page, so that nothing stored begins at location 0. */
-  constructor(records: Records, pool: PagePool, seed: number) {
+  constructor(records: Records, pool: PagePool, seed: number, published: Published | null) {
     this.#records = records;
     this.#pool = pool;
     this.#key = new KeyBytes(seed);
     this.#takePage();
-    this.#index = new KeyIndex(records.memory, depthMax, this.#segments.pop()!);
+    this.#index = new KeyIndex(records.memory, depthMax, this.#segments.pop()!, published);
   }
 
   get indexBytes(): number {

@@ -77,6 +77,11 @@ export class Heard {
     this.#hasBehind = hasBehind;
   }
 
+  /** The position of the last invalidation that concerns more than names. */
+  get lastBroad(): number {
+    return this.#lastBroad;
+  }
+
   get state(): HeardState {
     return {
       now: this.now,

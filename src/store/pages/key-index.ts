@@ -8,9 +8,10 @@
  */
 import { assert } from "../../base/assert.ts";
 import type { PageMemory } from "./page-memory.ts";
+import type { Published } from "./published.ts";
 
 const slots = 4096;
-const slotMask = slots - 1;
+export const slotMask: number = slots - 1;
 /** Above so many entries a segment is split; where it cannot be, it may fill up to `entriesMax`. */
 const splitAt = 3072;
 const entriesMax = 3900;
@@ -21,6 +22,7 @@ export const segmentUnits: number = segmentBytes / 16;
 
 interface Segment {
   readonly words: Uint32Array;
+  readonly location: number;
   /** Where its slots begin among the words; each is a location (0: free), then the hash. */
   readonly at: number;
   /** Upper bits of the hash that all of its entries share. */
@@ -32,6 +34,7 @@ interface Segment {
 export class KeyIndex {
   readonly #memory: PageMemory;
   readonly #depthMax: number;
+  readonly #published: Published | null;
   #depth = 0;
   #directory: Segment[];
   #segments = 1;
@@ -40,12 +43,17 @@ export class KeyIndex {
   #slot = 0;
   #hash = 0;
 
-  /** `depthMax` bounds the directory: 2 ** depthMax segments. `first` is memory for the first of them. */
-  constructor(memory: PageMemory, depthMax: number, first: number) {
+  /**
+   * `depthMax` bounds the directory: 2 ** depthMax segments. `first` is memory for the first of them. `published` is
+   * for those who read it in other threads.
+   */
+  constructor(memory: PageMemory, depthMax: number, first: number, published: Published | null = null) {
     this.#memory = memory;
     this.#depthMax = depthMax;
+    this.#published = published;
     this.#segment = this.#empty(first, 0);
     this.#directory = [this.#segment];
+    published?.place(0, 0, first);
   }
 
   get bytes(): number {
@@ -70,7 +78,7 @@ export class KeyIndex {
 
   /** The entry that was found leads elsewhere from now on. */
   replace(location: number): void {
-    this.#segment.words[this.#segment.at + this.#slot * 2] = location;
+    Atomics.store(this.#segment.words, this.#segment.at + this.#slot * 2, location);
   }
 
   /** Takes the entry that was found away. */
@@ -82,10 +90,10 @@ export class KeyIndex {
       const home = words[at + slot * 2 + 1]! & slotMask;
       if (((slot - home) & slotMask) < ((slot - hole) & slotMask)) continue;
       words[at + hole * 2 + 1] = words[at + slot * 2 + 1]!;
-      words[at + hole * 2] = words[at + slot * 2]!;
+      Atomics.store(words, at + hole * 2, words[at + slot * 2]!);
       hole = slot;
     }
-    words[at + hole * 2] = 0;
+    Atomics.store(words, at + hole * 2, 0);
     this.#segment.count--;
   }
 
@@ -110,7 +118,8 @@ export class KeyIndex {
   split(hash: number, location: number): void {
     this.seek(hash);
     const old = this.#segment;
-    if (old.depth === this.#depth) {
+    const isDeeper = old.depth === this.#depth;
+    if (isDeeper) {
       assert(this.#depth < this.#depthMax, "the directory of the index is full");
       this.#directory = this.#directory.flatMap((segment) => [segment, segment]);
       this.#depth++;
@@ -121,7 +130,7 @@ export class KeyIndex {
       const found = old.words[old.at + slot * 2]!;
       if (found !== 0) entries.push(found, old.words[old.at + slot * 2 + 1]!);
     }
-    const lower = clear({ words: old.words, at: old.at, depth, count: 0 });
+    const lower = clear({ words: old.words, location: old.location, at: old.at, depth, count: 0 });
     const upper = this.#empty(location, depth);
     for (let index = 0; index < entries.length; index += 2) {
       const entryHash = entries[index + 1]!;
@@ -132,6 +141,16 @@ export class KeyIndex {
       this.#directory[place] = ((place >>> (this.#depth - depth)) & 1) === 0 ? lower : upper;
     }
     this.#segments++;
+    this.#publish(isDeeper, upper);
+  }
+
+  /** A directory of a new depth as a whole, else what leads to a new segment. */
+  #publish(isDeeper: boolean, segment: Segment): void {
+    const published = this.#published;
+    if (published === null) return;
+    for (const [place, at] of this.#directory.entries())
+      if (isDeeper || at === segment) published.place(this.#depth, place, at.location);
+    if (isDeeper) published.depth = this.#depth;
   }
 
   /** Forgets every entry; the segments stay. */
@@ -152,7 +171,8 @@ export class KeyIndex {
   }
 
   #empty(location: number, depth: number): Segment {
-    return clear({ words: this.#memory.words(location), at: this.#memory.wordAt(location), depth, count: 0 });
+    const { words, at } = { words: this.#memory.words(location), at: this.#memory.wordAt(location) };
+    return clear({ words, location, at, depth, count: 0 });
   }
 }
 
@@ -161,7 +181,7 @@ function put(segment: Segment, hash: number, location: number): void {
   let slot = hash & slotMask;
   while (words[at + slot * 2] !== 0) slot = (slot + 1) & slotMask;
   words[at + slot * 2 + 1] = hash;
-  words[at + slot * 2] = location;
+  Atomics.store(words, at + slot * 2, location);
   segment.count++;
 }
 

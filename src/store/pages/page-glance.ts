@@ -6,7 +6,7 @@ import { flagCopy, flagElsewhere, flagInner, flagPart, float, numbersBytes, word
 /** See `Glance`. */
 export class PageGlance implements Glance {
   readonly #records: Records;
-  readonly #pool: PagePool;
+  readonly #pool: Pick<PagePool, "pin" | "unpin">;
   readonly #responseAt: (location: number) => StoredResponse;
   #location = 0;
   #words: Uint32Array = new Uint32Array(0);
@@ -27,7 +27,11 @@ export class PageGlance implements Glance {
   way = 0;
 
   /** `responseAt` gives the response in a record. */
-  constructor(records: Records, pool: PagePool, responseAt: (location: number) => StoredResponse) {
+  constructor(
+    records: Records,
+    pool: Pick<PagePool, "pin" | "unpin">,
+    responseAt: (location: number) => StoredResponse,
+  ) {
     this.#records = records;
     this.#pool = pool;
     this.#responseAt = responseAt;
@@ -88,8 +92,18 @@ export class PageGlance implements Glance {
   forms(settings: number, epoch: number): number {
     const words = this.#words;
     const at = this.#at;
+    const forms = words[at + word.forms]!;
     const holds = words[at + word.settings] === settings && words[at + word.epoch] === epoch >>> 0;
-    return holds ? words[at + word.forms]! : 0;
+    return holds ? forms : 0;
+  }
+
+  /** The same where another thread may be writing them: they hold together, or none does. */
+  formsNow(settings: number, epoch: number): number {
+    const words = this.#words;
+    const at = this.#at + word.forms;
+    const forms = Atomics.load(words, at);
+    const holds = this.forms(settings, epoch) !== 0 && Atomics.load(words, at) === forms;
+    return holds ? forms : 0;
   }
 
   used(): void {

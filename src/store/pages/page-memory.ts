@@ -31,6 +31,9 @@ export class PageMemory {
   readonly #words: Uint32Array[] = [];
   readonly #floats: Float64Array[] = [];
   readonly #bytes: Buffer[] = [];
+  readonly blocks: SharedArrayBuffer[] = [];
+  /** Told of every block that is made. */
+  made: ((block: SharedArrayBuffer) => void) | null = null;
 
   /** `pageBytes` is a power of two, at most 64 MB. */
   constructor(pageBytes: number, pagesMax: number) {
@@ -51,11 +54,23 @@ export class PageMemory {
     while (this.#bytes.length <= block) {
       const left = this.pagesMax * this.pageBytes - this.#bytes.length * (this.#blockMask + 1) * unitBytes;
       const memory = new SharedArrayBuffer(Math.min(left, (this.#blockMask + 1) * unitBytes));
-      this.#words.push(new Uint32Array(memory));
-      this.#floats.push(new Float64Array(memory));
-      this.#bytes.push(Buffer.from(memory));
+      this.attach(memory);
+      this.made?.(memory);
     }
     return this.begin(page);
+  }
+
+  /** The next block, made here or by another thread. */
+  attach(block: SharedArrayBuffer): void {
+    this.blocks.push(block);
+    this.#words.push(new Uint32Array(block));
+    this.#floats.push(new Float64Array(block));
+    this.#bytes.push(Buffer.from(block));
+  }
+
+  /** Whether a location lies in a block that this thread has. */
+  has(location: number): boolean {
+    return location >>> this.#blockShift < this.#bytes.length;
   }
 
   begin(page: number): number {

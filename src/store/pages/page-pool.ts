@@ -8,6 +8,7 @@
  * once, its memory is used again when the last pin is gone. Nobody ever waits for a page.
  */
 import { unitBytes, type PageMemory } from "./page-memory.ts";
+import type { Published } from "./published.ts";
 
 export type QueueName = "small" | "main" | "copies";
 /** What is written to: beside the queues, pages for content on its way in, which join the small queue when full. */
@@ -41,6 +42,9 @@ export class PagePool {
   readonly memory: PageMemory;
   readonly #copiesMax: number;
   readonly #vacate: Vacate;
+  readonly #published: Published | null;
+  /** Of free pages: when they were retired, for those who may still read them. */
+  readonly #stamps: Int32Array;
   readonly #queues: Record<QueueName, number[]> = { small: [], main: [], copies: [] };
   readonly #open: Record<OpenName, OpenPage | null> = { small: null, main: null, copies: null, arrivals: null };
   readonly #free: number[] = [];
@@ -64,11 +68,13 @@ export class PagePool {
   #arrivingPages = 0;
   #live = 0;
 
-  constructor(memory: PageMemory, copiesPagesMax: number, vacate: Vacate) {
+  constructor(memory: PageMemory, copiesPagesMax: number, vacate: Vacate, published: Published | null = null) {
     const { pagesMax } = memory;
     this.memory = memory;
     this.#copiesMax = copiesPagesMax;
     this.#vacate = vacate;
+    this.#published = published;
+    this.#stamps = new Int32Array(published === null ? 0 : pagesMax);
     this.#pins = new Int32Array(pagesMax);
     this.#arriving = new Int32Array(pagesMax);
     this.#liveUnits = new Int32Array(pagesMax);
@@ -224,6 +230,8 @@ export class PagePool {
     for (let tries = this.memory.pagesMax * 2; tries > 0; tries--) {
       const page = this.#takeFree(spare);
       if (page !== -1) return page;
+      // What is free and still read will be there in a moment: nothing has to go for it.
+      if (this.#isShort(spare) === false) return -1;
       if (!this.#inTurn().some((name) => this.#empty(name))) return -1;
     }
     return -1;
@@ -240,8 +248,19 @@ export class PagePool {
   }
 
   #takeFree(kept: number): number {
-    if (this.#free.length + this.memory.pagesMax - this.#untouched <= kept) return -1;
-    return this.#free.pop() ?? this.#untouched++;
+    if (this.#isShort(kept)) return -1;
+    const published = this.#published;
+    for (let at = this.#free.length - 1; at >= 0; at--) {
+      const page = this.#free[at]!;
+      if (published !== null && !published.hasPassed(this.#stamps[page]!)) continue;
+      this.#free.splice(at, 1);
+      return page;
+    }
+    return this.#untouched < this.memory.pagesMax ? this.#untouched++ : -1;
+  }
+
+  #isShort(kept: number): boolean {
+    return this.#free.length + this.memory.pagesMax - this.#untouched <= kept;
   }
 
   /** The queues in the order in which their oldest pages go. What is owned hits, a copy only spares a hop. */
@@ -287,6 +306,7 @@ export class PagePool {
 
   #setFree(page: number): void {
     this.#generations[page]!++;
+    if (this.#published !== null) this.#stamps[page] = this.#published.retire();
     this.#free.push(page);
   }
 }

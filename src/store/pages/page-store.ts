@@ -28,7 +28,10 @@ import type { Behind, Recalled } from "./behind.ts";
 import { Arrival, type ArrivalRoom } from "./arrival.ts";
 import { PageGlance } from "./page-glance.ts";
 import { Heard, type HeardState } from "./heard.ts";
+import { depthMax } from "./chains.ts";
 import { unitBytes } from "./page-memory.ts";
+import type { SharedStore } from "./page-reader.ts";
+import { Published } from "./published.ts";
 import { DetachedResponse, keepsakeOf, PageResponse, type Kept } from "./page-response.ts";
 import { draftOf } from "./record-writer.ts";
 import { flagOutdated, flagSelected, float, word, type Extent } from "./records.ts";
@@ -40,6 +43,8 @@ export interface PageStoreOptions {
   /** Of the hash of keys: secret, but for tests. What stands behind has one of its own. */
   readonly seed?: number;
   readonly behind?: Behind | null;
+  /** Threads that will read it beside the one that writes. */
+  readonly readers?: number;
 }
 
 /** The page store. */
@@ -50,6 +55,7 @@ export class PageStore implements Store {
   readonly #shelf: Shelf;
   readonly #glance: PageGlance;
   readonly #arrivals: ArrivalRoom;
+  readonly #shared: { readonly published: Published; readonly seed: number } | null;
   #leases = 0;
   /** Bytes of content on its way in, outside the pages and in them. */
   readonly #arriving = { outside: 0, pages: 0 };
@@ -58,12 +64,19 @@ export class PageStore implements Store {
 
   constructor(
     bytesMax: number,
-    { copiesBytesMax = 0, behind = null, seed = behind?.seed ?? randomInt(2 ** 31) }: PageStoreOptions = {},
+    {
+      copiesBytesMax = 0,
+      behind = null,
+      readers = 0,
+      seed = behind?.seed ?? randomInt(2 ** 31),
+    }: PageStoreOptions = {},
   ) {
     this.bytesMax = bytesMax;
     this.copiesBytesMax = Math.min(copiesBytesMax, bytesMax);
     this.#behind = behind;
-    this.#shelf = new Shelf(bytesMax, this.copiesBytesMax, seed, behind);
+    const published = readers === 0 ? null : Published.for(readers, depthMax);
+    this.#shelf = new Shelf(bytesMax, this.copiesBytesMax, seed, behind, published);
+    this.#shared = published === null ? null : { published, seed };
     const { records, pool, room } = this.#shelf;
     this.#glance = new PageGlance(records, pool, (location) => this.#shelf.responseAt(location));
     const arriving = this.#arriving;
@@ -100,6 +113,15 @@ export class PageStore implements Store {
     return { given: pool.touched * pageBytes, index: chains.indexBytes, waiting: pool.waiting * pageBytes };
   }
 
+  /** What a reading thread needs; `made` is told of blocks of memory that there will be. */
+  share(made: (block: SharedArrayBuffer) => void): SharedStore {
+    const { memory } = this.#shelf.records;
+    const { published, seed } = this.#shared!;
+    memory.made = made;
+    const { pageBytes, pagesMax, blocks } = memory;
+    return { published: published.memory, readers: published.readers, pageBytes, pagesMax, seed, blocks: [...blocks] };
+  }
+
   get copyCount(): number {
     return this.#shelf.copies;
   }
@@ -120,10 +142,13 @@ export class PageStore implements Store {
       records.word(location, word.settings) === settings &&
       records.word(location, word.way) === way &&
       records.word(location, word.epoch) === epoch >>> 0;
-    records.setWord(location, word.forms, known ? records.word(location, word.forms) | form : form);
+    if (known) return records.publishWord(location, word.forms, records.word(location, word.forms) | form);
+    // Who reads them meanwhile, in another thread, must not take forms of before for such of now.
+    records.publishWord(location, word.forms, 0);
     records.setWord(location, word.way, way);
     records.setWord(location, word.settings, settings);
     records.setWord(location, word.epoch, epoch);
+    records.publishWord(location, word.forms, form);
   }
 
   recall(key: string, done: () => void): boolean {
@@ -227,6 +252,7 @@ export class PageStore implements Store {
       for (let one = 0; one < absent; one++)
         ends[invalidating.mode === "drop" ? "dropped" : "outdated"](position, hash);
     }
+    this.#publishHeard();
     return position;
   }
 
@@ -241,13 +267,17 @@ export class PageStore implements Store {
    */
   goOnFrom(state: HeardState | null, position: number): void {
     const { heard } = this.#shelf;
-    if (state !== null) return heard.restore(state);
-    heard.now = position;
-    heard.doubt();
+    if (state !== null) heard.restore(state);
+    else {
+      heard.now = position;
+      heard.doubt();
+    }
+    this.#publishHeard();
   }
 
   doubtAll(): void {
     this.#shelf.heard.doubt();
+    this.#publishHeard();
   }
 
   isOver(since: number, key: string, tags: readonly string[] | null): boolean {
@@ -294,6 +324,12 @@ export class PageStore implements Store {
 
   all(): Generator<PageResponse> {
     return this.#shelf.allIn(["main", "small", "copies"]);
+  }
+
+  /** Tells the threads that read: after what it ends has been carried out as far as it is at once. */
+  #publishHeard(): void {
+    const { heard } = this.#shelf;
+    this.#shared?.published.hear(heard.now, heard.lastBroad);
   }
 
   /** Where a response is stored now, though it may have been let go of and brought back since it was leased; or 0. */

@@ -157,6 +157,11 @@ export class Records {
     this.memory.words(location)[this.memory.wordAt(location) + which] = value;
   }
 
+  /** The same; whoever sees it, in another thread, sees all that was written before. */
+  publishWord(location: number, which: number, value: number): void {
+    Atomics.store(this.memory.words(location), this.memory.wordAt(location) + which, value);
+  }
+
   float(location: number, which: number): number {
     return this.memory.floats(location)[this.memory.floatAt(location) + which]!;
   }

@@ -2,6 +2,7 @@
 import { Ghosts } from "./ghosts.ts";
 import { memoryBytesMax, PageMemory } from "./page-memory.ts";
 import { PagePool, type Vacate } from "./page-pool.ts";
+import type { Published } from "./published.ts";
 import { Records } from "./records.ts";
 
 /** Pages that a budget is cut into, where their size allows it. */
@@ -37,7 +38,7 @@ export interface Room {
 }
 
 /** Divides a budget. */
-export function roomFor(bytesMax: number, copiesBytesMax: number, vacate: Vacate): Room {
+export function roomFor(bytesMax: number, copiesBytesMax: number, vacate: Vacate, published: Published | null): Room {
   const ghosts = new Ghosts(bytesMax / bytesPerGhost);
   const outside = Math.min(outsideBytesMax, Math.floor(bytesMax * outsideShare));
   const left = bytesMax - ghosts.bytes - outside;
@@ -48,7 +49,7 @@ export function roomFor(bytesMax: number, copiesBytesMax: number, vacate: Vacate
   const copiesPagesMax = copiesBytesMax === 0 ? 0 : Math.max(1, Math.floor(copiesBytesMax / pageBytes));
   return {
     records: new Records(memory),
-    pool: new PagePool(memory, copiesPagesMax, vacate),
+    pool: new PagePool(memory, copiesPagesMax, vacate, published),
     ghosts,
     inlineBytesMax: Math.min(inlineBytesMax, pageBytes * inlinePageShare),
     outsideBytesMax: outside,

@@ -10,6 +10,7 @@ import { emptyPage } from "./emptying.ts";
 import { Ends } from "./ends.ts";
 import { Heard, uriHash, type Verdict } from "./heard.ts";
 import type { PagePool, QueueName } from "./page-pool.ts";
+import type { Published } from "./published.ts";
 import { unitsFor } from "./page-memory.ts";
 import { lifetimeSources, PageResponse, type Kept } from "./page-response.ts";
 import { Remembered } from "./remembered.ts";
@@ -48,17 +49,22 @@ export class Shelf {
   readonly #walk: Walk;
   readonly #remembered: Remembered;
 
-  constructor(bytesMax: number, copiesBytesMax: number, seed: number, behind: Behind | null) {
+  constructor(
+    bytesMax: number,
+    copiesBytesMax: number,
+    seed: number,
+    behind: Behind | null,
+    published: Published | null,
+  ) {
     this.#behind = behind;
     this.heard = new Heard(behind !== null);
-    this.room = roomFor(bytesMax - (behind?.memoryBytes ?? 0), copiesBytesMax, (page, queue, forced) =>
-      this.#empty(page, queue, forced),
-    );
+    const vacate = (page: number, queue: QueueName, forced: boolean): void => this.#empty(page, queue, forced);
+    this.room = roomFor(bytesMax - (behind?.memoryBytes ?? 0), copiesBytesMax, vacate, published);
     this.records = this.room.records;
     this.pool = this.room.pool;
     this.#walk = new Walk(this.records, this.pool);
     this.#remembered = new Remembered(this.records, this.pool, behind);
-    this.chains = new Chains(this.records, this.pool, seed);
+    this.chains = new Chains(this.records, this.pool, seed, published);
   }
 
   variants(key: string): readonly PageResponse[] {
