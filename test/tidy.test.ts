@@ -17,6 +17,7 @@ const ladder: readonly (readonly string[])[] = [
   ["wire", "invalidation"],
   ["peer", "store", "origin", "coordination"],
   ["proxy", "cluster", "client"],
+  ["threads"],
   ["config"],
   ["admin"],
   ["member"],

@@ -160,6 +160,7 @@ export class AdminServer {
       memberMetrics(plane, member, originsWaiting),
     );
     const metrics = await this.#metrics;
+    this.#options.member.gather();
     response.setHeader("content-type", metrics.contentType);
     response.end(await metrics.text());
   }

@@ -14,6 +14,10 @@ export interface AdministeredMember {
   readonly startedMs: number;
   readonly coordinatorAddress: string;
   readonly cluster: string;
+  /** Threads that serve clients. */
+  readonly threads: number;
+  /** Counts what other threads have counted up to now. */
+  gather(): void;
   /** Lines of its logs that nobody will see. */
   readonly logLinesDropped: number;
   /** Hands over and leaves; resolves when nothing but the farewell is left to do. */
@@ -68,6 +72,8 @@ export interface SelfStatus {
   /** Whether it may act as the leader at this moment, whatever the view says. */
   readonly leads: boolean;
   readonly uptimeSeconds: number;
+  /** Threads that serve clients. */
+  readonly threads: number;
   readonly requests: number;
   readonly hits: number;
   readonly hitRatio: number | null;
@@ -142,6 +148,7 @@ export interface Status {
 
 /** The status now. */
 export function statusOf(member: AdministeredMember, plane: AdministeredPlane, version: string): Status {
+  member.gather();
   const { view } = plane.current;
   const owned = shares(view.ring);
   return {
@@ -219,6 +226,7 @@ function selfOf(
     silent: correspondence.touch.silent(now),
     session: member.control?.session ?? "connecting",
     leads: member.control?.leads ?? false,
+    threads: member.threads,
     uptimeSeconds: Math.round((Date.now() - member.startedMs) / 1000),
     requests,
     hits,

@@ -123,6 +123,8 @@ export async function cluster(options: ClusterOptions): Promise<void> {
         ...(config.disk === undefined ? [] : ["--disk", join(config.disk, name)]),
         "--memory",
         String(memory),
+        // One machine: the members are its threads.
+        ...(config.threads === undefined ? ["--threads", "1"] : []),
         ...configArguments(options, own),
       ];
       members.push(await startMember(name, flags, secret, log, detach, (child) => children.push(child)));

@@ -24,6 +24,7 @@ const placeholders: Readonly<Record<string, string>> = {
   "purge-allow": "CIDR",
   "trust-forwarded": "CIDR",
   memory: "SIZE",
+  threads: "NUMBER",
   "object-max": "SIZE",
   disk: "DIR",
   "disk-size": "SIZE",

@@ -249,6 +249,10 @@ export const configSchema = z.strictObject({
   memory: bytes
     .default(defaultMemory())
     .describe("budget of the store; default a quarter of what this machine, or its container, has"),
+  threads: positive
+    .pipe(z.number().max(64))
+    .optional()
+    .describe("threads that serve clients; default one for each processor, 8 at most, where they can share a port"),
   disk: z.string().min(1).optional().describe("folder in which what is stored outlives memory, and a restart"),
   "disk-size": bytes.default(10 * 2 ** 30).describe("room that it may take there, all files together"),
   "hot-copies": bytes
@@ -359,6 +363,7 @@ export const restartKeys: readonly (keyof Config)[] = [
   "weight",
   "zone",
   "memory",
+  "threads",
   "disk",
   "disk-size",
   "hot-copies",

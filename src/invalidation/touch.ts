@@ -51,6 +51,8 @@ export class Touch {
   #coordinatorAt: number | null = null;
   #until = Infinity;
   #isHeld = false;
+  /** Told whenever `until` may have changed. */
+  changed: (() => void) | null = null;
 
   constructor(self: string, limitSeconds: number) {
     this.#self = self;
@@ -70,6 +72,7 @@ export class Touch {
   /** While held, nothing counts: what an earlier life knew has to be made sure of first. */
   hold(isHeld: boolean): void {
     this.#isHeld = isHeld;
+    this.changed?.();
   }
 
   /**
@@ -178,5 +181,6 @@ export class Touch {
     let oldest = this.#coordinatorAt ?? Infinity;
     for (const name of this.#fellows) oldest = Math.min(oldest, this.#last(name));
     this.#until = oldest + this.limitSeconds;
+    this.changed?.();
   }
 }

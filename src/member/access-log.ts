@@ -14,6 +14,7 @@ export class AccessLog {
   #file: { readonly path: string; readonly writer: LineWriter } | null = null;
   /** Of files that are no longer written to. */
   #droppedBefore = 0;
+  #formatNow: AccessFormat = "json";
 
   constructor(log: Log, member: string, recorder: Recorder) {
     this.#log = log;
@@ -38,8 +39,19 @@ export class AccessLog {
       return;
     }
     const writer = this.#file?.writer ?? this.#log.writer;
-    const line = linerOf(this.#format(config), this.#member);
+    this.#formatNow = this.#format(config);
+    const line = linerOf(this.#formatNow, this.#member);
     recorder.log = (record) => writer.write(line(record, Date.now()));
+  }
+
+  /** What threads of their own go by that make lines, and where those go. */
+  get ofThreads(): { readonly format: AccessFormat; readonly sample: number } | null {
+    return this.#recorder.log === null ? null : { format: this.#formatNow, sample: this.#recorder.sample };
+  }
+
+  /** Lines that other threads have made, each with its end. */
+  write(text: string, lines: number): void {
+    (this.#file?.writer ?? this.#log.writer).writeAll(text, lines);
   }
 
   /** Opens its file anew, for whoever has renamed it. */

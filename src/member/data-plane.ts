@@ -40,6 +40,7 @@ export interface Current {
 /** Everything that the rooms of the data plane need. */
 export interface DataPlane extends ServeNeeds, CallNeeds, InvalidationPlane {
   readonly current: Current;
+  readonly store: PageStore;
   /** What the store keeps on a disk, or null. */
   readonly disk: MemberDisk | null;
   readonly peers: Peers;
@@ -53,6 +54,8 @@ export interface DataPlane extends ServeNeeds, CallNeeds, InvalidationPlane {
 export interface DataPlaneInit {
   readonly config: Config;
   readonly name: string;
+  /** Threads that will read the store beside this one. */
+  readonly readers: number;
   readonly startedMs: number;
   readonly secret: string;
   readonly clock: Pick<Clock, "nowSeconds" | "wallLeadSeconds">;
@@ -92,6 +95,7 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
   const store = new PageStore(config.memory, {
     copiesBytesMax: config["hot-copies"] ?? Math.floor(config.memory / 8),
     behind: disk?.tier ?? null,
+    readers: init.readers,
   });
   const peers = new Peers({
     cluster: config.cluster,

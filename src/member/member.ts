@@ -11,20 +11,19 @@ import { Control } from "../cluster/control.ts";
 import { restartKeys, type Config } from "../config/schema.ts";
 import { EmbeddedHost } from "../coordination/embedded-host.ts";
 import type { Coordinator } from "../coordination/port.ts";
-import { Networks } from "../origin/destinations.ts";
 import { PeerAcceptor, type AcceptedLink } from "../peer/acceptor.ts";
 import { answerCall } from "../proxy/members/calls.ts";
 import { handOver, type HandedOver } from "../proxy/members/hand-over.ts";
 import { serve } from "../proxy/serve.ts";
 import { publishedOf, viewOfOne, type Member, type View } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { WireServer } from "../wire/server.ts";
 import { AccessLog } from "./access-log.ts";
 import { announcementOf, type Addresses } from "./announcement.ts";
+import { Clients } from "./clients.ts";
 import { Clock } from "./clock.ts";
 import { buildDataPlane, followInPlane, type DataPlane } from "./data-plane.ts";
 import { allLinked } from "./linked.ts";
-import { isThisMachine, listening } from "./listening.ts";
+import { listening } from "./listening.ts";
 import type { MemberOptions } from "./member-options.ts";
 import { hostHere, openCoordinator } from "./open-coordinator.ts";
 import { originNotes } from "./origin-notes.ts";
@@ -33,7 +32,7 @@ import { purgeText, touchText } from "./purge-text.ts";
 import { refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
 import { buildRouting, identitiesOf, tlsOf, type BuiltRouting, type RoutingContext } from "./routing.ts";
 import { StartError } from "./start-error.ts";
-import { limitsUnder } from "./wire-limits.ts";
+import { threadCount, type ThreadCount } from "./thread-count.ts";
 
 /** How a member left. */
 export interface Departure {
@@ -58,8 +57,7 @@ export class RunningMember {
   readonly #routingContext: RoutingContext;
   #built: BuiltRouting;
   readonly #tls: ReturnType<typeof tlsOf>;
-  #allowed: Networks;
-  readonly #wire: WireServer;
+  readonly #clients: Clients;
   readonly #acceptor: PeerAcceptor;
   readonly #admin: AdminServer;
   #coordinator: Coordinator | null = null;
@@ -83,7 +81,9 @@ export class RunningMember {
     refuseWildcardPeer(config);
     const failed = (error: Error): void => log.error({ kind: "failure", err: error }, error.message);
     this.#routingContext = { notes: originNotes(log, () => this.#plane.desk.recorder), own: ownAddresses() };
+    let served: ThreadCount;
     try {
+      served = threadCount(config.threads);
       this.#built = buildRouting(config, this.#routingContext);
       this.#tls = tlsOf(config);
     } catch (error) {
@@ -96,6 +96,7 @@ export class RunningMember {
     this.#plane = buildDataPlane({
       config,
       name,
+      readers: served.threads === 1 ? 0 : served.threads,
       startedMs: this.startedMs,
       secret,
       clock: this.#clock,
@@ -128,20 +129,20 @@ export class RunningMember {
     const { recorder } = this.#plane.desk;
     this.#accessLog = new AccessLog(options.log, name, recorder);
     this.#accessLog.follow(config);
-    this.#allowed = new Networks(config.allow);
-    this.#wire = new WireServer({
-      listen: hostPortOf(config.listen)!,
-      limits: limitsUnder(config, log),
+    if (served.why !== "") log.info({ kind: "threads" }, `clients are served by one thread: ${served.why}`);
+    this.#clients = new Clients({
+      config,
+      threads: served.threads,
+      name,
+      plane: this.#plane,
       tls: this.#tls,
-      proxyProtocol: config["proxy-protocol"],
-      admits: (address) => isThisMachine(address) || this.#allowed.has(address),
-      isLocal: isThisMachine,
-      handle: (exchange) => serve(this.#plane, exchange),
-      refused: ({ status, reason }, client) => {
-        recorder.refused();
-        log.debug({ kind: "refused", client: client.address, status, reason }, `refused: ${reason}`);
+      accessLog: this.#accessLog,
+      log,
+      failed,
+      died: (reason) => {
+        log.fatal({ kind: "bug" }, reason);
+        options.ousted(reason);
       },
-      bug: failed,
     });
     this.#acceptor = new PeerAcceptor({
       listen: hostPortOf(config.peer)!,
@@ -197,7 +198,7 @@ export class RunningMember {
     this.#plane.comparing.start();
     const peer = await listening(() => this.#acceptor.listen(), "the peer port (--peer)", this.#config.peer);
     const admin = await listening(() => this.#admin.listen(), "the admin port (--admin)", this.#config.admin);
-    const listen = await listening(() => this.#wire.listen(), "the proxy (--listen)", this.#config.listen);
+    const listen = await listening(() => this.#clients.listen(), "the proxy (--listen)", this.#config.listen);
     this.#built.begin(null);
     this.#addresses = { listen: hostPortText(listen), peer: hostPortText(peer), admin: hostPortText(admin) };
     const member = this.#announcement(this.#addresses, "active");
@@ -226,6 +227,7 @@ export class RunningMember {
     await this.#control.join();
     await allLinked(this.name, this.#plane, this.#acceptor, this.#linked);
     this.#plane.current.joined = true;
+    this.#clients.publish();
     this.state = "ready";
     this.#log.info(
       { kind: "start", ...this.#addresses },
@@ -242,16 +244,13 @@ export class RunningMember {
     refuseOpenProxy({ ...config, listen: this.#config.listen });
     const identities = identitiesOf(config);
     const built = buildRouting(config, this.#routingContext);
-    if (this.#tls !== null && identities !== null) {
-      this.#tls.replace(identities);
-      this.#wire.updateTls(this.#tls);
-    }
+    if (this.#tls !== null && identities !== null) this.#tls.replace(identities);
     const old = this.#built;
     this.#built = built;
     this.#plane.current.routing = built.routing;
     built.begin(old);
-    this.#allowed = new Networks(config.allow);
     this.#accessLog.follow(config);
+    this.#clients.follow(config);
     this.#log.level = config["log-level"];
     // Requests that have their route already may still begin a fetch on the old clients; those under way end there,
     // however long they take.
@@ -274,8 +273,18 @@ export class RunningMember {
     this.#accessLog.reopen();
   }
 
+  /** Threads that serve clients. */
+  get threads(): number {
+    return Math.max(1, this.#clients.fronts);
+  }
+
+  /** Counts what other threads have counted up to now. */
+  gather(): void {
+    this.#clients.gather();
+  }
+
   get logLinesDropped(): number {
-    return this.#accessLog.dropped;
+    return this.#accessLog.dropped + this.#clients.linesDropped;
   }
 
   /** How long a stop waits for answers in progress, as configured now. */
@@ -328,7 +337,7 @@ export class RunningMember {
     // What is stored goes to the new owners while answers in progress end, those that other members pass on to their
     // clients too.
     const [cutClients, cutPeers, handedOver] = await Promise.all([
-      this.#wire.close(limitMs),
+      this.#clients.close(limitMs),
       this.#acceptor.idle(limitMs),
       heirs === "heirs" ? handOver(this.#plane, limitMs) : { responses: 0, bytes: 0, left: 0 },
     ]);
@@ -370,6 +379,7 @@ export class RunningMember {
 
   #follow(view: View): void {
     followInPlane(this.#plane, view);
+    this.#clients.publish();
     if (this.#host !== null) this.#options.lastView?.write(publishedOf(view));
     this.#log.info(
       { kind: "view", epoch: view.epoch, leader: view.leader, members: view.members.map(({ name }) => name) },

@@ -10,7 +10,8 @@ import { currentAge } from "../http/freshness.ts";
 import type { View } from "../ring/view.ts";
 import type { Store, StoredResponse } from "../store/port.ts";
 import type { AnswerHead } from "../wire/answer-head.ts";
-import type { Exchange } from "../wire/exchange.ts";
+import type { RequestHead } from "../http/messages.ts";
+import type { Client, Exchange } from "../wire/exchange.ts";
 import { mayBeShown } from "./answer/inside.ts";
 import type { Invalidations } from "./invalidation/invalidations.ts";
 import type { AccessRecord } from "./request/recorder.ts";
@@ -30,12 +31,25 @@ const forms = { origin: 1, absolute: 2, routed: 4, proxied: 8 } as const;
 /** The form of a request; `forward` is known of one from another member. */
 export function shortcutForm({ head, hop }: Exchange, forward: boolean | null): number {
   if (hop === 1) return forward === true ? forms.proxied : forms.routed;
+  return formOf(head);
+}
+
+/** The form of a client's request. */
+export function formOf(head: Pick<RequestHead, "form">): number {
   return head.form === "absolute" ? forms.absolute : forms.origin;
 }
 
 /** The key that a request leads to where nothing of it has to be changed. */
 export function shortcutKey({ head, client }: Exchange): string {
-  return head.form === "absolute" ? head.target : `${client.scheme}://${head.host}${head.target}`;
+  return keyOf(head, client);
+}
+
+/** The same of a head and who asks. */
+export function keyOf(
+  { form, target, host }: Pick<Exchange["head"], "form" | "target" | "host">,
+  { scheme }: Pick<Client, "scheme">,
+): string {
+  return form === "absolute" ? target : `${scheme}://${host}${target}`;
 }
 
 /** Answers, or returns false. */
@@ -73,7 +87,7 @@ function recordOf(
   { client, head, hop }: Exchange,
   { status, bytes, durationMs }: Pick<AccessRecord, "status" | "bytes" | "durationMs">,
 ): AccessRecord {
-  const uri = head.form === "absolute" ? head.target : `${client.scheme}://${head.host}${head.target}`;
+  const uri = keyOf(head, client);
   return {
     client: client.address,
     method: head.method,

@@ -60,14 +60,26 @@ export class LineWriter {
 
   /** Takes a line, without its end. */
   write(line: string): void {
-    if (this.#kind === "terminal") return void process.stdout.write(`${line}\n`);
-    if (this.#broken || this.#waiting.length + line.length >= this.#waitingMax) {
-      if (!this.#broken && this.#reason === "") this.#reason = "nobody takes them";
-      return this.#lose(1);
-    }
-    this.#waiting += line;
-    this.#waiting += "\n";
-    this.#waitingLines++;
+    if (this.#takes(line.length, 1)) return this.#keep(`${line}\n`, 1);
+  }
+
+  /** Takes several, each with its end. */
+  writeAll(text: string, lines: number): void {
+    if (this.#takes(text.length, lines)) this.#keep(text, lines);
+  }
+
+  #takes(characters: number, lines: number): boolean {
+    if (this.#kind === "terminal") return true;
+    if (!this.#broken && this.#waiting.length + characters < this.#waitingMax) return true;
+    if (!this.#broken && this.#reason === "") this.#reason = "nobody takes them";
+    this.#lose(lines);
+    return false;
+  }
+
+  #keep(text: string, lines: number): void {
+    if (this.#kind === "terminal") return void process.stdout.write(text);
+    this.#waiting += text;
+    this.#waitingLines += lines;
     if (this.#writing) return undefined;
     if (this.#waiting.length >= batchCharacters) return this.#flush();
     this.#timer ??= setTimeout(() => this.#flush(), flushMs).unref();

@@ -5,7 +5,7 @@
  * States: idle → head → answering (its content, if any, being read meanwhile) → idle …, or `over` when the socket was
  * given to a tunnel or closed. A request's content is incoming-content.ts's affair, deadlines are deadlines.ts's.
  */
-import type { Socket } from "node:net";
+import type { ClientSocket } from "./client-socket.ts";
 import { reasonPhrase } from "../http/messages.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Client, Exchange } from "./exchange.ts";
@@ -35,7 +35,7 @@ const discardBytesMax = 256 * 1024;
 /** One client connection. */
 export class Connection {
   readonly client: Client;
-  readonly socket: Socket;
+  readonly socket: ClientSocket;
   readonly #host: ConnectionHost;
   #state: "idle" | "head" | "answering" | "closing" | "over" = "idle";
   #rest: Buffer = empty;
@@ -50,7 +50,7 @@ export class Connection {
   /** When a connection that we have closed is given up, whatever still comes. */
   #lingerEnd = Infinity;
 
-  constructor(socket: Socket, client: Client, host: ConnectionHost) {
+  constructor(socket: ClientSocket, client: Client, host: ConnectionHost) {
     this.socket = socket;
     this.client = client;
     this.#host = host;
@@ -286,7 +286,8 @@ export class Connection {
       return;
     }
     this.#state = "idle";
-    this.#deadlines.set(this.#host.coarseNow + this.#host.limits.idleMs);
+    const isLent = this.#rest.length === 0 && !this.#ended && this.socket.rest?.() === true;
+    this.#deadlines.set(isLent ? Infinity : this.#host.coarseNow + this.#host.limits.idleMs);
     if (this.socket.isPaused()) this.socket.resume();
     if (this.#rest.length > 0 && !this.#running) process.nextTick(() => this.#run());
     else if (!this.#running) this.#afterEnd();
@@ -306,7 +307,7 @@ export class Connection {
   #reset(): void {
     const lost = this.socket.writableLength > 0 || this.#state === "answering";
     this.#state = "over";
-    if (lost && "resetAndDestroy" in this.socket && !("encrypted" in this.socket)) this.socket.resetAndDestroy();
+    if (lost && !("encrypted" in this.socket)) this.socket.resetAndDestroy();
     else this.socket.destroy();
   }
 

@@ -2,7 +2,7 @@
  * What a connection is waited for, and how fast it must move: numbers that the server's sweep compares, no timer a
  * request.
  */
-import type { Socket } from "node:net";
+import type { ClientSocket } from "./client-socket.ts";
 import type { WireLimits } from "./limits.ts";
 import { tooSlow, type Progress } from "./progress.ts";
 
@@ -33,7 +33,7 @@ export class Deadlines {
   }
 
   /** Whether the client takes its answer, or sends its content where that is awaited, too slowly. */
-  stalled(socket: Socket, awaitsContent: boolean, now: number): boolean {
+  stalled(socket: ClientSocket, awaitsContent: boolean, now: number): boolean {
     const { rateWindowMs, rateBytesMin } = this.#limits;
     const queue = (socket as { _handle?: { writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0;
     const sent = socket.bytesWritten - socket.writableLength;

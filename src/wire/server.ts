@@ -6,15 +6,27 @@ import { createServer, isIPv4, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
 import { hostPortText, type HostPort } from "../base/host-port.ts";
 import { listening } from "../base/listen.ts";
+import type { ClientSocket } from "./client-socket.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
+import { OwnCount, type ConnectionCount } from "./connection-count.ts";
 import type { Client, Exchange } from "./exchange.ts";
 import { wireLimits, type WireLimits } from "./limits.ts";
 import { readProxyHeader } from "./proxy-protocol.ts";
 import type { Refusal } from "./request-head.ts";
 import type { TlsIdentities } from "./tls-identities.ts";
 
+/** A connection, as the server knows it. */
+export interface Served {
+  /** Ends it now if it waits for a request, else after the answer in progress. */
+  drain(): void;
+  /** Compares deadlines and rates. Milliseconds, monotonic. */
+  sweep(now: number): void;
+}
+
+/** What becomes of an accepted connection; `closed` is to be called when it is over. */
+export type Connect = (socket: ClientSocket, client: Client, closed: (connection: Served) => void) => Served;
+
 export interface WireOptions {
-  readonly listen: HostPort;
   readonly limits?: Partial<WireLimits>;
   readonly tls?: TlsIdentities | null;
   /** Expect a PROXY protocol header (v1 or v2) on every connection: only behind a balancer that sends it. */
@@ -23,7 +35,12 @@ export interface WireOptions {
   readonly admits: (address: string) => boolean;
   /** Whether a client at this address is on this machine. */
   readonly isLocal: (address: string) => boolean;
-  readonly handle: (exchange: Exchange) => void;
+  /** Told of the requests of connections that are served here. */
+  readonly handle?: (exchange: Exchange) => void;
+  /** In the place of serving them here. */
+  readonly connect?: Connect;
+  /** Counts connections; by default those of this server alone. */
+  readonly count?: ConnectionCount;
   readonly refused?: (refusal: Refusal, client: Client) => void;
   readonly bug?: (error: Error) => void;
 }
@@ -36,22 +53,26 @@ export class WireServer {
   readonly #server: Server;
   #tlsServer: TlsServer | null = null;
   readonly #host: ConnectionHost;
-  readonly #connections = new Set<Connection>();
-  readonly #perClient = new Map<string, number>();
-  readonly #raw = new Set<Socket>();
+  readonly #connect: Connect;
+  readonly #count: ConnectionCount;
+  readonly #connections = new Set<Served>();
+  readonly #raw = new Set<ClientSocket>();
+  #emptied: () => void = () => {};
   #sweeper: NodeJS.Timeout | null = null;
 
   constructor(options: WireOptions) {
     this.#options = options;
     this.#host = {
       limits: { ...wireLimits, ...options.limits },
-      handle: options.handle,
+      handle: options.handle ?? (() => {}),
       refused: options.refused ?? (() => {}),
       bug: options.bug ?? (() => {}),
       closed: (connection) => this.#forget(connection),
       coarseNow: performance.now(),
       draining: false,
     };
+    this.#count = options.count ?? new OwnCount();
+    this.#connect = options.connect ?? ((socket, client) => new Connection(socket, client, this.#host));
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accepted(socket));
     if (options.tls != null) this.#secure(options.tls);
   }
@@ -61,15 +82,25 @@ export class WireServer {
   }
 
   /**
-   * Starts listening. @returns the address taken. Rejects with the system's error, its address named, where the port is
-   * in use.
+   * Starts listening; `shared`: beside other threads. @returns the address taken. Rejects with the system's error where
+   * the port is in use.
    */
-  async listen(): Promise<HostPort> {
-    const address = await listening(this.#server, this.#options.listen, 1024);
+  async listen(place: HostPort, how: "alone" | "shared" = "alone"): Promise<HostPort> {
+    const address = await listening(this.#server, place, { backlog: 1024, reusePort: how === "shared" });
     this.#server.on("error", (error) => this.#host.bug(error));
-    this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
-    this.#sweeper.unref();
+    this.begin();
     return address;
+  }
+
+  /** Minds deadlines from now on. */
+  begin(): void {
+    this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs).unref();
+  }
+
+  /** Serves a connection whose client another thread has accepted, and counted. */
+  take(socket: ClientSocket, client: Client): void {
+    this.#keep(socket);
+    this.#serveClient(socket, client);
   }
 
   /** Takes up changed certificates without dropping a connection. */
@@ -83,18 +114,19 @@ export class WireServer {
    */
   async close(limitMs: number): Promise<number> {
     this.#host.draining = true;
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.close();
     for (const connection of this.#connections) connection.drain();
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<"limit">((resolve) => {
       timer = setTimeout(() => resolve("limit"), limitMs);
     });
+    const closed = this.#raw.size === 0 ? Promise.resolve() : new Promise<void>((resolve) => (this.#emptied = resolve));
     const result = await Promise.race([closed, limit]);
     clearTimeout(timer);
     const cut = result === "limit" ? this.#raw.size : 0;
     for (const socket of this.#raw) socket.destroy();
     if (this.#sweeper !== null) clearInterval(this.#sweeper);
-    if (result === "limit") await closed;
+    await closed;
     return cut;
   }
 
@@ -114,23 +146,12 @@ export class WireServer {
   #accepted(socket: Socket): void {
     const address = addressOf(socket);
     const { limits } = this.#host;
-    const fromClient = this.#perClient.get(address) ?? 0;
-    if (
-      !this.#options.admits(address) ||
-      this.#raw.size >= limits.connectionsMax ||
-      fromClient >= limits.connectionsPerClientMax
-    ) {
+    if (!this.#options.admits(address) || !this.#count.entered(address, limits)) {
       socket.destroy();
       return;
     }
-    this.#perClient.set(address, fromClient + 1);
-    this.#raw.add(socket);
-    socket.once("close", () => {
-      this.#raw.delete(socket);
-      const left = (this.#perClient.get(address) ?? 1) - 1;
-      if (left === 0) this.#perClient.delete(address);
-      else this.#perClient.set(address, left);
-    });
+    this.#keep(socket);
+    socket.once("close", () => this.#count.left(address));
     if (this.#options.proxyProtocol !== true) this.#dispatch(socket, address);
     else
       readProxyHeader(socket, limits.headMs, (source) => {
@@ -158,10 +179,22 @@ export class WireServer {
     const local =
       this.#options.isLocal(source) && (this.#options.proxyProtocol !== true || source !== addressOf(socket));
     const client: Client = { address: source, local, scheme: this.#tlsServer === null ? "http" : "https" };
-    this.#connections.add(new Connection(socket, client, this.#host));
+    this.#serveClient(socket, client);
   }
 
-  #forget(connection: Connection): void {
+  #serveClient(socket: ClientSocket, client: Client): void {
+    this.#connections.add(this.#connect(socket, client, (connection) => this.#forget(connection)));
+  }
+
+  #keep(socket: ClientSocket): void {
+    this.#raw.add(socket);
+    socket.once("close", () => {
+      this.#raw.delete(socket);
+      if (this.#raw.size === 0) this.#emptied();
+    });
+  }
+
+  #forget(connection: Served): void {
     this.#connections.delete(connection);
   }
 

@@ -1,6 +1,6 @@
 /** A client's request and the writing of its answer: status line, framing, connection fields. RFC 9112 §4, §6, §7. */
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { ClientSocket } from "./client-socket.ts";
 import { fieldBlock, type FieldList } from "../http/fields.ts";
 import { hasNoContent, reasonPhrase } from "../http/messages.ts";
 import type { AnswerBytes, AnswerHead } from "./answer-head.ts";
@@ -38,7 +38,7 @@ export class WireExchange implements Exchange {
   finished = false;
   sentBytes = 0;
   readonly #holds = new Holds();
-  readonly #socket: Socket;
+  readonly #socket: ClientSocket;
   readonly #connection: AnswerSink;
   #keepAlive: boolean;
   #chunked = false;
@@ -50,7 +50,7 @@ export class WireExchange implements Exchange {
   constructor(
     head: ParsedHead,
     client: Client,
-    socket: Socket,
+    socket: ClientSocket,
     body: RequestBody | null,
     keepAlive: boolean,
     connection: AnswerSink,
@@ -253,7 +253,7 @@ export class WireExchange implements Exchange {
   }
 }
 
-function uncork(socket: Socket): void {
+function uncork(socket: ClientSocket): void {
   socket.uncork();
 }
 

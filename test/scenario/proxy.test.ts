@@ -303,7 +303,6 @@ describe("the reverse proxy", () => {
 
   it("asks of a client in a PROXY header, too, whether it is admitted", async () => {
     const server = new WireServer({
-      listen: { host: "127.0.0.1", port: 0 },
       proxyProtocol: true,
       admits: (address) => address !== "127.0.0.9",
       isLocal: () => true,
@@ -311,7 +310,7 @@ describe("the reverse proxy", () => {
         exchange.answer(AnswerHead.of(200, [], 0), "", null);
       },
     });
-    const { port } = await server.listen();
+    const { port } = await server.listen({ host: "127.0.0.1", port: 0 });
     const from = async (address: string): Promise<string> => {
       const client = await RawClient.open(port);
       return client

@@ -75,6 +75,17 @@ export const durationBoundsMs: readonly number[] = [
   0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000,
 ];
 
+/** Hits that another thread has counted. */
+export interface CountedHits {
+  readonly hits: number;
+  readonly hitBytes: number;
+  readonly copyHits: number;
+  readonly durationSumMs: number;
+  /** By bucket, and by status. */
+  readonly durations: readonly number[];
+  readonly statuses: readonly number[];
+}
+
 /** Status codes end before. */
 const statusMax = 999;
 
@@ -149,6 +160,18 @@ export class Recorder {
     this.#counts.byStatus[status]!++;
     this.#counts.hits++;
     this.#counts.hitBytes += bytes;
+  }
+
+  /** Adds what another thread has counted of its hits since `before`. */
+  absorb(now: CountedHits, before: CountedHits): void {
+    const counts = this.#counts;
+    counts.hits += now.hits - before.hits;
+    counts.hitBytes += now.hitBytes - before.hitBytes;
+    counts.copyHits += now.copyHits - before.copyHits;
+    counts.durationSumMs += now.durationSumMs - before.durationSumMs;
+    for (const [bucket, count] of now.durations.entries())
+      counts.durations[bucket]! += count - before.durations[bucket]!;
+    for (const [status, count] of now.statuses.entries()) counts.byStatus[status]! += count - before.statuses[status]!;
   }
 
   /** A request has left the fast way. */

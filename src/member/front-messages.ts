@@ -1,0 +1,47 @@
+/** What home and front threads tell each other beside the requests: seldom, and in no order that matters. */
+import type { HostPort } from "../base/host-port.ts";
+import type { SharedStore } from "../store/pages/page-reader.ts";
+import type { WireLimits } from "../wire/limits.ts";
+import type { Identity } from "../wire/tls-identities.ts";
+import type { AccessFormat } from "./access-lines.ts";
+
+/** What a reload may change. */
+export interface FrontSettings {
+  /** Networks whose clients may use the proxy. */
+  readonly allow: readonly string[];
+  readonly tls: readonly Identity[] | null;
+  /** The access log; null where there is none. `sample`: one request in so many. */
+  readonly log: { readonly format: AccessFormat; readonly sample: number } | null;
+}
+
+/** What a front is started with. */
+export interface FrontInit {
+  /** From 0. */
+  readonly front: number;
+  readonly member: string;
+  readonly viaLine: string;
+  readonly limits: WireLimits;
+  readonly proxyProtocol: boolean;
+  readonly settings: FrontSettings;
+  readonly store: SharedStore;
+  readonly board: SharedArrayBuffer;
+  /** Rings of frames, to home and from it. */
+  readonly toHome: SharedArrayBuffer;
+  readonly fromHome: SharedArrayBuffer;
+}
+
+export type ToFront =
+  | { readonly kind: "listen"; readonly place: HostPort }
+  | { readonly kind: "block"; readonly block: SharedArrayBuffer }
+  | { readonly kind: "settings"; readonly settings: FrontSettings }
+  | { readonly kind: "lines-taken"; readonly characters: number }
+  | { readonly kind: "drain"; readonly limitMs: number };
+
+export type FromFront =
+  | { readonly kind: "up" }
+  | { readonly kind: "listening"; readonly place: HostPort }
+  | { readonly kind: "not-listening"; readonly code: string; readonly message: string }
+  | { readonly kind: "block-taken" }
+  | { readonly kind: "lines"; readonly text: string; readonly lines: number }
+  | { readonly kind: "drained"; readonly cut: number }
+  | { readonly kind: "failed"; readonly error: Error };

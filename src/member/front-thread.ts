@@ -1,0 +1,152 @@
+/**
+ * A front thread, put together: it listens beside others on the port of clients, answers hits from the store's memory,
+ * and passes everything else home. It knows no origin, no ring, no other member.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { Networks } from "../origin/destinations.ts";
+import { HitLines } from "../proxy/request/hit-lines.ts";
+import { PageReader } from "../store/pages/page-reader.ts";
+import { Board } from "../threads/board.ts";
+import { ByteRing } from "../threads/byte-ring.ts";
+import { FrontConnection, type FrontHost } from "../threads/front-connection.ts";
+import { FrontHits } from "../threads/front-hits.ts";
+import { StoreBlocks } from "../threads/store-blocks.ts";
+import { frame, ThreadLink } from "../threads/thread-link.ts";
+import { addressHash } from "../threads/address-hash.ts";
+import { WireServer } from "../wire/server.ts";
+import { TlsIdentities } from "../wire/tls-identities.ts";
+import type { FromFront, FrontInit, ToFront } from "./front-messages.ts";
+import { FrontLines } from "./front-lines.ts";
+import { isThisMachine } from "./listening.ts";
+
+const {
+  front,
+  member,
+  viaLine,
+  limits,
+  proxyProtocol,
+  settings,
+  store,
+  board: boardMemory,
+  toHome,
+  fromHome,
+} = workerData as FrontInit;
+const port = parentPort!;
+const tell = (message: FromFront): void => port.postMessage(message);
+const failed = (error: Error): void => tell({ kind: "failed", error });
+
+const board = new Board(boardMemory);
+const reader = new PageReader(store, front);
+const blocks = new StoreBlocks();
+for (const block of store.blocks) blocks.add(block);
+const lines = new FrontLines(member, {
+  send: (text, count) => tell({ kind: "lines", text, lines: count }),
+  dropped: (count) => board.dropped(front, count),
+});
+lines.follow(settings.log);
+let allowed = new Networks(settings.allow);
+const tls = settings.tls === null ? null : new TlsIdentities(settings.tls);
+
+/** The system's monotonic clock is one for all threads; performance.now() counts from a thread's beginning. */
+const aheadMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+const hits = new FrontHits({
+  front,
+  board,
+  reader,
+  lines: new HitLines(member, viaLine),
+  self: member,
+  monotonicMs: () => performance.now() + aheadMs,
+  log: lines,
+});
+
+const connections = new Map<number, FrontConnection>();
+let lastNumber = 0;
+let isDraining = false;
+let coarseNow = performance.now();
+const link = new ThreadLink(new ByteRing(fromHome), new ByteRing(toHome), take, failed);
+const server = new WireServer({
+  limits,
+  tls,
+  proxyProtocol,
+  admits: (address) => isThisMachine(address) || allowed.has(address),
+  isLocal: isThisMachine,
+  count: {
+    entered: (address, { connectionsMax, connectionsPerClientMax }) =>
+      board.entered(addressHash(address), connectionsMax, connectionsPerClientMax),
+    left: (address) => board.left(addressHash(address)),
+  },
+  connect: (socket, client, closed) => {
+    const host: FrontHost = {
+      link,
+      hits,
+      blocks,
+      limits,
+      coarseNow: () => coarseNow,
+      isDraining: () => isDraining,
+      closed: (connection) => {
+        connections.delete(connection.number);
+        closed(connection);
+      },
+    };
+    lastNumber = (lastNumber + 1) | 0;
+    const connection = new FrontConnection(lastNumber, socket, client, host);
+    connections.set(lastNumber, connection);
+    return connection;
+  },
+  bug: failed,
+});
+setInterval(() => (coarseNow = performance.now()), 500).unref();
+
+/** Frames from home. */
+function take(kind: number, number: number, content: Buffer): void {
+  const connection = connections.get(number);
+  // What crosses a farewell on its way.
+  if (connection === undefined) return;
+  switch (kind) {
+    case frame.data:
+      return connection.write(content);
+    case frame.piece:
+      return connection.write(blocks.view(content.readUInt32LE(0), content.readUInt32LE(4), content.readUInt32LE(8)));
+    case frame.ended:
+      return connection.end();
+    case frame.cut:
+      return connection.cut(content.readUInt32LE(0) === 1);
+    case frame.rest:
+      return connection.rest(content.readUInt32LE(0));
+    case frame.room:
+      return connection.room(content.readUInt32LE(0));
+  }
+  throw new Error(`home sent a frame of kind ${kind}`);
+}
+
+port.on("message", (message: ToFront) => {
+  switch (message.kind) {
+    case "listen":
+      return void server.listen(message.place, "shared").then(
+        (place) => tell({ kind: "listening", place }),
+        (error: NodeJS.ErrnoException) =>
+          tell({ kind: "not-listening", code: error.code ?? "", message: error.message }),
+      );
+    case "block":
+      reader.attach(message.block);
+      blocks.add(message.block);
+      return tell({ kind: "block-taken" });
+    case "settings":
+      allowed = new Networks(message.settings.allow);
+      lines.follow(message.settings.log);
+      if (tls !== null && message.settings.tls !== null) {
+        tls.replace(message.settings.tls);
+        server.updateTls(tls);
+      }
+      return undefined;
+    case "lines-taken":
+      return lines.taken(message.characters);
+    case "drain":
+      isDraining = true;
+      return void server.close(message.limitMs).then((cut) => {
+        lines.flush();
+        tell({ kind: "drained", cut });
+      });
+  }
+});
+tell({ kind: "up" });

@@ -1,0 +1,47 @@
+/** How many threads serve clients: as many as there are processors, where this system lets them share a port. */
+import { availableParallelism } from "node:os";
+
+/** More than these share little but memory. */
+const defaultMax = 8;
+/** The first Node that can let several threads listen on one port, each with a queue of its own. */
+const sharedPortSince = [23, 1] as const;
+
+export interface ThreadCount {
+  /** 1: clients are served by the thread that does everything else. */
+  readonly threads: number;
+  /** Why it is one where there are more processors; else empty. */
+  readonly why: string;
+}
+
+export interface Machine {
+  readonly platform: NodeJS.Platform;
+  readonly nodeVersion: string;
+  readonly processors: number;
+}
+
+const thisMachine = (): Machine => ({
+  platform: process.platform,
+  nodeVersion: process.versions.node,
+  processors: availableParallelism(),
+});
+
+/**
+ * The threads to serve clients with; `wanted` undefined: by the machine. @throws Error with a sentence where so many
+ * cannot be had.
+ */
+export function threadCount(wanted: number | undefined, machine: Machine = thisMachine()): ThreadCount {
+  const [major, minor] = machine.nodeVersion.split(".", 2).map(Number) as [number, number];
+  const isNew = major > sharedPortSince[0] || (major === sharedPortSince[0] && minor >= sharedPortSince[1]);
+  const lacking =
+    machine.platform !== "linux"
+      ? "several threads can share a port on Linux alone"
+      : isNew
+        ? ""
+        : `Node ${sharedPortSince.join(".")} or newer can share a port between threads; this is ${machine.nodeVersion}`;
+  if (wanted !== undefined) {
+    if (wanted > 1 && lacking !== "") throw new Error(`threads: ${wanted} cannot be had: ${lacking}`);
+    return { threads: wanted, why: "" };
+  }
+  if (machine.processors === 1) return { threads: 1, why: "" };
+  return lacking === "" ? { threads: Math.min(defaultMax, machine.processors), why: "" } : { threads: 1, why: lacking };
+}

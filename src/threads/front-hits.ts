@@ -1,0 +1,128 @@
+/**
+ * Hits, answered from the store's memory by a thread that only reads it. As the shortcut (proxy/shortcut.ts) it decides
+ * nothing: home has answered the same form of request for the same key before, under the same settings. What is
+ * anything but that is home's.
+ */
+import { currentAge } from "../http/freshness.ts";
+import { mayBeShown } from "../proxy/answer/inside.ts";
+import type { HitLines } from "../proxy/request/hit-lines.ts";
+import type { AccessRecord } from "../proxy/request/recorder.ts";
+import { formOf, keyOf } from "../proxy/shortcut.ts";
+import type { PageGlance } from "../store/pages/page-glance.ts";
+import type { PageReader } from "../store/pages/page-reader.ts";
+import type { ClientSocket } from "../wire/client-socket.ts";
+import type { Client } from "../wire/exchange.ts";
+import type { ParsedHead } from "../wire/request-head.ts";
+import type { Board } from "./board.ts";
+
+/** Answers whose bytes are gathered before they are written, for pipelined requests. */
+const gatherBytes = 64 * 1024;
+
+/** How long a thread has to go by the system's monotonic clock; ms. */
+export type MonotonicMs = () => number;
+
+export interface FrontHitsOptions {
+  readonly front: number;
+  readonly board: Board;
+  readonly reader: PageReader;
+  readonly lines: HitLines;
+  readonly self: string;
+  readonly monotonicMs: MonotonicMs;
+  /** Where a line is wanted of the next request. */
+  readonly log: { readonly wants: () => boolean; readonly write: (record: AccessRecord) => void };
+}
+
+/** What a connection asks. */
+export interface Answerer {
+  /** Answers a plain request of a connection that is kept. @returns false where this is not for this thread. */
+  answer(head: ParsedHead, client: Client, socket: ClientSocket): boolean;
+  /** Writes what has been gathered. */
+  flush(socket: ClientSocket): void;
+}
+
+/** See above. */
+export class FrontHits implements Answerer {
+  readonly #options: FrontHitsOptions;
+  #gathered: Buffer = Buffer.allocUnsafeSlow(gatherBytes);
+  #at = 0;
+
+  constructor(options: FrontHitsOptions) {
+    this.#options = options;
+  }
+
+  answer(head: ParsedHead, client: Client, socket: ClientSocket): boolean {
+    const { board, reader, front } = this.#options;
+    if (!board.isJoined) return false;
+    const startedMs = this.#options.monotonicMs();
+    const glance = reader.enter(keyOf(head, client));
+    if (glance === null) return false;
+    let bytes = -1;
+    try {
+      bytes = this.#copied(glance, head, client, socket, startedMs);
+    } finally {
+      reader.leave();
+    }
+    if (bytes === -1) return false;
+    const { status, isCopy } = glance;
+    const durationMs = this.#options.monotonicMs() - startedMs;
+    board.hit(front, status, bytes, durationMs, isCopy);
+    if (this.#options.log.wants()) this.#options.log.write(this.#recordOf(head, client, { status, bytes, durationMs }));
+    return true;
+  }
+
+  flush(socket: ClientSocket): void {
+    if (this.#at === 0) return;
+    socket.write(this.#gathered.subarray(0, this.#at));
+    this.#at = 0;
+    // What the system has not taken at once is read later: the memory is its own until then.
+    if (socket.writableLength > 0) this.#gathered = Buffer.allocUnsafeSlow(gatherBytes);
+  }
+
+  /** Puts the answer together. @returns bytes of its content, or -1 where it may not be given here. */
+  #copied(glance: PageGlance, head: ParsedHead, client: Client, socket: ClientSocket, nowMs: number): number {
+    const { board, lines } = this.#options;
+    if ((glance.formsNow(board.settings, board.epoch) & formOf(head)) === 0) return -1;
+    const now = board.baseSeconds + nowMs / 1000;
+    if (now >= glance.freshUntil || now > board.trustedUntil || !mayBeShown(glance.inner, { client })) return -1;
+    const { memory, headAt, headEnd, contentAt, contentEnd, lifetimeSeconds, isCopy } = glance;
+    const tail = lines.of(Math.floor(currentAge(glance, now)), lifetimeSeconds, isCopy);
+    const bytes = headEnd - headAt + tail.length + 2 + contentEnd - contentAt;
+    if (bytes > gatherBytes) return -1;
+    if (this.#at + bytes > gatherBytes) this.flush(socket);
+    const into = this.#gathered;
+    let at = this.#at;
+    at += memory.copy(into, at, headAt, headEnd);
+    at += into.write(tail, at, "latin1");
+    into[at++] = 0x0d;
+    into[at++] = 0x0a;
+    at += memory.copy(into, at, contentAt, contentEnd);
+    this.#at = at;
+    glance.used();
+    return contentEnd - contentAt;
+  }
+
+  /** A hit as the access log tells it. */
+  #recordOf(
+    head: ParsedHead,
+    client: Client,
+    { status, bytes, durationMs }: Pick<AccessRecord, "status" | "bytes" | "durationMs">,
+  ): AccessRecord {
+    const { method, target, fields } = head;
+    return {
+      client: client.address,
+      method,
+      uri: keyOf(head, client),
+      status,
+      outcome: "hit",
+      reason: "fresh",
+      owner: this.#options.self,
+      owned: null,
+      target,
+      fields,
+      hop: 0,
+      bytes,
+      durationMs,
+      complete: true,
+    };
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * A client's connection as home has it while its socket is at a front thread: a stream like any other. What is written
+ * is taken when the client's socket has taken it; what is received is asked for as it is read.
+ */
+import { Duplex } from "node:stream";
+import type { ClientSocket } from "../wire/client-socket.ts";
+import type { StoreBlocks } from "./store-blocks.ts";
+import { frame, type ThreadLink } from "./thread-link.ts";
+
+/** Bytes that a front may send before it is told to send more. */
+export const windowBytes: number = 128 * 1024;
+/** Room is told of in steps. */
+const roomStepBytes = windowBytes / 4;
+/** Content of the store from here on is not copied: its place is told. */
+const pieceBytesMin = 4096;
+
+/** Called when so many bytes, counted from the beginning, have been taken. */
+interface Untaken {
+  readonly upTo: number;
+  readonly done: () => void;
+}
+
+/** One end of such a connection. */
+export class HomeSocket extends Duplex implements ClientSocket {
+  readonly #link: ThreadLink;
+  readonly #number: number;
+  readonly #blocks: StoreBlocks;
+  bytesRead = 0;
+  /** Told of as room again. */
+  #roomTold = 0;
+  #sent = 0;
+  #taken = 0;
+  readonly #untaken: Untaken[] = [];
+  #flushed: ((error?: Error | null) => void) | null = null;
+  #isReset = false;
+  #isGone = false;
+
+  constructor(link: ThreadLink, number: number, blocks: StoreBlocks) {
+    super({ allowHalfOpen: true });
+    this.#link = link;
+    this.#number = number;
+    this.#blocks = blocks;
+  }
+
+  get bytesWritten(): number {
+    return this.#taken + this.writableLength;
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+
+  resetAndDestroy(): this {
+    this.#isReset = true;
+    return this.destroy();
+  }
+
+  rest(): boolean {
+    if (this.readableLength > 0 || this.destroyed) return false;
+    this.#link.sendNumber(frame.rest, this.#number, this.bytesRead);
+    return true;
+  }
+
+  /** Bytes from the client. */
+  received(bytes: Buffer): void {
+    this.bytesRead += bytes.length;
+    this.push(bytes);
+  }
+
+  /** The client has ended its side. */
+  ended(): void {
+    this.push(null);
+  }
+
+  /** The client's socket has taken so many bytes more. */
+  took(bytes: number): void {
+    this.#taken += bytes;
+    while (this.#untaken.length > 0 && this.#untaken[0]!.upTo <= this.#taken) this.#untaken.shift()!.done();
+  }
+
+  /** The client's socket has been ended. */
+  flushed(): void {
+    this.#flushed?.();
+    this.#flushed = null;
+  }
+
+  /** The client's socket is no more. */
+  gone(): void {
+    this.#isGone = true;
+    this.destroy();
+  }
+
+  override _read(): void {
+    const room = this.bytesRead - this.#roomTold;
+    if (room < roomStepBytes) return;
+    this.#roomTold = this.bytesRead;
+    this.#link.sendNumber(frame.room, this.#number, room);
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#send(chunk);
+    this.#whenTaken(done);
+  }
+
+  override _writev(chunks: { readonly chunk: Buffer }[], done: () => void): void {
+    const small = chunks.reduce((sum, { chunk }) => sum + chunk.length, 0) < pieceBytesMin;
+    if (small) this.#send(Buffer.concat(chunks.map(({ chunk }) => chunk)));
+    else for (const { chunk } of chunks) this.#send(chunk);
+    this.#whenTaken(done);
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.#flushed = done;
+    this.#link.send(frame.ended, this.#number);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    if (!this.#isGone) this.#link.sendNumber(frame.cut, this.#number, this.#isReset ? 1 : 0);
+    this.#flushed?.();
+    this.#flushed = null;
+    for (const { done: taken } of this.#untaken.splice(0)) taken();
+    done(error);
+  }
+
+  #send(chunk: Buffer): void {
+    this.#sent += chunk.length;
+    const block = chunk.length < pieceBytesMin ? -1 : this.#blocks.numberOf(chunk.buffer);
+    if (block === -1) return this.#link.send(frame.data, this.#number, chunk);
+    const place = Buffer.allocUnsafe(12);
+    place.writeUInt32LE(block, 0);
+    place.writeUInt32LE(chunk.byteOffset, 4);
+    place.writeUInt32LE(chunk.length, 8);
+    return this.#link.send(frame.piece, this.#number, place);
+  }
+
+  #whenTaken(done: () => void): void {
+    if (this.#taken >= this.#sent) process.nextTick(done);
+    else this.#untaken.push({ upTo: this.#sent, done });
+  }
+}
