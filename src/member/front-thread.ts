@@ -7,6 +7,7 @@ import { Networks } from "../origin/destinations.ts";
 import { HitLines } from "../proxy/request/hit-lines.ts";
 import { PageReader } from "../store/pages/page-reader.ts";
 import { Board } from "../threads/board.ts";
+import { BufferPool } from "../threads/buffer-pool.ts";
 import { ByteRing } from "../threads/byte-ring.ts";
 import { FrontConnection, type FrontHost } from "../threads/front-connection.ts";
 import { FrontHits } from "../threads/front-hits.ts";
@@ -63,7 +64,8 @@ const connections = new Map<number, FrontConnection>();
 let lastNumber = 0;
 let isDraining = false;
 let coarseNow = performance.now();
-const link = new ThreadLink(new ByteRing(fromHome), new ByteRing(toHome), take, failed);
+const pool = new BufferPool();
+const link = new ThreadLink(new ByteRing(fromHome), new ByteRing(toHome), take, failed, pool.take);
 const server = new WireServer({
   limits,
   tls,
@@ -101,12 +103,15 @@ setInterval(() => (coarseNow = performance.now()), 500).unref();
 function take(kind: number, number: number, content: Buffer): void {
   const connection = connections.get(number);
   // What crosses a farewell on its way.
-  if (connection === undefined) return;
+  if (connection === undefined) return kind === frame.data ? pool.giveBack(content) : undefined;
   switch (kind) {
     case frame.data:
-      return connection.write(content);
+      return connection.write(content, () => pool.giveBack(content));
+    case frame.last:
+      connection.write(content.subarray(4));
+      return connection.rest(content.readUInt32LE(0));
     case frame.piece:
-      return connection.write(blocks.view(content.readUInt32LE(0), content.readUInt32LE(4), content.readUInt32LE(8)));
+      return connection.lend(blocks.view(content.readUInt32LE(0), content.readUInt32LE(4), content.readUInt32LE(8)));
     case frame.ended:
       return connection.end();
     case frame.cut:

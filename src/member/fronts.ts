@@ -77,7 +77,7 @@ export class Fronts {
     });
     this.#blocks.push(...shared.blocks);
     for (let front = 0; front < count; front++) {
-      const [toHome, fromHome] = [ByteRing.memory(ringBytes), ByteRing.memory(ringBytes)];
+      const [toHome, fromHome] = [ByteRing.memory(ringBytes.toHome), ByteRing.memory(ringBytes.fromHome)];
       const { member, viaLine, limits, proxyProtocol, settings } = this.#options;
       const board = this.#board.memory;
       const init: FrontInit = {

@@ -14,6 +14,9 @@ const readerSleeps = 32;
 const writerWaits = 48;
 const headBytes = 12;
 
+/** Memory that is not used again. */
+export const plainly = (bytes: number): Buffer => Buffer.allocUnsafe(bytes);
+
 /** One frame, as it is read. `content` is the reader's to keep. */
 export type TakeFrame = (kind: number, number: number, content: Buffer) => void;
 
@@ -44,7 +47,7 @@ export class ByteRing {
 
   // ---- who writes -------------------------------------------------------------------------------------------------
 
-  /** Adds a frame. @returns false where there is no room for it. */
+  /** Adds a frame; the reader is not woken. @returns false where there is no room for it. */
   write(kind: number, number: number, content: Buffer | null): boolean {
     const control = this.#control;
     const length = content === null ? 0 : content.length;
@@ -63,10 +66,15 @@ export class ByteRing {
       if (before < length) content.copy(this.#bytes, 0, before, length);
     }
     Atomics.store(control, written, (at + whole) | 0);
+    return true;
+  }
+
+  /** Wakes the reader where it sleeps: to be called when all that there is to write for now has been. */
+  wake(): void {
+    const control = this.#control;
     // Whoever has just gone to sleep looks once more before it does, or is seen to sleep here.
     if (Atomics.load(control, readerSleeps) === 1 && Atomics.exchange(control, readerSleeps, 0) === 1)
       Atomics.notify(control, written);
-    return true;
   }
 
   /** Resolves when there may be room again for what found none. */
@@ -82,8 +90,8 @@ export class ByteRing {
 
   // ---- who reads --------------------------------------------------------------------------------------------------
 
-  /** Gives frames to `take`, at most so many. @returns how many there were. */
-  read(take: TakeFrame, framesMax: number): number {
+  /** Gives frames to `take`, at most so many, their content in memory from `allocate`. @returns how many there were. */
+  read(take: TakeFrame, framesMax: number, allocate: (bytes: number) => Buffer = plainly): number {
     const control = this.#control;
     const mask = this.#size - 1;
     const words = this.#words;
@@ -95,7 +103,7 @@ export class ByteRing {
       const length = words[(at & mask) >>> 2]!;
       const kind = words[((at + 4) & mask) >>> 2]!;
       const number = words[((at + 8) & mask) >>> 2]!;
-      const content = Buffer.allocUnsafe(length);
+      const content = allocate(length);
       const from = (at + headBytes) & mask;
       const before = Math.min(length, this.#size - from);
       this.#bytes.copy(content, 0, from, from + before);

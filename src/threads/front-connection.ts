@@ -11,7 +11,7 @@ import type { ClientSocket } from "../wire/client-socket.ts";
 import type { WireLimits } from "../wire/limits.ts";
 import { isRefusal, requestHead } from "../wire/request-head.ts";
 import type { Answerer } from "./front-hits.ts";
-import { windowBytes } from "./home-socket.ts";
+import { untakenMax, windowBytes } from "./home-socket.ts";
 import type { StoreBlocks } from "./store-blocks.ts";
 import { frame, type ThreadLink } from "./thread-link.ts";
 
@@ -40,6 +40,8 @@ export class FrontConnection {
   /** Bytes sent home, and those that home has had room for. */
   #sentHome = 0;
   #roomHome = windowBytes;
+  /** Bytes that the client has taken, and home has not been told of. */
+  #untold = 0;
 
   constructor(number: number, socket: ClientSocket, client: Client, host: FrontHost) {
     this.number = number;
@@ -67,9 +69,17 @@ export class FrontConnection {
     else if (this.#deadlines.passed(now) && socket.writableLength === 0) socket.destroy();
   }
 
-  /** Bytes from home for the client. */
-  write(bytes: Buffer): void {
-    this.#socket.write(bytes, () => this.#host.link.sendNumber(frame.taken, this.number, bytes.length));
+  /** Bytes from home for the client; `taken`: they have been. */
+  write(bytes: Buffer, taken?: () => void): void {
+    this.#socket.write(bytes, () => {
+      taken?.();
+      this.#took(bytes.length, false);
+    });
+  }
+
+  /** The same of bytes that are home's again when they have been taken. */
+  lend(bytes: Buffer): void {
+    this.#socket.write(bytes, () => this.#took(bytes.length, true));
   }
 
   /** Home has no more to say. */
@@ -133,6 +143,13 @@ export class FrontConnection {
     this.#roomHome -= bytes.length;
     link.send(frame.data, this.number, bytes);
     if (this.#roomHome <= 0) this.#socket.pause();
+  }
+
+  #took(bytes: number, atOnce: boolean): void {
+    this.#untold += bytes;
+    if (!atOnce && this.#untold < untakenMax / 4) return;
+    this.#host.link.sendNumber(frame.taken, this.number, this.#untold);
+    this.#untold = 0;
   }
 
   #clientEnded(): void {

@@ -13,6 +13,10 @@ export const windowBytes: number = 128 * 1024;
 const roomStepBytes = windowBytes / 4;
 /** Content of the store from here on is not copied: its place is told. */
 const pieceBytesMin = 4096;
+/** Bytes that may be on their way to the client without a word that they have been taken. */
+export const untakenMax: number = 64 * 1024;
+/** Written behind an answer when there is nothing else to answer: goes in order with what is written. */
+const restMark: Buffer = Buffer.alloc(0);
 
 /** Called when so many bytes, counted from the beginning, have been taken. */
 interface Untaken {
@@ -31,6 +35,8 @@ export class HomeSocket extends Duplex implements ClientSocket {
   #sent = 0;
   #taken = 0;
   readonly #untaken: Untaken[] = [];
+  /** What must not be changed before it has been taken, told of so far. */
+  #lentUpTo = 0;
   #flushed: ((error?: Error | null) => void) | null = null;
   #isReset = false;
   #isGone = false;
@@ -56,8 +62,8 @@ export class HomeSocket extends Duplex implements ClientSocket {
   }
 
   rest(): boolean {
-    if (this.readableLength > 0 || this.destroyed) return false;
-    this.#link.sendNumber(frame.rest, this.#number, this.bytesRead);
+    if (this.readableLength > 0 || this.destroyed || this.writableEnded) return false;
+    this.write(restMark);
     return true;
   }
 
@@ -98,14 +104,22 @@ export class HomeSocket extends Duplex implements ClientSocket {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.#send(chunk);
-    this.#whenTaken(done);
+    this.#send(chunk, () => this.#whenTaken(done));
   }
 
   override _writev(chunks: { readonly chunk: Buffer }[], done: () => void): void {
-    const small = chunks.reduce((sum, { chunk }) => sum + chunk.length, 0) < pieceBytesMin;
-    if (small) this.#send(Buffer.concat(chunks.map(({ chunk }) => chunk)));
-    else for (const { chunk } of chunks) this.#send(chunk);
+    const bytes = chunks.reduce((sum, { chunk }) => sum + chunk.length, 0);
+    const last = chunks.length - 1;
+    if (bytes >= pieceBytesMin) {
+      for (const [index, { chunk }] of chunks.entries())
+        this.#send(chunk, index === last ? () => this.#whenTaken(done) : null);
+      return;
+    }
+    // One frame, and the word that it is the last with it.
+    const isLast = chunks[last]!.chunk === restMark;
+    this.#sent += bytes;
+    const content = Buffer.concat([isLast ? this.#readBytes() : restMark, ...chunks.map(({ chunk }) => chunk)]);
+    this.#link.send(isLast ? frame.last : frame.data, this.#number, content);
     this.#whenTaken(done);
   }
 
@@ -122,19 +136,31 @@ export class HomeSocket extends Duplex implements ClientSocket {
     done(error);
   }
 
-  #send(chunk: Buffer): void {
+  /** All that has been received, as 32 bits. */
+  #readBytes(): Buffer {
+    const number = Buffer.allocUnsafe(4);
+    number.writeUInt32LE(this.bytesRead >>> 0, 0);
+    return number;
+  }
+
+  /** `sent`: the chunk may be changed, unless it has been lent. */
+  #send(chunk: Buffer, sent: (() => void) | null): void {
+    if (chunk === restMark) return this.#link.send(frame.rest, this.#number, this.#readBytes(), sent);
     this.#sent += chunk.length;
     const block = chunk.length < pieceBytesMin ? -1 : this.#blocks.numberOf(chunk.buffer);
-    if (block === -1) return this.#link.send(frame.data, this.#number, chunk);
+    if (block === -1) return this.#link.send(frame.data, this.#number, chunk, sent);
     const place = Buffer.allocUnsafe(12);
     place.writeUInt32LE(block, 0);
     place.writeUInt32LE(chunk.byteOffset, 4);
     place.writeUInt32LE(chunk.length, 8);
-    return this.#link.send(frame.piece, this.#number, place);
+    this.#lentUpTo = this.#sent;
+    return this.#link.send(frame.piece, this.#number, place, sent);
   }
 
   #whenTaken(done: () => void): void {
-    if (this.#taken >= this.#sent) process.nextTick(done);
-    else this.#untaken.push({ upTo: this.#sent, done });
+    // What has been copied is the link's; only so much of it, and what has been lent, is waited for.
+    const upTo = Math.max(this.#lentUpTo, this.#sent - untakenMax);
+    if (this.#taken >= upTo) process.nextTick(done);
+    else this.#untaken.push({ upTo, done });
   }
 }

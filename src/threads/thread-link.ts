@@ -3,10 +3,10 @@
  * to credits (home-socket.ts, front-connection.ts), so that the queues stay short; neither side ever waits for the other in its
  * turn, so that two full rings cannot hold each other up.
  */
-import type { ByteRing, TakeFrame } from "./byte-ring.ts";
+import { plainly, type ByteRing, type TakeFrame } from "./byte-ring.ts";
 
-/** Bytes of each ring, a power of two. */
-export const ringBytes: number = 512 * 1024;
+/** Bytes of each ring, powers of two: requests are shorter than answers. */
+export const ringBytes = { toHome: 512 * 1024, fromHome: 2 * 1024 * 1024 } as const;
 /** Frames taken in one go, so that sockets get their turn. */
 const framesAtOnce = 256;
 
@@ -29,6 +29,8 @@ export const frame = {
   cut: 8,
   /** To a front: all requests have been answered, those in so many bytes: what follows is the thread's again. */
   rest: 9,
+  /** To a front: the same, behind the bytes that are its content from the fourth on. */
+  last: 11,
   /** To a front: home has room for so many bytes more. */
   room: 10,
 } as const;
@@ -37,6 +39,7 @@ interface Waiting {
   readonly kind: number;
   readonly number: number;
   readonly content: Buffer | null;
+  readonly sent: (() => void) | null;
 }
 
 /** One end of a link. */
@@ -46,9 +49,19 @@ export class ThreadLink {
   readonly #take: TakeFrame;
   readonly #failed: (error: Error) => void;
   readonly #queue: Waiting[] = [];
+  readonly #allocate: (bytes: number) => Buffer;
   #isOver = false;
+  #isWaking = false;
 
-  constructor(incoming: ByteRing, outgoing: ByteRing, take: TakeFrame, failed: (error: Error) => void) {
+  /** `allocate` gives memory for the content of frames that come in. */
+  constructor(
+    incoming: ByteRing,
+    outgoing: ByteRing,
+    take: TakeFrame,
+    failed: (error: Error) => void,
+    allocate: (bytes: number) => Buffer = plainly,
+  ) {
+    this.#allocate = allocate;
     this.#incoming = incoming;
     this.#outgoing = outgoing;
     this.#take = take;
@@ -59,16 +72,21 @@ export class ThreadLink {
   /** The other side is gone. */
   close(): void {
     this.#isOver = true;
-    this.#queue.length = 0;
+    for (const { sent } of this.#queue.splice(0)) sent?.();
   }
 
-  /** Sends a frame; content longer than a frame takes goes in several of the same kind. */
-  send(kind: number, number: number, content: Buffer | null = null): void {
-    if (this.#isOver) return;
+  /**
+   * Sends a frame; content longer than a frame takes goes in several of the same kind. Content must not change before
+   * `sent` is called, perhaps at once.
+   */
+  send(kind: number, number: number, content: Buffer | null = null, sent: (() => void) | null = null): void {
     const { contentMax } = this.#outgoing;
-    if (content === null || content.length <= contentMax) return this.#put(kind, number, content);
-    for (let at = 0; at < content.length; at += contentMax)
-      this.#put(kind, number, content.subarray(at, Math.min(content.length, at + contentMax)));
+    let at = 0;
+    if (content !== null && !this.#isOver)
+      for (; content.length - at > contentMax; at += contentMax)
+        this.#put(kind, number, content.subarray(at, at + contentMax), null);
+    if (this.#isOver) sent?.();
+    else this.#put(kind, number, at === 0 ? content : content!.subarray(at), sent);
   }
 
   /** The same with one number of 32 bits as its content. */
@@ -78,18 +96,31 @@ export class ThreadLink {
     this.send(kind, number, content);
   }
 
-  #put(kind: number, number: number, content: Buffer | null): void {
-    if (this.#queue.length === 0 && this.#outgoing.write(kind, number, content)) return;
-    // Whoever sent it may use its memory for something else.
-    this.#queue.push({ kind, number, content: content === null ? null : Buffer.from(content) });
+  #put(kind: number, number: number, content: Buffer | null, sent: (() => void) | null): void {
+    this.#wakeSoon();
+    if (this.#queue.length === 0 && this.#outgoing.write(kind, number, content)) return sent?.();
+    this.#queue.push({ kind, number, content, sent });
     if (this.#queue.length === 1) void this.#empty();
+  }
+
+  /** What one turn of the loop has to say is read at once: each waking costs as much as several frames. */
+  #wakeSoon(): void {
+    if (this.#isWaking) return;
+    this.#isWaking = true;
+    setImmediate(() => {
+      this.#isWaking = false;
+      this.#outgoing.wake();
+    });
   }
 
   async #empty(): Promise<void> {
     while (this.#queue.length > 0) {
-      const { kind, number, content } = this.#queue[0]!;
-      if (this.#outgoing.write(kind, number, content)) this.#queue.shift();
-      else await this.#outgoing.room();
+      this.#wakeSoon();
+      const { kind, number, content, sent } = this.#queue[0]!;
+      if (this.#outgoing.write(kind, number, content)) {
+        this.#queue.shift();
+        sent?.();
+      } else await this.#outgoing.room();
     }
   }
 
@@ -97,7 +128,7 @@ export class ThreadLink {
     while (!this.#isOver) {
       let frames = 0;
       try {
-        frames = this.#incoming.read(this.#take, framesAtOnce);
+        frames = this.#incoming.read(this.#take, framesAtOnce, this.#allocate);
       } catch (error) {
         this.#failed(error as Error);
         continue;
