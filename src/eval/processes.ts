@@ -48,7 +48,18 @@ export class Processes {
     const hosts = this.#coordinator === null && (first === undefined || at?.name === first.name);
     const coordinator = hosts ? "embedded" : (this.#coordinator ?? `http://${first!.peer}`);
     const places = at === null ? ["127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"] : [at.listen, at.peer, at.admin];
-    const flags = ["--name", name, "--coordinator", coordinator, "--access-log", "off", "--log-level", "error"];
+    const flags = [
+      "--name",
+      name,
+      "--coordinator",
+      coordinator,
+      "--access-log",
+      "off",
+      "--log-level",
+      "error",
+      "--threads",
+      "1",
+    ];
     const [listen, peer, admin] = places as [string, string, string];
     const member = await this.#spawn([...flags, "--listen", listen, "--peer", peer, "--admin", admin, ...this.#flags]);
     const index = this.members.findIndex((one) => one.name === name);

@@ -27,6 +27,8 @@ export interface FrontsOptions extends Pick<FrontInit, "member" | "viaLine" | "l
   readonly failed: (error: Error) => void;
   /** A front has ended by itself. */
   readonly died: (reason: string) => void;
+  /** Told of every thread as it is started. */
+  readonly started?: (worker: Worker) => void;
 }
 
 /** What hits in fronts depend on. */
@@ -98,6 +100,7 @@ export class Fronts {
         workerData: init,
         resourceLimits: { maxOldGenerationSizeMb: heapMbMax, maxYoungGenerationSizeMb: youngMbMax },
       });
+      this.#options.started?.(worker);
       const blocks = new StoreBlocks();
       for (const block of shared.blocks) blocks.add(block);
       const { accept, failed, died } = this.#options;

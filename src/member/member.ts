@@ -28,7 +28,7 @@ import type { MemberOptions } from "./member-options.ts";
 import { hostHere, openCoordinator } from "./open-coordinator.ts";
 import { originNotes } from "./origin-notes.ts";
 import { ownAddresses, placeOf } from "./place.ts";
-import { purgeText, touchText } from "./purge-text.ts";
+import { planeNotes } from "./plane-notes.ts";
 import { refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
 import { buildRouting, identitiesOf, tlsOf, type BuiltRouting, type RoutingContext } from "./routing.ts";
 import { StartError } from "./start-error.ts";
@@ -105,11 +105,7 @@ export class RunningMember {
         routing: this.#built.routing,
         joined: false,
       },
-      linkChanged: (member, reachable, reason) =>
-        log.info(
-          { kind: "peer", peer: member, reachable, reason },
-          reachable ? `${member} is reachable` : `${member} is not reachable: ${reason}`,
-        ),
+      ...planeNotes(log, () => this.state === "ready"),
       linkRestored: (member) => {
         this.#linked.wake();
         this.#plane.comparing.with(member);
@@ -119,11 +115,6 @@ export class RunningMember {
         return heardMs === null ? null : this.#clock.nowSeconds() - (performance.now() - heardMs) / 1000;
       },
       compared: () => this.#linked.wake(),
-      touched: (inTouch, silent) =>
-        this.state === "ready" &&
-        log[inTouch ? "info" : "warn"]({ kind: "touch", inTouch, silent }, touchText(inTouch, silent)),
-      diskSays: (how, text) => log[how]({ kind: "disk" }, text),
-      audit: (report, when) => log.info({ kind: "purge", when, ...report }, purgeText(report, when)),
       failed,
     });
     const { recorder } = this.#plane.desk;

@@ -58,7 +58,7 @@ export class FrontConnection {
 
   /** Ends it now if nothing is under way; home ends what is there. */
   drain(): void {
-    if (!this.#isPassed) this.#socket.end();
+    if (!this.#isPassed) this.#end();
   }
 
   /** Compares deadlines; what is passed is home's affair. */
@@ -97,7 +97,7 @@ export class FrontConnection {
     if (!this.#isPassed || bytes !== this.#sentHome >>> 0 || this.#hasEnded) return;
     this.#isPassed = false;
     this.#deadlines.set(this.#host.coarseNow() + this.#host.limits.idleMs);
-    if (this.#host.isDraining()) this.#socket.end();
+    if (this.#host.isDraining()) this.#end();
   }
 
   /** Home has room for so many bytes more. */
@@ -155,7 +155,13 @@ export class FrontConnection {
   #clientEnded(): void {
     this.#hasEnded = true;
     if (this.#isPassed) this.#host.link.send(frame.ended, this.number);
-    else this.#socket.end();
+    else this.#end();
+  }
+
+  /** Ends this side; a client that does not end its own is not waited for long. RFC 9112 §9.6. */
+  #end(): void {
+    this.#socket.end();
+    this.#deadlines.set(this.#host.coarseNow() + this.#host.limits.lingerSilenceMs);
   }
 
   #closed(): void {

@@ -1,7 +1,7 @@
 /**
  * The link between a front thread and home: two rings, and a queue beside each for what finds no room. Both sides keep
- * to credits (home-socket.ts, front-connection.ts), so that the queues stay short; neither side ever waits for the other in its
- * turn, so that two full rings cannot hold each other up.
+ * to credits (home-socket.ts, front-connection.ts), so that the queues stay short; neither side ever waits for the
+ * other in its turn, so that two full rings cannot hold each other up.
  */
 import { plainly, type ByteRing, type TakeFrame } from "./byte-ring.ts";
 

@@ -12,6 +12,8 @@ import { startOrigin, type TestOrigin } from "../support/origin.ts";
 let origin: TestOrigin;
 let member: TestMember;
 const mebibyte = 2 ** 20;
+const threads = Number(process.env["GYRE_THREADS"]);
+const fronts = threads === 1 ? 0 : threads;
 const chunk = Buffer.alloc(64 * 1024, "c");
 
 beforeAll(async () => {
@@ -133,5 +135,5 @@ it("content stays within the budget, whoever reads it how slowly", async () => {
 
 // The goal is 140 MB above the budget; what it takes is told in docs/performance.md.
 it("has resident, above its budget, what the program and its garbage take, and that has a bound", () => {
-  expect(resident("VmHWM") / mebibyte).toBeLessThan(32 + 190);
+  expect(resident("VmHWM") / mebibyte).toBeLessThan(32 + 190 + 40 * fronts);
 });

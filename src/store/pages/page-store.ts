@@ -75,7 +75,7 @@ export class PageStore implements Store {
     this.copiesBytesMax = Math.min(copiesBytesMax, bytesMax);
     this.#behind = behind;
     const published = readers === 0 ? null : Published.for(readers, depthMax);
-    this.#shelf = new Shelf(bytesMax, this.copiesBytesMax, seed, behind, published);
+    this.#shelf = new Shelf(bytesMax, this.copiesBytesMax, { seed, behind, published });
     this.#shared = published === null ? null : { published, seed };
     const { records, pool, room } = this.#shelf;
     this.#glance = new PageGlance(records, pool, (location) => this.#shelf.responseAt(location));

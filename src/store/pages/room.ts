@@ -2,6 +2,7 @@
 import { Ghosts } from "./ghosts.ts";
 import { memoryBytesMax, PageMemory } from "./page-memory.ts";
 import { PagePool, type Vacate } from "./page-pool.ts";
+import type { Behind } from "./behind.ts";
 import type { Published } from "./published.ts";
 import { Records } from "./records.ts";
 
@@ -26,6 +27,15 @@ const inlinePageShare = 1 / 8;
 export const storeBytesMin: number = Math.ceil(
   ((pagesMin + 1) * pageBytesMin) / (1 - outsideShare - 2 / bytesPerGhost),
 );
+
+/** What a store has beside its pages. */
+export interface Beside {
+  /** Of the hash of keys. */
+  readonly seed: number;
+  readonly behind: Behind | null;
+  /** For threads that read it; null where there are none. */
+  readonly published: Published | null;
+}
 
 /** A store's memory, empty. */
 export interface Room {

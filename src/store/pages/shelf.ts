@@ -10,7 +10,6 @@ import { emptyPage } from "./emptying.ts";
 import { Ends } from "./ends.ts";
 import { Heard, uriHash, type Verdict } from "./heard.ts";
 import type { PagePool, QueueName } from "./page-pool.ts";
-import type { Published } from "./published.ts";
 import { unitsFor } from "./page-memory.ts";
 import { lifetimeSources, PageResponse, type Kept } from "./page-response.ts";
 import { Remembered } from "./remembered.ts";
@@ -31,7 +30,7 @@ import {
   word,
   type Records,
 } from "./records.ts";
-import { roomFor, type Room } from "./room.ts";
+import { roomFor, type Beside, type Room } from "./room.ts";
 
 /** All records of a store. */
 export class Shelf {
@@ -49,13 +48,7 @@ export class Shelf {
   readonly #walk: Walk;
   readonly #remembered: Remembered;
 
-  constructor(
-    bytesMax: number,
-    copiesBytesMax: number,
-    seed: number,
-    behind: Behind | null,
-    published: Published | null,
-  ) {
+  constructor(bytesMax: number, copiesBytesMax: number, { seed, behind, published }: Beside) {
     this.#behind = behind;
     this.heard = new Heard(behind !== null);
     const vacate = (page: number, queue: QueueName, forced: boolean): void => this.#empty(page, queue, forced);
