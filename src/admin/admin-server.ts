@@ -160,7 +160,7 @@ export class AdminServer {
       memberMetrics(plane, member, originsWaiting),
     );
     const metrics = await this.#metrics;
-    this.#options.member.gather();
+    this.#options.member.clients.gather();
     response.setHeader("content-type", metrics.contentType);
     response.end(await metrics.text());
   }

@@ -14,10 +14,12 @@ export interface AdministeredMember {
   readonly startedMs: number;
   readonly coordinatorAddress: string;
   readonly cluster: string;
-  /** Threads that serve clients. */
-  readonly threads: number;
-  /** Counts what other threads have counted up to now. */
-  gather(): void;
+  readonly clients: {
+    /** Threads that serve them. */
+    readonly threads: number;
+    /** Counts what other threads have counted up to now. */
+    gather(): void;
+  };
   /** Lines of its logs that nobody will see. */
   readonly logLinesDropped: number;
   /** Hands over and leaves; resolves when nothing but the farewell is left to do. */
@@ -148,7 +150,7 @@ export interface Status {
 
 /** The status now. */
 export function statusOf(member: AdministeredMember, plane: AdministeredPlane, version: string): Status {
-  member.gather();
+  member.clients.gather();
   const { view } = plane.current;
   const owned = shares(view.ring);
   return {
@@ -226,7 +228,7 @@ function selfOf(
     silent: correspondence.touch.silent(now),
     session: member.control?.session ?? "connecting",
     leads: member.control?.leads ?? false,
-    threads: member.threads,
+    threads: member.clients.threads,
     uptimeSeconds: Math.round((Date.now() - member.startedMs) / 1000),
     requests,
     hits,

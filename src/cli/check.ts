@@ -1,5 +1,6 @@
 /** `gyre check`: whether a configuration would be accepted, without starting anything. */
 import { ConfigError, loadConfig } from "../config/load.ts";
+import { listenersFor } from "../member/clients.ts";
 import { refuseOpenProxy, refuseWildcardPeer } from "../member/refusals.ts";
 import { buildRouting, tlsOf } from "../member/routing.ts";
 import { unheard } from "../origin/fetch.ts";
@@ -20,7 +21,7 @@ async function problemsOf(file: string | undefined): Promise<readonly { where: s
   try {
     const config = loadConfig({ file, flags: {}, environment: process.env });
     tlsOf(config);
-    refuseOpenProxy(config);
+    refuseOpenProxy(config, listenersFor(config));
     refuseWildcardPeer(config);
     buildRouting(config, { notes: unheard, own: () => false }).close();
     return [];

@@ -10,6 +10,7 @@ import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { defaultMemory } from "../config/default-memory.ts";
 import { markStopping, runFolder, unmarkStopping } from "../member/records.ts";
 import { statusText } from "./status.ts";
+import { listenersFor } from "../member/clients.ts";
 import { configArguments, configOf } from "./config-options.ts";
 import { demoUrl, startDemoOrigin } from "./demo-origin.ts";
 import { contact, recordsOf } from "./discover.ts";
@@ -54,6 +55,9 @@ export async function cluster(options: ClusterOptions): Promise<void> {
       `a cluster named ${config.cluster} runs on this machine already: end it with \`gyre stop\`, or choose another --cluster NAME`,
     );
   }
+  const [listener, ...others] = listenersFor(config);
+  if (listener === undefined || others.length > 0 || !("port" in listener.place))
+    throw new Failure("the members of one machine listen at one port each: --listen HOST:PORT", 2);
   const embedded = config.coordinator === "embedded";
   const { secret, from } = clusterSecret(
     config["secret-file"],
@@ -100,7 +104,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     for (let index = 0; index < count; index++) {
       const name = `m${index + 1}`;
       const addresses = {
-        listen: await place(config.listen, index, 0, taken),
+        listen: await place(hostPortText(listener.place), index, 0, taken),
         peer: await place(config.peer, index, 1, taken),
         admin: await place(config.admin, index, 2, taken),
       };

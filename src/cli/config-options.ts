@@ -10,6 +10,7 @@ const repeatable: ReadonlySet<string> = new Set([
   "purge-allow",
   "trust-forwarded",
   "parent-except",
+  "listen",
 ]);
 const switches: ReadonlySet<string> = new Set(["forward", "proxy-protocol", "verify-tls"]);
 const placeholders: Readonly<Record<string, string>> = {
@@ -62,7 +63,8 @@ export function configOf(options: Readonly<Record<string, unknown>>): Config {
   for (const key of flagKeys) {
     const value = options[camel(key)];
     if (value === undefined) continue;
-    flags[key] = repeatable.has(key) ? (value as string[]).flatMap((part) => part.split(",")) : value;
+    flags[key] =
+      repeatable.has(key) && key !== "listen" ? (value as string[]).flatMap((part) => part.split(",")) : value;
   }
   const file = (options["config"] as string | undefined) ?? process.env["GYRE_CONFIG"];
   try {
@@ -93,6 +95,7 @@ function defaultText(key: keyof Config): string {
   const value = configSchema.shape[key].safeParse(undefined).data as unknown;
   if (value === undefined || value === "" || (Array.isArray(value) && value.length === 0)) return "";
   if (key === "object-max") return "64MB";
+  if (key === "listen") return "127.0.0.1:8080";
   if (typeof value === "number" && (key.includes("timeout") || key.includes("idle") || key.includes("limit")))
     return `${value / 1000}s`;
   return String(value as string | number | boolean);

@@ -2,7 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { isatty } from "node:tty";
 import { asError, background } from "../base/background.ts";
+import { mainListener } from "../config/listeners.ts";
 import type { Config } from "../config/schema.ts";
+import { listenersFor } from "../member/clients.ts";
 import { lastViewIn } from "../member/last-view.ts";
 import { keepHeapSmall } from "../member/small-heap.ts";
 import { RunningMember } from "../member/member.ts";
@@ -147,12 +149,19 @@ function greet(
   { listen, peer, admin }: { listen: string; peer: string; admin: string },
   secret: string | null,
 ): void {
-  const scheme = config["tls-cert"] !== undefined || config.tls !== undefined ? "https" : "http";
+  const listeners = listenersFor(config);
+  const main = mainListener(listeners);
+  const scheme = main.tls ? "https" : "http";
   const forward = config.forward ?? (config.origin === undefined && config.routes === undefined);
   note(`${styled("bold", `gyre ${name}`)} is ready`);
   note(
     `  proxy  ${scheme}://${listen}   ${forward ? `try: curl -x ${scheme}://${listen} http://example.com/ -i` : `try: curl ${scheme}://${listen}/ -i`}`,
   );
+  for (const other of listeners)
+    if (other !== main)
+      note(
+        `         ${other.redirect ? `${other.address} sends on to https` : `${other.tls ? "https" : "http"}://${other.address}`}`,
+      );
   note(
     `  peer   http://${peer}   another member: gyre start --coordinator http://${peer} --listen 127.0.0.1:0 --peer 127.0.0.1:0 --admin 127.0.0.1:0`,
   );

@@ -4,12 +4,14 @@
  */
 import { closest, distance } from "fastest-levenshtein";
 import type { z } from "zod";
+import { hostPortOf } from "../base/host-port.ts";
 import { bytesText } from "../base/sizes.ts";
 import { diskBytesMin } from "../store/disk/folder.ts";
 import { diskMemoryBytes } from "../store/disk/open-disk.ts";
 import { storeBytesMin } from "../store/pages/room.ts";
 import { lineOf, readDocument, type ReadDocument } from "./document.ts";
 import type { ConfigProblem } from "./problem.ts";
+import { listenersOf, mainListener, placeText } from "./listeners.ts";
 import { configSchema, flagKeys, type Config } from "./schema.ts";
 
 /** Everything that is wrong with a configuration, a line each. */
@@ -64,7 +66,8 @@ export function loadConfig({ file, flags, environment }: ConfigSources): Config 
       });
       continue;
     }
-    merged[key] = listKeys.has(key) ? value.split(",").filter((part) => part !== "") : value;
+    const parts = (by: string): string[] => value.split(by).filter((part) => part !== "");
+    merged[key] = listKeys.has(key) ? parts(",") : key === "listen" ? parts(" ") : value;
     places.set(key, variable);
   }
   for (const [key, value] of Object.entries(flags)) {
@@ -101,6 +104,12 @@ function contradictions(config: Config, places: ReadonlyMap<string, string>): Co
   if ((config["tls-cert"] === undefined) !== (config["tls-key"] === undefined)) {
     problems.push({ where: at("tls-cert"), what: "tls-cert and tls-key go together" });
   }
+  problems.push(...wrongListeners(config, at("listen")));
+  if (config.tls !== undefined && config["tls-cert"] !== undefined)
+    problems.push({
+      where: at("tls-cert"),
+      what: "tls-cert and tls are two forms of one setting: give all certificates under tls",
+    });
   if (config.routes?.length === 0 && config.forward === undefined) {
     problems.push({
       where: at("routes"),
@@ -125,12 +134,52 @@ function contradictions(config: Config, places: ReadonlyMap<string, string>): Co
   return problems;
 }
 
+/** What listeners may not be, by themselves and beside each other. */
+function wrongListeners(config: Config, where: string): ConfigProblem[] {
+  const hasTls = config.tls !== undefined || config["tls-cert"] !== undefined;
+  const listeners = listenersOf({ ...config, hasTls });
+  const wrong = (what: string): ConfigProblem => ({ where, what });
+  const problems: ConfigProblem[] = [];
+  const seen = new Map<string, string>();
+  for (const { address, place, tls, redirect, role } of listeners) {
+    const text = placeText(place);
+    if (seen.has(text) && !text.endsWith(":0")) problems.push(wrong(`${address} is listened at twice`));
+    seen.set(text, address);
+    if (tls && !hasTls)
+      problems.push(
+        wrong(`${address} is to speak TLS, and there is no certificate: give tls-cert and tls-key, or tls`),
+      );
+    if (tls && redirect) problems.push(wrong(`${address} speaks TLS already: it has nothing to redirect to`));
+    const forwards = config.forward ?? (config.origin === undefined && config.routes === undefined);
+    if (role === "forward" && !forwards)
+      problems.push(wrong(`${address} is for the forward proxy, which is off: say forward: true`));
+    if (role === "reverse" && config.origin === undefined && config.routes === undefined)
+      problems.push(wrong(`${address} is for the reverse proxy, and there is no origin and no route`));
+  }
+  for (const key of ["peer", "admin"] as const) {
+    const text = placeText(hostPortOf(config[key])!);
+    const other = seen.get(text);
+    if (other !== undefined && !text.endsWith(":0"))
+      problems.push(wrong(`${other} is the ${key} port as well: each needs one of its own`));
+    seen.set(text, `${key} ${config[key]}`);
+  }
+  if (listeners.some(({ redirect }) => redirect) && !listeners.some(({ tls }) => tls))
+    problems.push(wrong("a listener redirects to https, and none speaks TLS: add one as in 443,tls"));
+  const main = mainListener(listeners);
+  if (main.redirect || "path" in main.place)
+    problems.push(wrong("at least one listener must have a port at which clients and other members find it"));
+  return problems;
+}
+
 function problemsOf(
   issue: z.core.$ZodIssue,
   places: ReadonlyMap<string, string>,
   document: ReadDocument | null,
 ): ConfigProblem[] {
   const path = issue.path as (string | number)[];
+  const nearest = nearestOf(issue);
+  if (nearest.length > 0)
+    return nearest.flatMap((one) => problemsOf({ ...one, path: [...path, ...one.path] }, places, document));
   if (issue.code === "unrecognized_keys") {
     const known = knownKeys(path);
     return issue.keys.map((key) => ({
@@ -140,6 +189,20 @@ function problemsOf(
   }
   const name = path.length > 0 && places.get(String(path[0])) === undefined ? `${path.join(".")}: ` : "";
   return [{ where: place(path, places, document), what: `${name}${issue.message}` }];
+}
+
+/** Of a value that fits none of several forms: what is wrong with the one that it comes nearest to. */
+function nearestOf(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
+  // Some say it themselves.
+  if (issue.code !== "invalid_union" || issue.message !== "Invalid input") return [];
+  const isOfType = (issues: readonly z.core.$ZodIssue[]): boolean =>
+    !issues.some(({ code, path }) => code === "invalid_type" && path.length === 0);
+  const forms = issue.errors.filter(isOfType).toSorted((a, b) => depthOf(b) - depthOf(a));
+  return forms[0] ?? [];
+}
+
+function depthOf(issues: readonly z.core.$ZodIssue[]): number {
+  return Math.max(0, ...issues.map(({ path }) => path.length));
 }
 
 function place(
@@ -154,21 +217,28 @@ function place(
 }
 
 function knownKeys(path: readonly (string | number)[]): readonly string[] {
-  let schema: unknown = configSchema;
+  let schemas: readonly Schema[] = [configSchema as Schema];
   for (const step of path) {
-    schema = inner(schema);
-    const { shape, element } = schema as { shape?: Record<string, unknown>; element?: unknown };
-    schema = typeof step === "number" ? element : shape?.[step];
+    const next = (schema: Schema): Schema | undefined =>
+      typeof step === "number" ? schema.element : schema.shape?.[step];
+    schemas = schemas.flatMap(within).flatMap((schema) => next(schema) ?? []);
   }
-  return Object.keys((inner(schema) as { shape?: object }).shape ?? {});
+  return schemas.flatMap(within).flatMap(({ shape = {} }) => Object.keys(shape));
 }
 
-/** A schema without the optional and default wrappers around it. */
-function inner(schema: unknown): unknown {
-  let current = schema as { unwrap?: () => unknown; def?: { type?: string } };
-  while (current?.def?.type === "optional" || current?.def?.type === "default")
-    current = current.unwrap!() as typeof current;
-  return current;
+/** What of zod's schemas leads to those inside them. */
+interface Schema {
+  readonly shape?: Readonly<Record<string, Schema>>;
+  readonly element?: Schema;
+  readonly def?: { readonly innerType?: Schema; readonly in?: Schema; readonly options?: readonly Schema[] };
+}
+
+/** The schemas that a value may have to fit: one without what is wrapped around it, or each form of several. */
+function within(schema: Schema): readonly Schema[] {
+  const { innerType, in: input, options } = schema.def ?? {};
+  if (options !== undefined) return options.flatMap(within);
+  const wrapped = innerType ?? input;
+  return wrapped === undefined ? [schema] : within(wrapped);
 }
 
 /** ` (did you mean …?)` where a known name is near. */

@@ -12,6 +12,7 @@ import { isNetwork } from "../origin/destinations.ts";
 import { weightMax } from "../ring/ring.ts";
 import { isMemberName } from "../ring/view.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
+import { listenSchema } from "./listeners.ts";
 import { defaultMemory } from "./default-memory.ts";
 
 const address = z
@@ -224,7 +225,11 @@ export const configSchema = z.strictObject({
     .refine(isMemberName, "letters, digits, dot, dash and underscore")
     .default("gyre")
     .describe("the cluster's name"),
-  listen: address.default("127.0.0.1:8080").describe("client traffic"),
+  listen: listenSchema(flag, network)
+    .prefault("127.0.0.1:8080")
+    .describe(
+      "client traffic: HOST:PORT, perhaps with ,tls ,redirect ,proxy-protocol ,forward ,reverse; several make a list",
+    ),
   peer: address.default("127.0.0.1:8081").describe("other members, and the embedded coordinator"),
   admin: address.default("127.0.0.1:8082").describe("API and metrics"),
   coordinator: coordinator

@@ -3,18 +3,20 @@
  * themselves.
  */
 import type { Config } from "../config/schema.ts";
-import { hostPortOf, type HostPort } from "../base/host-port.ts";
+import { hostPortText, type HostPort } from "../base/host-port.ts";
+import { listenersOf, mainListener, type Listener } from "../config/listeners.ts";
 import { Networks } from "../origin/destinations.ts";
 import { serve } from "../proxy/serve.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { wireLimits, type WireLimits } from "../wire/limits.ts";
+import { OwnCount } from "../wire/connection-count.ts";
 import { WireServer } from "../wire/server.ts";
 import type { TlsIdentities } from "../wire/tls-identities.ts";
 import type { AccessLog } from "./access-log.ts";
 import type { DataPlane } from "./data-plane.ts";
 import type { FrontSettings } from "./front-messages.ts";
 import { Fronts } from "./fronts.ts";
-import { isThisMachine } from "./listening.ts";
+import { isThisMachine, listening } from "./listening.ts";
 import { identitiesOf } from "./routing.ts";
 import { freePort } from "./free-port.ts";
 import { limitsUnder } from "./wire-limits.ts";
@@ -38,32 +40,42 @@ const publishMs = 250;
 /** Everybody who is served. */
 export class Clients {
   readonly #options: ClientsOptions;
-  readonly #wire: WireServer;
+  /** Of listeners, where this thread serves clients itself; else one that serves those of fronts. */
+  readonly #servers: readonly WireServer[];
+  /** What is said of all clients of a listener; the port of https is known late. */
+  readonly #said: { role?: "forward" | "reverse"; redirect?: number }[];
   readonly #fronts: Fronts | null;
-  readonly #place: HostPort;
-  #allowed: Networks;
+  readonly #listeners: readonly Listener[];
+  #allowed: readonly Networks[];
   #publishing: NodeJS.Timeout | null = null;
 
   constructor(options: ClientsOptions) {
     const { config, threads, name, plane, tls, accessLog, log, failed, died } = options;
+    const listeners = listenersFor(config);
     this.#options = options;
-    this.#place = hostPortOf(config.listen)!;
-    this.#allowed = new Networks(config.allow);
+    this.#listeners = listeners;
+    this.#allowed = listeners.map(({ allow }) => new Networks(allow));
+    this.#said = listeners.map(({ role }) => (role === "both" ? {} : { role }));
     const limits: WireLimits = { ...wireLimits, ...limitsUnder(config, log) };
     const { recorder, viaLine } = plane.desk;
-    this.#wire = new WireServer({
-      limits,
-      tls: threads === 1 ? tls : null,
-      proxyProtocol: config["proxy-protocol"],
-      admits: (address) => isThisMachine(address) || this.#allowed.has(address),
-      isLocal: isThisMachine,
-      handle: (exchange) => serve(plane, exchange),
-      refused: ({ status, reason }, client) => {
-        recorder.refused();
-        log.debug({ kind: "refused", client: client.address, status, reason }, `refused: ${reason}`);
-      },
-      bug: failed,
-    });
+    const count = new OwnCount();
+    const server = (listener: number): WireServer =>
+      new WireServer({
+        limits,
+        tls: threads === 1 && listeners[listener]!.tls ? tls : null,
+        proxyProtocol: listeners[listener]!.proxyProtocol,
+        client: this.#said[listener]!,
+        admits: (address) => isThisMachine(address) || this.#allowed[listener]!.has(address),
+        isLocal: isThisMachine,
+        count,
+        handle: (exchange) => serve(plane, exchange),
+        refused: ({ status, reason }, client) => {
+          recorder.refused();
+          log.debug({ kind: "refused", client: client.address, status, reason }, `refused: ${reason}`);
+        },
+        bug: failed,
+      });
+    this.#servers = threads === 1 ? listeners.map((_, listener) => server(listener)) : [server(0)];
     this.#fronts =
       threads === 1
         ? null
@@ -72,20 +84,24 @@ export class Clients {
             member: name,
             viaLine,
             limits,
-            proxyProtocol: config["proxy-protocol"],
-            settings: frontSettings(config, accessLog),
+            listeners: listeners.map(({ tls: speaksTls, proxyProtocol, role }) => ({
+              tls: speaksTls,
+              proxyProtocol,
+              role,
+            })),
+            settings: this.#frontSettings(config),
             store: plane.store,
             recorder,
-            accept: (socket, client) => this.#wire.take(socket, client),
+            accept: (socket, client) => this.#servers[0]!.take(socket, client),
             lines: (text, lines) => accessLog.write(text, lines),
             failed,
             died,
           });
   }
 
-  /** Front threads; 0 where this thread does all. */
-  get fronts(): number {
-    return this.#fronts?.count ?? 0;
+  /** Threads that serve clients. */
+  get threads(): number {
+    return this.#fronts?.count ?? 1;
   }
 
   /** Lines of the access log that fronts could not get rid of. */
@@ -93,22 +109,27 @@ export class Clients {
     return this.#fronts?.linesDropped ?? 0;
   }
 
-  /** Listens. @returns where. Rejects with the system's error. */
-  async listen(): Promise<HostPort> {
+  /** Listens at all places. @returns where, in their order, and where others are to look. @throws StartError. */
+  async listen(): Promise<{ readonly all: readonly string[]; readonly main: string }> {
     const fronts = this.#fronts;
-    if (fronts === null) return this.#wire.listen(this.#place);
-    const { correspondence } = this.#options.plane;
-    this.publish();
-    correspondence.touch.changed = () => this.publish();
-    this.#publishing = setInterval(() => {
-      this.publish();
-      fronts.gather();
-    }, publishMs).unref();
-    this.#wire.begin();
-    await fronts.start();
-    // Several may listen on one port only if all of them wish it: another program's must be found first.
-    const place = await freePort(this.#place);
-    return fronts.listen(place);
+    if (fronts !== null) await this.#startFronts(fronts);
+    const places: HostPort[] = [];
+    let httpsPort: number | null = null;
+    // Who sends others on to https must know where that is.
+    const order = [...this.#listeners.entries()].toSorted(([, a], [, b]) => Number(b.tls) - Number(a.tls));
+    for (const [index, { place, tls, address, redirect }] of order) {
+      const port = redirect ? httpsPort : null;
+      const open = async (): Promise<HostPort> => {
+        if (port !== null) this.#said[index]!.redirect = port;
+        if (fronts === null) return this.#servers[index]!.listen(place);
+        // Several may listen on one port only if all of them wish it: another program's must be found first.
+        return fronts.listen(index, "port" in place ? await freePort(place) : place, port);
+      };
+      places[index] = await listening(open, "the proxy (--listen)", address);
+      if (tls) httpsPort ??= places[index].port;
+    }
+    const all = places.map((place) => (place.port === 0 ? place.host : hostPortText(place)));
+    return { all, main: all[this.#listeners.indexOf(mainListener(this.#listeners))]! };
   }
 
   /** What fronts go by has changed. */
@@ -132,24 +153,52 @@ export class Clients {
 
   /** Goes by a changed configuration: who may come, certificates, the access log. */
   follow(config: Config): void {
-    const { tls, accessLog } = this.#options;
-    this.#allowed = new Networks(config.allow);
-    if (tls !== null) this.#wire.updateTls(tls);
+    const { tls } = this.#options;
+    this.#allowed = allowOf(config, this.#listeners).map((networks) => new Networks(networks));
+    if (tls !== null) for (const server of this.#servers) server.updateTls(tls);
     this.publish();
-    this.#fronts?.follow(frontSettings(config, accessLog));
+    this.#fronts?.follow(this.#frontSettings(config));
   }
 
   /** Stops accepting, lets answers end up to the limit. @returns connections cut. */
   async close(limitMs: number): Promise<number> {
     const fronts = this.#fronts;
-    if (fronts === null) return this.#wire.close(limitMs);
-    const [here, there] = await Promise.all([this.#wire.close(limitMs), fronts.drain(limitMs)]);
+    const [there, ...here] = await Promise.all([
+      fronts?.drain(limitMs) ?? 0,
+      ...this.#servers.map((server) => server.close(limitMs)),
+    ]);
     if (this.#publishing !== null) clearInterval(this.#publishing);
-    await fronts.end();
-    return Math.max(here, there);
+    await fronts?.end();
+    return Math.max(
+      there,
+      here.reduce((sum, cut) => sum + cut, 0),
+    );
+  }
+
+  async #startFronts(fronts: Fronts): Promise<void> {
+    this.publish();
+    this.#options.plane.correspondence.touch.changed = () => this.publish();
+    this.#publishing = setInterval(() => {
+      this.publish();
+      fronts.gather();
+    }, publishMs).unref();
+    this.#servers[0]!.begin();
+    await fronts.start();
+  }
+
+  #frontSettings(config: Config): FrontSettings {
+    const log = this.#options.accessLog.ofThreads;
+    return { allow: allowOf(config, this.#listeners), tls: identitiesOf(config), log };
   }
 }
 
-function frontSettings(config: Config, accessLog: AccessLog): FrontSettings {
-  return { allow: config.allow, tls: identitiesOf(config), log: accessLog.ofThreads };
+/** The listeners of a configuration. */
+export function listenersFor(config: Config): readonly Listener[] {
+  return listenersOf({ ...config, hasTls: config.tls !== undefined || config["tls-cert"] !== undefined });
+}
+
+/** Who may use each listener, by a configuration whose listeners are the same, or cannot be taken up now. */
+function allowOf(config: Config, listeners: readonly Listener[]): readonly (readonly string[])[] {
+  const now = listenersFor(config);
+  return listeners.map(({ address, allow }) => now.find((one) => one.address === address)?.allow ?? allow);
 }

@@ -1,5 +1,7 @@
 /** What home and front threads tell each other beside the requests: seldom, and in no order that matters. */
 import type { HostPort } from "../base/host-port.ts";
+import type { Place } from "../base/listen.ts";
+import type { Listener } from "../config/listeners.ts";
 import type { SharedStore } from "../store/pages/page-reader.ts";
 import type { WireLimits } from "../wire/limits.ts";
 import type { Identity } from "../wire/tls-identities.ts";
@@ -7,8 +9,8 @@ import type { AccessFormat } from "./access-lines.ts";
 
 /** What a reload may change. */
 export interface FrontSettings {
-  /** Networks whose clients may use the proxy. */
-  readonly allow: readonly string[];
+  /** Of each listener: networks whose clients may use it. */
+  readonly allow: readonly (readonly string[])[];
   readonly tls: readonly Identity[] | null;
   /** The access log; null where there is none. `sample`: one request in so many. */
   readonly log: { readonly format: AccessFormat; readonly sample: number } | null;
@@ -21,7 +23,7 @@ export interface FrontInit {
   readonly member: string;
   readonly viaLine: string;
   readonly limits: WireLimits;
-  readonly proxyProtocol: boolean;
+  readonly listeners: readonly Pick<Listener, "tls" | "proxyProtocol" | "role">[];
   readonly settings: FrontSettings;
   readonly store: SharedStore;
   readonly board: SharedArrayBuffer;
@@ -31,7 +33,8 @@ export interface FrontInit {
 }
 
 export type ToFront =
-  | { readonly kind: "listen"; readonly place: HostPort }
+  /** `listener` by its place among all; `redirect`: the port of https that it sends everything on to. */
+  | { readonly kind: "listen"; readonly listener: number; readonly place: Place; readonly redirect: number | null }
   | { readonly kind: "block"; readonly block: SharedArrayBuffer }
   | { readonly kind: "settings"; readonly settings: FrontSettings }
   | { readonly kind: "lines-taken"; readonly characters: number }

@@ -25,7 +25,7 @@ const {
   member,
   viaLine,
   limits,
-  proxyProtocol,
+  listeners,
   settings,
   store,
   board: boardMemory,
@@ -45,7 +45,7 @@ const lines = new FrontLines(member, {
   dropped: (count) => board.dropped(front, count),
 });
 lines.follow(settings.log);
-let allowed = new Networks(settings.allow);
+let allowed = settings.allow.map((networks) => new Networks(networks));
 const tls = settings.tls === null ? null : new TlsIdentities(settings.tls);
 
 /** The system's monotonic clock is one for all threads; performance.now() counts from a thread's beginning. */
@@ -66,36 +66,41 @@ let isDraining = false;
 let coarseNow = performance.now();
 const pool = new BufferPool();
 const link = new ThreadLink(new ByteRing(fromHome), new ByteRing(toHome), take, failed, pool.take);
-const server = new WireServer({
+const host: FrontHost = {
+  link,
+  hits,
   limits,
-  tls,
-  proxyProtocol,
-  admits: (address) => isThisMachine(address) || allowed.has(address),
-  isLocal: isThisMachine,
-  count: {
-    entered: (address, { connectionsMax, connectionsPerClientMax }) =>
-      board.entered(addressHash(address), connectionsMax, connectionsPerClientMax),
-    left: (address) => board.left(addressHash(address)),
-  },
-  connect: (socket, client, closed) => {
-    const host: FrontHost = {
-      link,
-      hits,
-      blocks,
-      limits,
-      coarseNow: () => coarseNow,
-      isDraining: () => isDraining,
-      closed: (connection) => {
-        connections.delete(connection.number);
+  coarseNow: () => coarseNow,
+  isDraining: () => isDraining,
+};
+/** One for each listener; `redirects` are told when the port of https is known. */
+const redirects: { redirect?: number }[] = [];
+const servers = listeners.map(({ tls: speaksTls, proxyProtocol, role }, listener) => {
+  const said: { role?: "forward" | "reverse"; redirect?: number } = role === "both" ? {} : { role };
+  redirects.push(said);
+  return new WireServer({
+    limits,
+    tls: speaksTls ? tls : null,
+    proxyProtocol,
+    client: said,
+    admits: (address) => isThisMachine(address) || allowed[listener]!.has(address),
+    isLocal: isThisMachine,
+    count: {
+      entered: (address, { connectionsMax, connectionsPerClientMax }) =>
+        board.entered(addressHash(address), connectionsMax, connectionsPerClientMax),
+      left: (address) => board.left(addressHash(address)),
+    },
+    connect: (socket, client, closed) => {
+      const number = (lastNumber = (lastNumber + 1) | 0);
+      const connection = new FrontConnection(number, socket, client, host, () => {
+        connections.delete(number);
         closed(connection);
-      },
-    };
-    lastNumber = (lastNumber + 1) | 0;
-    const connection = new FrontConnection(lastNumber, socket, client, host);
-    connections.set(lastNumber, connection);
-    return connection;
-  },
-  bug: failed,
+      });
+      connections.set(number, connection);
+      return connection;
+    },
+    bug: failed,
+  });
 });
 setInterval(() => (coarseNow = performance.now()), 500).unref();
 
@@ -127,7 +132,8 @@ function take(kind: number, number: number, content: Buffer): void {
 port.on("message", (message: ToFront) => {
   switch (message.kind) {
     case "listen":
-      return void server.listen(message.place, "shared").then(
+      if (message.redirect !== null) redirects[message.listener]!.redirect = message.redirect;
+      return void servers[message.listener]!.listen(message.place, "shared").then(
         (place) => tell({ kind: "listening", place }),
         (error: NodeJS.ErrnoException) =>
           tell({ kind: "not-listening", code: error.code ?? "", message: error.message }),
@@ -137,20 +143,20 @@ port.on("message", (message: ToFront) => {
       blocks.add(message.block);
       return tell({ kind: "block-taken" });
     case "settings":
-      allowed = new Networks(message.settings.allow);
+      allowed = message.settings.allow.map((networks) => new Networks(networks));
       lines.follow(message.settings.log);
       if (tls !== null && message.settings.tls !== null) {
         tls.replace(message.settings.tls);
-        server.updateTls(tls);
+        for (const server of servers) server.updateTls(tls);
       }
       return undefined;
     case "lines-taken":
       return lines.taken(message.characters);
     case "drain":
       isDraining = true;
-      return void server.close(message.limitMs).then((cut) => {
+      return void Promise.all(servers.map((server) => server.close(message.limitMs))).then((cuts) => {
         lines.flush();
-        tell({ kind: "drained", cut });
+        tell({ kind: "drained", cut: cuts.reduce((sum, cut) => sum + cut, 0) });
       });
   }
 });

@@ -4,6 +4,7 @@
  */
 import { Worker } from "node:worker_threads";
 import type { HostPort } from "../base/host-port.ts";
+import type { Place } from "../base/listen.ts";
 import type { Recorder } from "../proxy/request/recorder.ts";
 import type { PageStore } from "../store/pages/page-store.ts";
 import { Board, type FrontCounts } from "../threads/board.ts";
@@ -17,7 +18,7 @@ import type { FromFront, FrontInit, FrontSettings, ToFront } from "./front-messa
 const heapMbMax = 512;
 const youngMbMax = 16;
 
-export interface FrontsOptions extends Pick<FrontInit, "member" | "viaLine" | "limits" | "proxyProtocol" | "settings"> {
+export interface FrontsOptions extends Pick<FrontInit, "member" | "viaLine" | "limits" | "listeners" | "settings"> {
   readonly count: number;
   readonly store: PageStore;
   readonly recorder: Recorder;
@@ -80,14 +81,14 @@ export class Fronts {
     this.#blocks.push(...shared.blocks);
     for (let front = 0; front < count; front++) {
       const [toHome, fromHome] = [ByteRing.memory(ringBytes.toHome), ByteRing.memory(ringBytes.fromHome)];
-      const { member, viaLine, limits, proxyProtocol, settings } = this.#options;
+      const { member, viaLine, limits, listeners, settings } = this.#options;
       const board = this.#board.memory;
       const init: FrontInit = {
         front,
         member,
         viaLine,
         limits,
-        proxyProtocol,
+        listeners,
         settings,
         store: shared,
         board,
@@ -120,11 +121,18 @@ export class Fronts {
     if (up.includes(null)) throw new Error("a front thread ended as it started");
   }
 
-  /** All listen; @returns where. Rejects with the system's error. */
-  async listen(place: HostPort): Promise<HostPort> {
-    const first = await this.#listen(0, place);
+  /**
+   * All listen at a listener's place, the first alone where it cannot be shared. `redirect`: see there. @returns where.
+   * Rejects with the system's error.
+   */
+  async listen(listener: number, place: Place, redirect: number | null): Promise<HostPort> {
+    const first = await this.#listen(0, { kind: "listen", listener, place, redirect });
+    if (!("port" in place)) return first;
+    const shared = { ...place, port: first.port };
     const rest = this.#fronts.slice(1);
-    await Promise.all(rest.map((_, index) => this.#listen(index + 1, { ...place, port: first.port })));
+    await Promise.all(
+      rest.map((_, index) => this.#listen(index + 1, { kind: "listen", listener, place: shared, redirect })),
+    );
     return first;
   }
 
@@ -163,8 +171,8 @@ export class Fronts {
     for (const { worker } of this.#fronts) worker.postMessage(message);
   }
 
-  async #listen(front: number, place: HostPort): Promise<HostPort> {
-    this.#fronts[front]!.worker.postMessage({ kind: "listen", place } satisfies ToFront);
+  async #listen(front: number, message: ToFront): Promise<HostPort> {
+    this.#fronts[front]!.worker.postMessage(message);
     const word = await this.#next(front);
     if (word?.kind === "listening") return word.place;
     if (word?.kind === "not-listening") throw Object.assign(new Error(word.message), { code: word.code });

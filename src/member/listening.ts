@@ -1,5 +1,5 @@
 /** Opening a member's ports, with a sentence for the operator where that fails. */
-import { hostPortOf, type HostPort } from "../base/host-port.ts";
+import type { HostPort } from "../base/host-port.ts";
 import { listenFailure } from "../wire/server.ts";
 import { StartError } from "./start-error.ts";
 
@@ -13,6 +13,6 @@ export async function listening(listen: () => Promise<HostPort>, what: string, a
   try {
     return await listen();
   } catch (error) {
-    throw new StartError(listenFailure(error as NodeJS.ErrnoException, what, hostPortOf(address)!));
+    throw new StartError(listenFailure(error as NodeJS.ErrnoException, what, address));
   }
 }

@@ -8,6 +8,7 @@ import { Waiters } from "../base/waiters.ts";
 import { hostPortOf, hostPortText } from "../base/host-port.ts";
 import { AdminServer } from "../admin/admin-server.ts";
 import { Control } from "../cluster/control.ts";
+import { mainListener, type Listener } from "../config/listeners.ts";
 import { restartKeys, type Config } from "../config/schema.ts";
 import { EmbeddedHost } from "../coordination/embedded-host.ts";
 import type { Coordinator } from "../coordination/port.ts";
@@ -19,7 +20,7 @@ import { publishedOf, viewOfOne, type Member, type View } from "../ring/view.ts"
 import type { Logger } from "../telemetry/log.ts";
 import { AccessLog } from "./access-log.ts";
 import { announcementOf, type Addresses } from "./announcement.ts";
-import { Clients } from "./clients.ts";
+import { Clients, listenersFor } from "./clients.ts";
 import { Clock } from "./clock.ts";
 import { buildDataPlane, followInPlane, type DataPlane } from "./data-plane.ts";
 import { allLinked } from "./linked.ts";
@@ -58,6 +59,8 @@ export class RunningMember {
   #built: BuiltRouting;
   readonly #tls: ReturnType<typeof tlsOf>;
   readonly #clients: Clients;
+  /** The listener by which others know this member. */
+  readonly #main: Listener;
   readonly #acceptor: PeerAcceptor;
   readonly #admin: AdminServer;
   #coordinator: Coordinator | null = null;
@@ -77,7 +80,9 @@ export class RunningMember {
     this.#config = config;
     this.#log = log;
     this.name = name;
-    refuseOpenProxy(config);
+    const listeners = listenersFor(config);
+    refuseOpenProxy(config, listeners);
+    this.#main = mainListener(listeners);
     refuseWildcardPeer(config);
     const failed = (error: Error): void => log.error({ kind: "failure", err: error }, error.message);
     this.#routingContext = { notes: originNotes(log, () => this.#plane.desk.recorder), own: ownAddresses() };
@@ -164,7 +169,7 @@ export class RunningMember {
   }
 
   get addresses(): Addresses {
-    return this.#addresses ?? { listen: this.#config.listen, peer: this.#config.peer, admin: this.#config.admin };
+    return this.#addresses ?? { listen: this.#main.address, peer: this.#config.peer, admin: this.#config.admin };
   }
 
   get control(): Control | null {
@@ -189,9 +194,9 @@ export class RunningMember {
     this.#plane.comparing.start();
     const peer = await listening(() => this.#acceptor.listen(), "the peer port (--peer)", this.#config.peer);
     const admin = await listening(() => this.#admin.listen(), "the admin port (--admin)", this.#config.admin);
-    const listen = await listening(() => this.#clients.listen(), "the proxy (--listen)", this.#config.listen);
+    const listen = await this.#clients.listen();
     this.#built.begin(null);
-    this.#addresses = { listen: hostPortText(listen), peer: hostPortText(peer), admin: hostPortText(admin) };
+    this.#addresses = { listen: listen.main, peer: hostPortText(peer), admin: hostPortText(admin) };
     const member = this.#announcement(this.#addresses, "active");
     // Where this member is found elsewhere than before, the members of then look for another one: the view is theirs.
     const lastView = this.#options.lastView?.read() ?? null;
@@ -222,7 +227,7 @@ export class RunningMember {
     this.state = "ready";
     this.#log.info(
       { kind: "start", ...this.#addresses },
-      `ready: proxy ${this.#addresses.listen}, peer ${this.#addresses.peer}, admin ${this.#addresses.admin}`,
+      `ready: proxy ${listen.all.join(" ")}, peer ${this.#addresses.peer}, admin ${this.#addresses.admin}`,
     );
     return this.#addresses;
   }
@@ -232,7 +237,7 @@ export class RunningMember {
    * work; the old one stays.
    */
   reload(config: Config): readonly string[] {
-    refuseOpenProxy({ ...config, listen: this.#config.listen });
+    refuseOpenProxy(config, listenersFor({ ...config, listen: this.#config.listen }));
     const identities = identitiesOf(config);
     const built = buildRouting(config, this.#routingContext);
     if (this.#tls !== null && identities !== null) this.#tls.replace(identities);
@@ -264,14 +269,8 @@ export class RunningMember {
     this.#accessLog.reopen();
   }
 
-  /** Threads that serve clients. */
-  get threads(): number {
-    return Math.max(1, this.#clients.fronts);
-  }
-
-  /** Counts what other threads have counted up to now. */
-  gather(): void {
-    this.#clients.gather();
+  get clients(): Clients {
+    return this.#clients;
   }
 
   get logLinesDropped(): number {
@@ -382,7 +381,7 @@ export class RunningMember {
     return announcementOf(this.#config, addresses, {
       name: this.name,
       state,
-      tls: this.#tls !== null,
+      tls: this.#main.tls,
       startedMs: this.startedMs,
       settings: this.#built.settings,
       place: this.#place,

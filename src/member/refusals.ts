@@ -1,20 +1,23 @@
 /** Configurations that would work, and should not: each is refused with what to write instead. */
 import { statSync } from "node:fs";
-import { hostPortOf, isLoopbackHost } from "../base/host-port.ts";
+import { isLoopbackHost } from "../base/host-port.ts";
+import type { Listener } from "../config/listeners.ts";
 import type { Config } from "../config/schema.ts";
 import { StartError } from "./start-error.ts";
 
 /** Listening beyond loopback without saying for whom makes an open proxy, which strangers find within hours. */
-export function refuseOpenProxy(config: Config): void {
-  const { host } = hostPortOf(config.listen)!;
-  const reverseOnly = !(config.forward ?? (config.origin === undefined && (config.routes ?? []).length === 0));
-  if (isLoopbackHost(host) || config.allow.length > 0) return;
-  throw new StartError(
-    `--listen ${config.listen} is open to other machines, and nothing says who may use it.\n` +
-      (reverseOnly
-        ? "Name the clients with --allow, for instance --allow 0.0.0.0/0 for a public reverse proxy."
-        : "An open forward proxy is found and misused within hours. Name its clients with --allow CIDR, for instance --allow 10.0.0.0/8."),
-  );
+export function refuseOpenProxy(config: Config, listeners: readonly Listener[]): void {
+  const forwards = config.forward ?? (config.origin === undefined && (config.routes ?? []).length === 0);
+  for (const { address, place, allow, role, redirect } of listeners) {
+    if (redirect || allow.length > 0 || !("host" in place) || isLoopbackHost(place.host)) continue;
+    throw new StartError(
+      `--listen ${address} is open to other machines, and nothing says who may use it.\n` +
+        (forwards && role !== "reverse"
+          ? "An open forward proxy is found and misused within hours. Name its clients with --allow CIDR, for instance --allow 10.0.0.0/8,"
+          : "Name the clients with --allow, for instance --allow 0.0.0.0/0,::/0 for a public reverse proxy,") +
+        ` or listen for this machine alone: 127.0.0.1:${place.port}.`,
+    );
+  }
 }
 
 /** Other machines cannot dial 0.0.0.0: who listens on all addresses must say by which one it is reached. */

@@ -29,13 +29,14 @@ export interface ShortcutNeeds {
 const forms = { origin: 1, absolute: 2, routed: 4, proxied: 8 } as const;
 
 /** The form of a request; `forward` is known of one from another member. */
-export function shortcutForm({ head, hop }: Exchange, forward: boolean | null): number {
+export function shortcutForm({ head, hop, client }: Exchange, forward: boolean | null): number {
   if (hop === 1) return forward === true ? forms.proxied : forms.routed;
-  return formOf(head);
+  return formOf(head, client);
 }
 
-/** The form of a client's request. */
-export function formOf(head: Pick<RequestHead, "form">): number {
+/** The form of a client's request; none where one proxy alone is, unless that and both would answer alike. */
+export function formOf(head: Pick<RequestHead, "form">, { role, redirect }: Pick<Client, "role" | "redirect">): number {
+  if (redirect !== undefined || role === "forward" || (role === "reverse" && head.form === "absolute")) return 0;
   return head.form === "absolute" ? forms.absolute : forms.origin;
 }
 

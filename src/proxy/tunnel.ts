@@ -36,7 +36,7 @@ export function connectTunnel({ desk, current }: TunnelNeeds, exchange: Exchange
   const { target } = exchange.head;
   const place = authority(target, "https");
   const refused = (status: number, reason: string): void => refuseEarly(desk, exchange, { status, reason }, startedMs);
-  if (exchange.hop !== 0 || forward === null)
+  if (exchange.hop !== 0 || forward === null || exchange.client.role === "reverse")
     return refused(405, "this member is not a forward proxy: CONNECT is not for it");
   if (place === null || (tunnels.ports !== "any" && !tunnels.ports.has(place.port)))
     return refused(403, "CONNECT to this port is not allowed (--connect-ports opens more)");

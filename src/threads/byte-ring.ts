@@ -72,9 +72,8 @@ export class ByteRing {
   /** Wakes the reader where it sleeps: to be called when all that there is to write for now has been. */
   wake(): void {
     const control = this.#control;
-    // Whoever has just gone to sleep looks once more before it does, or is seen to sleep here.
-    if (Atomics.load(control, readerSleeps) === 1 && Atomics.exchange(control, readerSleeps, 0) === 1)
-      Atomics.notify(control, written);
+    // Only who sleeps says that it does not any more: said here, between its word and its sleep, it would sleep on.
+    if (Atomics.load(control, readerSleeps) === 1) Atomics.notify(control, written);
   }
 
   /** Resolves when there may be room again for what found none. */
@@ -83,9 +82,11 @@ export class ByteRing {
     Atomics.store(control, writerWaits, 1);
     const seen = Atomics.load(control, read);
     // Where all has been read meanwhile, nobody is going to read more.
-    if (Atomics.load(control, written) === seen) return;
-    const waiting = Atomics.waitAsync(control, read, seen);
-    if (waiting.async) await waiting.value;
+    if (Atomics.load(control, written) !== seen) {
+      const waiting = Atomics.waitAsync(control, read, seen);
+      if (waiting.async) await waiting.value;
+    }
+    Atomics.store(control, writerWaits, 0);
   }
 
   // ---- who reads --------------------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ export class ByteRing {
       Atomics.store(control, read, at);
       take(kind, number, content);
     }
-    if (frames > 0 && Atomics.exchange(control, writerWaits, 0) === 1) Atomics.notify(control, read);
+    if (frames > 0 && Atomics.load(control, writerWaits) === 1) Atomics.notify(control, read);
     return frames;
   }
 

@@ -12,19 +12,16 @@ import type { WireLimits } from "../wire/limits.ts";
 import { isRefusal, requestHead } from "../wire/request-head.ts";
 import type { Answerer } from "./front-hits.ts";
 import { untakenMax, windowBytes } from "./home-socket.ts";
-import type { StoreBlocks } from "./store-blocks.ts";
 import { frame, type ThreadLink } from "./thread-link.ts";
 
 /** What a front's connections share. */
 export interface FrontHost {
   readonly link: ThreadLink;
   readonly hits: Answerer;
-  readonly blocks: StoreBlocks;
   readonly limits: WireLimits;
   /** Milliseconds, monotonic, as of the last sweep. */
   readonly coarseNow: () => number;
   readonly isDraining: () => boolean;
-  readonly closed: (connection: FrontConnection) => void;
 }
 
 /** See above. */
@@ -34,6 +31,7 @@ export class FrontConnection {
   readonly #client: Client;
   readonly #host: FrontHost;
   readonly #deadlines: Deadlines;
+  readonly #over: () => void;
   #isPassed = false;
   #isOpened = false;
   #hasEnded = false;
@@ -43,7 +41,9 @@ export class FrontConnection {
   /** Bytes that the client has taken, and home has not been told of. */
   #untold = 0;
 
-  constructor(number: number, socket: ClientSocket, client: Client, host: FrontHost) {
+  /** `over` is called when it is closed. */
+  constructor(number: number, socket: ClientSocket, client: Client, host: FrontHost, over: () => void) {
+    this.#over = over;
     this.number = number;
     this.#socket = socket;
     this.#client = client;
@@ -166,6 +166,6 @@ export class FrontConnection {
 
   #closed(): void {
     if (this.#isOpened) this.#host.link.send(frame.gone, this.number);
-    this.#host.closed(this);
+    this.#over();
   }
 }

@@ -84,7 +84,7 @@ export class FrontHits implements Answerer {
   /** Puts the answer together. @returns bytes of its content, or -1 where it may not be given here. */
   #copied(glance: PageGlance, head: ParsedHead, client: Client, socket: ClientSocket, nowMs: number): number {
     const { board, lines } = this.#options;
-    if ((glance.formsNow(board.settings, board.epoch) & formOf(head)) === 0) return -1;
+    if ((glance.formsNow(board.settings, board.epoch) & formOf(head, client)) === 0) return -1;
     const now = board.baseSeconds + nowMs / 1000;
     if (now >= glance.freshUntil || now > board.trustedUntil || !mayBeShown(glance.inner, { client })) return -1;
     const { memory, headAt, headEnd, contentAt, contentEnd, lifetimeSeconds, isCopy } = glance;

@@ -66,7 +66,8 @@ export class ThreadLink {
     this.#outgoing = outgoing;
     this.#take = take;
     this.#failed = failed;
-    void this.#receive();
+    // Not before whoever makes it has it.
+    queueMicrotask(() => void this.#receive());
   }
 
   /** The other side is gone. */

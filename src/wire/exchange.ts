@@ -15,6 +15,10 @@ export interface Client {
   /** On this machine: may reach loopback and private origins. */
   readonly local: boolean;
   readonly scheme: "http" | "https";
+  /** Where it asked, only this proxy is; undefined: both, as configured. */
+  readonly role?: "forward" | "reverse";
+  /** Where it asked, everything is sent on to https at this port. */
+  readonly redirect?: number;
 }
 
 export interface Exchange {

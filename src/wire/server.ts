@@ -4,8 +4,8 @@
  */
 import { createServer, isIPv4, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
-import { hostPortText, type HostPort } from "../base/host-port.ts";
-import { listening } from "../base/listen.ts";
+import type { HostPort } from "../base/host-port.ts";
+import { listening, type Place } from "../base/listen.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { OwnCount, type ConnectionCount } from "./connection-count.ts";
@@ -31,6 +31,8 @@ export interface WireOptions {
   readonly tls?: TlsIdentities | null;
   /** Expect a PROXY protocol header (v1 or v2) on every connection: only behind a balancer that sends it. */
   readonly proxyProtocol?: boolean;
+  /** What is said of all clients here. */
+  readonly client?: Pick<Client, "role" | "redirect">;
   /** Whether this address may use the proxy at all. */
   readonly admits: (address: string) => boolean;
   /** Whether a client at this address is on this machine. */
@@ -46,12 +48,15 @@ export interface WireOptions {
 }
 
 const sweepMs = 500;
+/** A client's address at a Unix socket: whoever may open it is on this machine. */
+const unixAddress = "127.0.0.1";
 
 /** A listening port for clients. */
 export class WireServer {
   readonly #options: WireOptions;
   readonly #server: Server;
   #tlsServer: TlsServer | null = null;
+  #isUnix = false;
   readonly #host: ConnectionHost;
   readonly #connect: Connect;
   readonly #count: ConnectionCount;
@@ -85,8 +90,9 @@ export class WireServer {
    * Starts listening; `shared`: beside other threads. @returns the address taken. Rejects with the system's error where
    * the port is in use.
    */
-  async listen(place: HostPort, how: "alone" | "shared" = "alone"): Promise<HostPort> {
+  async listen(place: Place, how: "alone" | "shared" = "alone"): Promise<HostPort> {
     const address = await listening(this.#server, place, { backlog: 1024, reusePort: how === "shared" });
+    this.#isUnix = typeof this.#server.address() === "string";
     this.#server.on("error", (error) => this.#host.bug(error));
     this.begin();
     return address;
@@ -144,7 +150,7 @@ export class WireServer {
   }
 
   #accepted(socket: Socket): void {
-    const address = addressOf(socket);
+    const address = this.#isUnix ? unixAddress : addressOf(socket);
     const { limits } = this.#host;
     if (!this.#options.admits(address) || !this.#count.entered(address, limits)) {
       socket.destroy();
@@ -178,7 +184,8 @@ export class WireServer {
     // Behind a balancer on this machine, only what it says of a client counts: its own address tells nothing.
     const local =
       this.#options.isLocal(source) && (this.#options.proxyProtocol !== true || source !== addressOf(socket));
-    const client: Client = { address: source, local, scheme: this.#tlsServer === null ? "http" : "https" };
+    const scheme = this.#tlsServer === null ? "http" : "https";
+    const client: Client = { address: source, local, scheme, ...this.#options.client };
     this.#serveClient(socket, client);
   }
 
@@ -213,8 +220,7 @@ function addressOf(socket: Socket): string {
 }
 
 /** What to say of a port that could not be taken. */
-export function listenFailure(error: NodeJS.ErrnoException, what: string, address: HostPort): string {
-  const place = hostPortText(address);
+export function listenFailure(error: NodeJS.ErrnoException, what: string, place: string): string {
   if (error.code === "EADDRINUSE")
     return `${what} cannot listen on ${place}: the port is in use. Choose another, or 0 for a free one.`;
   if (error.code === "EACCES")

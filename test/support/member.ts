@@ -45,11 +45,11 @@ const running = new Set<TestMember>();
 export function startMember(
   flags: readonly string[] = [],
   environment: Readonly<Record<string, string>> = {},
+  /** Those that get a free port where the flags say nothing. */
+  free: readonly string[] = ["--listen", "--peer", "--admin"],
 ): Promise<TestMember> {
   const given = (flag: string): boolean => flags.includes(flag);
-  const ports = ["--listen", "--peer", "--admin"]
-    .filter((flag) => !given(flag))
-    .flatMap((flag) => [flag, "127.0.0.1:0"]);
+  const ports = free.filter((flag) => !given(flag)).flatMap((flag) => [flag, "127.0.0.1:0"]);
   const logging = given("--access-log") ? [] : ["--access-log", "off"];
   const { child, ready } = spawnMember({
     flags: [...ports, ...logging, ...flags],

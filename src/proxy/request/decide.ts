@@ -9,9 +9,9 @@ import { hasLooped } from "../../http/loops.ts";
 import { isSafe } from "../../http/messages.ts";
 import { keyHash, owner } from "../../ring/ring.ts";
 import type { View } from "../../ring/view.ts";
-import { isLoopbackName } from "../../http/uri.ts";
+import { httpUri, isLoopbackName } from "../../http/uri.ts";
 import type { Exchange } from "../../wire/exchange.ts";
-import { targetOf, type Target } from "./target.ts";
+import { ownUri, targetOf, type Target } from "./target.ts";
 import type { Routing } from "./routes.ts";
 
 /** What another member adds to a request that it forwards. */
@@ -48,6 +48,22 @@ export interface DecideNeeds {
 /** Methods that a server may be asked about; what one origin allows is its own affair. */
 const allowed = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, TRACE, QUERY, CONNECT";
 
+/** What certificate authorities ask for, over http. RFC 8555 §8.3. */
+const acmePath = "/.well-known/acme-challenge/";
+
+/** Where only https is served: the same there. */
+function toHttps({ head, client }: Exchange, port: number): Decision {
+  const uri = head.form === "absolute" ? httpUri(head.target) : ownUri(head.target, head.host, client.scheme);
+  if (uri === null || head.form === "authority" || head.form === "asterisk")
+    return {
+      kind: "refused",
+      status: 400,
+      reason: "only https is served here, and this is nothing that can be sent there",
+    };
+  const place = `https://${uri.host}${port === 443 ? "" : `:${port}`}`;
+  return { kind: "refused", status: 308, reason: "https is spoken here", fields: ["location", `${place}${uri.path}`] };
+}
+
 /** The decision. `content` is that of a QUERY, which belongs to the key. */
 export function decide(
   { self, cdnId, view, routing, joined }: DecideNeeds,
@@ -55,7 +71,8 @@ export function decide(
   from: Forwarded | null,
   content: Buffer | null,
 ): Decision {
-  const { head } = exchange;
+  const { head, client } = exchange;
+  if (client.redirect !== undefined && !head.target.startsWith(acmePath)) return toHttps(exchange, client.redirect);
   if (head.form === "authority") return { kind: "tunnel" };
   if (head.form === "asterisk")
     return { kind: "refused", status: 204, reason: "the proxy itself", fields: ["allow", allowed] };

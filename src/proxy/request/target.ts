@@ -32,11 +32,12 @@ export function targetOf(
   const { head, client } = exchange;
   const uri = head.form === "absolute" ? httpUri(head.target) : ownUri(head.target, head.host, client.scheme);
   if (uri === null) return { refused: 400, reason: "the target is not an http or https URI" };
-  const route = forward === true ? null : routeOf(routing.routes, uri);
+  const route = forward === true || client.role === "forward" ? null : routeOf(routing.routes, uri);
   if (route !== null) return target(uri, route, route, exchange, content);
-  if (routing.forward !== null && (forward ?? head.form === "absolute"))
+  if (routing.forward !== null && client.role !== "reverse" && (forward ?? head.form === "absolute"))
     return target(uri, null, routing.forward, exchange, content);
-  if (routing.routes.length > 0) return { refused: 404, reason: `no route leads to ${uri.host}${uri.path}` };
+  if (routing.routes.length > 0 && client.role !== "forward")
+    return { refused: 404, reason: `no route leads to ${uri.host}${uri.path}` };
   return {
     refused: 400,
     reason:
@@ -93,7 +94,8 @@ export function keyedUri(text: string, { path }: HttpUri, { query }: CachingRule
   return kept.length === 0 ? base : `${base}?${kept.join("&")}`;
 }
 
-function ownUri(path: string, host: string, scheme: "http" | "https"): HttpUri | null {
+/** The URI of a request in origin form. */
+export function ownUri(path: string, host: string, scheme: "http" | "https"): HttpUri | null {
   const place = authority(host === "" ? "localhost" : host, scheme);
   const kept = keptPath(path);
   return place === null || kept === null ? null : { scheme, ...place, path: kept };

@@ -1,0 +1,161 @@
+/**
+ * Where clients are listened for: one place or several, each with how it is spoken there. A short form for flags, a map
+ * for files.
+ *
+ *   127.0.0.1:8080   :8080 or 8080 (all addresses)   [::1]:8080   unix:/run/gyre.sock   fd:3 (opened by who started it)
+ *   443,tls   80,redirect   8080,forward   8080,reverse   8080,proxy-protocol
+ */
+import { z } from "zod";
+import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
+
+/** A place to listen at. */
+export type ListenPlace =
+  | HostPort
+  /** A Unix socket; `mode` as chmod takes it. */
+  | { readonly path: string; readonly mode: number | null }
+  /** A socket that is there already. */
+  | { readonly fd: number };
+
+/** One listener as it is configured; undefined: as is said for all. */
+export interface GivenListener {
+  readonly address: string;
+  readonly place: ListenPlace;
+  readonly tls?: boolean | undefined;
+  readonly redirect?: "https" | undefined;
+  readonly "proxy-protocol"?: boolean | undefined;
+  readonly allow?: readonly string[] | undefined;
+  readonly role?: "forward" | "reverse" | "both" | undefined;
+}
+
+/** One listener, with all that holds for it. */
+export interface Listener {
+  /** As it was written, for people. */
+  readonly address: string;
+  readonly place: ListenPlace;
+  readonly tls: boolean;
+  readonly proxyProtocol: boolean;
+  /** Networks whose clients may use it. */
+  readonly allow: readonly string[];
+  /** Everything is sent on to https. */
+  readonly redirect: boolean;
+  readonly role: "forward" | "reverse" | "both";
+}
+
+/** All addresses of a machine; where it has no IPv6, those of IPv4. */
+const everywhere = "::";
+const options = ["tls", "redirect", "proxy-protocol", "forward", "reverse"] as const;
+
+/** The place that an address names, or null. */
+export function listenPlaceOf(address: string, mode: number | null = null): ListenPlace | null {
+  if (address.startsWith("unix:/")) return { path: address.slice(5), mode };
+  const fd = /^fd:(\d{1,4})$/.exec(address)?.[1];
+  if (fd !== undefined) return { fd: Number(fd) };
+  return hostPortOf(address, everywhere);
+}
+
+/** A place as text. */
+export function placeText(place: ListenPlace): string {
+  if ("path" in place) return `unix:${place.path}`;
+  return "fd" in place ? `fd:${place.fd}` : hostPortText(place);
+}
+
+const howToWrite =
+  "write host:port as in 127.0.0.1:8080, :8080 for all addresses, unix:/path or fd:3, then perhaps ,tls ,redirect ,proxy-protocol ,forward ,reverse";
+
+const short = z
+  .union([z.string(), z.number().int()])
+  .describe(
+    "host:port, :port for all addresses, unix:/path or fd:N; then ,tls ,redirect ,proxy-protocol ,forward ,reverse",
+  )
+  .transform((given, context): GivenListener => {
+    const text = String(given);
+    const [address = "", ...said] = text.split(",");
+    const place = listenPlaceOf(address);
+    const unknown = said.find((option) => !(options as readonly string[]).includes(option));
+    if (place === null || unknown !== undefined)
+      context.addIssue({
+        code: "custom",
+        message: `"${text}" is no place to listen at${unknown === undefined ? "" : ` ("${unknown}" is not known)`}: ${howToWrite}`,
+      });
+    const has = (option: (typeof options)[number]): true | undefined => (said.includes(option) ? true : undefined);
+    return {
+      address,
+      place: place ?? { fd: -1 },
+      tls: has("tls"),
+      redirect: said.includes("redirect") ? "https" : undefined,
+      "proxy-protocol": has("proxy-protocol"),
+      role: said.includes("forward") ? "forward" : said.includes("reverse") ? "reverse" : undefined,
+    };
+  });
+
+/** A listener's map; `flag` and `network` are the schema's own. */
+function long<Flag extends z.ZodType<boolean>, Network extends z.ZodType<string>>(flag: Flag, network: Network) {
+  return z
+    .strictObject({
+      address: z.union([z.string(), z.number().int()]).transform(String).describe("as in the short form"),
+      tls: flag.optional().describe("clients speak TLS here"),
+      redirect: z.literal("https").optional().describe("every request is sent on to https, but those of ACME"),
+      "proxy-protocol": flag.optional(),
+      allow: z.array(network).optional().describe("clients that may use it, in the place of allow"),
+      role: z
+        .enum(["forward", "reverse", "both"])
+        .optional()
+        .describe("which proxy is here; default both, as configured"),
+      mode: z
+        .string()
+        .regex(/^0?[0-7]{3}$/, 'write it as chmod takes it, as in "660"')
+        .optional()
+        .describe("permissions of a Unix socket"),
+    })
+    .transform(({ mode, ...rest }, context): GivenListener => {
+      const place = listenPlaceOf(rest.address, mode === undefined ? null : Number.parseInt(mode, 8));
+      if (place === null)
+        context.addIssue({
+          code: "custom",
+          path: ["address"],
+          message: `"${rest.address}" is no address: ${howToWrite}`,
+        });
+      return { ...rest, place: place ?? { fd: -1 } };
+    });
+}
+
+/** The setting: one listener, or several. */
+export function listenSchema<Flag extends z.ZodType<boolean>, Network extends z.ZodType<string>>(
+  flag: Flag,
+  network: Network,
+) {
+  const one = z.union([short, long(flag, network)]);
+  return z.union([
+    one.transform((listener): readonly GivenListener[] => [listener]),
+    z.array(one).min(1, "name at least one place to listen at"),
+  ]);
+}
+
+/** What the settings for all listeners say. */
+export interface ForAll {
+  readonly listen: readonly GivenListener[];
+  readonly allow: readonly string[];
+  readonly "proxy-protocol": boolean;
+  /** Whether there are certificates. */
+  readonly hasTls: boolean;
+}
+
+/** The listeners, with all that holds for each. Certificates are for all of them unless one says that it is for it. */
+export function listenersOf({ listen, allow, "proxy-protocol": proxyProtocol, hasTls }: ForAll): readonly Listener[] {
+  const isSaid = listen.some((one) => one.tls !== undefined || one.redirect !== undefined);
+  const speaksTls = (one: GivenListener): boolean => one.tls ?? (hasTls && !isSaid);
+  return listen.map((one) => ({
+    address: one.address,
+    place: one.place,
+    tls: speaksTls(one),
+    proxyProtocol: one["proxy-protocol"] ?? proxyProtocol,
+    allow: one.allow ?? allow,
+    redirect: one.redirect !== undefined,
+    role: one.role ?? "both",
+  }));
+}
+
+/** The listener by which a member is known to others: the first that is not only a way to another. */
+export function mainListener(listeners: readonly Listener[]): Listener {
+  return listeners.find(({ redirect, place }) => !redirect && !("path" in place)) ?? listeners[0]!;
+}

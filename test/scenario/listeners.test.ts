@@ -1,0 +1,139 @@
+/** Several places to listen at, each with its own way of speaking. */
+import { execFile, execFileSync } from "node:child_process";
+import { existsSync, statSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { once } from "node:events";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { ask, RawClient } from "../support/client.ts";
+import { endAll, startMember, temporaryFolder, type TestMember } from "../support/member.ts";
+import { startOrigin, type TestOrigin } from "../support/origin.ts";
+
+let origin: TestOrigin;
+const folder = temporaryFolder();
+const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+beforeAll(async () => {
+  origin = await startOrigin((asked, response) => {
+    response.setHeader("cache-control", "max-age=600");
+    response.end(`content of ${asked.url}`);
+  });
+  const subject = ["-subj", "/CN=localhost", "-days", "2", "-keyout", key, "-out", cert];
+  execFileSync(
+    "openssl",
+    ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", ...subject],
+    {
+      stdio: "ignore",
+    },
+  );
+});
+afterEach(endAll);
+afterAll(() => origin.close());
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
+
+/** A member whose settings are these; its main listener's port is `port`. */
+async function configured(text: string): Promise<TestMember> {
+  const file = join(folder, `${Math.random()}.yaml`);
+  writeFileSync(file, text);
+  // Its places to listen at are the file's.
+  return startMember(["--config", file], {}, ["--peer", "--admin"]);
+}
+
+const run = promisify(execFile);
+const curl = async (...parameters: string[]): Promise<string> =>
+  (await run("curl", ["-sS", "-k", "--max-time", "10", ...parameters])).stdout;
+
+describe("listeners", () => {
+  it("speak TLS here and send on to it there, but for what certificate authorities ask", async () => {
+    const [plain, secure] = [await freePort(), await freePort()];
+    await configured(
+      `listen: [ "127.0.0.1:${plain},redirect", "127.0.0.1:${secure},tls" ]\ntls-cert: ${cert}\ntls-key: ${key}\norigin: ${origin.url}\n`,
+    );
+    for (let turn = 0; turn < 3; turn++) {
+      const sent = await ask(plain, "/page?x=1", { headers: { host: `example.com:${plain}` } });
+      expect([sent.status, sent.headers.location]).toEqual([308, `https://example.com:${secure}/page?x=1`]);
+      expect(await curl(`https://127.0.0.1:${secure}/page?x=1`)).toBe("content of /page?x=1");
+    }
+    expect((await ask(plain, "/.well-known/acme-challenge/token")).text).toBe(
+      "content of /.well-known/acme-challenge/token",
+    );
+    const absolute = await ask(plain, "http://example.com/there", { headers: { host: "example.com" } });
+    expect([absolute.status, absolute.headers.location]).toEqual([308, `https://example.com:${secure}/there`]);
+    expect(await curl("-L", "--resolve", `localhost:${plain}:127.0.0.1`, `http://localhost:${plain}/page?x=1`)).toBe(
+      "content of /page?x=1",
+    );
+  });
+
+  it("are for one proxy alone where they say so, whatever the other has stored", async () => {
+    const [both, forward, reverse] = [await freePort(), await freePort(), await freePort()];
+    await configured(
+      `listen: [ "127.0.0.1:${both}", "127.0.0.1:${forward},forward", "127.0.0.1:${reverse},reverse" ]\nforward: true\norigin: ${origin.url}\n`,
+    );
+    const host = `127.0.0.1:${origin.port}`;
+    for (let turn = 0; turn < 3; turn++) {
+      // The same URL, by the one way and by the other.
+      for (const path of [`http://${host}/x`, "/x"])
+        expect((await ask(both, path, { headers: { host } })).status).toBe(200);
+      expect((await ask(forward, `http://${host}/x`, { headers: { host } })).status).toBe(200);
+      expect((await ask(forward, "/x", { headers: { host } })).status).toBe(400);
+      expect((await ask(reverse, "/x", { headers: { host } })).status).toBe(200);
+    }
+    const tunnel = await RawClient.open(reverse);
+    expect(
+      await tunnel
+        .send(`CONNECT ${host} HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
+        .until((text) => text.includes("\r\n\r\n"), "a head"),
+    ).toMatch(/^HTTP\/1.1 405 /);
+    tunnel.close();
+  });
+
+  it("may be a Unix socket, whose permissions are as configured, and which goes with the member", async () => {
+    const [port, path] = [await freePort(), join(folder, "gyre.sock")];
+    const text = `listen:\n  - 127.0.0.1:${port}\n  - { address: "unix:${path}", mode: "660" }\norigin: ${origin.url}\n`;
+    const member = await configured(text);
+    expect(statSync(path).mode & 0o777).toBe(0o660);
+    for (const expected of ["stored", "hit"]) {
+      const [status, cacheStatus] = await new Promise<[number, string]>((resolve, reject) => {
+        request({ socketPath: path, path: "/unix", headers: { host: "h" } }, (response) => {
+          response.resume();
+          resolve([response.statusCode!, String(response.headers["cache-status"])]);
+        })
+          .on("error", reject)
+          .end();
+      });
+      expect([status, cacheStatus]).toEqual([200, expect.stringContaining(expected) as string]);
+    }
+    // One that was left by a member that was killed is no obstacle, one that lives is.
+    await member.kill();
+    expect(existsSync(path)).toBe(true);
+    const again = await configured(text);
+    await expect(configured(text.replace(String(port), String(await freePort())))).rejects.toThrow(
+      /the port is in use|EADDRINUSE/,
+    );
+    expect(await again.stop()).toBe(0);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it("admit whom they are for", async () => {
+    const [all, few] = [await freePort(), await freePort()];
+    await configured(
+      `listen: [ "127.0.0.1:${all}", { address: "127.0.0.1:${few}", proxy-protocol: true, allow: [ 192.0.2.0/24 ] } ]\norigin: ${origin.url}\n`,
+    );
+    expect((await ask(all, "/x")).status).toBe(200);
+    const from = async (address: string): Promise<string> => {
+      const client = await RawClient.open(few);
+      client.send(`PROXY TCP4 ${address} 127.0.0.1 5000 80\r\nGET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`);
+      return client.end();
+    };
+    expect(await from("192.0.2.7")).toMatch(/^HTTP\/1.1 200 /);
+    expect(await from("198.51.100.7")).toBe("");
+  });
+});
