@@ -21,6 +21,7 @@ export interface GivenListener {
   readonly address: string;
   readonly place: ListenPlace;
   readonly tls?: boolean | undefined;
+  readonly http2?: boolean | undefined;
   readonly redirect?: "https" | undefined;
   readonly "proxy-protocol"?: boolean | undefined;
   readonly allow?: readonly string[] | undefined;
@@ -33,6 +34,8 @@ export interface Listener {
   readonly address: string;
   readonly place: ListenPlace;
   readonly tls: boolean;
+  /** HTTP/2 as well: over TLS by ALPN, else with prior knowledge. */
+  readonly http2: boolean;
   readonly proxyProtocol: boolean;
   /** Networks whose clients may use it. */
   readonly allow: readonly string[];
@@ -43,7 +46,7 @@ export interface Listener {
 
 /** All addresses of a machine; where it has no IPv6, those of IPv4. */
 const everywhere = "::";
-const options = ["tls", "redirect", "proxy-protocol", "forward", "reverse"] as const;
+const options = ["tls", "http2", "redirect", "proxy-protocol", "forward", "reverse"] as const;
 
 /** The place that an address names, or null. */
 export function listenPlaceOf(address: string, mode: number | null = null): ListenPlace | null {
@@ -60,12 +63,12 @@ export function placeText(place: ListenPlace): string {
 }
 
 const howToWrite =
-  "write host:port as in 127.0.0.1:8080, :8080 for all addresses, unix:/path or fd:3, then perhaps ,tls ,redirect ,proxy-protocol ,forward ,reverse";
+  "write host:port as in 127.0.0.1:8080, :8080 for all addresses, unix:/path or fd:3, then perhaps ,tls ,http2 ,redirect ,proxy-protocol ,forward ,reverse";
 
 const short = z
   .union([z.string(), z.number().int()])
   .describe(
-    "host:port, :port for all addresses, unix:/path or fd:N; then ,tls ,redirect ,proxy-protocol ,forward ,reverse",
+    "host:port, :port for all addresses, unix:/path or fd:N; then ,tls ,http2 ,redirect ,proxy-protocol ,forward ,reverse",
   )
   .transform((given, context): GivenListener => {
     const text = String(given);
@@ -82,6 +85,7 @@ const short = z
       address,
       place: place ?? { fd: -1 },
       tls: has("tls"),
+      http2: has("http2"),
       redirect: said.includes("redirect") ? "https" : undefined,
       "proxy-protocol": has("proxy-protocol"),
       role: said.includes("forward") ? "forward" : said.includes("reverse") ? "reverse" : undefined,
@@ -94,6 +98,9 @@ function long<Flag extends z.ZodType<boolean>, Network extends z.ZodType<string>
     .strictObject({
       address: z.union([z.string(), z.number().int()]).transform(String).describe("as in the short form"),
       tls: flag.optional().describe("clients speak TLS here"),
+      http2: flag
+        .optional()
+        .describe("HTTP/2 as well; default: over TLS, on Node 24.18.1 or newer; without TLS only where it is said"),
       redirect: z.literal("https").optional().describe("every request is sent on to https, but those of ACME"),
       "proxy-protocol": flag.optional(),
       allow: z.array(network).optional().describe("clients that may use it, in the place of allow"),
@@ -138,21 +145,43 @@ export interface ForAll {
   readonly "proxy-protocol": boolean;
   /** Whether there are certificates. */
   readonly hasTls: boolean;
+  /** Whether this Node has all that HTTP/2 needs. */
+  readonly hasHttp2: boolean;
 }
 
 /** The listeners, with all that holds for each. Certificates are for all of them unless one says that it is for it. */
-export function listenersOf({ listen, allow, "proxy-protocol": proxyProtocol, hasTls }: ForAll): readonly Listener[] {
+export function listenersOf({
+  listen,
+  allow,
+  "proxy-protocol": proxyProtocol,
+  hasTls,
+  hasHttp2,
+}: ForAll): readonly Listener[] {
   const isSaid = listen.some((one) => one.tls !== undefined || one.redirect !== undefined);
   const speaksTls = (one: GivenListener): boolean => one.tls ?? (hasTls && !isSaid);
   return listen.map((one) => ({
     address: one.address,
     place: one.place,
     tls: speaksTls(one),
+    http2: one.http2 ?? (speaksTls(one) && hasHttp2),
     proxyProtocol: one["proxy-protocol"] ?? proxyProtocol,
     allow: one.allow ?? allow,
     redirect: one.redirect !== undefined,
     role: one.role ?? "both",
   }));
+}
+
+/** Node from this one on closes the connections of those who abuse HTTP/2 in all ways that only it can see. */
+const http2Since = [24, 18, 1] as const;
+
+/** Whether a version of Node has all that HTTP/2 needs. */
+export function hasHttp2(nodeVersion: string): boolean {
+  const parts = nodeVersion.split(".").map((part) => Number.parseInt(part, 10));
+  for (const [index, least] of http2Since.entries()) {
+    const part = parts[index] ?? 0;
+    if (part !== least) return part > least;
+  }
+  return true;
 }
 
 /** The listener by which a member is known to others: the first that is not only a way to another. */

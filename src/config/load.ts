@@ -137,7 +137,7 @@ function contradictions(config: Config, places: ReadonlyMap<string, string>): Co
 /** What listeners may not be, by themselves and beside each other. */
 function wrongListeners(config: Config, where: string): ConfigProblem[] {
   const hasTls = config.tls !== undefined || config["tls-cert"] !== undefined;
-  const listeners = listenersOf({ ...config, hasTls });
+  const listeners = listenersOf({ ...config, hasTls, hasHttp2: false });
   const wrong = (what: string): ConfigProblem => ({ where, what });
   const problems: ConfigProblem[] = [];
   const seen = new Map<string, string>();

@@ -228,7 +228,7 @@ export const configSchema = z.strictObject({
   listen: listenSchema(flag, network)
     .prefault("127.0.0.1:8080")
     .describe(
-      "client traffic: HOST:PORT, perhaps with ,tls ,redirect ,proxy-protocol ,forward ,reverse; several make a list",
+      "client traffic: HOST:PORT, perhaps with ,tls ,http2 ,redirect ,proxy-protocol ,forward ,reverse; several make a list",
     ),
   peer: address.default("127.0.0.1:8081").describe("other members, and the embedded coordinator"),
   admin: address.default("127.0.0.1:8082").describe("API and metrics"),

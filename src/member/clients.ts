@@ -4,7 +4,7 @@
  */
 import type { Config } from "../config/schema.ts";
 import { hostPortText, type HostPort } from "../base/host-port.ts";
-import { listenersOf, mainListener, type Listener } from "../config/listeners.ts";
+import { hasHttp2, listenersOf, mainListener, type Listener } from "../config/listeners.ts";
 import { Networks } from "../origin/destinations.ts";
 import { serve } from "../proxy/serve.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -53,6 +53,12 @@ export class Clients {
     const { config, threads, name, plane, tls, accessLog, log, failed, died } = options;
     const listeners = listenersFor(config);
     this.#options = options;
+    for (const { address, http2 } of listeners)
+      if (http2 && !hasHttp2(process.versions.node))
+        log.warn(
+          { kind: "http2", address },
+          `${address} speaks HTTP/2 on Node ${process.versions.node}, which does not end all abuse of it: 24.18.1 or newer does`,
+        );
     this.#listeners = listeners;
     this.#allowed = listeners.map(({ allow }) => new Networks(allow));
     this.#said = listeners.map(({ role }) => (role === "both" ? {} : { role }));
@@ -64,6 +70,7 @@ export class Clients {
         limits,
         tls: threads === 1 && listeners[listener]!.tls ? tls : null,
         proxyProtocol: listeners[listener]!.proxyProtocol,
+        http2: listeners[listener]!.http2,
         client: this.#said[listener]!,
         admits: (address) => isThisMachine(address) || this.#allowed[listener]!.has(address),
         isLocal: isThisMachine,
@@ -84,7 +91,8 @@ export class Clients {
             member: name,
             viaLine,
             limits,
-            listeners: listeners.map(({ tls: speaksTls, proxyProtocol, role }) => ({
+            listeners: listeners.map(({ tls: speaksTls, http2, proxyProtocol, role }) => ({
+              http2,
               tls: speaksTls,
               proxyProtocol,
               role,
@@ -194,7 +202,11 @@ export class Clients {
 
 /** The listeners of a configuration. */
 export function listenersFor(config: Config): readonly Listener[] {
-  return listenersOf({ ...config, hasTls: config.tls !== undefined || config["tls-cert"] !== undefined });
+  return listenersOf({
+    ...config,
+    hasTls: config.tls !== undefined || config["tls-cert"] !== undefined,
+    hasHttp2: hasHttp2(process.versions.node),
+  });
 }
 
 /** Who may use each listener, by a configuration whose listeners are the same, or cannot be taken up now. */

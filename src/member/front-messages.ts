@@ -23,7 +23,7 @@ export interface FrontInit {
   readonly member: string;
   readonly viaLine: string;
   readonly limits: WireLimits;
-  readonly listeners: readonly Pick<Listener, "tls" | "proxyProtocol" | "role">[];
+  readonly listeners: readonly Pick<Listener, "tls" | "http2" | "proxyProtocol" | "role">[];
   readonly settings: FrontSettings;
   readonly store: SharedStore;
   readonly board: SharedArrayBuffer;

@@ -10,6 +10,8 @@ import { Board } from "../threads/board.ts";
 import { BufferPool } from "../threads/buffer-pool.ts";
 import { ByteRing } from "../threads/byte-ring.ts";
 import { FrontConnection, type FrontHost } from "../threads/front-connection.ts";
+import { FrontLane } from "../threads/front-lane.ts";
+import type { FromHome } from "../threads/from-home.ts";
 import { FrontHits } from "../threads/front-hits.ts";
 import { StoreBlocks } from "../threads/store-blocks.ts";
 import { frame, ThreadLink } from "../threads/thread-link.ts";
@@ -60,7 +62,7 @@ const hits = new FrontHits({
   log: lines,
 });
 
-const connections = new Map<number, FrontConnection>();
+const connections = new Map<number, FromHome>();
 let lastNumber = 0;
 let isDraining = false;
 let coarseNow = performance.now();
@@ -75,13 +77,21 @@ const host: FrontHost = {
 };
 /** One for each listener; `redirects` are told when the port of https is known. */
 const redirects: { redirect?: number }[] = [];
-const servers = listeners.map(({ tls: speaksTls, proxyProtocol, role }, listener) => {
+const servers = listeners.map(({ tls: speaksTls, http2, proxyProtocol, role }, listener) => {
   const said: { role?: "forward" | "reverse"; redirect?: number } = role === "both" ? {} : { role };
   redirects.push(said);
   return new WireServer({
     limits,
     tls: speaksTls ? tls : null,
     proxyProtocol,
+    http2,
+    openLane: (client) => {
+      const number = (lastNumber = (lastNumber + 1) | 0);
+      const lane = new FrontLane(number, link, client, () => connections.delete(number));
+      connections.set(number, lane);
+      return lane;
+    },
+    answerNow: (head, client) => hits.ready(head, client),
     client: said,
     admits: (address) => isThisMachine(address) || allowed[listener]!.has(address),
     isLocal: isThisMachine,
@@ -118,7 +128,7 @@ function take(kind: number, number: number, content: Buffer): void {
     case frame.piece:
       return connection.lend(blocks.view(content.readUInt32LE(0), content.readUInt32LE(4), content.readUInt32LE(8)));
     case frame.ended:
-      return connection.end();
+      return connection.ended();
     case frame.cut:
       return connection.cut(content.readUInt32LE(0) === 1);
     case frame.rest:

@@ -10,6 +10,7 @@ import type { Client } from "../wire/exchange.ts";
 import type { ClientSocket } from "../wire/client-socket.ts";
 import type { WireLimits } from "../wire/limits.ts";
 import { isRefusal, requestHead } from "../wire/request-head.ts";
+import type { FromHome } from "./from-home.ts";
 import type { Answerer } from "./front-hits.ts";
 import { untakenMax, windowBytes } from "./home-socket.ts";
 import { frame, type ThreadLink } from "./thread-link.ts";
@@ -25,7 +26,7 @@ export interface FrontHost {
 }
 
 /** See above. */
-export class FrontConnection {
+export class FrontConnection implements FromHome {
   readonly number: number;
   readonly #socket: ClientSocket;
   readonly #client: Client;
@@ -83,7 +84,7 @@ export class FrontConnection {
   }
 
   /** Home has no more to say. */
-  end(): void {
+  ended(): void {
     this.#socket.end(() => this.#host.link.send(frame.flushed, this.number));
   }
 

@@ -12,6 +12,7 @@ import type { PageGlance } from "../store/pages/page-glance.ts";
 import type { PageReader } from "../store/pages/page-reader.ts";
 import type { ClientSocket } from "../wire/client-socket.ts";
 import type { Client } from "../wire/exchange.ts";
+import type { ReadyAnswer } from "../wire/http2/session.ts";
 import type { ParsedHead } from "../wire/request-head.ts";
 import type { Board } from "./board.ts";
 
@@ -70,6 +71,35 @@ export class FrontHits implements Answerer {
     return true;
   }
 
+  /** The same as fields and content, for another version of HTTP; null where it is not for this thread. */
+  ready(head: ParsedHead, client: Client): ReadyAnswer | null {
+    const { board, reader, front, log } = this.#options;
+    if (!board.isJoined) return null;
+    const startedMs = this.#options.monotonicMs();
+    const glance = reader.enter(keyOf(head, client));
+    if (glance === null) return null;
+    let answer: ReadyAnswer | null = null;
+    try {
+      const tail = this.#tailOf(glance, head, client, startedMs);
+      if (tail !== null) {
+        const { memory, status, headAt, headEnd, contentAt, contentEnd } = glance;
+        const content = Buffer.allocUnsafe(contentEnd - contentAt);
+        memory.copy(content, 0, contentAt, contentEnd);
+        answer = { status, fields: fieldsOf(memory.toString("latin1", headAt, headEnd) + tail), content };
+        glance.used();
+      }
+    } finally {
+      reader.leave();
+    }
+    if (answer === null) return null;
+    const { status, isCopy } = glance;
+    const bytes = answer.content.length;
+    const durationMs = this.#options.monotonicMs() - startedMs;
+    board.hit(front, status, bytes, durationMs, isCopy);
+    if (log.wants()) log.write(this.#recordOf(head, client, { status, bytes, durationMs }));
+    return answer;
+  }
+
   flush(socket: ClientSocket): void {
     if (this.#at === 0) return;
     const bytes = this.#gathered.subarray(0, this.#at);
@@ -83,12 +113,9 @@ export class FrontHits implements Answerer {
 
   /** Puts the answer together. @returns bytes of its content, or -1 where it may not be given here. */
   #copied(glance: PageGlance, head: ParsedHead, client: Client, socket: ClientSocket, nowMs: number): number {
-    const { board, lines } = this.#options;
-    if ((glance.formsNow(board.settings, board.epoch) & formOf(head, client)) === 0) return -1;
-    const now = board.baseSeconds + nowMs / 1000;
-    if (now >= glance.freshUntil || now > board.trustedUntil || !mayBeShown(glance.inner, { client })) return -1;
-    const { memory, headAt, headEnd, contentAt, contentEnd, lifetimeSeconds, isCopy } = glance;
-    const tail = lines.of(Math.floor(currentAge(glance, now)), lifetimeSeconds, isCopy);
+    const tail = this.#tailOf(glance, head, client, nowMs);
+    if (tail === null) return -1;
+    const { memory, headAt, headEnd, contentAt, contentEnd } = glance;
     const bytes = headEnd - headAt + tail.length + 2 + contentEnd - contentAt;
     if (bytes > gatherBytes) return -1;
     if (this.#at + bytes > gatherBytes) this.flush(socket);
@@ -102,6 +129,15 @@ export class FrontHits implements Answerer {
     this.#at = at;
     glance.used();
     return contentEnd - contentAt;
+  }
+
+  /** The lines that change with an answer; null where it may not be given here. */
+  #tailOf(glance: PageGlance, head: ParsedHead, client: Client, nowMs: number): string | null {
+    const { board, lines } = this.#options;
+    if ((glance.formsNow(board.settings, board.epoch) & formOf(head, client)) === 0) return null;
+    const now = board.baseSeconds + nowMs / 1000;
+    if (now >= glance.freshUntil || now > board.trustedUntil || !mayBeShown(glance.inner, { client })) return null;
+    return lines.of(Math.floor(currentAge(glance, now)), glance.lifetimeSeconds, glance.isCopy);
   }
 
   /** A hit as the access log tells it. */
@@ -128,4 +164,16 @@ export class FrontHits implements Answerer {
       complete: true,
     };
   }
+}
+
+/** Names and values in turn, of a head as HTTP/1.1 has it, its status line left out. */
+function fieldsOf(head: string): string[] {
+  const fields: string[] = [];
+  for (let at = head.indexOf("\r\n") + 2; at < head.length;) {
+    const colon = head.indexOf(": ", at);
+    const end = head.indexOf("\r\n", colon);
+    fields.push(head.slice(at, colon), head.slice(colon + 2, end));
+    at = end + 2;
+  }
+  return fields;
 }

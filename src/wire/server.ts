@@ -10,6 +10,10 @@ import type { ClientSocket } from "./client-socket.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { OwnCount, type ConnectionCount } from "./connection-count.ts";
 import type { Client, Exchange } from "./exchange.ts";
+import { openLocalLane } from "./http2/local-lane.ts";
+import type { OpenLane } from "./http2/lane.ts";
+import { whenPreface } from "./http2/preface.ts";
+import { Http2Connection, type AnswerNow, type SessionHost } from "./http2/session.ts";
 import { wireLimits, type WireLimits } from "./limits.ts";
 import { readProxyHeader } from "./proxy-protocol.ts";
 import type { Refusal } from "./request-head.ts";
@@ -37,6 +41,11 @@ export interface WireOptions {
   readonly admits: (address: string) => boolean;
   /** Whether a client at this address is on this machine. */
   readonly isLocal: (address: string) => boolean;
+  /** Whether HTTP/2 is spoken: over TLS by ALPN, else with prior knowledge. */
+  readonly http2?: boolean;
+  /** Where its requests are carried to; by default they are served here. */
+  readonly openLane?: OpenLane;
+  readonly answerNow?: AnswerNow | null;
   /** Told of the requests of connections that are served here. */
   readonly handle?: (exchange: Exchange) => void;
   /** In the place of serving them here. */
@@ -59,6 +68,7 @@ export class WireServer {
   #isUnix = false;
   readonly #host: ConnectionHost;
   readonly #connect: Connect;
+  readonly #http2: SessionHost | null;
   readonly #count: ConnectionCount;
   readonly #connections = new Set<Served>();
   readonly #raw = new Set<ClientSocket>();
@@ -78,6 +88,16 @@ export class WireServer {
     };
     this.#count = options.count ?? new OwnCount();
     this.#connect = options.connect ?? ((socket, client) => new Connection(socket, client, this.#host));
+    const openHere: OpenLane = (client) => openLocalLane(client, (socket, asker) => this.#serveClient(socket, asker));
+    this.#http2 =
+      options.http2 === true
+        ? {
+            limits: this.#host.limits,
+            open: options.openLane ?? openHere,
+            answerNow: options.answerNow ?? null,
+            bug: this.#host.bug,
+          }
+        : null;
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accepted(socket));
     if (options.tls != null) this.#secure(options.tls);
   }
@@ -140,7 +160,7 @@ export class WireServer {
     const server = createTlsServer({
       ...identities.defaultOptions,
       SNICallback: (name, done) => done(null, identities.contextFor(name)),
-      ALPNProtocols: ["http/1.1"],
+      ALPNProtocols: this.#http2 === null ? ["http/1.1"] : ["h2", "http/1.1"],
       allowHalfOpen: true,
       handshakeTimeout: this.#host.limits.headMs,
     });
@@ -186,7 +206,17 @@ export class WireServer {
       this.#options.isLocal(source) && (this.#options.proxyProtocol !== true || source !== addressOf(socket));
     const scheme = this.#tlsServer === null ? "http" : "https";
     const client: Client = { address: source, local, scheme, ...this.#options.client };
-    this.#serveClient(socket, client);
+    if (this.#http2 === null) return this.#serveClient(socket, client);
+    if ("alpnProtocol" in socket)
+      return socket.alpnProtocol === "h2" ? this.#serveHttp2(socket, client) : this.#serveClient(socket, client);
+    return whenPreface(socket, this.#host.limits.headMs, (isHttp2) =>
+      isHttp2 ? this.#serveHttp2(socket, client) : this.#serveClient(socket, client),
+    );
+  }
+
+  #serveHttp2(socket: Socket, client: Client): void {
+    const forget = (connection: Served): void => this.#forget(connection);
+    this.#connections.add(new Http2Connection(socket, client, this.#http2!, performance.now(), forget));
   }
 
   #serveClient(socket: ClientSocket, client: Client): void {

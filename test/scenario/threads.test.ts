@@ -250,7 +250,7 @@ describe("a front thread that dies", () => {
         member: "m1",
         viaLine: "via: 1.1 m1\r\n",
         limits: wireLimits,
-        listeners: [{ tls: false, proxyProtocol: false, role: "both" }],
+        listeners: [{ tls: false, http2: false, proxyProtocol: false, role: "both" }],
         settings: { allow: [[]], tls: null, log: null },
         store,
         recorder: new Recorder(),

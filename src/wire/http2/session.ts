@@ -1,0 +1,204 @@
+/**
+ * One connection of HTTP/2: its streams, and bounds on what it may cost. Requests are answered at once where somebody
+ * can (a thread that has the store's memory), and carried over lanes to where HTTP/1.1 is served.
+ */
+import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import { reasonPhrase } from "../../http/messages.ts";
+import type { Client } from "../exchange.ts";
+import type { WireLimits } from "../limits.ts";
+import { isRefusal, requestHead, type ParsedHead } from "../request-head.ts";
+import type { Lane, OpenLane } from "./lane.ts";
+import { nobody } from "./lane.ts";
+import { Overhead } from "./overhead.ts";
+import { requestText, type RequestText } from "./request-text.ts";
+import { GatewayStream, grouped, type StreamHost } from "./stream.ts";
+
+/** An answer that is there already. */
+export interface ReadyAnswer {
+  readonly status: number;
+  /** Names and values in turn. */
+  readonly fields: readonly string[];
+  readonly content: Buffer;
+}
+
+/** Answers a plain request at once, or does not. */
+export type AnswerNow = (head: ParsedHead, client: Client) => ReadyAnswer | null;
+
+/** What all sessions of a server share. */
+export interface SessionHost {
+  readonly limits: WireLimits;
+  readonly open: OpenLane;
+  readonly answerNow: AnswerNow | null;
+  readonly bug: (error: Error) => void;
+}
+
+const streamsMax = 256;
+/** Idle lanes kept for the next requests. */
+const lanesMax = 16;
+/** Megabytes that node:http2 may hold for one session. */
+const sessionMemoryMb = 8;
+const windowBytes = 256 * 1024;
+
+/** See above. */
+export class Http2Connection implements StreamHost {
+  readonly #session: ServerHttp2Session;
+  readonly #socket: Socket;
+  readonly #client: Client;
+  readonly #host: SessionHost;
+  readonly #streams = new Set<GatewayStream>();
+  readonly #lanes: Lane[] = [];
+  readonly #overhead: Overhead;
+  #open = 0;
+  #nowMs: number;
+  /** When its last stream ended; ms, monotonic. */
+  #idleSinceMs: number;
+  #hasAsked = false;
+
+  /** `closed` is called when it is over. */
+  constructor(
+    socket: Socket,
+    client: Client,
+    host: SessionHost,
+    nowMs: number,
+    closed: (connection: Http2Connection) => void,
+  ) {
+    this.#socket = socket;
+    this.#client = client;
+    this.#host = host;
+    this.#nowMs = nowMs;
+    this.#idleSinceMs = nowMs;
+    this.#overhead = new Overhead(nowMs);
+    const { limits } = host;
+    const session = performServerHandshake(socket, {
+      maxSessionMemory: sessionMemoryMb,
+      maxHeaderListPairs: limits.fieldsMax + 8,
+      maxOutstandingPings: 4,
+      settings: {
+        enableConnectProtocol: true,
+        enablePush: false,
+        maxConcurrentStreams: streamsMax,
+        maxHeaderListSize: limits.headBytesMax,
+        initialWindowSize: windowBytes,
+      },
+    });
+    this.#session = session;
+    session.on("stream", (stream, _headers, _flags, raw?: string[]) => this.#asked(stream, raw ?? []));
+    session.on("ping", () => this.#counted("ping"));
+    session.on("remoteSettings", () => this.#counted("settings"));
+    session.on("error", () => session.destroy());
+    session.on("frameError", () => {});
+    // An older Node leaves the socket open behind its GOAWAY.
+    session.on("close", () => socket.destroy());
+    socket.on("error", () => socket.destroy());
+    // Nothing can be answered without windows from the other side: half a connection is none.
+    socket.on("end", () => socket.destroy());
+    socket.once("close", () => {
+      session.destroy();
+      for (const lane of this.#lanes.splice(0)) lane.leave();
+      closed(this);
+    });
+  }
+
+  /** Takes no further requests, and ends when those under way have been answered. */
+  drain(): void {
+    if (!this.#session.closed) this.#session.close();
+  }
+
+  /** Compares deadlines; ms, monotonic. */
+  sweep(now: number): void {
+    this.#nowMs = now;
+    const { limits } = this.#host;
+    const { bytesRead, bytesWritten } = this.#socket;
+    if (this.#overhead.isTooMuch(now, bytesRead, bytesWritten)) return this.#calm();
+    for (const stream of this.#streams)
+      if (stream.isBlocked && now - stream.movedMs > limits.rateWindowMs) stream.reset(constants.NGHTTP2_CANCEL);
+    const patienceMs = this.#hasAsked ? limits.idleMs : Math.min(limits.idleMs, limits.headMs);
+    if (this.#open > 0 || now - this.#idleSinceMs < patienceMs) return undefined;
+    // One that has been told to go and does not is shown out.
+    if (this.#session.closed || now - this.#idleSinceMs > patienceMs + limits.lingerSilenceMs) this.#socket.destroy();
+    else this.#session.close();
+    return undefined;
+  }
+
+  // ---- for streams --------------------------------------------------------------------------------------------------
+
+  free(lane: Lane): void {
+    lane.listener = { ...nobody, cut: () => this.#dropped(lane), ended: () => this.#dropped(lane) };
+    if (this.#lanes.length < lanesMax && !this.#session.closed) this.#lanes.push(lane);
+    else lane.leave();
+  }
+
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+
+  #dropped(lane: Lane): void {
+    const index = this.#lanes.indexOf(lane);
+    if (index !== -1) this.#lanes.splice(index, 1);
+    lane.leave();
+  }
+
+  #asked(stream: ServerHttp2Stream, raw: readonly string[]): void {
+    this.#open++;
+    this.#hasAsked = true;
+    this.#overhead.asked();
+    stream.once("close", () => {
+      if (--this.#open === 0) this.#idleSinceMs = this.#nowMs;
+    });
+    try {
+      this.#answer(stream, raw);
+    } catch (error) {
+      this.#host.bug(error as Error);
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    }
+  }
+
+  #answer(stream: ServerHttp2Stream, raw: readonly string[]): void {
+    const { answerNow, limits } = this.#host;
+    const isWhole = stream.endAfterHeaders;
+    const request = requestText(raw, this.#client, isWhole);
+    if ("malformed" in request) return this.#refuse(stream, request.malformed);
+    if (answerNow !== null && request.framing.kind === "none" && request.method === "GET") {
+      const head = requestHead(request.text, limits);
+      const answer = isRefusal(head) || !head.plain ? null : answerNow(head, this.#client);
+      if (answer !== null) return this.#give(stream, answer);
+    }
+    return this.#pass(stream, request);
+  }
+
+  #give(stream: ServerHttp2Stream, { status, fields, content }: ReadyAnswer): void {
+    stream.on("error", () => {});
+    stream.respond({ ":status": status, ...grouped(fields) }, { endStream: content.length === 0 });
+    if (content.length > 0) stream.end(content);
+  }
+
+  #pass(stream: ServerHttp2Stream, request: RequestText): void {
+    const lane = this.#lanes.pop() ?? this.#host.open(this.#client);
+    const one = new GatewayStream(stream, request, lane, this);
+    this.#streams.add(one);
+    stream.on("data", (bytes: Buffer) => this.#overhead.content(bytes.length));
+    stream.once("close", () => this.#streams.delete(one));
+  }
+
+  /** RFC 9113 §8.1.1: with a status first, for whoever wants to know why. */
+  #refuse(stream: ServerHttp2Stream, why: string): void {
+    stream.on("error", () => {});
+    const text = Buffer.from(`400 ${reasonPhrase(400)}: ${why}\n`, "latin1");
+    stream.respond({ ":status": 400, "content-type": "text/plain", "content-length": text.length });
+    stream.end(text);
+    stream.once("finish", () => stream.close(constants.NGHTTP2_PROTOCOL_ERROR));
+  }
+
+  #counted(what: "ping" | "settings"): void {
+    if (this.#overhead.counted(what)) this.#calm();
+  }
+
+  /** Whoever makes work and no requests is told so, and left. RFC 9113 §7: ENHANCE_YOUR_CALM. */
+  #calm(): void {
+    this.#session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    this.#socket.destroy();
+  }
+}

@@ -1,0 +1,457 @@
+/** HTTP/2 towards clients: the same answers as in HTTP/1.1, and bounds on what a connection may cost. */
+import { execFile, execFileSync } from "node:child_process";
+import {
+  connect,
+  constants,
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from "node:http2";
+import { connect as dial, createServer, type AddressInfo, type Socket } from "node:net";
+import { join } from "node:path";
+import { connect as dialTls } from "node:tls";
+import { promisify } from "node:util";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { ask } from "../support/client.ts";
+import { endAll, startMember, statusOf, temporaryFolder, until, type TestMember } from "../support/member.ts";
+import { startOrigin, type TestOrigin } from "../support/origin.ts";
+
+const run = promisify(execFile);
+const folder = temporaryFolder();
+const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+const certificates = ["--tls-cert", cert, "--tls-key", key];
+let origin: TestOrigin;
+
+beforeAll(async () => {
+  const subject = ["-subj", "/CN=localhost", "-days", "2", "-keyout", key, "-out", cert];
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  execFileSync("openssl", ["req", "-x509", ...curve, ...subject], { stdio: "ignore" });
+  origin = await startOrigin((request, response, { body }) => {
+    const url = request.url!;
+    response.setHeader("cache-control", url.startsWith("/private") ? "no-store" : "max-age=600");
+    response.setHeader("x-two", ["a", "b"]);
+    if (request.method === "POST") response.end(`took ${body.length} as ${String(request.headers["x-said"])}`);
+    else if (url.startsWith("/hinted")) {
+      response.writeEarlyHints({ link: "</style.css>; rel=preload" });
+      response.end("hinted");
+    } else if (url.startsWith("/trailed")) {
+      response.setHeader("trailer", "x-sum");
+      response.write("trailed");
+      response.addTrailers({ "x-sum": "7" });
+      response.end();
+    } else if (url.startsWith("/long")) response.end(`${url} `.repeat(200_000));
+    else response.end(`content of ${url}`);
+  });
+  origin.server.on("upgrade", (request, socket: Socket) => {
+    upgraded.push(socket);
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    socket.write(`hello ${String(request.headers["sec-websocket-version"])};`);
+    socket.on("data", (bytes: Buffer) => socket.write(`echo ${bytes.toString()};`));
+  });
+});
+afterEach(endAll);
+afterAll(() => {
+  for (const socket of upgraded) socket.destroy();
+  return origin.close();
+});
+const upgraded: Socket[] = [];
+
+/** A member that speaks HTTP/2 over TLS at its main port. */
+const secured = (...flags: string[]): Promise<TestMember> =>
+  startMember(["--origin", origin.url, "--listen", "127.0.0.1:0,tls", ...certificates, ...flags]);
+/** One that speaks it, with prior knowledge, in clear. */
+const clear = (...flags: string[]): Promise<TestMember> =>
+  startMember(["--origin", origin.url, "--listen", "127.0.0.1:0,http2", ...flags]);
+
+interface Answered {
+  readonly status: number;
+  readonly fields: IncomingHttpHeaders;
+  readonly interim: readonly IncomingHttpHeaders[];
+  readonly trailers: IncomingHttpHeaders | null;
+  readonly text: string;
+}
+
+async function open(member: TestMember, scheme: "http" | "https" = "https"): Promise<ClientHttp2Session> {
+  const session = connect(`${scheme}://127.0.0.1:${member.port}`, { rejectUnauthorized: false });
+  session.on("error", () => {});
+  await new Promise((done, fail) => session.once("remoteSettings", done).once("error", fail));
+  return session;
+}
+
+/** One request; rejects where its stream is reset. */
+function request(
+  session: ClientHttp2Session,
+  fields: OutgoingHttpHeaders,
+  content?: string | Buffer,
+): Promise<Answered> {
+  return answered(session.request(fields, { endStream: content === undefined }), content);
+}
+
+function answered(stream: ClientHttp2Stream, content?: string | Buffer): Promise<Answered> {
+  if (content !== undefined) stream.end(content);
+  return new Promise((resolve, reject) => {
+    let head: IncomingHttpHeaders = {};
+    let trailers: IncomingHttpHeaders | null = null;
+    const interim: IncomingHttpHeaders[] = [];
+    const chunks: Buffer[] = [];
+    stream.on("headers", (fields) => interim.push(fields));
+    stream.on("response", (fields) => (head = fields));
+    stream.on("trailers", (fields) => (trailers = fields));
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    stream.on("error", reject);
+    stream.on("close", () => {
+      if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) return reject(new Error(`reset with ${stream.rstCode}`));
+      const text = Buffer.concat(chunks).toString();
+      return resolve({ status: Number(head[":status"]), fields: head, interim, trailers, text });
+    });
+  });
+}
+
+describe("HTTP/2", () => {
+  it("is offered over TLS, beside HTTP/1.1, to real clients", async () => {
+    const member = await secured();
+    const url = `https://127.0.0.1:${member.port}/x`;
+    const curl = (...flags: string[]): Promise<string> =>
+      run("curl", ["-sk", "--max-time", "10", "-w", " over %{http_version}", ...flags, url]).then(
+        ({ stdout }) => stdout,
+      );
+    expect(await curl("--http2")).toBe("content of /x over 2");
+    expect(await curl("--http1.1")).toBe("content of /x over 1.1");
+    expect((await run("nghttp", ["--no-verify-peer", url])).stdout).toContain("content of /x");
+    const load = await run("h2load", ["-n", "2000", "-c", "8", "-m", "10", url]);
+    expect(load.stdout).toContain("2000 succeeded, 0 failed, 0 errored");
+    expect((await statusOf(member)).self.hits).toBeGreaterThan(1990);
+    const { stdout } = await run("sh", [
+      "-c",
+      `echo | openssl s_client -connect 127.0.0.1:${member.port} -alpn h2,http/1.1 2>/dev/null`,
+    ]);
+    expect(stdout).toContain("ALPN protocol: h2");
+  });
+
+  it("is offered without TLS where a listener says so, to those who know", async () => {
+    const member = await clear();
+    const url = `http://127.0.0.1:${member.port}/x`;
+    const { stdout } = await run("curl", ["-s", "--http2-prior-knowledge", "-w", " over %{http_version}", url]);
+    expect(stdout).toBe("content of /x over 2");
+    expect((await ask(member.port, "/x")).text).toBe("content of /x");
+    const plain = await startMember(["--origin", origin.url]);
+    await expect(run("curl", ["-s", "--http2-prior-knowledge", `http://127.0.0.1:${plain.port}/x`])).rejects.toThrow();
+  });
+
+  it("gives what HTTP/1.1 gives: fields, HEAD, content of any length, interim answers, trailers, conditions", async () => {
+    const member = await secured();
+    const session = await open(member);
+    for (const outcome of ["stored", "hit", "hit"]) {
+      const { status, text, fields } = await request(session, { ":path": "/x" });
+      expect([status, text, fields["x-two"]]).toEqual([200, "content of /x", "a, b"]);
+      expect(fields["cache-status"]).toContain(outcome);
+      expect(fields).not.toHaveProperty("connection");
+    }
+    expect(await request(session, { ":path": "/x", ":method": "HEAD" })).toMatchObject({ status: 200, text: "" });
+    const long = await request(session, { ":path": "/long" });
+    expect(long.text).toBe("/long ".repeat(200_000));
+    expect((await request(session, { ":path": "/long" })).text).toBe(long.text);
+    const hinted = await request(session, { ":path": "/hinted" });
+    expect([hinted.text, hinted.interim.map((fields) => fields.link)]).toEqual([
+      "hinted",
+      ["</style.css>; rel=preload"],
+    ]);
+    expect(await request(session, { ":path": "/trailed" })).toMatchObject({
+      text: "trailed",
+      trailers: { "x-sum": "7" },
+    });
+    const ranged = await request(session, { ":path": "/x", range: "bytes=0-6" });
+    expect([ranged.status, ranged.text]).toEqual([206, "content"]);
+    const { fields } = await request(session, { ":path": "/x" });
+    expect((await request(session, { ":path": "/x", "if-modified-since": fields.date! })).status).toBe(304);
+    session.close();
+  });
+
+  it("carries content to the origin, of a length or without, and asks for it where the client waits", async () => {
+    const member = await secured();
+    const session = await open(member);
+    const content = Buffer.alloc(3_000_000, "x");
+    const post = { ":path": "/post", ":method": "POST", "x-said": "this" };
+    expect((await request(session, post, content)).text).toBe("took 3000000 as this");
+    expect((await request(session, { ...post, "content-length": content.length }, content)).text).toBe(
+      "took 3000000 as this",
+    );
+    const waiting = session.request({ ...post, expect: "100-continue" });
+    const told = new Promise<void>((resolve) => {
+      waiting.on("continue", resolve);
+    });
+    const answer = answered(waiting);
+    await told;
+    waiting.end("after 100");
+    expect((await answer).text).toBe("took 9 as this");
+    session.close();
+  });
+
+  it("answers many at once on one connection, each its own, while others leave", async () => {
+    const member = await secured();
+    const session = await open(member);
+    const answers = await Promise.allSettled(
+      Array.from({ length: 240 }, async (_, number) => {
+        const path = `/${number % 3 === 0 ? "private" : number % 3 === 1 ? "long" : "x"}?${number % 20}`;
+        const stream = session.request({ ":path": path });
+        if (number % 7 === 0) {
+          setImmediate(() => stream.close(constants.NGHTTP2_CANCEL));
+          return "left";
+        }
+        const { text } = await answered(stream);
+        expect(text).toBe(path.startsWith("/long") ? `${path} `.repeat(200_000) : `content of ${path}`);
+        return "answered";
+      }),
+    );
+    expect(answers.filter(({ status }) => status === "rejected")).toEqual([]);
+    await until(async () => (await statusOf(member)).self.inFlight === 0, "nothing is under way");
+    session.close();
+  });
+
+  it("opens tunnels: a WebSocket, and CONNECT through the forward proxy", async () => {
+    const echo = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.on("data", (bytes: Buffer) => socket.write(`echo ${bytes.toString()}`));
+    });
+    await new Promise<void>((done) => echo.listen(0, "127.0.0.1", done));
+    const { port } = echo.address() as AddressInfo;
+    const member = await secured("--forward", "true", "--connect-ports", "any");
+    const session = await open(member);
+    const talk = (stream: ClientHttp2Stream, expected: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        let text = "";
+        stream.on("error", reject);
+        stream.on("data", (bytes: Buffer) => {
+          text += bytes.toString();
+          if (text.includes(expected)) resolve(text);
+        });
+      });
+    const socket = session.request({
+      ":method": "CONNECT",
+      ":protocol": "websocket",
+      ":scheme": "https",
+      ":path": "/socket",
+      ":authority": `127.0.0.1:${member.port}`,
+      "sec-websocket-version": "13",
+    });
+    socket.write("ping");
+    expect(await talk(socket, "echo ping;")).toBe("hello 13;echo ping;");
+    socket.close();
+    const tunnel = session.request({ ":method": "CONNECT", ":authority": `127.0.0.1:${port}` });
+    tunnel.write("through");
+    expect(await talk(tunnel, "echo through")).toBe("echo through");
+    tunnel.close();
+    session.close();
+    await new Promise((done) => echo.close(done));
+  });
+
+  it("ends in order: a member that stops lets streams end, and says so", async () => {
+    const member = await secured();
+    const session = await open(member);
+    const stream = session.request({ ":path": "/post", ":method": "POST", "x-said": "late" });
+    stream.write("begun");
+    await request(session, { ":path": "/x" });
+    const gone = new Promise((resolve) => session.once("goaway", resolve));
+    const stopped = member.stop();
+    await gone;
+    const answer = answered(stream);
+    stream.end(" and ended");
+    expect((await answer).text).toBe("took 15 as late");
+    expect(await stopped).toBe(0);
+  });
+});
+
+// ---- raw frames -----------------------------------------------------------------------------------------------------
+
+const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+const frameOf = (type: number, flags: number, stream: number, content: Buffer = Buffer.alloc(0)): Buffer => {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(content.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, content]);
+};
+const [data, headers, priority, resets, settings, ping, window, continuation] = [0, 1, 2, 3, 4, 6, 8, 9];
+/** Literal fields without indexing, never compressed. RFC 7541 §6.2.2. */
+const block = (...fields: (readonly [string, string])[]): Buffer =>
+  Buffer.concat(
+    fields.flatMap(([name, value]) => [
+      Buffer.from([0, name.length]),
+      Buffer.from(name, "latin1"),
+      Buffer.from([value.length]),
+      Buffer.from(value, "latin1"),
+    ]),
+  );
+const getting = (path: string, ...more: (readonly [string, string])[]): Buffer =>
+  block([":method", "GET"], [":scheme", "http"], [":authority", "h"], [":path", path], ...more);
+
+/** A connection in clear that speaks raw frames; `closed` when the member has ended it. */
+async function raw(
+  member: TestMember,
+): Promise<{ readonly socket: Socket; readonly closed: Promise<void>; received: () => Buffer }> {
+  const socket = dial({ host: "127.0.0.1", port: member.port });
+  await new Promise((done) => socket.once("connect", done));
+  const chunks: Buffer[] = [];
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  socket.on("error", () => {});
+  const closed = new Promise<void>((done) => socket.once("close", () => done()));
+  socket.write(Buffer.concat([preface, frameOf(settings, 0, 0)]));
+  return { socket, closed, received: () => Buffer.concat(chunks) };
+}
+
+/** Writes until the member ends the connection, or `count` have been written. @returns how many were. */
+async function flood(socket: Socket, count: number, one: (index: number) => Buffer): Promise<number> {
+  for (let index = 0; index < count; index++) {
+    if (socket.destroyed) return index;
+    if (!socket.write(one(index))) await new Promise<void>((go) => void socket.once("drain", go).once("close", go));
+    if (index % 200 === 0) await new Promise((go) => setImmediate(go));
+  }
+  return count;
+}
+
+describe("a connection that makes work and no requests", () => {
+  it.each<[string, (index: number) => Buffer]>([
+    ["pings", () => frameOf(ping, 0, 0, Buffer.alloc(8))],
+    ["settings", () => frameOf(settings, 0, 0)],
+    [
+      "resets",
+      (index) =>
+        Buffer.concat([
+          frameOf(headers, 5, index * 2 + 1, getting("/private")),
+          frameOf(resets, 0, index * 2 + 1, Buffer.alloc(4)),
+        ]),
+    ],
+    ["windows", () => frameOf(window, 0, 0, Buffer.from([0, 0, 0, 1]))],
+    ["priorities", (index) => frameOf(priority, 0, (index % 1000) * 2 + 1, Buffer.from([0, 0, 0, 0, 1]))],
+    [
+      "empty content",
+      (index) =>
+        index === 0
+          ? frameOf(
+              headers,
+              4,
+              1,
+              block([":method", "POST"], [":scheme", "http"], [":authority", "h"], [":path", "/p"]),
+            )
+          : frameOf(data, 0, 1),
+    ],
+    [
+      "heads without end",
+      (index) =>
+        index === 0
+          ? frameOf(headers, 0, 1, getting("/x"))
+          : frameOf(continuation, 0, 1, block(["a", "b".repeat(100)])),
+    ],
+  ])(
+    "is ended: %s",
+    async (_, one) => {
+      const member = await clear();
+      const { socket, closed } = await raw(member);
+      void flood(socket, 200_000, one);
+      await closed;
+      // And nobody else has noticed.
+      expect((await ask(member.port, "/x")).text).toBe("content of /x");
+    },
+    60_000,
+  );
+
+  it("is ended where it never lets an answer through", async () => {
+    const member = await clear();
+    const { socket, received } = await raw(member);
+    // No room for content at all, in any of its streams.
+    socket.write(frameOf(settings, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0])));
+    for (let stream = 1; stream < 100; stream += 2) socket.write(frameOf(headers, 5, stream, getting("/long")));
+    await until(() => received().length > 500, "heads have come");
+    // What it is owed lies in the store once, not once for each.
+    expect((await statusOf(member)).self.residentBytes).toBeLessThan(400 * 2 ** 20);
+    socket.destroy();
+    await until(async () => (await statusOf(member)).self.inFlight === 0, "nothing is under way");
+  });
+});
+
+describe("nothing malformed reaches an origin", () => {
+  it.each<[string, Buffer]>([
+    ["a name in upper case", getting("/bad", ["Upper", "c"])],
+    ["Transfer-Encoding", getting("/bad", ["transfer-encoding", "chunked"])],
+    ["Connection", getting("/bad", ["connection", "x-secret"])],
+    ["a Host that differs", getting("/bad", ["host", "other"])],
+    ["Host twice", getting("/bad", ["host", "h"], ["host", "h"])],
+    ["a path with a blank", getting("/bad HTTP/1.1")],
+    ["a path with CRLF", getting("/bad\r\nx: y")],
+    [":path twice", getting("/bad", [":path", "/bad2"])],
+    [
+      "a pseudo-field behind a field",
+      block([":method", "GET"], [":scheme", "http"], ["a", "b"], [":path", "/bad"], [":authority", "h"]),
+    ],
+    [
+      "an authority with a path",
+      block([":method", "GET"], [":scheme", "http"], [":authority", "h/bad"], [":path", "/bad"]),
+    ],
+    ["a content-length without content", getting("/bad", ["content-length", "5"])],
+  ])("%s", async (_, fields) => {
+    const member = await clear();
+    const before = origin.asked.length;
+    const { socket } = await raw(member);
+    socket.write(frameOf(headers, 5, 1, fields));
+    // One that is right, behind it: when it is answered, or the connection is closed, the other has been judged.
+    socket.write(frameOf(headers, 5, 3, getting("/right")));
+    await until(() => socket.destroyed || origin.asked.length > before, "it is judged");
+    expect(origin.asked.slice(before).filter(({ url }) => url.includes("bad"))).toEqual([]);
+    socket.destroy();
+  });
+
+  // The library leaves such a field out and says nothing of it: what is delivered is right without it.
+  it.each<[string, readonly [string, string]]>([
+    ["a value with CRLF", ["a", "b\r\nhost: other"]],
+    ["a name with a colon", ["a:b", "c"]],
+    ["a name with a blank", ["a b", "c"]],
+  ])("%s is left out", async (_, field) => {
+    const member = await clear();
+    const before = origin.asked.length;
+    const { socket } = await raw(member);
+    socket.write(frameOf(headers, 5, 1, getting("/left-out", field)));
+    await until(() => socket.destroyed || origin.asked.length > before, "it is judged");
+    for (const { headers: got } of origin.asked.slice(before)) {
+      expect(Object.keys(got).filter((name) => name.startsWith("a"))).toEqual([]);
+      expect(got.host).toBe("h");
+    }
+    socket.destroy();
+  });
+
+  it("content that is longer or shorter than was said", async () => {
+    const member = await clear();
+    for (const [said, sent] of [
+      [5, "longer than that\r\n\r\nGET /bad HTTP/1.1\r\nhost: h\r\n\r\n"],
+      [500, "short"],
+    ] as const) {
+      const before = origin.asked.length;
+      const { socket, received } = await raw(member);
+      const post = [
+        [":method", "POST"],
+        [":scheme", "http"],
+        [":authority", "h"],
+        [":path", "/bad"],
+      ] as const;
+      socket.write(frameOf(headers, 4, 1, block(...post, ["content-length", String(said)])));
+      socket.write(frameOf(data, 1, 1, Buffer.from(sent)));
+      socket.write(frameOf(headers, 5, 3, getting("/right")));
+      await until(() => socket.destroyed || received().includes("content of /right"), "the next is answered");
+      expect(origin.asked.slice(before).filter(({ url }) => url.includes("bad"))).toEqual([]);
+      socket.destroy();
+    }
+  });
+
+  it("TLS ends a connection that asks for neither", async () => {
+    const member = await secured();
+    const socket = dialTls({
+      port: member.port,
+      host: "127.0.0.1",
+      rejectUnauthorized: false,
+      ALPNProtocols: ["spdy/3"],
+    });
+    await new Promise((done) => socket.once("error", done).once("close", done));
+    expect(socket.alpnProtocol).toBeFalsy();
+  });
+});
