@@ -12,11 +12,16 @@ import { connect as dial, createServer, type AddressInfo, type Socket } from "no
 import { join } from "node:path";
 import { connect as dialTls } from "node:tls";
 import { promisify } from "node:util";
+import { existsSync } from "node:fs";
+import { chromium } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask } from "../support/client.ts";
 import { endAll, startMember, statusOf, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
+const browser = "/usr/bin/chromium";
+if (!existsSync(browser) && process.env["CI"] === "true")
+  throw new Error("Chromium is missing: apt-get install chromium");
 const run = promisify(execFile);
 const folder = temporaryFolder();
 const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
@@ -40,6 +45,12 @@ beforeAll(async () => {
       response.write("trailed");
       response.addTrailers({ "x-sum": "7" });
       response.end();
+    } else if (url.startsWith("/page")) {
+      response.setHeader("content-type", "text/html");
+      response.end(Array.from({ length: 200 }, (_, number) => `<img src="/picture?${number}">`).join(""));
+    } else if (url.startsWith("/picture")) {
+      response.setHeader("content-type", "image/gif");
+      response.end(Buffer.from("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7", "base64"));
     } else if (url.startsWith("/long")) response.end(`${url} `.repeat(200_000));
     else response.end(`content of ${url}`);
   });
@@ -244,6 +255,31 @@ describe("HTTP/2", () => {
     tunnel.close();
     session.close();
     await new Promise((done) => echo.close(done));
+  });
+
+  it.skipIf(!existsSync(browser))("shows a browser a page of 200 pictures, all of them over it", async () => {
+    const member = await secured();
+    const running = await chromium.launch({
+      executablePath: browser,
+      args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+    });
+    try {
+      const page = await running.newPage({ ignoreHTTPSErrors: true });
+      for (let turn = 0; turn < 2; turn++) {
+        await page.goto(`https://127.0.0.1:${member.port}/page`);
+        const [widths, protocols] = (await page.evaluate(`(async () => {
+          const pictures = [...document.images];
+          await Promise.all(pictures.map((picture) => picture.decode()));
+          const entries = performance.getEntriesByType("resource").filter(({ name }) => name.includes("/picture"));
+          return [pictures.map(({ naturalWidth }) => naturalWidth), entries.map(({ nextHopProtocol }) => nextHopProtocol)];
+        })()`)) as [number[], string[]];
+        expect(widths).toEqual(new Array(200).fill(1));
+        expect(new Set(protocols)).toEqual(new Set(["h2"]));
+        expect(protocols.length).toBe(200);
+      }
+    } finally {
+      await running.close();
+    }
   });
 
   it("ends in order: a member that stops lets streams end, and says so", async () => {

@@ -1,6 +1,6 @@
 /**
- * A connection of HTTP/1.1 without a socket, for one request of HTTP/2 at a time: at its other end it is served like any
- * client's. One that has answered is used again.
+ * A connection of HTTP/1.1 without a socket, for one request of HTTP/2 at a time: at its other end it is served like
+ * any client's. One that has answered is used again.
  */
 import type { Client } from "../exchange.ts";
 

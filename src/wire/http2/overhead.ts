@@ -1,8 +1,8 @@
 /**
  * What a connection of HTTP/2 sends beside requests and their content: a little for pings, settings and windows is
  * right, and much of it is an attack (CVE-2019-9512, -9515, -9518 and their kin). Bytes cannot be told apart by kind
- * where the library says nothing of a frame, so they are held against what has been asked for and given meanwhile. Pure:
- * times come in, in ms, monotonic.
+ * where the library says nothing of a frame, so they are held against what has been asked for and given meanwhile.
+ * Pure: times come in, in ms, monotonic.
  */
 
 const windowMs = 10_000;
