@@ -17,7 +17,8 @@ import { locate } from "./locate.ts";
 
 export interface AdminOptions {
   readonly listen: HostPort;
-  readonly secret: string;
+  /** All that are taken. */
+  readonly secrets: readonly string[];
   readonly member: AdministeredMember;
   readonly plane: AdministeredPlane;
   /** Requests that wait for an origin. */
@@ -167,7 +168,8 @@ export class AdminServer {
 
   #admits(request: IncomingMessage): boolean {
     const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
-    if (given !== undefined) return timingSafeEqual(digest(given), digest(this.#options.secret));
+    if (given !== undefined)
+      return this.#options.secrets.some((secret) => timingSafeEqual(digest(given), digest(secret)));
     const remote = request.socket.remoteAddress ?? "";
     const fromHere = isLoopbackHost(remote.replace(/^::ffff:/, ""));
     const host = hostPortOf(request.headers.host ?? "")?.host ?? request.headers.host ?? "";

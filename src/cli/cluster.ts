@@ -59,7 +59,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   if (listener === undefined || others.length > 0 || !("port" in listener.place))
     throw new Failure("the members of one machine listen at one port each: --listen HOST:PORT", 2);
   const embedded = config.coordinator === "embedded";
-  const { secret, from } = clusterSecret(
+  const { secret, older, from } = clusterSecret(
     config["secret-file"],
     config.cluster,
     // All its members start here: with ZooKeeper too the secret can be made up here.
@@ -131,7 +131,9 @@ export async function cluster(options: ClusterOptions): Promise<void> {
         ...(config.threads === undefined ? ["--threads", "1"] : []),
         ...configArguments(options, own),
       ];
-      members.push(await startMember(name, flags, secret, log, detach, (child) => children.push(child)));
+      members.push(
+        await startMember(name, flags, [secret, ...older].join("\n"), log, detach, (child) => children.push(child)),
+      );
       progress(members.length, count, `${name} has joined`);
     }
   } catch (error) {

@@ -19,6 +19,7 @@ const placeholders: Readonly<Record<string, string>> = {
   admin: "HOST:PORT",
   coordinator: "WHERE",
   "secret-file": "FILE",
+  "peer-tls": "auto|on|off",
   origin: "URL",
   allow: "CIDR",
   "allow-destination": "CIDR",

@@ -69,7 +69,7 @@ export function recordsOf(cluster: string | undefined): MemberRecord[] {
 }
 
 async function atAdmin(admin: string, secret: string | null): Promise<Contact> {
-  const token = secret ?? process.env["GYRE_SECRET"] ?? null;
+  const token = secret ?? process.env["GYRE_SECRET"]?.split("\n", 1)[0] ?? null;
   const get = async (path: string): Promise<unknown> => {
     let response: Response;
     try {

@@ -12,6 +12,8 @@ const charactersMin = 16;
 
 export interface FoundSecret {
   readonly secret: string;
+  /** Those of before, which are still taken: further lines of what was given. */
+  readonly older: readonly string[];
   readonly from: "given" | "found" | "generated";
 }
 
@@ -23,22 +25,22 @@ export function clusterSecret(
 ): FoundSecret {
   const given = process.env["GYRE_SECRET"] ?? (secretFile === undefined ? undefined : readSecret(secretFile));
   if (given !== undefined) {
-    const secret = given.trim();
-    if (secret.length < charactersMin)
+    const [secret = "", ...older] = given.trim().split(/\s*\n\s*/);
+    if ([secret, ...older].some((one) => one.length < charactersMin))
       throw new Failure(
         `the secret has fewer than ${charactersMin} characters: make one with \`openssl rand -hex 32\``,
         2,
       );
-    return { secret, from: "given" };
+    return { secret, older, from: "given" };
   }
   const living = livingMembers(runFolder(process.env)).find(
     (record) => record.cluster === cluster && record.coordinator !== "",
   );
   // A coordinator that returns on this machine: those who wait for it know the secret.
-  if (coordinator === null && living !== undefined) return { secret: living.secret, from: "found" };
-  if (coordinator === null) return { secret: randomBytes(24).toString("base64url"), from: "generated" };
+  if (coordinator === null && living !== undefined) return { secret: living.secret, older: [], from: "found" };
+  if (coordinator === null) return { secret: randomBytes(24).toString("base64url"), older: [], from: "generated" };
   if (coordinator.startsWith("zookeeper")) {
-    if (living !== undefined) return { secret: living.secret, from: "found" };
+    if (living !== undefined) return { secret: living.secret, older: [], from: "found" };
     throw new Failure(
       `members of a cluster in ZooKeeper share a secret: make one with \`openssl rand -hex 32\`, and give it with --secret-file FILE or GYRE_SECRET`,
       2,
@@ -51,7 +53,7 @@ export function clusterSecret(
       peer?.port === port && (peer.host === host || (isLoopbackHost(peer.host) && isLoopbackHost(host)));
     return record.cluster === cluster && places.some(isThere);
   });
-  if (found !== undefined) return { secret: found.secret, from: "found" };
+  if (found !== undefined) return { secret: found.secret, older: [], from: "found" };
   throw new Failure(`${coordinator} asks for the cluster's secret: give it with --secret-file FILE or GYRE_SECRET`, 2);
 }
 

@@ -24,7 +24,11 @@ const lastWordsMs = 500;
 export async function start(options: Readonly<Record<string, unknown>>): Promise<void> {
   const config = configOf(options);
   const embedded = config.coordinator === "embedded";
-  const { secret, from } = clusterSecret(config["secret-file"], config.cluster, embedded ? null : config.coordinator);
+  const { secret, older, from } = clusterSecret(
+    config["secret-file"],
+    config.cluster,
+    embedded ? null : config.coordinator,
+  );
   const name = config.name ?? (embedded ? "m1" : `m-${randomBytes(2).toString("hex")}`);
   const logs = createLog({
     member: name,
@@ -38,6 +42,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     config,
     name,
     secret,
+    olderSecrets: older,
     log: logs,
     version,
     lastView: lastViewIn(folder, config.cluster, name),

@@ -240,7 +240,14 @@ export const configSchema = z.strictObject({
     .optional()
     .describe("file with user:password for ZooKeeper's digest authentication"),
   "coordinator-ca": z.string().optional().describe("file of certificates that zookeeper+tls:// trusts"),
-  "secret-file": z.string().optional().describe("file with the cluster's secret"),
+  "secret-file": z
+    .string()
+    .optional()
+    .describe("file with the cluster's secret; further lines are older ones that are still taken"),
+  "peer-tls": z
+    .enum(["auto", "on", "off"])
+    .default("auto")
+    .describe("links between members are encrypted: auto, to other machines; on, all of them; off, none"),
   weight: number
     .pipe(z.number().positive().max(weightMax))
     .default(1)
@@ -363,6 +370,7 @@ export const restartKeys: readonly (keyof Config)[] = [
   "coordinator-credentials",
   "coordinator-ca",
   "secret-file",
+  "peer-tls",
   "advertise",
   "log-format",
   "weight",

@@ -100,6 +100,7 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
   const peers = new Peers({
     cluster: config.cluster,
     secret,
+    tls: config["peer-tls"],
     self: name,
     changed: linkChanged,
     restored: linkRestored,

@@ -12,6 +12,8 @@ export interface MemberOptions {
   readonly config: Config;
   readonly name: string;
   readonly secret: string;
+  /** Those of before, which are still taken from others. */
+  readonly olderSecrets: readonly string[];
   readonly log: Log;
   readonly version: string;
   /** Where it remembers the last view, if it hosts the coordinator. */

@@ -143,7 +143,8 @@ export class RunningMember {
     this.#acceptor = new PeerAcceptor({
       listen: hostPortOf(config.peer)!,
       cluster: config.cluster,
-      secret,
+      secrets: [secret, ...options.olderSecrets],
+      tls: config["peer-tls"],
       self: name,
       handle: (exchange) => serve(this.#plane, exchange, exchange),
       bug: failed,
@@ -159,7 +160,7 @@ export class RunningMember {
     });
     this.#admin = new AdminServer({
       listen: hostPortOf(config.admin)!,
-      secret,
+      secrets: [secret, ...options.olderSecrets],
       member: this,
       plane: this.#plane,
       originsWaiting: () => this.#built.waiting(),

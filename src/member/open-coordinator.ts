@@ -54,7 +54,15 @@ export function openCoordinator(config: Config, context: CoordinatorContext): Co
     places: places.map(hostPortText),
     dial: (place, listener) =>
       new Link(
-        { cluster, secret, self, purpose: "coordinator", expected: null, address: hostPortOf(place) ?? peer },
+        {
+          cluster,
+          secret,
+          tls: config["peer-tls"],
+          self,
+          purpose: "coordinator",
+          expected: null,
+          address: hostPortOf(place) ?? peer,
+        },
         listener,
       ),
     failed,

@@ -18,6 +18,7 @@ import {
   protocolVersion,
   type Frame,
 } from "./frames.ts";
+import { acceptChannel, bindingOf, type PeerTls } from "./channel.ts";
 import { nonceBytes, proof, sameProof, type Handshake, type Purpose } from "./handshake.ts";
 import { FrameSocket } from "./frame-socket.ts";
 import { PeerExchange, type AnswerLink } from "./peer-exchange.ts";
@@ -26,7 +27,9 @@ import type { FrameWriter } from "./frames.ts";
 export interface AcceptorOptions {
   readonly listen: HostPort;
   readonly cluster: string;
-  readonly secret: string;
+  /** All that are taken, the one in use first. */
+  readonly secrets: readonly string[];
+  readonly tls: PeerTls;
   readonly self: string;
   /** Answers a forwarded request. What it throws is a bug: it is reported, and ends that request alone. */
   readonly handle: (exchange: PeerExchange) => void;
@@ -50,12 +53,17 @@ const farewellMs = 1000;
 /** Requests of one link under way at once. */
 const streamsMax = 20_000;
 
+/** Whoever has not shown yet that it knows the secret. */
+interface Unproven {
+  goodbye(reason: string): void;
+}
+
 /** The listening side of the peer link. */
 export class PeerAcceptor {
   readonly #options: AcceptorOptions;
   readonly #server: Server;
   readonly #links = new Set<AcceptedLink>();
-  readonly #unproven = new Set<AcceptedLink>();
+  readonly #unproven = new Set<Unproven>();
   readonly #sockets = new Set<Socket>();
   readonly #quiet = new Waiters();
 
@@ -110,6 +118,34 @@ export class PeerAcceptor {
   #accepted(socket: Socket): void {
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
+    socket.on("error", () => socket.destroy());
+    const stranger: Unproven = { goodbye: () => void socket.destroy() };
+    const timer = setTimeout(() => socket.destroy(), proofMs);
+    const known = (): void => {
+      clearTimeout(timer);
+      this.#unproven.delete(stranger);
+    };
+    socket.once("close", known);
+    this.#waits(stranger);
+    const refused = (reason: string): void => {
+      known();
+      if (!socket.destroyed) this.#options.refused?.(socket.remoteAddress ?? "?", reason);
+      socket.destroy();
+    };
+    const ready = (channel: Socket): void => {
+      known();
+      this.#begin(channel);
+    };
+    acceptChannel(socket, this.#options, ready, refused);
+  }
+
+  #waits(link: Unproven): void {
+    this.#unproven.add(link);
+    if (this.#unproven.size > unprovenMax)
+      this.#unproven.values().next().value!.goodbye("too many links wait for their proof");
+  }
+
+  #begin(socket: Socket): void {
     const settled = (proven: boolean): void => {
       this.#unproven.delete(link);
       if (!proven) return;
@@ -117,9 +153,7 @@ export class PeerAcceptor {
       this.#options.linked?.();
     };
     const link = new AcceptedLink(socket, this.#options, settled, () => this.#quiet.wake());
-    this.#unproven.add(link);
-    if (this.#unproven.size > unprovenMax)
-      this.#unproven.values().next().value!.goodbye("too many links wait for their proof");
+    this.#waits(link);
     link.whenGone(() => {
       this.#links.delete(link);
       this.#quiet.wake();
@@ -238,7 +272,15 @@ export class AcceptedLink implements AnswerLink {
       return this.#refuse(
         purpose === "coordinator" ? `${self} does not host the coordinator` : "a link for an unknown purpose",
       );
-    this.#handshake = { purpose, cluster, dialer, acceptor: self, dialerNonce, acceptorNonce: this.#nonce };
+    this.#handshake = {
+      purpose,
+      cluster,
+      dialer,
+      acceptor: self,
+      dialerNonce,
+      acceptorNonce: this.#nonce,
+      binding: bindingOf(this.#socket),
+    };
     this.#state = "proof";
     this.#frames.writer.begin(FrameType.challenge, 0, 0);
     this.#frames.writer.text(self);
@@ -248,18 +290,17 @@ export class AcceptedLink implements AnswerLink {
   }
 
   #verify(frame: Frame): void {
-    const { secret } = this.#options;
-    if (frame.type !== FrameType.proof || !sameProof(frame.payload, proof(secret, "dialer", this.#handshake!))) {
-      return this.#refuse("it does not know the secret");
-    }
+    const handshake = this.#handshake!;
+    const secret = this.#options.secrets.find((one) => sameProof(frame.payload, proof(one, "dialer", handshake)));
+    if (frame.type !== FrameType.proof || secret === undefined) return this.#refuse("it does not know the secret");
     clearTimeout(this.#timer);
-    this.name = this.#handshake!.dialer;
+    this.name = handshake.dialer;
     this.#state = "up";
     this.#frames.admit(payloadBytesMax);
     this.#settled?.(true);
     this.#settled = null;
     this.#frames.writer.begin(FrameType.welcome, 0, 0);
-    this.#frames.writer.bytes(proof(secret, "acceptor", this.#handshake!));
+    this.#frames.writer.bytes(proof(secret, "acceptor", handshake));
     this.#frames.writer.end();
     this.schedule();
   }

@@ -16,6 +16,8 @@ export interface Handshake {
   readonly acceptor: string;
   readonly dialerNonce: Buffer;
   readonly acceptorNonce: Buffer;
+  /** Of the channel that both speak in; empty in clear. Else a proof could be carried into another one. */
+  readonly binding: Buffer;
 }
 
 /** HMAC-SHA-256 by one side over everything that both have said. */
@@ -31,7 +33,7 @@ export function proof(secret: string, side: "dialer" | "acceptor", handshake: Ha
   ]) {
     hmac.update(`${part.length}:${part}`);
   }
-  return hmac.update(handshake.dialerNonce).update(handshake.acceptorNonce).digest();
+  return hmac.update(handshake.dialerNonce).update(handshake.acceptorNonce).update(handshake.binding).digest();
 }
 
 /** Compares in constant time. */

@@ -5,12 +5,13 @@
  */
 import { jsonOf } from "../base/json.ts";
 import { randomBytes } from "node:crypto";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { errorText } from "../base/background.ts";
 import type { HostPort } from "../base/host-port.ts";
 import { FrameSocket } from "./frame-socket.ts";
 import type { PeerRequest, PeerResponseHandler, PeerStream } from "./streams.ts";
 import { OutgoingStream } from "./outgoing-stream.ts";
+import { bindingOf, dialChannel, type PeerTls } from "./channel.ts";
 import { Stillness } from "./stillness.ts";
 import {
   keeping,
@@ -41,6 +42,8 @@ export interface LinkOptions {
   /** The member expected at the address, or null where any of the cluster will do. */
   readonly expected: string | null;
   readonly address: HostPort;
+  /** Whether it is encrypted; by default to other machines. */
+  readonly tls?: PeerTls;
   readonly connectMs?: number;
   /** Silence after which a ping goes out, and after which the link is given up. */
   readonly pingMs?: number;
@@ -93,9 +96,8 @@ export class Link {
   constructor(options: LinkOptions, events: LinkEvents) {
     this.#options = options;
     this.#events = events;
-    const { host, port } = options.address;
-    this.#socket = connect({ host, port, noDelay: true });
-    this.#socket.on("connect", () => this.#hello());
+    const { address, tls = "auto", cluster, secret } = options;
+    this.#socket = dialChannel(address, { tls, cluster, secret }, () => this.#hello());
     this.#frames = new FrameSocket(this.#socket, handshakeBytesMax, {
       take: (frame) => this.#take(frame),
       broken: (reason) => this.#go(reason),
@@ -230,7 +232,8 @@ export class Link {
       const { cluster, self, secret, expected, purpose } = this.#options;
       if (reader.broken) return this.#go("a broken challenge");
       if (expected !== null && acceptor !== expected) return this.#go(`expected member ${expected}, found ${acceptor}`);
-      this.#handshake = { purpose, cluster, dialer: self, acceptor, dialerNonce: this.#nonce, acceptorNonce };
+      const binding = bindingOf(this.#socket);
+      this.#handshake = { purpose, cluster, dialer: self, acceptor, dialerNonce: this.#nonce, acceptorNonce, binding };
       const out = this.#frames.writer;
       out.begin(FrameType.proof, 0, 0);
       out.bytes(proof(secret, "dialer", this.#handshake));

@@ -256,7 +256,7 @@ describe("the reverse proxy", () => {
       host: "127.0.0.1",
       port: member.port,
       rejectUnauthorized: false,
-      ALPNProtocols: ["h2", "http/1.1"],
+      ALPNProtocols: ["http/1.1"],
     });
     let received = "";
     socket.on("data", (bytes: Buffer) => (received += bytes.toString()));
