@@ -156,9 +156,9 @@ export class AdminServer {
    * to it sends the page's.
    */
   async #scrape(response: ServerResponse): Promise<void> {
-    const { plane, member, originsWaiting } = this.#options;
+    const { plane, member, originsWaiting, version } = this.#options;
     this.#metrics ??= import("./member-metrics.ts").then(({ memberMetrics }) =>
-      memberMetrics(plane, member, originsWaiting),
+      memberMetrics(plane, member, originsWaiting, version),
     );
     const metrics = await this.#metrics;
     this.#options.member.clients.gather();

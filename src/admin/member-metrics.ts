@@ -2,6 +2,7 @@
 import { durationBoundsMs } from "../proxy/request/recorder.ts";
 import type { AdministeredPlane } from "./administered.ts";
 import { diskMetrics } from "./disk-metrics.ts";
+import { processMetrics } from "./process-metrics.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { originsOf, type AdministeredMember } from "./status.ts";
 
@@ -10,6 +11,7 @@ export function memberMetrics(
   plane: AdministeredPlane,
   member: AdministeredMember,
   originsWaiting: () => number,
+  version: string,
 ): Metrics {
   const { counts } = plane.desk.recorder;
   const { store } = plane;
@@ -321,6 +323,7 @@ export function memberMetrics(
         type: "gauge",
         values: one(() => (member.control?.session === "connected" ? 1 : 0)),
       },
+      ...processMetrics(member, version),
       ...(plane.disk === null ? [] : diskMetrics(plane.disk.tier)),
     ],
     [

@@ -19,6 +19,10 @@ export interface AdministeredMember {
     readonly threads: number;
     /** Counts what other threads have counted up to now. */
     gather(): void;
+    /** Connections of clients. */
+    readonly connections: number;
+    /** Of each thread that serves them beside this one: hits, and how late its event loop was of late. */
+    byThread(): readonly { readonly hits: number; readonly delaySeconds: number }[];
   };
   /** Lines of its logs that nobody will see. */
   readonly logLinesDropped: number;

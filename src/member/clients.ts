@@ -46,6 +46,7 @@ export class Clients {
   readonly #said: { role?: "forward" | "reverse"; redirect?: number }[];
   readonly #fronts: Fronts | null;
   readonly #listeners: readonly Listener[];
+  readonly #count = new OwnCount();
   #allowed: readonly Networks[];
   #publishing: NodeJS.Timeout | null = null;
 
@@ -64,7 +65,6 @@ export class Clients {
     this.#said = listeners.map(({ role }) => (role === "both" ? {} : { role }));
     const limits: WireLimits = { ...wireLimits, ...limitsUnder(config, log) };
     const { recorder, viaLine } = plane.desk;
-    const count = new OwnCount();
     const server = (listener: number): WireServer =>
       new WireServer({
         limits,
@@ -74,7 +74,7 @@ export class Clients {
         client: this.#said[listener]!,
         admits: (address) => isThisMachine(address) || this.#allowed[listener]!.has(address),
         isLocal: isThisMachine,
-        count,
+        count: this.#count,
         handle: (exchange) => serve(plane, exchange),
         refused: ({ status, reason }, client) => {
           recorder.refused();
@@ -110,6 +110,16 @@ export class Clients {
   /** Threads that serve clients. */
   get threads(): number {
     return this.#fronts?.count ?? 1;
+  }
+
+  /** Connections of clients. */
+  get connections(): number {
+    return this.#fronts?.connections ?? this.#count.all;
+  }
+
+  /** Of each front thread: hits, and how late its event loop was. */
+  byThread(): readonly { readonly hits: number; readonly delaySeconds: number }[] {
+    return this.#fronts?.counts() ?? [];
   }
 
   /** Lines of the access log that fronts could not get rid of. */

@@ -2,6 +2,7 @@
  * A front thread, put together: it listens beside others on the port of clients, answers hits from the store's memory,
  * and passes everything else home. It knows no origin, no ring, no other member.
  */
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import { Networks } from "../origin/destinations.ts";
 import { HitLines } from "../proxy/request/hit-lines.ts";
@@ -113,6 +114,13 @@ const servers = listeners.map(({ tls: speaksTls, http2, proxyProtocol, role }, l
   });
 });
 setInterval(() => (coarseNow = performance.now()), 500).unref();
+const delay = monitorEventLoopDelay({ resolution: 20 });
+delay.enable();
+setInterval(() => {
+  // Its clock ticks each so often, whatever the loop does.
+  board.delayed(front, Math.max(0, delay.percentile(99) / 1e9 - 0.02));
+  delay.reset();
+}, 1000).unref();
 
 /** Frames from home. */
 function take(kind: number, number: number, content: Buffer): void {

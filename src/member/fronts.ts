@@ -67,6 +67,11 @@ export class Fronts {
     return this.#board.connections;
   }
 
+  /** What each has counted. */
+  counts(): readonly FrontCounts[] {
+    return this.#fronts.map((_, front) => this.#board.counts(front));
+  }
+
   get linesDropped(): number {
     return this.#fronts.reduce((sum, _, front) => sum + this.#board.counts(front).linesDropped, 0);
   }

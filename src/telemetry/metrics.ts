@@ -16,6 +16,9 @@ export interface HistogramReading {
   readonly counts: () => { readonly buckets: readonly number[]; readonly sum: number };
 }
 
+/** Gauges that prom-client calls totals, which promtool finds fault with; what they count is there by kind. */
+const misnamed = ["nodejs_active_handles_total", "nodejs_active_requests_total", "nodejs_active_resources_total"];
+
 /** A registry that reads values when it is scraped. */
 export class Metrics {
   readonly #registry = new Registry();
@@ -24,6 +27,7 @@ export class Metrics {
   constructor(member: string, readings: readonly MetricReading[], histograms: readonly HistogramReading[]) {
     this.#registry.setDefaultLabels({ member });
     collectDefaultMetrics({ register: this.#registry });
+    for (const name of misnamed) this.#registry.removeSingleMetric(name);
     this.#histograms = histograms;
     for (const reading of readings) this.#register(reading);
     this.#member = member;

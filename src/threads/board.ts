@@ -24,6 +24,7 @@ const hitBytes = 1;
 const copyHits = 2;
 const durationSum = 3;
 const linesDropped = 4;
+const delay = 5;
 const durationsAt = 8;
 const statusesAt: number = durationsAt + durationBoundsMs.length + 1;
 const statuses = 1000; // as many as the recorder has
@@ -34,6 +35,8 @@ const floatsAt = wordsCount * 4 + clientPlaces * 4;
 /** What a front has counted. */
 export interface FrontCounts extends CountedHits {
   readonly linesDropped: number;
+  /** How late its event loop was, 99th percentile of the last second. */
+  readonly delaySeconds: number;
 }
 
 /** The board, from either side. */
@@ -83,6 +86,7 @@ export class Board {
       copyHits: counters[at + copyHits]!,
       durationSumMs: counters[at + durationSum]!,
       linesDropped: counters[at + linesDropped]!,
+      delaySeconds: counters[at + delay]!,
       durations: [...counters.subarray(at + durationsAt, at + statusesAt)],
       statuses: [...counters.subarray(at + statusesAt, at + statusesAt + statuses)],
     };
@@ -129,6 +133,10 @@ export class Board {
     while (bucket < durationBoundsMs.length && durationMs > durationBoundsMs[bucket]!) bucket++;
     counters[at + durationsAt + bucket]! += 1;
     counters[at + statusesAt + status]! += 1;
+  }
+
+  delayed(front: number, seconds: number): void {
+    this.#counters[front * counterFloats + delay] = seconds;
   }
 
   dropped(front: number, lines: number): void {

@@ -10,19 +10,19 @@ export interface ConnectionCount {
 
 /** Those of one server. */
 export class OwnCount implements ConnectionCount {
-  #all = 0;
+  all = 0;
   readonly #perClient = new Map<string, number>();
 
   entered: ConnectionCount["entered"] = (address, { connectionsMax, connectionsPerClientMax }) => {
     const fromClient = this.#perClient.get(address) ?? 0;
-    if (this.#all >= connectionsMax || fromClient >= connectionsPerClientMax) return false;
-    this.#all++;
+    if (this.all >= connectionsMax || fromClient >= connectionsPerClientMax) return false;
+    this.all++;
     this.#perClient.set(address, fromClient + 1);
     return true;
   };
 
   left(address: string): void {
-    this.#all--;
+    this.all--;
     const left = (this.#perClient.get(address) ?? 1) - 1;
     if (left === 0) this.#perClient.delete(address);
     else this.#perClient.set(address, left);
