@@ -1,6 +1,6 @@
 /** The configuration's keys as flags of a command, with their descriptions, and back. */
 import type { Command } from "commander";
-import { ConfigError, loadConfig } from "../config/load.ts";
+import { ConfigError, loadWithOrigins } from "../config/load.ts";
 import { configSchema, flagKeys, type Config } from "../config/schema.ts";
 import { Failure } from "./failure.ts";
 
@@ -60,6 +60,11 @@ export function withConfigOptions(command: Command, except: readonly string[] = 
 
 /** The configuration that a command's options give. @throws Failure listing every problem. */
 export function configOf(options: Readonly<Record<string, unknown>>): Config {
+  return configWithOrigins(options).config;
+}
+
+/** The same, and where each setting is from that is not a default. @throws Failure listing every problem. */
+export function configWithOrigins(options: Readonly<Record<string, unknown>>): ReturnType<typeof loadWithOrigins> {
   const flags: Record<string, unknown> = {};
   for (const key of flagKeys) {
     const value = options[camel(key)];
@@ -69,7 +74,7 @@ export function configOf(options: Readonly<Record<string, unknown>>): Config {
   }
   const file = (options["config"] as string | undefined) ?? process.env["GYRE_CONFIG"];
   try {
-    return loadConfig({ file, flags, environment: process.env });
+    return loadWithOrigins({ file, flags, environment: process.env });
   } catch (error) {
     if (error instanceof ConfigError) throw new Failure(error.message, 2);
     throw error;
@@ -91,7 +96,8 @@ function camel(key: string): string {
   return key.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-function defaultText(key: keyof Config): string {
+/** A setting's default as it would be written; empty where it has none. */
+export function defaultText(key: keyof Config): string {
   if (key === "memory") return "";
   const value = configSchema.shape[key].safeParse(undefined).data as unknown;
   if (value === undefined || value === "" || (Array.isArray(value) && value.length === 0)) return "";

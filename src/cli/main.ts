@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { check } from "./check.ts";
 import { cluster, type ClusterOptions } from "./cluster.ts";
 import { withConfigOptions } from "./config-options.ts";
+import { config } from "./config.ts";
 import { coordinate } from "./coordinate.ts";
 import { drain } from "./drain.ts";
 import { experiments } from "../eval/experiments.ts";
@@ -206,6 +207,11 @@ program
   .argument("[FILE]")
   .option("--json", "print JSON")
   .action(check);
+
+withConfigOptions(program.command("config").description("show every setting, its value, and where that is from"))
+  .option("--show", "print them (which is what there is to do)")
+  .option("--json", "print JSON")
+  .action(config);
 
 for (const command of program.commands) command.exitOverride().showHelpAfterError("(see --help)");
 

@@ -43,7 +43,21 @@ const listKeys: ReadonlySet<string> = new Set([
 ]);
 
 /** @throws ConfigError with every problem found. */
-export function loadConfig({ file, flags, environment }: ConfigSources): Config {
+export function loadConfig(sources: ConfigSources): Config {
+  return loadWithOrigins(sources).config;
+}
+
+/** A setting that somebody has given: as it was written, and where. */
+export interface Given {
+  readonly value: unknown;
+  readonly from: string;
+}
+
+/** The configuration, and where each setting is from that is not a default. @throws ConfigError. */
+export function loadWithOrigins({ file, flags, environment }: ConfigSources): {
+  readonly config: Config;
+  readonly given: ReadonlyMap<string, Given>;
+} {
   const problems: ConfigProblem[] = [];
   const places = new Map<string, string>();
   const merged: Record<string, unknown> = {};
@@ -75,6 +89,9 @@ export function loadConfig({ file, flags, environment }: ConfigSources): Config 
     merged[key] = value;
     places.set(key, `--${key}`);
   }
+  const given = new Map(
+    Object.entries(merged).map(([key, value]) => [key, { value, from: place([key], places, document) }]),
+  );
   // A small budget needs a small bound on one response: only a bound that somebody wrote can be wrong.
   const memory = configSchema.shape.memory.safeParse(merged["memory"]).data;
   if (merged["object-max"] === undefined && memory !== undefined)
@@ -82,9 +99,9 @@ export function loadConfig({ file, flags, environment }: ConfigSources): Config 
   const parsed = configSchema.safeParse(merged);
   if (!parsed.success) {
     for (const issue of parsed.error.issues) problems.push(...problemsOf(issue, places, document));
-  } else problems.push(...contradictions(parsed.data, places));
+  } else problems.push(...contradictions(parsed.data, places, document));
   if (problems.length > 0) throw new ConfigError(problems);
-  return parsed.data!;
+  return { config: parsed.data!, given };
 }
 
 /**
@@ -98,7 +115,12 @@ export function isServiceLink(variable: string, value: string | undefined): bool
 }
 
 /** What each key's value may not be beside another's. */
-function contradictions(config: Config, places: ReadonlyMap<string, string>): ConfigProblem[] {
+function contradictions(
+  config: Config,
+  places: ReadonlyMap<string, string>,
+  document: ReadDocument | null,
+): ConfigProblem[] {
+  const placeOf = (path: readonly (string | number)[]): string => place(path, places, document);
   const problems: ConfigProblem[] = [];
   const at = (key: string): string => places.get(key) ?? key;
   if ((config["tls-cert"] === undefined) !== (config["tls-key"] === undefined)) {
@@ -115,6 +137,17 @@ function contradictions(config: Config, places: ReadonlyMap<string, string>): Co
       where: at("routes"),
       what: "routes is empty: that leaves nothing to do. Add a route, or say forward: true for a forward proxy",
     });
+  }
+  const routes = new Map<string, number>();
+  for (const [index, { host, path = "/" }] of (config.routes ?? []).entries()) {
+    const what = `${host ?? "any host"}${path}`;
+    const other = routes.get(what);
+    if (other !== undefined)
+      problems.push({
+        where: placeOf(["routes", index]),
+        what: `routes.${index} is for ${what}, and so is routes.${other}: it would never be asked`,
+      });
+    else routes.set(what, index);
   }
   if (config.origin !== undefined && config.routes !== undefined) {
     problems.push({ where: at("origin"), what: "origin and routes exclude each other: give the origin as a route" });

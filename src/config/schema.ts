@@ -198,20 +198,21 @@ const route = z
     "a route needs either origin or origins",
   );
 
+const some = bytes.refine((size) => size > 0, "0 would let nothing through");
 const limits = z.strictObject({
-  "head-bytes": bytes.optional(),
-  fields: count.optional(),
-  "uri-bytes": bytes.optional(),
+  "head-bytes": some.optional(),
+  fields: positive.optional(),
+  "uri-bytes": some.optional(),
   "body-bytes": bytes.optional(),
   "idle-timeout": duration.optional(),
   "head-timeout": duration.optional(),
   "body-timeout": duration.optional(),
   "rate-bytes": bytes.optional().describe("least bytes a second"),
   "rate-window": duration.optional(),
-  connections: count.optional(),
-  "connections-per-client": count.optional(),
-  "requests-per-connection": count.optional(),
-  "pipelined-bytes": bytes.optional(),
+  connections: positive.optional(),
+  "connections-per-client": positive.optional(),
+  "requests-per-connection": positive.optional(),
+  "pipelined-bytes": some.optional(),
 });
 
 export const configSchema = z.strictObject({

@@ -82,6 +82,35 @@ describe("mistakes", () => {
     expect(await gyre(["check", file])).toMatchObject({ code: 0, output: `${file}: valid\n` });
   });
 
+  it("that a start would trip over are found without one", async () => {
+    const file = join(folder, "tripping.yaml");
+    const route = "{ host: a.example, path: /x, origin: 'http://127.0.0.1:1' }";
+    writeFileSync(file, `routes:\n  - ${route}\n  - ${route}\nlimits:\n  connections: 0\n`);
+    expect((await gyre(["check", file])).errors).toContain(`${file}:5: limits.connections: `);
+    writeFileSync(file, `routes:\n  - ${route}\n  - ${route}\n`);
+    const twice = "routes.1 is for a.example/x, and so is routes.0: it would never be asked";
+    expect((await gyre(["check", file])).errors).toContain(`${file}:3: ${twice}`);
+    writeFileSync(file, "secret-file: /nowhere/secret\norigin: http://127.0.0.1:1\npeer: 0.0.0.0:8081\n");
+    const { code, errors } = await gyre(["check", file]);
+    expect(errors).toContain(`${file}:1: ENOENT`);
+    expect(errors).toContain(`${file}:3: --peer 0.0.0.0:8081 listens on every address`);
+    expect(code).toBe(1);
+  });
+
+  it("can be looked for: every setting, and where it is from", async () => {
+    const file = join(folder, "shown.yaml");
+    writeFileSync(file, "memory: 1GB\nzone: here\nroutes:\n  - origin: http://127.0.0.1:1\n");
+    const run = await gyre(["config", "--json", "--config", file, "--zone", "there"], { GYRE_DRAIN_LIMIT: "5s" });
+    const settings = JSON.parse(run.output) as { name: string; value: unknown; from: string }[];
+    const of = (name: string): unknown => settings.find((setting) => setting.name === name);
+    expect(of("memory")).toEqual({ name: "memory", value: "1GB", from: `${file}:1` });
+    expect(of("zone")).toEqual({ name: "zone", value: "there", from: "--zone" });
+    expect(of("drain-limit")).toEqual({ name: "drain-limit", value: "5s", from: "GYRE_DRAIN_LIMIT" });
+    expect(of("routes")).toEqual({ name: "routes", value: [{ origin: "http://127.0.0.1:1" }], from: `${file}:3` });
+    expect(of("peer")).toEqual({ name: "peer", value: "127.0.0.1:8081", from: "default" });
+    expect((await gyre(["config", "--show"])).output).toMatch(/^setting +value +from\n/);
+  });
+
   it("of an explicit port in use are named", async () => {
     const server = createServer();
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));

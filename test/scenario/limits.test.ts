@@ -93,9 +93,14 @@ describe("limits", () => {
   });
 
   it("refuses more connections from one client than it may have, and admits it again later", async () => {
-    const clients = await Promise.all(Array.from({ length: 8 }, () => RawClient.open(member.port)));
-    // Each has been counted when it is answered, whichever thread it has come to.
-    for (const client of clients) await client.send(get("/")).until((text) => text.includes("\r\n\r\n"), "an answer");
+    const clients: RawClient[] = [];
+    // Those of other tests may still be closing; and each counts from when it is answered, whichever thread it comes to.
+    await until(async () => {
+      const client = await RawClient.open(member.port);
+      client.send(get("/"));
+      await client.until((text) => text.includes("\r\n\r\n"), "an answer");
+      return clients.push(client) === 8;
+    }, "eight are there");
     const ninth = await RawClient.open(member.port);
     expect(await ninth.send(get("/")).end()).toBe("");
     for (const client of clients) client.close();
