@@ -16,6 +16,7 @@ const needs = [
   { command: "curl", package: "curl", why: "a real client" },
   { command: "wget", package: "wget", why: "a real client" },
   { command: "python3", package: "python3-minimal", why: "a real client" },
+  { command: "systemd-notify", package: "systemd", why: "a service manager" },
   { command: "promtool", package: "prometheus", why: "what reads the metrics" },
   { command: "nghttp", package: "nghttp2-client", why: "a real client of HTTP/2" },
   { command: "openssl", package: "openssl", why: "certificates for TLS tests" },
