@@ -14,7 +14,7 @@ import { createLog, type Logger } from "../telemetry/log.ts";
 import { configOf } from "./config-options.ts";
 import { Failure } from "./failure.ts";
 import { clusterSecret } from "./secret.ts";
-import { serviceManager } from "./service-manager.ts";
+import { systemdOf } from "./systemd.ts";
 import { note, styled } from "./terminal.ts";
 import { version } from "./version.ts";
 
@@ -50,7 +50,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     ousted: (reason) => stopSoon(reason, 1),
     drain: () => stopSoon("drained by an operator"),
   });
-  const manager = serviceManager(process.env, (error) => log.warn({ kind: "service", err: error }, error.message));
+  const systemd = systemdOf(process.env, (error) => log.warn({ kind: "service", err: error }, error.message));
   let stopping = false;
 
   const stop = async (reason: string, exitCode: 0 | 1): Promise<void> => {
@@ -59,7 +59,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
       process.exit(1);
     }
     stopping = true;
-    manager.stopping();
+    systemd.stopping();
     log.info({ kind: "stop", reason }, reason);
     const { cut } = await member.stop(member.drainLimitMs, isLastOf(folder, process.pid) ? "none" : "heirs");
     writeFarewell(folder, { name, pid: process.pid, drained: cut === 0, cut });
@@ -123,7 +123,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     secret,
     startedMs: member.startedMs,
   });
-  manager.ready(`proxy ${addresses.listen}`);
+  systemd.ready(`proxy ${addresses.listen}`);
   if (process.send === undefined) greet(name, config, addresses, from === "generated" ? secret : null);
   else process.send({ kind: "ready", name, ...addresses });
 }

@@ -4,20 +4,20 @@
  */
 import { spawn } from "node:child_process";
 
-export interface ServiceManager {
+export interface Systemd {
   ready(status: string): void;
   stopping(): void;
 }
 
-const nobody: ServiceManager = { ready: () => {}, stopping: () => {} };
+const nobody: Systemd = { ready: () => {}, stopping: () => {} };
 /** The watchdog is to be heard twice within its time. */
 const partOfWatchdog = 2;
 
 /** Whoever has started this process, where that is to be told; `environment` is the process's. */
-export function serviceManager(
+export function systemdOf(
   environment: Readonly<Record<string, string | undefined>>,
   failed: (error: Error) => void,
-): ServiceManager {
+): Systemd {
   if (environment["NOTIFY_SOCKET"] === undefined) return nobody;
   let hasFailed = false;
   const tell = (...words: string[]): void => {
