@@ -3,7 +3,7 @@
 /** Below, Node's own pool does. */
 const bytesMin = 4096;
 /** Kept at most, in bytes. */
-const keptMax = 4 * 1024 * 1024;
+const keptMax = 1024 * 1024;
 
 /** Buffers of sizes that are powers of two. */
 export class BufferPool {

@@ -6,7 +6,7 @@
 import { plainly, type ByteRing, type TakeFrame } from "./byte-ring.ts";
 
 /** Bytes of each ring, powers of two: requests are shorter than answers. */
-export const ringBytes = { toHome: 512 * 1024, fromHome: 2 * 1024 * 1024 } as const;
+export const ringBytes = { toHome: 512 * 1024, fromHome: 1024 * 1024 } as const;
 /** Frames taken in one go, so that sockets get their turn. */
 const framesAtOnce = 256;
 
