@@ -107,7 +107,7 @@ export class Fronts {
         resourceLimits: { maxOldGenerationSizeMb: heapMbMax, maxYoungGenerationSizeMb: youngMbMax },
       });
       this.#options.started?.(worker);
-      const blocks = new StoreBlocks();
+      const blocks = new StoreBlocks((block, at) => store.lend(block, at));
       for (const block of shared.blocks) blocks.add(block);
       const { accept, failed, died } = this.#options;
       const end = new HomeEnd(new ByteRing(toHome), new ByteRing(fromHome), blocks, accept, failed);

@@ -99,26 +99,29 @@ export class ByteRing {
     const end = Atomics.load(control, written);
     let at = Atomics.load(control, read);
     let frames = 0;
-    while (at !== end && frames < framesMax) {
-      frames++;
-      const length = words[(at & mask) >>> 2]!;
-      const kind = words[((at + 4) & mask) >>> 2]!;
-      const number = words[((at + 8) & mask) >>> 2]!;
-      const content = allocate(length);
-      const from = (at + headBytes) & mask;
-      const before = Math.min(length, this.#size - from);
-      this.#bytes.copy(content, 0, from, from + before);
-      if (before < length) this.#bytes.copy(content, before, 0, length - before);
-      at = (at + headBytes + ((length + 3) & ~3)) | 0;
-      Atomics.store(control, read, at);
-      take(kind, number, content);
+    try {
+      while (at !== end && frames < framesMax) {
+        frames++;
+        const length = words[(at & mask) >>> 2]!;
+        const kind = words[((at + 4) & mask) >>> 2]!;
+        const number = words[((at + 8) & mask) >>> 2]!;
+        const content = allocate(length);
+        const from = (at + headBytes) & mask;
+        const before = Math.min(length, this.#size - from);
+        this.#bytes.copy(content, 0, from, from + before);
+        if (before < length) this.#bytes.copy(content, before, 0, length - before);
+        at = (at + headBytes + ((length + 3) & ~3)) | 0;
+        Atomics.store(control, read, at);
+        take(kind, number, content);
+      }
+    } finally {
+      if (frames > 0 && Atomics.load(control, writerWaits) === 1) Atomics.notify(control, read);
     }
-    if (frames > 0 && Atomics.load(control, writerWaits) === 1) Atomics.notify(control, read);
     return frames;
   }
 
-  /** Resolves when there is something to read. */
-  async something(): Promise<void> {
+  /** Resolves when there is something to read. @returns whether it had to be waited for. */
+  async something(): Promise<boolean> {
     const control = this.#control;
     const seen = Atomics.load(control, read);
     Atomics.store(control, readerSleeps, 1);
@@ -126,5 +129,6 @@ export class ByteRing {
     const waiting = Atomics.waitAsync(control, written, seen);
     if (waiting.async) await waiting.value;
     Atomics.store(control, readerSleeps, 0);
+    return waiting.async;
   }
 }

@@ -36,6 +36,8 @@ export class FrontConnection implements FromHome {
   #isPassed = false;
   #isOpened = false;
   #hasEnded = false;
+  /** This side has been ended. */
+  #isEnding = false;
   /** Bytes sent home, and those that home has had room for. */
   #sentHome = 0;
   #roomHome = windowBytes;
@@ -64,9 +66,10 @@ export class FrontConnection implements FromHome {
 
   /** Compares deadlines; what is passed is home's affair. */
   sweep(now: number): void {
-    if (this.#isPassed) return;
     const socket = this.#socket;
+    // Home takes the last of an answer for gone when it is on its way: only here can be seen that nobody takes it.
     if (this.#deadlines.stalled(socket, false, now)) socket.resetAndDestroy();
+    else if (this.#isPassed) return;
     else if (this.#deadlines.passed(now) && socket.writableLength === 0) socket.destroy();
   }
 
@@ -85,6 +88,7 @@ export class FrontConnection implements FromHome {
 
   /** Home has no more to say. */
   ended(): void {
+    this.#isEnding = true;
     this.#socket.end(() => this.#host.link.send(frame.flushed, this.number));
   }
 
@@ -95,7 +99,7 @@ export class FrontConnection implements FromHome {
 
   /** Home has answered what it was sent, in so many bytes. */
   rest(bytes: number): void {
-    if (!this.#isPassed || bytes !== this.#sentHome >>> 0 || this.#hasEnded) return;
+    if (!this.#isPassed || bytes !== this.#sentHome >>> 0 || this.#hasEnded || this.#isEnding) return;
     this.#isPassed = false;
     this.#deadlines.set(this.#host.coarseNow() + this.#host.limits.idleMs);
     if (this.#host.isDraining()) this.#end();
@@ -109,6 +113,8 @@ export class FrontConnection implements FromHome {
 
   #received(bytes: Buffer): void {
     if (this.#isPassed) return this.#pass(bytes);
+    // Nothing can be answered any more, and so nothing may be done.
+    if (this.#isEnding) return undefined;
     const { hits } = this.#host;
     let at = 0;
     while (at < bytes.length) {
@@ -136,6 +142,7 @@ export class FrontConnection implements FromHome {
   #pass(bytes: Buffer): void {
     const { link } = this.#host;
     this.#isPassed = true;
+    if (!this.#isOpened && link.isCongested) return void this.#socket.destroy();
     if (!this.#isOpened) {
       this.#isOpened = true;
       link.send(frame.opened, this.number, Buffer.from(JSON.stringify(this.#client)));
@@ -161,6 +168,7 @@ export class FrontConnection implements FromHome {
 
   /** Ends this side; a client that does not end its own is not waited for long. RFC 9112 §9.6. */
   #end(): void {
+    this.#isEnding = true;
     this.#socket.end();
     this.#deadlines.set(this.#host.coarseNow() + this.#host.limits.lingerSilenceMs);
   }

@@ -38,6 +38,7 @@ export class HomeEnd {
   close(): void {
     this.#link.close();
     for (const socket of this.#sockets.values()) socket.gone();
+    this.#sockets.clear();
   }
 
   #take(kind: number, number: number, content: Buffer): void {
@@ -55,6 +56,7 @@ export class HomeEnd {
       case frame.flushed:
         return socket.flushed();
       case frame.gone:
+        this.#sockets.delete(number);
         return socket.gone();
     }
     throw new Error(`a front thread sent a frame of kind ${kind}`);
@@ -63,8 +65,8 @@ export class HomeEnd {
   #opened(number: number, content: Buffer): void {
     const client = jsonOf(content.toString()) as Client;
     const socket = new HomeSocket(this.#link, number, this.#blocks);
+    // Until the front says that it is done with it, whatever becomes of this end.
     this.#sockets.set(number, socket);
-    socket.once("close", () => this.#sockets.delete(number));
     this.#accept(socket, client);
   }
 }

@@ -15,8 +15,12 @@ const roomStepBytes = windowBytes / 4;
 const pieceBytesMin = 4096;
 /** Bytes that may be on their way to the client without a word that they have been taken. */
 export const untakenMax: number = 64 * 1024;
-/** Written behind an answer when there is nothing else to answer: goes in order with what is written. */
-const restMark: Buffer = Buffer.alloc(0);
+const nothing: Buffer = Buffer.alloc(0);
+/**
+ * Written behind an answer when there is nothing else to answer, so as to go in order with what is written: with what
+ * had been received by then. More may have come when it goes, and is not answered.
+ */
+const restMarks = new WeakMap<Buffer, number>();
 
 /** Called when so many bytes, counted from the beginning, have been taken. */
 interface Untaken {
@@ -35,6 +39,8 @@ export class HomeSocket extends Duplex implements ClientSocket {
   #sent = 0;
   #taken = 0;
   readonly #untaken: Untaken[] = [];
+  /** Places in the store that the front has been told of, and has not said to be done with. */
+  readonly #lent: Untaken[] = [];
   /** What must not be changed before it has been taken, told of so far. */
   #lentUpTo = 0;
   #flushed: ((error?: Error | null) => void) | null = null;
@@ -63,7 +69,9 @@ export class HomeSocket extends Duplex implements ClientSocket {
 
   rest(): boolean {
     if (this.readableLength > 0 || this.destroyed || this.writableEnded) return false;
-    this.write(restMark);
+    const mark = Buffer.alloc(0);
+    restMarks.set(mark, this.bytesRead);
+    this.write(mark);
     return true;
   }
 
@@ -81,7 +89,8 @@ export class HomeSocket extends Duplex implements ClientSocket {
   /** The client's socket has taken so many bytes more. */
   took(bytes: number): void {
     this.#taken += bytes;
-    while (this.#untaken.length > 0 && this.#untaken[0]!.upTo <= this.#taken) this.#untaken.shift()!.done();
+    for (const list of [this.#lent, this.#untaken])
+      while (list.length > 0 && list[0]!.upTo <= this.#taken) list.shift()!.done();
   }
 
   /** The client's socket has been ended. */
@@ -93,6 +102,7 @@ export class HomeSocket extends Duplex implements ClientSocket {
   /** The client's socket is no more. */
   gone(): void {
     this.#isGone = true;
+    for (const { done } of this.#lent.splice(0)) done();
     this.destroy();
   }
 
@@ -116,10 +126,11 @@ export class HomeSocket extends Duplex implements ClientSocket {
       return;
     }
     // One frame, and the word that it is the last with it.
-    const isLast = chunks[last]!.chunk === restMark;
+    const rested = restMarks.get(chunks[last]!.chunk);
     this.#sent += bytes;
-    const content = Buffer.concat([isLast ? this.#readBytes() : restMark, ...chunks.map(({ chunk }) => chunk)]);
-    this.#link.send(isLast ? frame.last : frame.data, this.#number, content);
+    const before = rested === undefined ? nothing : asBytes(rested);
+    const content = Buffer.concat([before, ...chunks.map(({ chunk }) => chunk)]);
+    this.#link.send(rested === undefined ? frame.data : frame.last, this.#number, content);
     this.#whenTaken(done);
   }
 
@@ -136,16 +147,10 @@ export class HomeSocket extends Duplex implements ClientSocket {
     done(error);
   }
 
-  /** All that has been received, as 32 bits. */
-  #readBytes(): Buffer {
-    const number = Buffer.allocUnsafe(4);
-    number.writeUInt32LE(this.bytesRead >>> 0, 0);
-    return number;
-  }
-
   /** `sent`: the chunk may be changed, unless it has been lent. */
   #send(chunk: Buffer, sent: (() => void) | null): void {
-    if (chunk === restMark) return this.#link.send(frame.rest, this.#number, this.#readBytes(), sent);
+    const rested = restMarks.get(chunk);
+    if (rested !== undefined) return this.#link.send(frame.rest, this.#number, asBytes(rested), sent);
     this.#sent += chunk.length;
     const block = chunk.length < pieceBytesMin ? -1 : this.#blocks.numberOf(chunk.buffer);
     if (block === -1) return this.#link.send(frame.data, this.#number, chunk, sent);
@@ -154,6 +159,8 @@ export class HomeSocket extends Duplex implements ClientSocket {
     place.writeUInt32LE(chunk.byteOffset, 4);
     place.writeUInt32LE(chunk.length, 8);
     this.#lentUpTo = this.#sent;
+    // Whatever becomes of this end meanwhile: the front may be sending it.
+    this.#lent.push({ upTo: this.#sent, done: this.#blocks.lend(block, chunk.byteOffset) });
     return this.#link.send(frame.piece, this.#number, place, sent);
   }
 
@@ -163,4 +170,11 @@ export class HomeSocket extends Duplex implements ClientSocket {
     if (this.#taken >= upTo) process.nextTick(done);
     else this.#untaken.push({ upTo, done });
   }
+}
+
+/** 32 bits. */
+function asBytes(number: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeUInt32LE(number >>> 0, 0);
+  return bytes;
 }

@@ -4,6 +4,13 @@
 export class StoreBlocks {
   readonly #numbers = new Map<ArrayBufferLike, number>();
   readonly #bytes: Buffer[] = [];
+  /** Keeps what lies at a place from being written over until what it returns is called. */
+  readonly lend: (block: number, at: number) => () => void;
+
+  /** `lend` is home's; a front lends nothing. */
+  constructor(lend: (block: number, at: number) => () => void = () => () => {}) {
+    this.lend = lend;
+  }
 
   add(block: SharedArrayBuffer): void {
     this.#numbers.set(block, this.#bytes.length);

@@ -9,6 +9,8 @@ import { plainly, type ByteRing, type TakeFrame } from "./byte-ring.ts";
 export const ringBytes = { toHome: 512 * 1024, fromHome: 1024 * 1024 } as const;
 /** Frames taken in one go, so that sockets get their turn. */
 const framesAtOnce = 256;
+/** Frames that may wait for room before no further connection is begun. */
+const queuedMax = 4096;
 
 /** What a frame says. Numbers name connections. */
 export const frame = {
@@ -70,6 +72,11 @@ export class ThreadLink {
     queueMicrotask(() => void this.#receive());
   }
 
+  /** Whether the other side has not read for long: more is not to be begun. */
+  get isCongested(): boolean {
+    return this.#queue.length > queuedMax;
+  }
+
   /** The other side is gone. */
   close(): void {
     this.#isOver = true;
@@ -126,6 +133,7 @@ export class ThreadLink {
   }
 
   async #receive(): Promise<void> {
+    let inTurn = 0;
     while (!this.#isOver) {
       let frames = 0;
       try {
@@ -134,8 +142,11 @@ export class ThreadLink {
         this.#failed(error as Error);
         continue;
       }
-      if (frames === 0) await this.#incoming.something();
-      else if (frames === framesAtOnce) await new Promise((done) => setImmediate(done));
+      inTurn += frames;
+      if (inTurn >= framesAtOnce) {
+        inTurn = 0;
+        await new Promise((done) => setImmediate(done));
+      } else if (frames === 0 && (await this.#incoming.something())) inTurn = 0;
     }
   }
 }

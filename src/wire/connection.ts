@@ -165,7 +165,10 @@ export class Connection {
     }
     if (start > 0) {
       this.#rest = rest.subarray(start);
-      if (this.#rest.length === 0) this.#state = "idle";
+      if (this.#rest.length === 0) {
+        this.#state = "idle";
+        this.#waitForNext();
+      }
       return this.#rest.length > 0;
     }
     const { limits } = this.#host;
@@ -286,11 +289,16 @@ export class Connection {
       return;
     }
     this.#state = "idle";
-    const isLent = this.#rest.length === 0 && !this.#ended && this.socket.rest?.() === true;
-    this.#deadlines.set(isLent ? Infinity : this.#host.coarseNow + this.#host.limits.idleMs);
+    this.#waitForNext();
     if (this.socket.isPaused()) this.socket.resume();
     if (this.#rest.length > 0 && !this.#running) process.nextTick(() => this.#run());
     else if (!this.#running) this.#afterEnd();
+  }
+
+  /** Sets how long the next request is waited for, unless somebody else waits for it. */
+  #waitForNext(): void {
+    const isLent = this.#rest.length === 0 && !this.#ended && this.socket.rest?.() === true;
+    this.#deadlines.set(isLent ? Infinity : this.#host.coarseNow + this.#host.limits.idleMs);
   }
 
   /**

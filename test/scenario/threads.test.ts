@@ -24,6 +24,7 @@ beforeAll(async () => {
     response.setHeader("cache-control", url.startsWith("/private") ? "no-store" : "max-age=600");
     if (request.method === "POST") response.end(`took ${body.length}`);
     else if (url.startsWith("/long")) response.end(`${url} `.repeat(20_000));
+    else if (url.startsWith("/slow")) setTimeout(() => response.end(`content of ${url}`), 150);
     else if (url.startsWith("/version")) response.end(`${url} is ${version}`);
     else response.end(`content of ${url}`);
   });
@@ -118,6 +119,50 @@ describe("several threads", () => {
       { numRuns: 60 },
     );
   }, 60_000);
+
+  it("answer nothing before what home is still answering, whenever it was asked for", async () => {
+    const member = await served();
+    // Content that home lends, and a hit for the front.
+    for (const path of ["/long", "/a"]) for (let turn = 0; turn < 2; turn++) await ask(member.port, path, asH);
+    for (let turn = 0; turn < 40; turn++) {
+      const client = await RawClient.open(member.port);
+      client.send(get("/long"));
+      await new Promise((next) => setImmediate(next));
+      client.send(get(`/slow${turn}`));
+      await until(() => origin.count(`/slow${turn}`) > 0, "the slow one is asked for");
+      client.send(get("/a") + "GET /end HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+      const paths = ["/long", `/slow${turn}`, "/a", "/end"];
+      const [long, ...others] = contents(await client.end(), paths);
+      expect([long!.length, ...others]).toEqual([120_000, ...paths.slice(1).map((path) => `content of ${path}`)]);
+    }
+  }, 60_000);
+
+  it("wait no longer for the next request of a client that has sent an empty line", async () => {
+    const file = join(temporaryFolder(), "gyre.yaml");
+    writeFileSync(file, `origin: ${origin.url}\nthreads: ${threads}\nlimits: { idle-timeout: 700ms }\n`);
+    const member = await startMember(["--config", file]);
+    const client = await RawClient.open(member.port);
+    await client.send(get("/private")).until((text) => text.includes("content of"), "an answer");
+    client.send("\r\n");
+    await client.end();
+    client.close();
+  }, 10_000);
+
+  it("do nothing that is asked for on a connection that they have ended", async () => {
+    const member = await served();
+    await ask(member.port, "/hit", asH);
+    const [idle, busy] = [await RawClient.open(member.port), await RawClient.open(member.port)];
+    await idle.send(get("/hit")).until((text) => text.includes("content of"), "an answer");
+    busy.send(get("/slow-last"));
+    await until(() => origin.count("/slow-last") > 0, "it is asked for");
+    const stopped = member.stop();
+    await idle.end();
+    idle.send("POST /late HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
+    await busy.until((text) => text.includes("content of /slow-last"), "the other is answered");
+    for (const client of [idle, busy]) client.close();
+    expect(await stopped).toBe(0);
+    expect(origin.count("/late")).toBe(0);
+  });
 
   it("have nothing old to give when a purge or an unsafe request has been answered", async () => {
     const member = await served();

@@ -77,6 +77,11 @@ export class PageMemory {
     return (page << this.#pageShift) >>> 0;
   }
 
+  /** The page at so many bytes from the beginning of a block. */
+  pageAt(block: number, at: number): number {
+    return this.pageOf(block * (this.#blockMask + 1) + Math.floor(at / unitBytes));
+  }
+
   pageOf(location: number): number {
     return location >>> this.#pageShift;
   }

@@ -122,6 +122,14 @@ export class PageStore implements Store {
     return { published: published.memory, readers: published.readers, pageBytes, pagesMax, seed, blocks: [...blocks] };
   }
 
+  /** Keeps the page at a place of a block from being used for something else until what is returned is called. */
+  lend(block: number, at: number): () => void {
+    const { pool, records } = this.#shelf;
+    const page = records.memory.pageAt(block, at);
+    pool.pin(page);
+    return () => pool.unpin(page);
+  }
+
   get copyCount(): number {
     return this.#shelf.copies;
   }

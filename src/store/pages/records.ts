@@ -76,7 +76,7 @@ export const flagSelected = 64;
 export const flagOutdated = 128;
 /** With tags, or under a key that is more than a URI: invalidations by name have to be looked up. */
 export const flagNamed = 256;
-/** No longer here: `older` says where, `hits` the generation of the page there. */
+/** No longer here: `older` says where, `way` (which only home reads) the generation of the page there. */
 export const flagMoved = 512;
 /** Three bits: where its lifetime is from. */
 export const sourceShift = 10;

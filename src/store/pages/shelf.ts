@@ -102,7 +102,7 @@ export class Shelf {
     let at = stored.location;
     while (records.has(at, flagMoved)) {
       const to = records.word(at, word.older);
-      if (pool.generation(records.memory.pageOf(to)) !== records.word(at, word.hits)) return 0;
+      if (pool.generation(records.memory.pageOf(to)) !== records.word(at, word.way)) return 0;
       at = to;
     }
     return records.has(at, flagLive) ? at : 0;
@@ -389,7 +389,7 @@ export class Shelf {
           // Who still holds it will find it: word of where it has gone, and of whose memory that is.
           records.setFlag(from, flagMoved);
           records.setWord(from, word.older, to);
-          records.setWord(from, word.hits, this.pool.generation(records.memory.pageOf(to)));
+          records.setWord(from, word.way, this.pool.generation(records.memory.pageOf(to)));
           this.pool.release(from, records.word(from, word.units));
         },
       },
