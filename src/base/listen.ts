@@ -30,7 +30,9 @@ export async function listening(
       if (place.host !== "::" || (error.code !== "EAFNOSUPPORT" && error.code !== "EADDRNOTAVAIL")) throw error;
       return listen(server, { ...place, host: "0.0.0.0", backlog, reusePort });
     });
-  const address = server.address() as AddressInfo;
+  const address = server.address() as AddressInfo | null;
+  // A Unix socket that whoever started this process has opened.
+  if (address === null) return { host: "fd" in place ? `fd:${place.fd}` : "", port: 0 };
   return { host: address.address, port: address.port };
 }
 

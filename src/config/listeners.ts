@@ -46,6 +46,7 @@ export interface Listener {
 
 /** All addresses of a machine; where it has no IPv6, those of IPv4. */
 const everywhere = "::";
+const everybody: readonly string[] = ["0.0.0.0/0", "::/0"];
 const options = ["tls", "http2", "redirect", "proxy-protocol", "forward", "reverse"] as const;
 
 /** The place that an address names, or null. */
@@ -165,7 +166,8 @@ export function listenersOf({
     tls: speaksTls(one),
     http2: one.http2 ?? (speaksTls(one) && hasHttp2),
     proxyProtocol: one["proxy-protocol"] ?? proxyProtocol,
-    allow: one.allow ?? allow,
+    // A redirect leads to where somebody else decides who may come.
+    allow: one.allow ?? (one.redirect !== undefined && allow.length === 0 ? everybody : allow),
     redirect: one.redirect !== undefined,
     role: one.role ?? "both",
   }));

@@ -110,8 +110,12 @@ export function acceptChannel(
       secureContext: createSecureContext(common),
       pskCallback: (_: Socket, identity: string) => keyNamed(identity, cluster, secrets),
     } as ConstructorParameters<typeof TLSSocket>[1]);
-    secured.once("error", (error) => refused(`TLS failed: ${error.message}`));
-    secured.once("secure", () => ready(secured));
+    const failed = (error: Error): void => refused(`TLS failed: ${error.message}`);
+    secured.once("error", failed);
+    secured.once("secure", () => {
+      secured.off("error", failed);
+      ready(secured);
+    });
     return undefined;
   });
 }

@@ -83,6 +83,7 @@ export class FrontHits implements Answerer {
       const tail = this.#tailOf(glance, head, client, startedMs);
       if (tail !== null) {
         const { memory, status, headAt, headEnd, contentAt, contentEnd } = glance;
+        if (contentEnd - headAt > gatherBytes) return null;
         const content = Buffer.allocUnsafe(contentEnd - contentAt);
         memory.copy(content, 0, contentAt, contentEnd);
         answer = { status, fields: fieldsOf(memory.toString("latin1", headAt, headEnd) + tail), content };

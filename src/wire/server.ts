@@ -112,7 +112,8 @@ export class WireServer {
    */
   async listen(place: Place, how: "alone" | "shared" = "alone"): Promise<HostPort> {
     const address = await listening(this.#server, place, { backlog: 1024, reusePort: how === "shared" });
-    this.#isUnix = typeof this.#server.address() === "string";
+    // An inherited Unix socket has no address that Node would tell.
+    this.#isUnix = typeof (this.#server.address() ?? "") === "string";
     this.#server.on("error", (error) => this.#host.bug(error));
     this.begin();
     return address;
@@ -203,18 +204,24 @@ export class WireServer {
     const source = (inner === undefined ? undefined : this.#addresses.get(inner)) ?? address;
     // Behind a balancer on this machine, only what it says of a client counts: its own address tells nothing.
     const local =
-      this.#options.isLocal(source) && (this.#options.proxyProtocol !== true || source !== addressOf(socket));
+      this.#options.isLocal(source) &&
+      (this.#options.proxyProtocol !== true || source !== (this.#isUnix ? unixAddress : addressOf(socket)));
     const scheme = this.#tlsServer === null ? "http" : "https";
     const client: Client = { address: source, local, scheme, ...this.#options.client };
     if (this.#http2 === null) return this.#serveClient(socket, client);
     if ("alpnProtocol" in socket)
       return socket.alpnProtocol === "h2" ? this.#serveHttp2(socket, client) : this.#serveClient(socket, client);
-    return whenPreface(socket, this.#host.limits.headMs, (isHttp2) =>
-      isHttp2 ? this.#serveHttp2(socket, client) : this.#serveClient(socket, client),
-    );
+    const undecided: Served = whenPreface(socket, performance.now() + this.#host.limits.idleMs, (isHttp2) => {
+      this.#forget(undecided);
+      if (isHttp2 === true) this.#serveHttp2(socket, client);
+      else if (isHttp2 === false) this.#serveClient(socket, client);
+    });
+    this.#connections.add(undecided);
+    return undefined;
   }
 
   #serveHttp2(socket: Socket, client: Client): void {
+    if (this.#host.draining) return void socket.destroy();
     const forget = (connection: Served): void => this.#forget(connection);
     this.#connections.add(new Http2Connection(socket, client, this.#http2!, performance.now(), forget));
   }

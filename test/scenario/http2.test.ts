@@ -12,7 +12,7 @@ import { connect as dial, createServer, type AddressInfo, type Socket } from "no
 import { join } from "node:path";
 import { connect as dialTls } from "node:tls";
 import { promisify } from "node:util";
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask } from "../support/client.ts";
@@ -45,7 +45,20 @@ beforeAll(async () => {
       response.write("trailed");
       response.addTrailers({ "x-sum": "7" });
       response.end();
-    } else if (url.startsWith("/page")) {
+    } else if (url.startsWith("/odd")) {
+      response.setHeader("constructor", "x");
+      response.setHeader("http2-settings", "abc");
+      response.setHeader("trailer", "etag, constructor, http2-settings");
+      response.write("odd");
+      response.addTrailers([
+        ["etag", '"1"'],
+        ["etag", '"2"'],
+        ["constructor", "x"],
+        ["http2-settings", "abc"],
+      ]);
+      response.end();
+    } else if (url.startsWith("/early")) response.end("early");
+    else if (url.startsWith("/page")) {
       response.setHeader("content-type", "text/html");
       response.end(Array.from({ length: 200 }, (_, number) => `<img src="/picture?${number}">`).join(""));
     } else if (url.startsWith("/picture")) {
@@ -177,6 +190,27 @@ describe("HTTP/2", () => {
     const { fields } = await request(session, { ":path": "/x" });
     expect((await request(session, { ":path": "/x", "if-modified-since": fields.date! })).status).toBe(304);
     session.close();
+  });
+
+  it("bears with what an origin says that HTTP/2 cannot, in fields and trailers", async () => {
+    for (const threads of ["1", "2"]) {
+      const member = await secured("--threads", threads);
+      const session = await open(member);
+      for (let turn = 0; turn < 3; turn++)
+        expect(await request(session, { ":path": "/odd" })).toMatchObject({ status: 200, text: "odd" });
+      session.close();
+      expect(await member.stop()).toBe(0);
+    }
+  });
+
+  it("stops at once where somebody has connected and said nothing", async () => {
+    const member = await clear();
+    const socket = dial({ host: "127.0.0.1", port: member.port });
+    await new Promise((done) => socket.once("connect", done));
+    const begun = performance.now();
+    expect(await member.stop()).toBe(0);
+    expect(performance.now() - begun).toBeLessThan(5000);
+    socket.destroy();
   });
 
   it("carries content to the origin, of a length or without, and asks for it where the client waits", async () => {
@@ -392,6 +426,20 @@ describe("a connection that makes work and no requests", () => {
     },
     60_000,
   );
+
+  it("is ended where it takes nothing, whichever thread has the answer", async () => {
+    const file = join(folder, "stall.yaml");
+    writeFileSync(
+      file,
+      `origin: ${origin.url}\nlisten: "127.0.0.1:0,http2"\nlimits: { rate-window: 1s, idle-timeout: 2s }\n`,
+    );
+    const member = await startMember(["--config", file], {}, ["--peer", "--admin"]);
+    for (let turn = 0; turn < 2; turn++) await ask(member.port, "/x", { headers: { host: "h" } });
+    const { socket, closed } = await raw(member);
+    socket.write(frameOf(settings, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0])));
+    for (let stream = 1; stream < 8; stream += 2) socket.write(frameOf(headers, 5, stream, getting("/x")));
+    await closed;
+  });
 
   it("is ended where it never lets an answer through", async () => {
     const member = await clear();

@@ -20,6 +20,7 @@ export class Overhead {
   #read = 0;
   #written = 0;
   #requests = 0;
+  #unread = 0;
   #content = 0;
   #pings = 0;
   #settings = 0;
@@ -37,6 +38,11 @@ export class Overhead {
     this.#content += bytes;
   }
 
+  /** So much content may come that is not heard of. */
+  unread(bytes: number): void {
+    this.#unread += bytes;
+  }
+
   /** @returns whether that is too much. */
   counted(what: "ping" | "settings"): boolean {
     return what === "ping" ? ++this.#pings > pingsMax : ++this.#settings > settingsMax;
@@ -46,12 +52,13 @@ export class Overhead {
   isTooMuch(nowMs: number, bytesRead: number, bytesWritten: number): boolean {
     const overhead = bytesRead - this.#read - this.#content;
     const given = this.#content + bytesWritten - this.#written;
-    const isTooMuch = overhead > bytesFree + this.#requests * bytesForRequest + given * partOfContent;
+    const isTooMuch = overhead > bytesFree + this.#requests * bytesForRequest + this.#unread + given * partOfContent;
     if (nowMs - this.#sinceMs < windowMs && !isTooMuch) return false;
     this.#sinceMs = nowMs;
     this.#read = bytesRead;
     this.#written = bytesWritten;
     this.#requests = 0;
+    this.#unread = 0;
     this.#content = 0;
     this.#pings = 0;
     this.#settings = 0;

@@ -49,6 +49,11 @@ export class Http2Connection implements StreamHost {
   readonly #streams = new Set<GatewayStream>();
   readonly #lanes: Lane[] = [];
   readonly #overhead: Overhead;
+  /** Streams that have been given their answer as a whole, and when. */
+  readonly #given = new Map<ServerHttp2Stream, number>();
+  /** Bytes written, and since when it has been so many. */
+  #written = 0;
+  #writtenMs: number;
   #open = 0;
   #nowMs: number;
   /** When its last stream ended; ms, monotonic. */
@@ -68,6 +73,7 @@ export class Http2Connection implements StreamHost {
     this.#host = host;
     this.#nowMs = nowMs;
     this.#idleSinceMs = nowMs;
+    this.#writtenMs = nowMs;
     this.#overhead = new Overhead(nowMs);
     const { limits } = host;
     const session = performServerHandshake(socket, {
@@ -111,8 +117,18 @@ export class Http2Connection implements StreamHost {
     const { limits } = this.#host;
     const { bytesRead, bytesWritten } = this.#socket;
     if (this.#overhead.isTooMuch(now, bytesRead, bytesWritten)) return this.#calm();
-    for (const stream of this.#streams)
-      if (stream.isBlocked && now - stream.movedMs > limits.rateWindowMs) stream.reset(constants.NGHTTP2_CANCEL);
+    const blocked = [...this.#streams].filter((stream) => stream.isBlocked);
+    const waiting = blocked.length + this.#given.size;
+    if (bytesWritten !== this.#written || waiting === 0) {
+      this.#written = bytesWritten;
+      this.#writtenMs = now;
+    }
+    // Nothing at all is taken: no stream could even be told.
+    if (now - this.#writtenMs > limits.rateWindowMs) return void this.#socket.destroy();
+    // Where others move, a stream may have to wait for its turn among them.
+    const patientMs = limits.rateWindowMs * (1 + waiting);
+    for (const stream of blocked) if (now - stream.movedMs > patientMs) stream.reset(constants.NGHTTP2_CANCEL);
+    for (const [stream, sinceMs] of this.#given) if (now - sinceMs > patientMs) stream.close(constants.NGHTTP2_CANCEL);
     const patienceMs = this.#hasAsked ? limits.idleMs : Math.min(limits.idleMs, limits.headMs);
     if (this.#open > 0 || now - this.#idleSinceMs < patienceMs) return undefined;
     // One that has been told to go and does not is shown out.
@@ -170,22 +186,33 @@ export class Http2Connection implements StreamHost {
   }
 
   #give(stream: ServerHttp2Stream, { status, fields, content }: ReadyAnswer): void {
-    stream.on("error", () => {});
+    this.#follow(stream);
     stream.respond({ ":status": status, ...grouped(fields) }, { endStream: content.length === 0 });
     if (content.length > 0) stream.end(content);
+  }
+
+  /** Whoever does not take what it has been given is not waited for. */
+  #follow(stream: ServerHttp2Stream): void {
+    stream.on("error", () => {});
+    this.#given.set(stream, this.#nowMs);
+    stream.once("close", () => this.#given.delete(stream));
   }
 
   #pass(stream: ServerHttp2Stream, request: RequestText): void {
     const lane = this.#lanes.pop() ?? this.#host.open(this.#client);
     const one = new GatewayStream(stream, request, lane, this);
     this.#streams.add(one);
-    stream.on("data", (bytes: Buffer) => this.#overhead.content(bytes.length));
     stream.once("close", () => this.#streams.delete(one));
+    if (request.framing.kind === "none") return;
+    stream.on("data", (bytes: Buffer) => this.#overhead.content(bytes.length));
+    // Content within its window that nobody reads, or that is dropped when it has been answered, is no overhead.
+    this.#overhead.unread(windowBytes);
+    stream.once("close", () => this.#overhead.unread(windowBytes));
   }
 
   /** RFC 9113 §8.1.1: with a status first, for whoever wants to know why. */
   #refuse(stream: ServerHttp2Stream, why: string): void {
-    stream.on("error", () => {});
+    this.#follow(stream);
     const text = Buffer.from(`400 ${reasonPhrase(400)}: ${why}\n`, "latin1");
     stream.respond({ ":status": 400, "content-type": "text/plain", "content-length": text.length });
     stream.end(text);

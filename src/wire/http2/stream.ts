@@ -20,7 +20,51 @@ export interface StreamHost {
 /** node:http2 holds one write of a stream at a time, and counts it against its session. */
 const pieceBytes = 32 * 1024;
 /** Fields of a connection, which HTTP/2 has no use for. RFC 9113 §8.2.2. */
-const ofConnections: ReadonlySet<string> = new Set(["connection", "keep-alive", "transfer-encoding", "upgrade"]);
+const ofConnections: ReadonlySet<string> = new Set([
+  "connection",
+  "http2-settings",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+  "upgrade",
+]);
+/** Fields that may be there once, for node:http2 too: the first stands. */
+const single: ReadonlySet<string> = new Set([
+  "access-control-allow-credentials",
+  "access-control-max-age",
+  "access-control-request-method",
+  "age",
+  "authorization",
+  "content-encoding",
+  "content-language",
+  "content-length",
+  "content-location",
+  "content-md5",
+  "content-range",
+  "content-type",
+  "date",
+  "dnt",
+  "etag",
+  "expires",
+  "from",
+  "host",
+  "if-match",
+  "if-modified-since",
+  "if-none-match",
+  "if-range",
+  "if-unmodified-since",
+  "last-modified",
+  "location",
+  "max-forwards",
+  "proxy-authorization",
+  "range",
+  "referer",
+  "retry-after",
+  "tk",
+  "upgrade-insecure-requests",
+  "user-agent",
+  "x-content-type-options",
+]);
 
 /** See above. */
 export class GatewayStream implements LaneListener {
@@ -39,6 +83,10 @@ export class GatewayStream implements LaneListener {
   /** Content to be written, and whom to tell when what stands before has been. */
   readonly #waiting: (Buffer | (() => void))[] = [];
   #isWriting = false;
+  /** The client's content has come, all of it. */
+  #isWhole = false;
+  /** The lane is somebody else's. */
+  #isFreed = false;
   /** Nothing follows what waits. */
   #isEnding = false;
   /** When it last moved; ms, monotonic. */
@@ -64,7 +112,8 @@ export class GatewayStream implements LaneListener {
     lane.send(Buffer.from(`${request.text}\r\n`, "latin1"));
     stream.on("error", () => {});
     stream.on("close", () => this.#closed());
-    if (framing.kind === "none") return;
+    this.#isWhole = framing.kind === "none";
+    if (this.#isWhole) return;
     stream.on("data", (bytes: Buffer) => this.#content(bytes));
     stream.on("trailers", (_fields: unknown, _flags: number, raw?: string[]) => (this.#trailers = raw ?? []));
     stream.on("end", () => this.#contentEnded());
@@ -102,6 +151,7 @@ export class GatewayStream implements LaneListener {
   }
 
   #contentEnded(): void {
+    this.#isWhole = true;
     if (this.#isOver) return undefined;
     const { framing } = this.#request;
     if (framing.kind === "tunnel") return this.#lane.end();
@@ -122,7 +172,12 @@ export class GatewayStream implements LaneListener {
   }
 
   ended(): void {
-    if (!this.#isTunnel) return this.#reader.ended("in-order");
+    if (!this.#isTunnel) {
+      this.#reader.ended("in-order");
+      // It carries nothing more, and nobody at its other end needs to wait for us.
+      if (this.#isOver && !this.#isFreed) this.#lane.leave();
+      return undefined;
+    }
     this.#isEnding = true;
     return this.#writeOn();
   }
@@ -138,6 +193,7 @@ export class GatewayStream implements LaneListener {
 
   rested(): void {
     if (!this.#isOver || this.#isTunnel) return;
+    this.#isFreed = true;
     this.#host.free(this.#lane);
   }
 
@@ -183,7 +239,14 @@ export class GatewayStream implements LaneListener {
     this.#isOver = true;
     const stream = this.#stream;
     if (stream.destroyed || stream.writableEnded) return;
-    stream.on("wantTrailers", () => stream.sendTrailers(grouped(trailers)));
+    stream.on("wantTrailers", () => {
+      try {
+        stream.sendTrailers(grouped(trailers));
+      } catch {
+        // The answer is whole; trailers that HTTP/2 cannot carry are nobody's loss.
+        stream.close(constants.NGHTTP2_NO_ERROR);
+      }
+    });
     // Content that nobody wants any more: the client need not send it. RFC 9113 §8.1.
     stream.once("finish", () => {
       if (!stream.readableEnded && this.#request.framing.kind !== "none") stream.close(constants.NGHTTP2_NO_ERROR);
@@ -234,7 +297,7 @@ export class GatewayStream implements LaneListener {
   #closed(): void {
     for (const next of this.#waiting.splice(0)) if (typeof next === "function") next();
     // Whoever has left, or been left, with something under way: nobody waits for the rest of it.
-    if (!this.#isOver || this.#isTunnel) {
+    if (!this.#isFreed && (!this.#isOver || this.#isTunnel || !this.#isWhole)) {
       this.#isOver = true;
       this.#reader.stop();
       this.#lane.leave();
@@ -244,12 +307,14 @@ export class GatewayStream implements LaneListener {
 
 /** Fields as node:http2 takes them; those of a connection left out. */
 export function grouped(fields: FieldList): Record<string, string | string[]> {
-  const all: Record<string, string | string[]> = {};
+  // Without a prototype: an origin may call a field "constructor".
+  const all = Object.create(null) as Record<string, string | string[]>;
   for (let index = 0; index < fields.length; index += 2) {
     const [name, value] = [fields[index]!, fields[index + 1]!];
     if (ofConnections.has(name)) continue;
     const before = all[name];
     if (before === undefined) all[name] = value;
+    else if (single.has(name)) continue;
     else if (typeof before === "string") all[name] = [before, value];
     else before.push(value);
   }
