@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "dashboard/**/*.test.ts", "test/**/*.test.ts"],
     // Members of tests have one thread unless the run says otherwise: how many processors there are must not matter.
     env: { GYRE_THREADS: process.env["GYRE_THREADS"] ?? "1" },
     testTimeout: 30_000,

@@ -1,19 +1,26 @@
 /**
- * The admin port: health, metrics, status. Reading is open to this machine; everything else, and everybody else, needs
- * the cluster's secret as a bearer token. Health alone is for all, since balancers ask for it.
+ * The admin port: the dashboard, health, metrics, the API. Who may do what is said in admission.ts; health alone is for
+ * all, since balancers ask for it, and the page, which holds nothing by itself.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { asError, background } from "../base/background.ts";
+import { background } from "../base/background.ts";
+import { jsonOf } from "../base/json.ts";
 import { listening } from "../base/listen.ts";
-import { hostPortOf, isLoopbackHost, type HostPort } from "../base/host-port.ts";
-import { purgeApi } from "./purge-api.ts";
-import type { AdministeredPlane } from "./administered.ts";
+import type { HostPort } from "../base/host-port.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { AdministeredPlane } from "./administered.ts";
+import { admission, isFromHere, isSameOrigin, sessionCookie, sessionOf } from "./admission.ts";
+import { contentOf, give, wrong, type ApiAnswer } from "./answers.ts";
+import { answerApi, type ApiNeeds } from "./api.ts";
+import { Broadcast } from "./broadcast.ts";
 import { explain } from "./explain.ts";
+import { History } from "./history.ts";
+import { liveHere } from "./live.ts";
+import { operateHere } from "./operations.ts";
+import { givePage } from "./page.ts";
+import { Sessions } from "./sessions.ts";
 import { statusOf, type AdministeredMember, type Status } from "./status.ts";
-import { locate } from "./locate.ts";
 
 export interface AdminOptions {
   readonly listen: HostPort;
@@ -29,7 +36,8 @@ export interface AdminOptions {
 
 /** Connections without a request, and twice as many in all; more, and the oldest is closed. */
 const connectionsMax = 256;
-const jsonType = "application/json; charset=utf-8";
+/** Bytes of a login. */
+const loginMax = 1024;
 
 /** The admin port of one member. */
 export class AdminServer {
@@ -37,12 +45,29 @@ export class AdminServer {
   readonly #server: Server;
   /** Loaded when somebody scrapes: who does not, does not pay for the library. */
   #metrics: Promise<Metrics> | null = null;
+  readonly #sessions: Sessions;
+  readonly #history: History;
+  readonly #api: ApiNeeds;
   readonly #all = new Set<Socket>();
   /** Connections on which no request is under way, the one that has been so for longest first. */
   readonly #silent = new Set<Socket>();
 
   constructor(options: AdminOptions) {
     this.#options = options;
+    const { member, plane, secrets, failed } = options;
+    this.#sessions = new Sessions(secrets);
+    this.#history = new History(() => {
+      member.clients.gather();
+      return plane.desk.recorder.counts;
+    });
+    const live = {
+      plane,
+      status: () => this.status(),
+      history: this.#history,
+      events: member.events,
+      busiest: (count: number) => member.clients.watching.busiest(count),
+    };
+    this.#api = { member, plane, live, broadcast: new Broadcast(live, failed) };
     this.#server = createServer(
       { requestTimeout: 10_000, headersTimeout: 5_000, connectionsCheckingInterval: 1_000, maxHeaderSize: 16 * 1024 },
       (request, response) => {
@@ -73,10 +98,12 @@ export class AdminServer {
   }
 
   listen(): Promise<HostPort> {
+    this.#history.start();
     return listening(this.#server, this.#options.listen);
   }
 
   async close(): Promise<void> {
+    this.#history.stop();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeAllConnections();
     await closed;
@@ -86,75 +113,86 @@ export class AdminServer {
     return statusOf(this.#options.member, this.#options.plane, this.#options.version);
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = URL.canParse(request.url ?? "", "http://admin") ? new URL(request.url!, "http://admin") : null;
-    if (url === null) return give(response, 400, { error: "the target is not a URL" });
-    const { member } = this.#options;
-    const ready = member.state === "ready";
-    const reads = request.method === "GET" || request.method === "HEAD";
-    if (reads && url.pathname === "/healthz") return give(response, 200, { status: "alive" });
-    if (reads && url.pathname === "/readyz") return give(response, ready ? 200 : 503, { status: member.state });
-    if (!this.#admits(request)) {
-      response.setHeader("www-authenticate", 'Bearer realm="gyre"');
-      const isGiven = request.headers.authorization !== undefined;
-      return give(response, 401, {
-        error: isGiven
-          ? "that is not this cluster's secret"
-          : "send the cluster's secret: Authorization: Bearer SECRET",
-      });
-    }
-    if (request.method === "POST" && url.pathname === "/api/drain") return give(response, 200, await member.drain());
-    if (request.method === "POST" && url.pathname === "/api/coordinate") {
-      const refused = await member.coordinate().catch((error: unknown) => asError(error).message);
-      return refused === undefined
-        ? give(response, 200, { coordinator: member.coordinatorAddress })
-        : give(response, 409, { error: refused });
-    }
-    const purged = await purgeApi(this.#options.plane, request, url);
-    if (purged !== null) {
-      for (const [name, value] of Object.entries(purged.fields ?? {})) response.setHeader(name, value);
-      return give(response, purged.status, purged.value);
-    }
-    if (!reads)
-      return give(response, 405, {
-        error: "only GET is known here, and POST /api/purge, /api/drain and /api/coordinate",
-      });
-    switch (url.pathname) {
-      case "/metrics":
-        return this.#scrape(response);
-      case "/api/status":
-        return give(response, 200, this.status());
-      case "/api/locate":
-        return give(response, 200, locate(this.#options.plane.current.view, url.searchParams.getAll("url")));
-      case "/api/explain": {
-        const target = url.searchParams.get("url");
-        if (target === null) return give(response, 400, { error: "name the URL: /api/explain?url=http://…" });
-        const explained = explain(this.#options.plane, target);
-        return give(response, "error" in explained ? 400 : 200, explained);
+  /** What other members ask; undefined where it is not for the admin port. */
+  async answer(method: string, value: unknown): Promise<unknown> {
+    const { member, plane } = this.#options;
+    switch (method) {
+      case "status":
+        return this.status();
+      case "live":
+        return liveHere(this.#api.live, value);
+      case "explain":
+        return explain(plane, String((value as { url?: unknown } | null)?.url));
+      case "operate": {
+        const { what, value: given } = (value ?? {}) as { what?: unknown; value?: unknown };
+        return operateHere(member, String(what), given);
       }
       default:
-        return give(response, 404, {
-          error: `there is no ${url.pathname} here`,
-          paths: [
-            "/healthz",
-            "/readyz",
-            "/metrics",
-            "/api/status",
-            "/api/locate?url=",
-            "/api/explain?url=",
-            "POST /api/purge",
-            "/api/purge/ID",
-            "POST /api/drain",
-            "POST /api/coordinate",
-          ],
-        });
+        return undefined;
     }
   }
 
-  /**
-   * By the secret; or reading from this machine, asked for by an address of this machine: a page that rebinds its name
-   * to it sends the page's.
-   */
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = URL.canParse(request.url ?? "", "http://admin") ? new URL(request.url!, "http://admin") : null;
+    if (url === null) return give(response, wrong(400, "the target is not a URL"));
+    const { state } = this.#options.member;
+    if (request.method === "GET" || request.method === "HEAD") {
+      if (url.pathname === "/healthz") return give(response, { status: 200, value: { status: "alive" } });
+      if (url.pathname === "/readyz")
+        return give(response, { status: state === "ready" ? 200 : 503, value: { status: state } });
+      if (url.pathname === "/") return givePage(response);
+      if (url.pathname === "/api/session") return give(response, this.#session(request));
+    }
+    if (request.method === "POST" && url.pathname === "/api/login") return give(response, await this.#login(request));
+    const admitted = admission(request, this.#sessions, performance.now());
+    if (!admitted.admits) {
+      const fields = admitted.status === 401 ? { "www-authenticate": 'Bearer realm="gyre"' } : {};
+      return give(response, wrong(admitted.status, admitted.reason, fields));
+    }
+    if (request.method === "POST" && url.pathname === "/api/logout") {
+      const session = sessionOf(request, this.#sessions, performance.now());
+      if (session !== null) this.#sessions.end(session.id);
+      return give(response, { status: 200, value: {}, fields: { "set-cookie": sessionCookie(request, null) } });
+    }
+    if ((request.method === "GET" || request.method === "HEAD") && url.pathname === "/metrics")
+      return this.#scrape(response);
+    const answer = await answerApi(this.#api, request, response, url);
+    if (answer !== null) give(response, answer);
+  }
+
+  /** What the page may do, for whoever has it. */
+  #session(request: IncomingMessage): ApiAnswer {
+    const session = sessionOf(request, this.#sessions, performance.now());
+    const reads = admission(request, this.#sessions, performance.now()).admits;
+    const { name } = this.#options.member;
+    return {
+      status: 200,
+      value: { member: name, reads, token: session?.token ?? null, mayLogIn: isFromHere(request) },
+    };
+  }
+
+  /** The secret must not cross a network in clear text, nor come from another page. */
+  async #login(request: IncomingMessage): Promise<ApiAnswer> {
+    if (!isSameOrigin(request)) return wrong(403, "another page may not log in here");
+    if (!isFromHere(request))
+      return wrong(
+        403,
+        "this port speaks no TLS, and the secret would cross the network in clear text: reach it through `ssh -L 8082:127.0.0.1:8082 HOST`, and open http://127.0.0.1:8082/",
+      );
+    // A form of another page cannot say so.
+    if (request.headers["content-type"] !== "application/json") return wrong(415, "log in with application/json");
+    const { secret } = (jsonOf((await contentOf(request, loginMax)) ?? "") ?? {}) as { secret?: unknown };
+    if (typeof secret !== "string") return wrong(400, 'say the secret: { "secret": … }');
+    const session = this.#sessions.begin(secret, performance.now());
+    if (session === "later") return wrong(429, "too many wrong secrets: wait a minute", { "retry-after": "60" });
+    if (session === null) return wrong(401, "that is not this cluster's secret");
+    return {
+      status: 200,
+      value: { token: session.token },
+      fields: { "set-cookie": sessionCookie(request, session.id) },
+    };
+  }
+
   async #scrape(response: ServerResponse): Promise<void> {
     const { plane, member, originsWaiting, version } = this.#options;
     this.#metrics ??= import("./member-metrics.ts").then(({ memberMetrics }) =>
@@ -165,23 +203,4 @@ export class AdminServer {
     response.setHeader("content-type", metrics.contentType);
     response.end(await metrics.text());
   }
-
-  #admits(request: IncomingMessage): boolean {
-    const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
-    if (given !== undefined)
-      return this.#options.secrets.some((secret) => timingSafeEqual(digest(given), digest(secret)));
-    const remote = request.socket.remoteAddress ?? "";
-    const fromHere = isLoopbackHost(remote.replace(/^::ffff:/, ""));
-    const host = hostPortOf(request.headers.host ?? "")?.host ?? request.headers.host ?? "";
-    return fromHere && isLoopbackHost(host) && (request.method === "GET" || request.method === "HEAD");
-  }
-}
-
-function give(response: ServerResponse, status: number, value: unknown): undefined {
-  response.writeHead(status, { "content-type": jsonType, "cache-control": "no-store" });
-  response.end(`${JSON.stringify(value)}\n`);
-}
-
-function digest(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
 }

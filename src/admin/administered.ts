@@ -17,7 +17,7 @@ export interface AdministeredPlane {
   readonly store: Store;
   /** What the store keeps on a disk as well, or null. */
   readonly disk: { readonly folder: string; readonly tier: DiskTier } | null;
-  readonly peers: Pick<Peers, "isUp">;
+  readonly peers: Pick<Peers, "isUp" | "call">;
   readonly ownership: Ownership;
   readonly uncacheable: Uncacheable;
   readonly invalidations: Pick<Invalidations, "isInTouch" | "at">;

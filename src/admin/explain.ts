@@ -45,6 +45,8 @@ export interface ExplainedEnd {
 
 export interface Explanation {
   readonly url: string;
+  /** The same as it is written in logs. */
+  readonly uri: string;
   readonly key: string;
   readonly route: string | null;
   /** The caching rules in effect, as configured. */
@@ -103,6 +105,7 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
   const why = plane.uncacheable.reason(key);
   return {
     url,
+    uri: uriText(uri),
     key,
     route: route?.name ?? null,
     rules: rulesOf(caching),

@@ -7,13 +7,8 @@
  */
 import type { IncomingMessage } from "node:http";
 import { selectorOf, type Selector } from "../invalidation/selector.ts";
+import { contentOf, wrong, type ApiAnswer } from "./answers.ts";
 import { selectorsMax, type PurgeReport, type Purges } from "../proxy/invalidation/purges.ts";
-
-export interface PurgeAnswer {
-  readonly status: number;
-  readonly value: unknown;
-  readonly fields?: Readonly<Record<string, string>>;
-}
 
 /** Bytes of a request. */
 const bodyBytesMax = 1024 * 1024;
@@ -25,7 +20,7 @@ export async function purgeApi(
   { purges }: { readonly purges: Purges },
   request: IncomingMessage,
   { pathname }: URL,
-): Promise<PurgeAnswer | null> {
+): Promise<ApiAnswer | null> {
   const id = /^\/api\/purge\/([^/]+)$/.exec(pathname)?.[1];
   if (id !== undefined) {
     if (request.method !== "GET" && request.method !== "HEAD")
@@ -37,7 +32,7 @@ export async function purgeApi(
   }
   if (pathname !== "/api/purge") return null;
   if (request.method !== "POST") return { ...wrong(405, "purge with POST"), fields: { allow: "POST" } };
-  const body = await bodyOf(request);
+  const body = await contentOf(request, bodyBytesMax);
   if (body === null) return wrong(413, `a purge takes ${bodyBytesMax} bytes at most`);
   const asked = orderOf(body);
   if (typeof asked === "string") return wrong(400, asked);
@@ -92,19 +87,4 @@ function decoded(text: string): string {
   } catch {
     return text; // The decoder's way to say that nothing is escaped there.
   }
-}
-
-async function bodyOf(request: IncomingMessage): Promise<string | null> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > bodyBytesMax) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
-
-function wrong(status: number, error: string): PurgeAnswer {
-  return { status, value: { error } };
 }

@@ -3,9 +3,22 @@ import type { OriginHealth } from "../origin/origin-choice.ts";
 import type { Routing } from "../proxy/request/routes.ts";
 import type { SessionState } from "../coordination/port.ts";
 import type { AdministeredPlane } from "./administered.ts";
+import type { BusyLists } from "../telemetry/busiest.ts";
+import type { RecentEvents } from "../telemetry/recent-events.ts";
+import type { SeenRequest } from "../telemetry/seen-request.ts";
+import { answered } from "./history.ts";
 import type { PublishedView } from "../ring/view.ts";
 import { shares } from "../ring/shares.ts";
 import type { DiskCounts } from "../store/disk/disk-tier.ts";
+
+/** The requests of a member's clients, for those who want to see them. */
+export interface WatchedRequests {
+  /** Tells of every request from now on, until the function returned is called. */
+  watch(watcher: (request: SeenRequest) => void): () => void;
+  /** The last that were no hits of the fast way, oldest first. */
+  readonly recent: readonly SeenRequest[];
+  busiest(count: number): BusyLists;
+}
 
 /** What the admin port needs to know of its member. */
 export interface AdministeredMember {
@@ -23,7 +36,15 @@ export interface AdministeredMember {
     readonly connections: number;
     /** Of each thread that serves them beside this one: hits, and how late its event loop was of late. */
     byThread(): readonly { readonly hits: number; readonly delaySeconds: number }[];
+    /** What they ask. */
+    readonly watching: WatchedRequests;
   };
+  /** Its last events. */
+  readonly events: RecentEvents;
+  /** Takes up its configuration as it is now; says what has become of it. Rejects with why the old one stays. */
+  reread(): Promise<string>;
+  /** Changes its share of the key space beside the others'. */
+  reweigh(weight: number): Promise<void>;
   /** Lines of its logs that nobody will see. */
   readonly logLinesDropped: number;
   /** Hands over and leaves; resolves when nothing but the farewell is left to do. */
@@ -217,14 +238,7 @@ function selfOf(
   const { responses, copies, copyBytes } = usage;
   const { given, index, waiting } = store.memory;
   const { rss, heapUsed } = process.memoryUsage();
-  let requests = counts.hits;
-  let hits = counts.hits;
-  for (const [label, count] of counts.byOutcome) {
-    // What was forwarded to its owner is counted there: only the owner knows whether it was a hit.
-    if (label === "bypass") continue;
-    requests += count;
-    if (label.startsWith("hit")) hits += count;
-  }
+  const { requests, hits } = answered(counts);
   return {
     name: member.name,
     state: member.state,

@@ -10,9 +10,10 @@ const repeatable: ReadonlySet<string> = new Set([
   "purge-allow",
   "trust-forwarded",
   "parent-except",
+  "access-log-fields",
   "listen",
 ]);
-const switches: ReadonlySet<string> = new Set(["forward", "proxy-protocol", "verify-tls"]);
+const switches: ReadonlySet<string> = new Set(["request-id", "forward", "proxy-protocol", "verify-tls"]);
 const placeholders: Readonly<Record<string, string>> = {
   listen: "HOST:PORT",
   peer: "HOST:PORT",
@@ -25,6 +26,7 @@ const placeholders: Readonly<Record<string, string>> = {
   "allow-destination": "CIDR",
   "purge-allow": "CIDR",
   "trust-forwarded": "CIDR",
+  "access-log-fields": "NAME",
   memory: "SIZE",
   threads: "NUMBER",
   "object-max": "SIZE",

@@ -1,6 +1,6 @@
 /** `gyre drain MEMBER`: it hands what it has stored to the new owners, lets answers in progress end, and leaves. */
 import { bytesText } from "../base/sizes.ts";
-import type { Departure } from "../member/member.ts";
+import type { Departure } from "../member/departure.ts";
 import { contact, postTo, type WhereOptions } from "./discover.ts";
 import { Failure } from "./failure.ts";
 import { note, say, sayJson, table } from "./terminal.ts";

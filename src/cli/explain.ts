@@ -1,4 +1,5 @@
 /** `gyre explain URL`: where a URL lives, what is stored for it, what the next request would do, and why. */
+import type { SeenRequest } from "../telemetry/seen-request.ts";
 import type { Explanation } from "../admin/explain.ts";
 import { bytesText } from "../base/sizes.ts";
 import { contact, type WhereOptions } from "./discover.ts";
@@ -9,13 +10,15 @@ import { say, sayJson, styled } from "./terminal.ts";
 export async function explain(url: string, options: WhereOptions & { readonly json?: boolean }): Promise<void> {
   const first = await contact(options);
   const path = `/api/explain?url=${encodeURIComponent(url)}`;
-  let explained = (await first.get(path)) as Explanation;
+  let explained = (await first.get(path)) as Explanation & { last?: SeenRequest | null };
   const owner = first.status.members.find(({ name }) => name === explained.owner);
   if (owner === undefined) throw new Failure(`the owner ${explained.owner} is not in the view`);
+  const { last } = explained;
   if (explained.member !== explained.owner)
     explained = (await (
       await contact({ ...options, coordinator: undefined, admin: owner.admin, secret: first.secret })
-    ).get(path)) as Explanation;
+    ).get(path)) as typeof explained;
+  explained = { ...explained, last: last ?? explained.last ?? null };
   if (options.json === true) return sayJson(explained);
   say(`${styled("bold", explained.url)}`);
   say(`  owner    ${explained.owner} (asked ${explained.member})`);
@@ -24,6 +27,11 @@ export async function explain(url: string, options: WhereOptions & { readonly js
   const rules = Object.entries(explained.rules).map(([name, value]) => `${name}: ${JSON.stringify(value)}`);
   if (rules.length > 0) say(`  rules    ${rules.join(", ")} (configured)`);
   say(`  next GET ${explained.next}`);
+  if (explained.last != null) {
+    const { time, outcome, reason, status, owned, member } = explained.last;
+    const what = owned ?? `${outcome}${reason === null || reason === outcome ? "" : ` (${reason})`}`;
+    say(`  last     ${what}, status ${status}, at ${member} ${time}; hits of the fast way are not remembered`);
+  }
   if (!explained.isInTouch)
     say(
       `  ${styled("yellow", "cut off")}: ${explained.member} does not know what others have been told; it validates everything`,

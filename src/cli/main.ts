@@ -14,11 +14,15 @@ import { Failure } from "./failure.ts";
 import { fetchUrl, type FetchOptions } from "./fetch.ts";
 import { purge, type PurgeOptions } from "./purge.ts";
 import { ring, type RingOptions } from "./ring.ts";
+import { filterNames } from "../telemetry/request-filter.ts";
 import { StartError } from "../member/start-error.ts";
 import { start } from "./start.ts";
 import { status, type StatusOptions } from "./status.ts";
 import { stop } from "./stop.ts";
+import { events, logs, type LogsOptions } from "./logs.ts";
+import { reload, weigh } from "./operate.ts";
 import { note } from "./terminal.ts";
+import { top, type TopOptions } from "./top.ts";
 import { version } from "./version.ts";
 
 const program = new Command("gyre")
@@ -77,6 +81,55 @@ where(program.command("status").description("show members, leader, epoch, shares
   .option("--watch", "again every second")
   .option("--json", "print JSON")
   .action((options: StatusOptions) => status(options));
+
+where(program.command("logs").description("show the requests of clients, at all members"))
+  .option("-f, --follow", "every request as it ends, until Ctrl-C; else the last that were no hits of the fast way")
+  .option("--filter <TERMS>", "only those for which all terms hold, as in 'outcome=uri-miss route=*/api* status>=500'")
+  .option("-n, --count <N>", "no more than so many")
+  .option("--json", "print lines of JSON")
+  .addHelpText(
+    "after",
+    `
+Terms: name=value (* stands for any text), name!=value, name~part, name!~part, name>=number, > < <=
+Names: ${filterNames.join(", ")}
+
+Examples:
+  gyre logs --follow --filter 'status>=500'
+  gyre logs --filter 'uri~/checkout outcome!=hit' --json`,
+  )
+  .action((options: LogsOptions) => logs(options));
+
+where(program.command("events").description("show what has happened to the members"))
+  .option("-f, --follow", "those that come too, until Ctrl-C")
+  .option("-n, --count <N>", "no more than so many")
+  .option("--json", "print lines of JSON")
+  .action((options: LogsOptions) => events(options));
+
+where(program.command("top").description("show what clients ask for most just now, at all members together"))
+  .option("--by <KIND>", "uri, route, origin, client", "uri")
+  .option("-n, --count <N>", "how many, 50 at most", "20")
+  .option("--once", "print it once and end, as where nobody looks")
+  .option("--json", "print JSON, once")
+  .action((options: TopOptions) => top(options));
+
+where(
+  program
+    .command("weight")
+    .description("change a member's share of the key space beside the others', until it is started anew")
+    .argument("<MEMBER>")
+    .argument("<N>"),
+)
+  .option("--json", "print JSON")
+  .action(weigh);
+
+where(
+  program
+    .command("reload")
+    .description("make members take up their configuration files as they are now: all, or those named")
+    .argument("[MEMBER...]"),
+)
+  .option("--json", "print JSON")
+  .action(reload);
 
 where(
   program

@@ -36,6 +36,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     level: config["log-level"],
     format: config["log-format"],
     terminal: process.stdout.isTTY === true,
+    nowMs: () => Date.now(),
   });
   const log = logs.events;
   const folder = runFolder(process.env);
@@ -49,6 +50,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     lastView: lastViewIn(folder, config.cluster, name),
     ousted: (reason) => stopSoon(reason, 1),
     drain: () => stopSoon("drained by an operator"),
+    reread: () => reload(member, options, log),
   });
   const systemd = systemdOf(process.env, (error) => log.warn({ kind: "service", err: error }, error.message));
   let stopping = false;
@@ -78,7 +80,11 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     // The same signal says that the terminal has gone.
     if (onTerminal && !isatty(0)) stopSoon("the terminal is gone");
     else {
-      reload(member, options, log);
+      try {
+        reload(member, options, log);
+      } catch {
+        // The log has it, and the old configuration goes on.
+      }
       member.reopenLogs();
     }
   });
@@ -138,17 +144,20 @@ function makeMember(options: ConstructorParameters<typeof RunningMember>[0]): Ru
   }
 }
 
-function reload(member: RunningMember, options: Readonly<Record<string, unknown>>, log: Logger): void {
+/** @returns what has become of it. @throws Error where the old configuration stays, and logs why. */
+function reload(member: RunningMember, options: Readonly<Record<string, unknown>>, log: Logger): string {
   try {
     const kept = member.reload(configOf(options));
-    log.info(
-      { kind: "reload", kept },
+    const text =
       kept.length === 0
         ? "configuration reloaded"
-        : `configuration reloaded; ${kept.join(", ")} change only with a restart`,
-    );
+        : `configuration reloaded; ${kept.join(", ")} change only with a restart`;
+    log.info({ kind: "reload", kept }, text);
+    return text;
   } catch (error) {
-    log.error({ kind: "reload", err: asError(error) }, `the configuration was not reloaded: ${asError(error).message}`);
+    const text = `the configuration was not reloaded: ${asError(error).message}`;
+    log.error({ kind: "reload", err: asError(error) }, text);
+    throw new Error(text, { cause: error });
   }
 }
 

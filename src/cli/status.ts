@@ -50,6 +50,7 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
       ? (found.leader ?? "none")
       : `${found.leader} (nobody leads now)`;
   const head = `cluster ${styled("bold", found.cluster)}   epoch ${found.epoch}   leader ${leader}   coordinator ${found.coordinator} (session ${found.session})`;
+  const total = totalText(found, selves);
   const hasDisk = selves.some((self) => self?.disk != null);
   const rows = found.members.map((member, index) => {
     const self = selves[index] ?? null;
@@ -110,7 +111,23 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
     "PID",
   ];
   const notes = [...ill, ...cutOff, ...left];
-  return `${head}\n\n${table(heading, rows)}${notes.length === 0 ? "" : `\n${notes.join("")}`}${note}`;
+  return `${head}\n${total}\n\n${table(heading, rows)}${notes.length === 0 ? "" : `\n${notes.join("")}`}${note}`;
+}
+
+/** All members together, on a line that fits 80 columns. */
+function totalText({ members }: Status, selves: readonly (SelfStatus | null)[]): string {
+  const known = selves.filter((self) => self !== null);
+  const sum = (one: (self: SelfStatus) => number): number => known.reduce((all, self) => all + one(self), 0);
+  const requests = sum((self) => self.requests);
+  const there =
+    known.length === members.length ? `${members.length} members` : `${known.length} of ${members.length} members`;
+  return [
+    there,
+    `${requests} requests`,
+    `hits ${requests === 0 ? "-" : percent(sum((self) => self.hits) / requests)}`,
+    `stored ${bytesText(sum((self) => self.store.bytes))} of ${bytesText(sum((self) => self.store.bytesMax))}`,
+    `memory ${bytesText(sum((self) => self.residentBytes))}`,
+  ].join("   ");
 }
 
 function namesWith({ members }: Status, settings: string | null): string {

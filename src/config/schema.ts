@@ -12,6 +12,7 @@ import { isNetwork } from "../origin/destinations.ts";
 import { weightMax } from "../ring/ring.ts";
 import { isMemberName } from "../ring/view.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
+import { fieldNames, isFieldName } from "../proxy/request/access-fields.ts";
 import { listenSchema } from "./listeners.ts";
 import { defaultMemory } from "./default-memory.ts";
 
@@ -311,7 +312,13 @@ export const configSchema = z.strictObject({
     .describe("ports that CONNECT may reach"),
   "tunnel-idle": duration.default(600_000).describe("a tunnel where nothing moves for so long is closed"),
   resolver: address.optional().describe("DNS server, address:port, instead of the system's"),
-  "trust-forwarded": z.array(network).default([]).describe("clients whose X-Forwarded-For is believed"),
+  "request-id": flag
+    .default(true)
+    .describe("requests to the origins of routes carry X-Request-Id, the client's own where trust-forwarded names it"),
+  "trust-forwarded": z
+    .array(network)
+    .default([])
+    .describe("clients whose X-Forwarded-For and X-Request-Id are believed"),
   "proxy-protocol": flag.default(false).describe("expect a PROXY header (v1 or v2) on client connections"),
   "tls-cert": z.string().optional().describe("certificate file: clients speak TLS"),
   "tls-key": z.string().optional().describe("its key"),
@@ -333,6 +340,10 @@ export const configSchema = z.strictObject({
     .enum(["auto", "json", "common", "combined", "squid"])
     .default("auto")
     .describe("auto: one short line on a terminal, json elsewhere"),
+  "access-log-fields": z
+    .array(z.string().refine(isFieldName, `one of ${fieldNames.join(", ")}, or request:NAME for a field of requests`))
+    .default([])
+    .describe("an object of JSON with these alone, instead of a format"),
   "access-log-file": z.string().min(1).optional().describe("where it goes instead of standard output"),
   "log-level": z.enum(["debug", "info", "warn", "error"]).default("info"),
   "log-format": z.enum(["auto", "json", "pretty"]).default("auto").describe("auto: pretty on a terminal"),

@@ -6,18 +6,26 @@
  *   combined   the same, with Referer and User-Agent: what analysers of httpd's and nginx's logs read
  *   squid      time elapsed client code/status bytes method URL - hierarchy/- -
  *   short      for people at a terminal
+ *
+ * or an object of JSON with fields of the operator's choice (proxy/request/access-fields.ts).
  */
 import { fieldValue } from "../http/fields.ts";
 import { bytesText } from "../base/sizes.ts";
 import type { AccessRecord } from "../proxy/request/recorder.ts";
+import { fieldsLiner, type ChosenFields } from "../proxy/request/access-fields.ts";
 
-export type AccessFormat = "json" | "common" | "combined" | "squid" | "short";
+export type AccessFormat = "json" | "common" | "combined" | "squid" | "short" | ChosenFields;
 
 /** Puts a record, finished at a time (ms since the epoch), into a line without its end. */
 export type Liner = (record: AccessRecord, atMs: number) => string;
 
-/** The liner of a format, for the member of that name. */
-export function linerOf(format: AccessFormat, member: string): Liner {
+/** The liner of a format, for the member of that name; `routeName` finds the route that a URI belongs to. */
+export function linerOf(
+  format: AccessFormat,
+  member: string,
+  routeName: (uri: string) => string | null = () => null,
+): Liner {
+  if (typeof format === "object") return fieldsLiner(format, member, routeName);
   switch (format) {
     case "json":
       return jsonLiner(member);
@@ -40,7 +48,9 @@ function jsonLiner(member: string): Liner {
   return (record, atMs) => {
     const { client, method, uri, status, outcome, reason, owner, owned, hop, bytes, durationMs, complete } = record;
     const why = reason === null ? "" : reason === "fresh" ? ',"reason":"fresh"' : `,"reason":${quoted(reason)}`;
-    const part = owned === null ? "" : `,"owned":${quoted(owned)}`;
+    let part = owned === null ? "" : `,"owned":${quoted(owned)}`;
+    if (record.origin !== null) part += `,"origin":${quoted(record.origin)}`;
+    if (record.requestId !== null) part += `,"requestId":"${record.requestId}"`;
     // Addresses, methods and members' names have no character that would have to be escaped.
     return `${begin}${isoOf(atMs)}${middle}${client}","method":"${method}","uri":${quoted(uri)},"status":${status},"outcome":"${outcome}"${why},"owner":"${owner}"${part},"hop":${hop},"bytes":${bytes},"durationMs":${milliseconds(durationMs)},"complete":${complete}}`;
   };

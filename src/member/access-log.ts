@@ -16,7 +16,10 @@ export class AccessLog {
   #droppedBefore = 0;
   #formatNow: AccessFormat = "json";
 
-  constructor(log: Log, member: string, recorder: Recorder) {
+  readonly #routeName: (uri: string) => string | null;
+
+  constructor(log: Log, member: string, recorder: Recorder, routeName: (uri: string) => string | null = () => null) {
+    this.#routeName = routeName;
     this.#log = log;
     this.#member = member;
     this.#recorder = recorder;
@@ -40,7 +43,7 @@ export class AccessLog {
     }
     const writer = this.#file?.writer ?? this.#log.writer;
     this.#formatNow = this.#format(config);
-    const line = linerOf(this.#formatNow, this.#member);
+    const line = linerOf(this.#formatNow, this.#member, this.#routeName);
     recorder.log = (record) => writer.write(line(record, Date.now()));
   }
 
@@ -65,6 +68,8 @@ export class AccessLog {
   }
 
   #format(config: Config): AccessFormat {
+    const fields = config["access-log-fields"];
+    if (fields.length > 0) return { fields };
     const format = config["access-log-format"];
     if (format !== "auto") return format;
     return this.#log.readable && this.#file === null ? "short" : "json";

@@ -16,6 +16,7 @@ import type { AccessLog } from "./access-log.ts";
 import type { DataPlane } from "./data-plane.ts";
 import type { FrontSettings } from "./front-messages.ts";
 import { Fronts } from "./fronts.ts";
+import { Watching } from "./watching.ts";
 import { isThisMachine, listening } from "./listening.ts";
 import { identitiesOf } from "./routing.ts";
 import { freePort } from "./free-port.ts";
@@ -49,11 +50,25 @@ export class Clients {
   readonly #count = new OwnCount();
   #allowed: readonly Networks[];
   #publishing: NodeJS.Timeout | null = null;
+  #watched = false;
+  /** What fronts have been told last. */
+  #told: FrontSettings | null = null;
+  /** Who watches what clients ask, and what they are told. */
+  readonly watching: Watching;
 
   constructor(options: ClientsOptions) {
     const { config, threads, name, plane, tls, accessLog, log, failed, died } = options;
     const listeners = listenersFor(config);
     this.#options = options;
+    this.watching = new Watching({
+      member: name,
+      recorder: plane.desk.recorder,
+      routes: () => plane.current.routing.routes,
+      frontsTell: (tell) => {
+        this.#watched = tell;
+        if (this.#told !== null) this.#fronts?.follow({ ...this.#told, watched: tell });
+      },
+    });
     for (const { address, http2 } of listeners)
       if (http2 && !hasHttp2(process.versions.node))
         log.warn(
@@ -102,6 +117,7 @@ export class Clients {
             recorder,
             accept: (socket, client) => this.#servers[0]!.take(socket, client),
             lines: (text, lines) => accessLog.write(text, lines),
+            seen: (requests) => this.watching.seen(requests),
             failed,
             died,
           });
@@ -205,8 +221,14 @@ export class Clients {
   }
 
   #frontSettings(config: Config): FrontSettings {
-    const log = this.#options.accessLog.ofThreads;
-    return { allow: allowOf(config, this.#listeners), tls: identitiesOf(config), log };
+    const { accessLog, plane } = this.#options;
+    return (this.#told = {
+      allow: allowOf(config, this.#listeners),
+      tls: identitiesOf(config),
+      log: accessLog.ofThreads,
+      routes: plane.current.routing.routes.map(({ name, host, path }) => ({ name, host, path })),
+      watched: this.#watched,
+    });
   }
 }
 

@@ -1,21 +1,33 @@
 /**
- * A front's lines of the access log, on their way to home, which writes them: a batch at a time, and no more than home
- * has taken lately. What it does not take is dropped, and counted.
+ * A front's lines of the access log, on their way to home, which writes them, and what it tells those who watch: a
+ * batch at a time, and no more than home has taken lately. Lines that it does not take are dropped, and counted.
  */
 import type { AccessRecord } from "../proxy/request/recorder.ts";
+import { httpUri } from "../http/uri.ts";
+import { routeOf } from "../proxy/request/routes.ts";
+import type { SeenRequest } from "../telemetry/seen-request.ts";
 import { linerOf, type Liner } from "./access-lines.ts";
 import type { FrontSettings } from "./front-messages.ts";
+import { seenOf } from "./seen.ts";
 
 const batchCharacters = 64 * 1024;
 const flushMs = 50;
 /** Characters that home may owe a word for. */
 const untakenMax = 4 * 1024 * 1024;
+/** Requests in a batch for those who watch, and batches that home may owe a word for. */
+const seenMax = 200;
+const seenUntakenMax = 16;
 
 /** See above. */
 export class FrontLines {
   readonly #member: string;
   readonly #send: (text: string, lines: number) => void;
+  readonly #sendSeen: (requests: readonly SeenRequest[]) => void;
   readonly #dropped: (lines: number) => void;
+  #watched = false;
+  #logsThis = false;
+  #seenWaiting: SeenRequest[] = [];
+  #seenUntaken = 0;
   #liner: Liner | null = null;
   #sample = 1;
   #seen = 0;
@@ -28,23 +40,63 @@ export class FrontLines {
     member: string,
     {
       send,
+      seen,
       dropped,
-    }: { readonly send: (text: string, lines: number) => void; readonly dropped: (lines: number) => void },
+    }: {
+      readonly send: (text: string, lines: number) => void;
+      readonly seen: (requests: readonly SeenRequest[]) => void;
+      readonly dropped: (lines: number) => void;
+    },
   ) {
     this.#member = member;
     this.#send = send;
+    this.#sendSeen = seen;
     this.#dropped = dropped;
   }
 
-  follow(log: FrontSettings["log"]): void {
-    this.#liner = log === null ? null : linerOf(log.format, this.#member);
+  follow({ log, routes, watched }: Pick<FrontSettings, "log" | "routes" | "watched">): void {
+    const routeName = (uri: string): string | null => {
+      const parsed = routes.length === 0 ? null : httpUri(uri);
+      return parsed === null ? null : (routeOf(routes, parsed)?.name ?? null);
+    };
+    this.#liner = log === null ? null : linerOf(log.format, this.#member, routeName);
     this.#sample = log?.sample ?? 1;
+    this.#watched = watched;
   }
 
-  /** Whether the next request gets a line; counts it. */
-  readonly wants = (): boolean => this.#liner !== null && this.#seen++ % this.#sample === 0;
+  /** Whether the next request is to be told of; counts it. */
+  readonly wants = (): boolean => {
+    this.#logsThis = this.#liner !== null && this.#seen++ % this.#sample === 0;
+    return this.#logsThis || this.#watched;
+  };
 
+  /** Tells of the request that `wants` was asked about last. */
   readonly write = (record: AccessRecord): void => {
+    if (this.#watched) this.#show(record);
+    if (this.#logsThis) this.#log(record);
+  };
+
+  /** Those who watch miss what home does not take in time. */
+  #show(record: AccessRecord): void {
+    if (this.#seenUntaken > seenUntakenMax) return;
+    this.#seenWaiting.push(seenOf(record, this.#member, Date.now()));
+    if (this.#seenWaiting.length >= seenMax) return this.#flushSeen();
+    this.#timer ??= setTimeout(() => this.flush(), flushMs).unref();
+    return undefined;
+  }
+
+  #flushSeen(): void {
+    if (this.#seenWaiting.length === 0) return;
+    this.#seenUntaken++;
+    this.#sendSeen(this.#seenWaiting);
+    this.#seenWaiting = [];
+  }
+
+  seenTaken(): void {
+    this.#seenUntaken--;
+  }
+
+  #log(record: AccessRecord): void {
     if (this.#untaken > untakenMax) return this.#dropped(1);
     this.#waiting += this.#liner!(record, Date.now());
     this.#waiting += "\n";
@@ -52,11 +104,12 @@ export class FrontLines {
     if (this.#waiting.length >= batchCharacters) return this.flush();
     this.#timer ??= setTimeout(() => this.flush(), flushMs).unref();
     return undefined;
-  };
+  }
 
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+    this.#flushSeen();
     if (this.#waitingLines === 0) return;
     this.#untaken += this.#waiting.length;
     this.#send(this.#waiting, this.#waitingLines);

@@ -5,6 +5,8 @@ import type { Listener } from "../config/listeners.ts";
 import type { SharedStore } from "../store/pages/page-reader.ts";
 import type { WireLimits } from "../wire/limits.ts";
 import type { Identity } from "../wire/tls-identities.ts";
+import type { RoutePlace } from "../proxy/request/routes.ts";
+import type { SeenRequest } from "../telemetry/seen-request.ts";
 import type { AccessFormat } from "./access-lines.ts";
 
 /** What a reload may change. */
@@ -14,6 +16,9 @@ export interface FrontSettings {
   readonly tls: readonly Identity[] | null;
   /** The access log; null where there is none. `sample`: one request in so many. */
   readonly log: { readonly format: AccessFormat; readonly sample: number } | null;
+  readonly routes: readonly RoutePlace[];
+  /** Somebody wants to hear of every request. */
+  readonly watched: boolean;
 }
 
 /** What a front is started with. */
@@ -38,6 +43,7 @@ export type ToFront =
   | { readonly kind: "block"; readonly block: SharedArrayBuffer }
   | { readonly kind: "settings"; readonly settings: FrontSettings }
   | { readonly kind: "lines-taken"; readonly characters: number }
+  | { readonly kind: "seen-taken" }
   | { readonly kind: "drain"; readonly limitMs: number };
 
 export type FromFront =
@@ -46,5 +52,6 @@ export type FromFront =
   | { readonly kind: "not-listening"; readonly code: string; readonly message: string }
   | { readonly kind: "block-taken" }
   | { readonly kind: "lines"; readonly text: string; readonly lines: number }
+  | { readonly kind: "seen"; readonly requests: readonly SeenRequest[] }
   | { readonly kind: "drained"; readonly cut: number }
   | { readonly kind: "failed"; readonly error: Error };

@@ -45,9 +45,10 @@ const blocks = new StoreBlocks();
 for (const block of store.blocks) blocks.add(block);
 const lines = new FrontLines(member, {
   send: (text, count) => tell({ kind: "lines", text, lines: count }),
+  seen: (requests) => tell({ kind: "seen", requests }),
   dropped: (count) => board.dropped(front, count),
 });
-lines.follow(settings.log);
+lines.follow(settings);
 let allowed = settings.allow.map((networks) => new Networks(networks));
 const tls = settings.tls === null ? null : new TlsIdentities(settings.tls);
 
@@ -162,7 +163,7 @@ port.on("message", (message: ToFront) => {
       return tell({ kind: "block-taken" });
     case "settings":
       allowed = message.settings.allow.map((networks) => new Networks(networks));
-      lines.follow(message.settings.log);
+      lines.follow(message.settings);
       if (tls !== null && message.settings.tls !== null) {
         tls.replace(message.settings.tls);
         for (const server of servers) server.updateTls(tls);
@@ -170,6 +171,8 @@ port.on("message", (message: ToFront) => {
       return undefined;
     case "lines-taken":
       return lines.taken(message.characters);
+    case "seen-taken":
+      return lines.seenTaken();
     case "drain":
       isDraining = true;
       return void Promise.all(servers.map((server) => server.close(message.limitMs))).then((cuts) => {

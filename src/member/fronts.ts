@@ -6,6 +6,7 @@ import { Worker } from "node:worker_threads";
 import type { HostPort } from "../base/host-port.ts";
 import type { Place } from "../base/listen.ts";
 import type { Recorder } from "../proxy/request/recorder.ts";
+import type { SeenRequest } from "../telemetry/seen-request.ts";
 import type { PageStore } from "../store/pages/page-store.ts";
 import { Board, type FrontCounts } from "../threads/board.ts";
 import { ByteRing } from "../threads/byte-ring.ts";
@@ -25,6 +26,8 @@ export interface FrontsOptions extends Pick<FrontInit, "member" | "viaLine" | "l
   readonly accept: AcceptConnection;
   /** Lines of the access log. */
   readonly lines: (text: string, lines: number) => void;
+  /** Requests that they have answered, while somebody watches. */
+  readonly seen: (requests: readonly SeenRequest[]) => void;
   readonly failed: (error: Error) => void;
   /** A front has ended by itself. */
   readonly died: (reason: string) => void;
@@ -198,6 +201,9 @@ export class Fronts {
       case "lines":
         this.#options.lines(message.text, message.lines);
         return front.worker.postMessage({ kind: "lines-taken", characters: message.text.length } satisfies ToFront);
+      case "seen":
+        this.#options.seen(message.requests);
+        return front.worker.postMessage({ kind: "seen-taken" } satisfies ToFront);
       case "failed":
         return this.#options.failed(message.error);
       default:

@@ -9,6 +9,8 @@ export interface MemberOptions {
   readonly ousted: (reason: string) => void;
   /** An operator wants it to leave: to be stopped as by a signal. */
   readonly drain: () => void;
+  /** Takes up its configuration as it is now; says what has become of it. @throws Error with why the old one stays. */
+  readonly reread: () => string;
   readonly config: Config;
   readonly name: string;
   readonly secret: string;

@@ -3,7 +3,6 @@
  * it starts, reloads and stops. Nothing else knows all the parts.
  */
 import { asError, background } from "../base/background.ts";
-import { bytesText } from "../base/sizes.ts";
 import { Waiters } from "../base/waiters.ts";
 import { hostPortOf, hostPortText } from "../base/host-port.ts";
 import { AdminServer } from "../admin/admin-server.ts";
@@ -12,35 +11,29 @@ import { mainListener, type Listener } from "../config/listeners.ts";
 import { restartKeys, type Config } from "../config/schema.ts";
 import { EmbeddedHost } from "../coordination/embedded-host.ts";
 import type { Coordinator } from "../coordination/port.ts";
-import { PeerAcceptor, type AcceptedLink } from "../peer/acceptor.ts";
+import type { AcceptedLink, PeerAcceptor } from "../peer/acceptor.ts";
 import { answerCall } from "../proxy/members/calls.ts";
-import { handOver, type HandedOver } from "../proxy/members/hand-over.ts";
-import { serve } from "../proxy/serve.ts";
 import { publishedOf, viewOfOne, type Member, type View } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { RecentEvents } from "../telemetry/recent-events.ts";
 import { AccessLog } from "./access-log.ts";
 import { announcementOf, type Addresses } from "./announcement.ts";
 import { Clients, listenersFor } from "./clients.ts";
 import { Clock } from "./clock.ts";
 import { buildDataPlane, followInPlane, type DataPlane } from "./data-plane.ts";
+import { depart, type Departure } from "./departure.ts";
 import { allLinked } from "./linked.ts";
 import { listening } from "./listening.ts";
 import type { MemberOptions } from "./member-options.ts";
 import { hostHere, openCoordinator } from "./open-coordinator.ts";
 import { originNotes } from "./origin-notes.ts";
 import { ownAddresses, placeOf } from "./place.ts";
+import { peerPort } from "./peer-port.ts";
 import { planeNotes } from "./plane-notes.ts";
 import { refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
 import { buildRouting, identitiesOf, tlsOf, type BuiltRouting, type RoutingContext } from "./routing.ts";
 import { StartError } from "./start-error.ts";
 import { threadCount, type ThreadCount } from "./thread-count.ts";
-
-/** How a member left. */
-export interface Departure {
-  /** Connections of clients, and answers to other members, cut when the limit had passed. */
-  readonly cut: number;
-  readonly handedOver: HandedOver;
-}
 
 export type MemberState = "starting" | "ready" | "draining" | "stopped";
 
@@ -123,7 +116,7 @@ export class RunningMember {
       failed,
     });
     const { recorder } = this.#plane.desk;
-    this.#accessLog = new AccessLog(options.log, name, recorder);
+    this.#accessLog = new AccessLog(options.log, name, recorder, (uri) => this.#clients.watching.routeName(uri));
     this.#accessLog.follow(config);
     if (served.why !== "") log.info({ kind: "threads" }, `clients are served by one thread: ${served.why}`);
     this.#clients = new Clients({
@@ -140,23 +133,16 @@ export class RunningMember {
         options.ousted(reason);
       },
     });
-    this.#acceptor = new PeerAcceptor({
-      listen: hostPortOf(config.peer)!,
-      cluster: config.cluster,
+    this.#acceptor = peerPort({
+      config,
+      name,
       secrets: [secret, ...options.olderSecrets],
-      tls: config["peer-tls"],
-      self: name,
-      handle: (exchange) => serve(this.#plane, exchange, exchange),
-      bug: failed,
+      plane: this.#plane,
+      log,
+      failed,
       linked: () => this.#linked.wake(),
       answer: (link, method, value) => this.#answer(link, method, value),
-      load: () => recorder.load,
-      serves: (purpose) =>
-        purpose === "member" ||
-        purpose === "tool" ||
-        (purpose === "coordinator" && (this.#config.coordinator === "embedded" || this.hostsCoordinator)),
-      refused: (address, reason) =>
-        log.warn({ kind: "peer", address, reason }, `a link from ${address} was refused: ${reason}`),
+      coordinates: () => this.#config.coordinator === "embedded" || this.hostsCoordinator,
     });
     this.#admin = new AdminServer({
       listen: hostPortOf(config.admin)!,
@@ -270,6 +256,25 @@ export class RunningMember {
     this.#accessLog.reopen();
   }
 
+  /** Its last events. */
+  get events(): RecentEvents {
+    return this.#options.log.recent;
+  }
+
+  /** Takes up its configuration as it is now. */
+  async reread(): Promise<string> {
+    return this.#options.reread();
+  }
+
+  /** Changes its share of the key space beside the others', until it is started anew. */
+  async reweigh(weight: number): Promise<void> {
+    if (this.#control === null || this.#addresses === null || this.state !== "ready")
+      throw new Error(`${this.name} is ${this.state}`);
+    this.#config = { ...this.#config, weight };
+    this.#log.info({ kind: "weight", weight }, `weighs ${weight} from now on`);
+    await this.#control.announce(this.#announcement(this.#addresses, "active"));
+  }
+
   get clients(): Clients {
     return this.#clients;
   }
@@ -320,28 +325,11 @@ export class RunningMember {
     await control.move(this.#host);
   }
 
-  async #depart(limitMs: number, heirs: "heirs" | "none"): Promise<Departure> {
+  #depart(limitMs: number, heirs: "heirs" | "none"): Promise<Departure> {
     this.state = "draining";
     this.#log.info({ kind: "drain" }, "draining");
-    await this.#control?.drain(Math.min(1000, limitMs));
-    const deadline = performance.now() + limitMs;
-    // What is stored goes to the new owners while answers in progress end, those that other members pass on to their
-    // clients too.
-    const [cutClients, cutPeers, handedOver] = await Promise.all([
-      this.#clients.close(limitMs),
-      this.#acceptor.idle(limitMs),
-      heirs === "heirs" ? handOver(this.#plane, limitMs) : { responses: 0, bytes: 0, left: 0 },
-    ]);
-    // Handing over makes requests of its own.
-    const cut =
-      cutClients + (cutPeers === 0 ? await this.#acceptor.idle(Math.max(0, deadline - performance.now())) : cutPeers);
-    const { responses, bytes, left } = handedOver;
-    if (responses + left > 0)
-      this.#log.info(
-        { kind: "hand-over", responses, bytes, left },
-        `handed over ${responses} stored responses (${bytesText(bytes)})${left > 0 ? `; ${left} were left when the limit passed` : ""}`,
-      );
-    return { cut, handedOver };
+    const parts = { control: this.#control, clients: this.#clients, acceptor: this.#acceptor, plane: this.#plane };
+    return depart({ ...parts, log: this.#log }, limitMs, heirs);
   }
 
   async #leave(departure: Departure): Promise<Departure> {
@@ -391,8 +379,8 @@ export class RunningMember {
 
   async #answer(link: AcceptedLink, method: string, value: unknown): Promise<unknown> {
     if (this.#host?.handles(method) === true) return this.#host.answer(link, method, value);
-    if (method === "status") return this.#admin.status();
-    const answer = await answerCall(this.#plane, link.name, method, value);
+    const answer =
+      (await this.#admin.answer(method, value)) ?? (await answerCall(this.#plane, link.name, method, value));
     if (answer === undefined) throw new Error(`${this.name} does not know ${method}`);
     return answer;
   }

@@ -87,6 +87,7 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
         retryOn: new Set(route["retry-on"]),
       },
       hostField,
+      namesRequests: config["request-id"],
       client,
       caching,
       settings: fingerprint({ host: route.host, path: route.path, origins, hostField, caching }),

@@ -7,6 +7,7 @@
  *   Cache-Tag: a, b          tags instead of the URI, in the whole cache (also Cache-Tags, Surrogate-Key, xkey,
  *                            xkey-purge, and Cache-Groups)
  */
+import { unforwarded } from "./request/recorder.ts";
 import { fieldValue, hasField, type FieldList } from "../http/fields.ts";
 import { tagsIn } from "../http/tags.ts";
 import { tagSelector, uriSelector, type Selector } from "../invalidation/selector.ts";
@@ -64,7 +65,7 @@ export function purgeByMethod({ desk, purges, failed }: PurgeMethodNeeds, exchan
           status,
           reason: "purge",
           owner: desk.self,
-          owned: null,
+          ...unforwarded,
           target: exchange.head.target,
           fields,
           hop: 0,

@@ -58,7 +58,7 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
   const { desk, current, store, invalidations } = needs;
   const { recorder } = desk;
   if (!current.joined) return false;
-  const isLogged = recorder.logsNext(exchange.hop);
+  const isLogged = recorder.tellsNext(exchange.hop);
   const startedMs = performance.now();
   const glance = store.glance(shortcutKey(exchange));
   if (glance === null || (glance.forms(current.routing.number, current.view.epoch) & form) === 0) return false;
@@ -98,6 +98,10 @@ function recordOf(
     reason: "fresh",
     owner: desk.self,
     owned: null,
+    origin: null,
+    requestId: null,
+    route: undefined,
+    firstByteMs: durationMs,
     target: head.target,
     fields: head.fields,
     hop,

@@ -1,6 +1,7 @@
 /**
  * Requests that leave HTTP: CONNECT (RFC 9110 §9.3.6) and Upgrade (§7.8). Bytes both ways, half-close kept, idle bound.
  */
+import { unforwarded } from "./request/recorder.ts";
 import type { Duplex } from "node:stream";
 import { background } from "../base/background.ts";
 import { cacheStatus } from "../http/cache-status.ts";
@@ -68,7 +69,7 @@ export function connectTunnel({ desk, current }: TunnelNeeds, exchange: Exchange
           status: 200,
           reason: "tunnel",
           owner: desk.self,
-          owned: null,
+          ...unforwarded,
           target: exchange.head.target,
           fields: exchange.head.fields,
           hop: 0,

@@ -5,6 +5,7 @@
 import { createRequire } from "node:module";
 import pino, { type Logger } from "pino";
 import { LineWriter } from "./line-writer.ts";
+import { RecentEvents } from "./recent-events.ts";
 
 export type { Logger };
 
@@ -14,6 +15,8 @@ export interface Log {
   readonly writer: LineWriter;
   /** Whether lines are for people. */
   readonly readable: boolean;
+  /** The last events. */
+  readonly recent: RecentEvents;
 }
 
 /** @param format `auto` is pretty on a terminal and JSON elsewhere. */
@@ -22,6 +25,8 @@ export function createLog(options: {
   readonly level: string;
   readonly format: "auto" | "json" | "pretty";
   readonly terminal: boolean;
+  /** Ms since the epoch. */
+  readonly nowMs: () => number;
 }): Log {
   const readable = options.format === "pretty" || (options.format === "auto" && options.terminal);
   const base = { level: options.level, base: { member: options.member }, timestamp: pino.stdTimeFunctions.isoTime };
@@ -30,8 +35,14 @@ export function createLog(options: {
     lost: (lines, reason) => events.warn({ kind: "log", lines, reason }, `${lines} log lines were lost: ${reason}`),
   });
   const pretty = readable ? prettyOf(options.terminal) : (line: string): string => line;
-  const events = pino(base, { write: (line) => writer.write(pretty(line).replace(/\n$/, "")) });
-  return { events, writer, readable };
+  const recent = new RecentEvents(options.nowMs);
+  const events = pino(base, {
+    write: (line) => {
+      recent.add(line);
+      writer.write(pretty(line).replace(/\n$/, ""));
+    },
+  });
+  return { events, writer, readable, recent };
 }
 
 /** Nobody but a terminal needs the library. */

@@ -107,6 +107,28 @@ describe("lines", () => {
     ]);
   }, 60_000);
 
+  it("have the fields that were chosen, and no others, whichever way a request took", async () => {
+    const file = newFile();
+    const names = ["time", "route", "user-agent", "request:X-Odd", "first-byte-ms", "hit", "status", "request-id"];
+    const member = await logging(file, "--access-log-fields", names.join(","));
+    const headers = { host: "site.test", "user-agent": 'odd "agent"', "x-odd": "yes" };
+    for (let turn = 0; turn < 3; turn++) await ask(member.port, "/chosen", { headers });
+    await until(() => linesOf(file).length === 3, "three lines");
+    const lines = linesOf(file).map((line) => JSON.parse(line) as Record<string, unknown>);
+    for (const [index, line] of lines.entries()) {
+      expect(Object.keys(line)).toEqual(names);
+      expect(line).toMatchObject({
+        route: "*/#0",
+        "user-agent": 'odd "agent"',
+        "request:X-Odd": "yes",
+        hit: index > 0,
+      });
+      expect(line["first-byte-ms"]).toBeGreaterThan(0);
+    }
+    expect(lines[0]!["request-id"]).toMatch(/^[0-9a-f-]{36}$/);
+    await expect(startMember(["--access-log-fields", "time,colour"])).rejects.toThrow(/one of time, member, client/);
+  });
+
   it("are one at the member that the client spoke to, with the owner's part in it", async () => {
     const logs = [newFile(), newFile()];
     const members = await startCluster(2, ["--origin", origin.url, "--access-log", "all"], (index) => [
@@ -251,5 +273,42 @@ describe("metrics", () => {
       expect(of("gyre_sent_bytes_total\\{[^}]*\\}")).toBe(301 * content + 4);
       await member.stop();
     }
+  });
+});
+
+describe("the name of a request", () => {
+  const named = async (member: TestMember, path: string, id?: string): Promise<string | undefined> => {
+    await ask(member.port, path, { headers: { host: "s.test", ...(id === undefined ? {} : { "x-request-id": id }) } });
+    const { headers } = origin.asked.findLast(({ url }) => url === path)!;
+    return headers["x-request-id"] as string | undefined;
+  };
+
+  it("is the same in the origin's request and in the line, through an owner too", async () => {
+    const logs = [newFile(), newFile()];
+    const members = await startCluster(2, ["--origin", origin.url, "--access-log", "all"], (index) => [
+      "--access-log-file",
+      logs[index]!,
+    ]);
+    const paths = Array.from({ length: 12 }, (_, index) => `/named/${index}`);
+    const ids = await Promise.all(paths.map((path) => named(members[0]!, path)));
+    expect(new Set(ids).size).toBe(paths.length);
+    await until(() => linesOf(logs[0]!).length === paths.length, "all lines");
+    const lines = linesOf(logs[0]!).map(
+      (line) => JSON.parse(line) as { uri: string; owner: string; requestId: string },
+    );
+    for (const [index, path] of paths.entries())
+      expect(lines.find(({ uri }) => uri.endsWith(path))!.requestId).toBe(ids[index]);
+    expect(new Set(lines.map(({ owner }) => owner))).toEqual(new Set(["m1", "m2"]));
+  });
+
+  it("is the client's own only where it is trusted, and never one that could be taken for more", async () => {
+    const trusting = await startMember(["--origin", origin.url, "--trust-forwarded", "127.0.0.1"]);
+    expect(await named(trusting, "/t1", "client-7")).toBe("client-7");
+    expect(await named(trusting, "/t2", 'a","forged":"1')).toMatch(/^[0-9a-f-]{36}$/);
+    const strict = await startMember(["--origin", origin.url, "--name", "m9"]);
+    expect(await named(strict, "/s1", "client-7")).toMatch(/^[0-9a-f-]{36}$/);
+    const silent = await startMember(["--origin", origin.url, "--name", "m8", "--request-id", "false"]);
+    expect(await named(silent, "/q1")).toBeUndefined();
+    expect(await named(silent, "/q2", "client-7")).toBe("client-7");
   });
 });

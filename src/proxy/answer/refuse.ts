@@ -1,4 +1,5 @@
 /** Answers that Gyre makes itself: refusals and failures, with a sentence that helps and nothing of the inside. */
+import { unforwarded } from "../request/recorder.ts";
 import { cacheStatus, type Outcome } from "../../http/cache-status.ts";
 import { dateText } from "../../http/dates.ts";
 import type { FieldList } from "../../http/fields.ts";
@@ -33,7 +34,7 @@ export function refuseEarly(
       status,
       reason,
       owner: desk.self,
-      owned: null,
+      ...unforwarded,
       target: exchange.head.target,
       fields: exchange.head.fields,
       hop: exchange.hop,

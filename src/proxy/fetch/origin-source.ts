@@ -39,15 +39,18 @@ export function fetchFor(
   return begin(content ?? exchange.body);
 
   function begin(body: OriginRequest["body"]): Fetch | null {
-    const requestFor = (origin: string): OriginRequest => ({
-      origin,
-      method,
-      path: uri.path,
-      fields: originFields(ticket, origin, conditional),
-      body,
-      expectsContinue: exchange.head.minor === 1 && hasField(exchange.head.fields, "expect"),
-      ...(upgrade === undefined ? {} : { upgrade }),
-    });
+    const requestFor = (origin: string): OriginRequest => {
+      ticket.origin = origin;
+      return {
+        origin,
+        method,
+        path: uri.path,
+        fields: originFields(ticket, origin, conditional),
+        body,
+        expectsContinue: exchange.head.minor === 1 && hasField(exchange.head.fields, "expect"),
+        ...(upgrade === undefined ? {} : { upgrade }),
+      };
+    };
     if (route !== null) {
       const { origins, client, turns } = route;
       return askInTurn({ choice: origins, client, rules: turns }, requestFor, keyHash(key), {

@@ -3,6 +3,7 @@
  * and is counted, though nobody asks for it. Hits go on meanwhile: of a busy thread a hundredth is taken, of an idle
  * one a twentieth.
  */
+import { performance } from "node:perf_hooks";
 import type { Store } from "../../store/port.ts";
 
 const stepMs = 1;

@@ -16,6 +16,7 @@ import { AnswerHead } from "../../wire/answer-head.ts";
 import { refuse } from "../answer/refuse.ts";
 import { peerRequest } from "../fetch/peer-request.ts";
 import type { Invalidations } from "../invalidation/invalidations.ts";
+import { withRequestId } from "../request/request-id.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { identityOf, Resumption } from "./resumption.ts";
 
@@ -59,8 +60,13 @@ export function hop(needs: HopNeeds, ticket: Ticket, candidates: Iterator<Candid
 
 /** What the member that answers says of its part: the first entry of its Cache-Status. */
 function ownPartOf(block: Buffer): string | null {
-  return /(?:^|\n)cache-status: ([^,\r"]{1,200})/.exec(block.toString("latin1"))?.[1] ?? null;
+  const at = block.indexOf(ownLine);
+  if (at === -1 || (at > 0 && block[at - 1] !== 0x0a)) return null;
+  const begin = at + ownLine.length;
+  return /^[^,\r"]{1,200}/.exec(block.toString("latin1", begin, begin + 201))?.[0] ?? null;
 }
+
+const ownLine = "cache-status: ";
 
 /** @returns false where the member cannot be reached now; else `failed` is called if somebody else must answer. */
 function ask(
@@ -77,7 +83,7 @@ function ask(
   let forwarding = false;
   // Whoever has left already is told before `hold` returns.
   let hold: Hold | null = null;
-  const fields = head.plain ? head.fields : endToEndFields(head.fields);
+  const fields = withRequestId(head.plain ? head.fields : endToEndFields(head.fields), ticket.requestId);
   const stream: PeerStream | null = peers.request(
     member,
     peerRequest(ticket, current.view, member, {
@@ -92,7 +98,7 @@ function ask(
       interim: (status, informed) => exchange.inform(status, informed),
       head: ({ status, fields: block, contentBytes }, whole) => {
         ticket.status = status;
-        ticket.owned = desk.recorder.logsNext(0) ? ownPartOf(block) : null;
+        ticket.owned = ownPartOf(block);
         ticket.outcome = { hit: false, forward: "bypass", forwardStatus: status, detail: `owner-${member}` };
         const answerHead = AnswerHead.ofBlock(status, block, contentBytes);
         const lines = ticket.lines(null);

@@ -6,6 +6,7 @@ import { hostText } from "../../http/uri.ts";
 import { hostOfOrigin } from "../../origin/place.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import type { Desk } from "./desk.ts";
+import { withRequestId } from "./request-id.ts";
 import type { Target } from "./target.ts";
 
 const madeAnew: ReadonlySet<string> = new Set(["host", "expect", "max-forwards"]);
@@ -28,6 +29,8 @@ export interface Asked {
   readonly content: Buffer | null;
   /** Whether the client may speak for others. */
   readonly trusted: boolean;
+  /** Its name, or null. */
+  readonly requestId: string | null;
 }
 
 /**
@@ -35,9 +38,9 @@ export interface Asked {
  * @param conditional the client's conditions and Range go along, or are replaced by those of a validation (or by none).
  */
 export function originFields(asked: Asked, origin: string, conditional: "kept" | readonly string[]): string[] {
-  const { exchange, target, desk, content, trusted } = asked;
+  const { exchange, target, desk, content, trusted, requestId } = asked;
   const { head, client } = exchange;
-  let fields = withoutFields(endToEndFields(head.fields), madeAnew);
+  let fields = [...withRequestId(withoutFields(endToEndFields(head.fields), madeAnew), requestId)];
   if (conditional !== "kept") fields = [...withoutFields(fields, conditions), ...conditional];
   if (exchange.body === null || content !== null) fields = withoutFields(fields, framing);
   if (target.route !== null) {
@@ -95,4 +98,5 @@ const remade: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade",
   "content-length",
+  "x-request-id",
 ]);

@@ -13,6 +13,13 @@ export interface AccessRecord {
   readonly owner: string;
   /** What the owner says of its part, where it was asked: as in `m2; hit; ttl=57`. */
   readonly owned: string | null;
+  /** The origin that was asked for it from here; null where none was. */
+  readonly origin: string | null;
+  readonly requestId: string | null;
+  /** The route's name, null for the forward proxy; undefined where nobody has looked for it yet. */
+  readonly route: string | null | undefined;
+  /** Until the answer began; null where it never did. */
+  readonly firstByteMs: number | null;
   /** The request's own target and fields. */
   readonly target: string;
   readonly fields: FieldList;
@@ -22,6 +29,9 @@ export interface AccessRecord {
   readonly durationMs: number;
   readonly complete: boolean;
 }
+
+/** Of a request that goes nowhere from here. */
+export const unforwarded = { owned: null, origin: null, requestId: null, route: undefined, firstByteMs: null } as const;
 
 export interface Counts {
   hits: number;
@@ -33,6 +43,8 @@ export interface Counts {
   /** Content of hits that took the whole way; that of the fast way is in `hitBytes`. */
   slowHitBytes: number;
   bytesSent: number;
+  /** Answers to clients with a status of 5xx. */
+  failed: number;
   /** Requests that have left the fast way and are not answered yet. */
   inFlight: number;
   originFetches: number;
@@ -98,6 +110,7 @@ export class Recorder {
     byStatus: new Array<number>(statusMax + 1).fill(0),
     slowHitBytes: 0,
     bytesSent: 0,
+    failed: 0,
     inFlight: 0,
     originFetches: 0,
     originErrors: 0,
@@ -135,11 +148,24 @@ export class Recorder {
   sample = 1;
   /** Whether the owner's part of a request that another member has forwarded gets a line of its own. */
   logsHops = false;
+  /** Is told of every request of a client while somebody watches. */
+  watch: ((record: AccessRecord) => void) | null = null;
+  /** Is told of those that took the whole way. */
+  noted: ((record: AccessRecord) => void) | null = null;
   #seen = 0;
 
-  /** Whether the next request to finish gets a log line. */
-  logsNext(hop: 0 | 1): boolean {
+  /** Whether the next request to finish is told of. */
+  tellsNext(hop: 0 | 1): boolean {
+    return (this.watch !== null && hop === 0) || this.#logsNext(hop);
+  }
+
+  #logsNext(hop: 0 | 1): boolean {
     return this.log !== null && (hop === 0 || this.logsHops) && this.#seen % this.sample === 0;
+  }
+
+  #tell(record: AccessRecord): void {
+    if (this.#logsNext(record.hop)) this.log!(record);
+    if (record.hop === 0) this.watch?.(record);
   }
 
   /** Requests that this member is working on itself. */
@@ -154,7 +180,7 @@ export class Recorder {
     hop: 0 | 1,
     record: AccessRecord | null,
   ): void {
-    if (record !== null) this.log!(record);
+    if (record !== null) this.#tell(record);
     this.#took(durationMs);
     if (hop === 0 || this.logsHops) this.#seen++;
     this.#counts.byStatus[status]!++;
@@ -283,9 +309,12 @@ export class Recorder {
     counts.byStatus[record.status]!++;
     if (label.startsWith("hit")) counts.slowHitBytes += record.bytes;
     counts.bytesSent += record.bytes;
+    if (record.hop === 0 && record.status >= 500) counts.failed++;
     if (outcome.collapsed === true) counts.collapsed++;
     this.#took(record.durationMs);
-    if (this.logsNext(record.hop)) this.log!({ ...record, outcome: label });
+    const told = { ...record, outcome: label };
+    this.#tell(told);
+    if (record.hop === 0) this.noted?.(told);
     if (record.hop === 0 || this.logsHops) this.#seen++;
   }
 

@@ -51,13 +51,19 @@ interface Way {
   readonly caching: CachingRules;
 }
 
-export interface Route extends Way {
+/** What a route answers for. */
+export interface RoutePlace {
   readonly name: string;
   /** Lower case; null for any host. */
   readonly host: string | null;
   readonly path: string;
+}
+
+export interface Route extends Way, RoutePlace {
   readonly origins: OriginChoice;
   readonly turns: TurnRules;
+  /** Whether requests that go on get a name (X-Request-Id). */
+  readonly namesRequests: boolean;
   /** The Host that the origin gets: the client's, the origin's own, or a fixed one. */
   readonly hostField: "preserve" | "origin" | { readonly name: string };
   readonly client: OriginClient;
@@ -92,8 +98,8 @@ export interface Routing {
 }
 
 /** The route of a URI: the longest path prefix among those whose host matches, a named host before any host. */
-export function routeOf(routes: readonly Route[], uri: HttpUri): Route | null {
-  let best: Route | null = null;
+export function routeOf<Placed extends RoutePlace>(routes: readonly Placed[], uri: HttpUri): Placed | null {
+  let best: Placed | null = null;
   let path: string | null = null;
   for (const route of routes) {
     if (route.host !== null && !hostMatches(route.host, uri.host)) continue;
@@ -116,7 +122,7 @@ function pathMatches(prefix: string, path: string): boolean {
   return prefix.endsWith("/") || next === undefined || next === "/";
 }
 
-function rank({ host, path }: Route): number {
+function rank({ host, path }: RoutePlace): number {
   const exact = host === null ? 0 : host.startsWith("*.") ? 1 : 2;
   return exact * 100_000 + path.length;
 }

@@ -4,6 +4,7 @@
 import { cacheStatus, type Outcome } from "../../http/cache-status.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import type { Desk } from "./desk.ts";
+import { requestIdOf } from "./request-id.ts";
 import { selectingOf } from "./selecting.ts";
 import { tagsLine } from "./tags-line.ts";
 import type { Target } from "./target.ts";
@@ -42,6 +43,8 @@ export class Ticket {
   /** The member that owns the key, and what it says of its part, where it was asked. */
   owner: string;
   owned: string | null = null;
+  /** The origin that was asked for it, where one was. */
+  origin: string | null = null;
   /** Another member has been asked for a copy, or for what it had as the previous owner, in vain: once is enough. */
   peerTried = false;
   /** What is stored and was not in memory has been brought back, as far as it could be. */
@@ -50,6 +53,8 @@ export class Ticket {
   ownerDeclined = false;
   #ended = false;
   #switched = false;
+  #requestId: string | null = null;
+  #firstByteMs: number | null = null;
 
   constructor(desk: Desk, { exchange, target, content, trusted, shortcut, isForKeeping }: TicketInit) {
     this.desk = desk;
@@ -64,8 +69,15 @@ export class Ticket {
     desk.recorder.began();
   }
 
+  /** What it is called where it goes; null where its route gives no names. */
+  get requestId(): string | null {
+    if (this.target.route?.namesRequests !== true) return null;
+    return (this.#requestId ??= requestIdOf(this.exchange, this.trusted));
+  }
+
   /** The lines that this member adds to an answer: Age where it is known, Cache-Status, Via; for members also tags. */
   lines(ageSeconds: number | null): string {
+    this.#firstByteMs ??= performance.now() - this.startedMs;
     const tags = this.isForKeeping ? tagsLine(this.target.caching, this.tags) : "";
     const age = ageSeconds === null ? "" : `age: ${Math.max(0, Math.floor(ageSeconds))}\r\n`;
     // A key that is just the URI says nothing new.
@@ -95,6 +107,10 @@ export class Ticket {
         reason: this.reason,
         owner: this.owner,
         owned: this.owned,
+        origin: this.origin,
+        requestId: this.#requestId,
+        route: target.route?.name ?? null,
+        firstByteMs: this.#firstByteMs,
         target: exchange.head.target,
         fields: exchange.head.fields,
         hop: exchange.hop,

@@ -1,0 +1,49 @@
+/** How a member leaves: no longer an owner, stored responses handed over, answers in progress ended. */
+import { bytesText } from "../base/sizes.ts";
+import type { Control } from "../cluster/control.ts";
+import type { PeerAcceptor } from "../peer/acceptor.ts";
+import { handOver, type HandedOver } from "../proxy/members/hand-over.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Clients } from "./clients.ts";
+import type { DataPlane } from "./data-plane.ts";
+
+/** How a member left. */
+export interface Departure {
+  /** Connections of clients, and answers to other members, cut when the limit had passed. */
+  readonly cut: number;
+  readonly handedOver: HandedOver;
+}
+
+export interface DepartureNeeds {
+  readonly control: Control | null;
+  readonly clients: Clients;
+  readonly acceptor: PeerAcceptor;
+  readonly plane: DataPlane;
+  readonly log: Logger;
+}
+
+/** Resolves when nothing but the farewell is left to do, `limitMs` at the latest. */
+export async function depart(
+  { control, clients, acceptor, plane, log }: DepartureNeeds,
+  limitMs: number,
+  heirs: "heirs" | "none",
+): Promise<Departure> {
+  await control?.drain(Math.min(1000, limitMs));
+  const deadline = performance.now() + limitMs;
+  // What is stored goes to the new owners while answers in progress end, those that other members pass on to their
+  // clients too.
+  const [cutClients, cutPeers, handedOver] = await Promise.all([
+    clients.close(limitMs),
+    acceptor.idle(limitMs),
+    heirs === "heirs" ? handOver(plane, limitMs) : { responses: 0, bytes: 0, left: 0 },
+  ]);
+  // Handing over makes requests of its own.
+  const cut = cutClients + (cutPeers === 0 ? await acceptor.idle(Math.max(0, deadline - performance.now())) : cutPeers);
+  const { responses, bytes, left } = handedOver;
+  if (responses + left > 0)
+    log.info(
+      { kind: "hand-over", responses, bytes, left },
+      `handed over ${responses} stored responses (${bytesText(bytes)})${left > 0 ? `; ${left} were left when the limit passed` : ""}`,
+    );
+  return { cut, handedOver };
+}

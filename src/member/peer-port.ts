@@ -1,0 +1,49 @@
+/** The port at which other members, and tools with the secret, reach a member. */
+import { hostPortOf } from "../base/host-port.ts";
+import type { Config } from "../config/schema.ts";
+import { PeerAcceptor, type AcceptedLink } from "../peer/acceptor.ts";
+import { serve } from "../proxy/serve.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { DataPlane } from "./data-plane.ts";
+
+export interface PeerPortOptions {
+  readonly config: Config;
+  readonly name: string;
+  readonly secrets: readonly string[];
+  readonly plane: DataPlane;
+  readonly log: Logger;
+  readonly failed: (error: Error) => void;
+  readonly linked: () => void;
+  readonly answer: (link: AcceptedLink, method: string, value: unknown) => Promise<unknown>;
+  /** Whether it may host the coordinator, now or when it is asked first. */
+  readonly coordinates: () => boolean;
+}
+
+/** The port, not yet listening. */
+export function peerPort({
+  config,
+  name,
+  secrets,
+  plane,
+  log,
+  failed,
+  linked,
+  ...more
+}: PeerPortOptions): PeerAcceptor {
+  return new PeerAcceptor({
+    listen: hostPortOf(config.peer)!,
+    cluster: config.cluster,
+    secrets,
+    tls: config["peer-tls"],
+    self: name,
+    handle: (exchange) => serve(plane, exchange, exchange),
+    bug: failed,
+    linked,
+    answer: more.answer,
+    load: () => plane.desk.recorder.load,
+    serves: (purpose) =>
+      purpose === "member" || purpose === "tool" || (purpose === "coordinator" && more.coordinates()),
+    refused: (address, reason) =>
+      log.warn({ kind: "peer", address, reason }, `a link from ${address} was refused: ${reason}`),
+  });
+}

@@ -1,0 +1,42 @@
+/** A finished request as those hear of it who watch, from its record. */
+import { fieldValue } from "../http/fields.ts";
+import type { AccessRecord } from "../proxy/request/recorder.ts";
+import type { SeenRequest } from "../telemetry/seen-request.ts";
+
+/** Characters of each text that is kept. */
+const charactersMax = 2048;
+
+/** As seen at a member at a time (ms since the epoch). Holds nothing of the bytes that the request came in. */
+export function seenOf(record: AccessRecord, member: string, atMs: number): SeenRequest {
+  const { client, method, uri, status, outcome, reason, owner, owned, route, origin, requestId, bytes } = record;
+  return {
+    time: new Date(atMs).toISOString(),
+    member,
+    client,
+    method: copied(method),
+    uri: copied(uri),
+    status,
+    outcome,
+    reason,
+    owner,
+    owned,
+    route: route ?? null,
+    origin,
+    requestId: requestId === null ? null : copied(requestId),
+    bytes,
+    durationMs: Math.round(record.durationMs * 1000) / 1000,
+    complete: record.complete,
+    userAgent: textOf(record, "user-agent"),
+    referer: textOf(record, "referer"),
+  };
+}
+
+function textOf({ fields }: AccessRecord, name: string): string | null {
+  const value = fieldValue(fields, name);
+  return value === undefined ? null : copied(value);
+}
+
+/** A part of a text keeps all of it in memory: a copy does not. */
+function copied(text: string): string {
+  return Buffer.from(text.length > charactersMax ? text.slice(0, charactersMax) : text, "latin1").toString("latin1");
+}

@@ -1,0 +1,116 @@
+/**
+ * Who watches the requests of a member's clients, and what they are told. Nobody watches, mostly, and then it costs
+ * nothing: the fast way does not even make a record.
+ */
+import { httpUri } from "../http/uri.ts";
+import type { Recorder } from "../proxy/request/recorder.ts";
+import { routeOf, type RoutePlace } from "../proxy/request/routes.ts";
+import { Busiest, type busyKinds, type BusyLists } from "../telemetry/busiest.ts";
+import { wasHit, type SeenRequest } from "../telemetry/seen-request.ts";
+import { seenOf } from "./seen.ts";
+
+/** Requests that took the whole way and are remembered. */
+const recentMax = 500;
+/** What is busiest is counted for so long after somebody has asked for it. */
+const countingMs = 15_000;
+
+interface Counting {
+  readonly tallies: Readonly<Record<(typeof busyKinds)[number], Busiest>>;
+  /** Ends it. */
+  readonly timer: NodeJS.Timeout;
+}
+
+export interface WatchingOptions {
+  readonly member: string;
+  readonly recorder: Recorder;
+  readonly routes: () => readonly RoutePlace[];
+  /** Other threads are to tell what they see, or need not any more. */
+  readonly frontsTell: (tell: boolean) => void;
+}
+
+/** See above. */
+export class Watching {
+  readonly #options: WatchingOptions;
+  readonly #watchers = new Set<(request: SeenRequest) => void>();
+  readonly #recent: SeenRequest[] = [];
+  #counting: Counting | null = null;
+
+  constructor(options: WatchingOptions) {
+    this.#options = options;
+    options.recorder.noted = (record) => {
+      this.#recent.push(seenOf(record, options.member, Date.now()));
+      if (this.#recent.length > recentMax) this.#recent.shift();
+    };
+  }
+
+  /** Tells of every request from now on, until the function returned is called. */
+  watch(watcher: (request: SeenRequest) => void): () => void {
+    this.#watchers.add(watcher);
+    if (this.#watchers.size === 1) {
+      const { recorder, member } = this.#options;
+      recorder.watch = (record) => this.seen([seenOf(record, member, Date.now())]);
+      this.#options.frontsTell(true);
+    }
+    return () => {
+      if (!this.#watchers.delete(watcher) || this.#watchers.size > 0) return;
+      this.#options.recorder.watch = null;
+      this.#options.frontsTell(false);
+    };
+  }
+
+  /** What has been seen, here or by another thread. */
+  seen(requests: readonly SeenRequest[]): void {
+    for (const request of requests) {
+      const told = request.route === null ? { ...request, route: this.routeName(request.uri) } : request;
+      for (const watcher of this.#watchers) watcher(told);
+    }
+  }
+
+  /** The last requests that were no hits of the fast way, oldest first. */
+  get recent(): readonly SeenRequest[] {
+    return this.#recent;
+  }
+
+  /** The name of the route that a URI belongs to; null where none does. */
+  routeName(uri: string): string | null {
+    const routes = this.#options.routes();
+    const parsed = routes.length === 0 ? null : httpUri(uri);
+    return parsed === null ? null : (routeOf(routes, parsed)?.name ?? null);
+  }
+
+  /** What is asked for most just now. Counting begins when somebody asks, and ends some time after nobody does. */
+  busiest(count: number): BusyLists {
+    const now = performance.now();
+    const counting = (this.#counting ??= this.#beginCounting(now));
+    counting.timer.refresh();
+    const { uri, route, origin, client } = counting.tallies;
+    return {
+      uri: uri.top(count, now),
+      route: route.top(count, now),
+      origin: origin.top(count, now),
+      client: client.top(count, now),
+    };
+  }
+
+  #beginCounting(beganMs: number): Counting {
+    const tallies = {
+      uri: new Busiest(beganMs),
+      route: new Busiest(beganMs),
+      origin: new Busiest(beganMs),
+      client: new Busiest(beganMs),
+    };
+    const end = this.watch((request) => {
+      const now = performance.now();
+      const counts = { bytes: request.bytes, missed: !wasHit(request), failed: request.status >= 500 };
+      tallies.uri.add(request.uri, counts, now);
+      tallies.client.add(request.client, counts, now);
+      if (request.route !== null) tallies.route.add(request.route, counts, now);
+      if (request.origin !== null) tallies.origin.add(request.origin, counts, now);
+    });
+    const timer = setTimeout(() => {
+      end();
+      this.#counting = null;
+    }, countingMs).unref();
+    return { tallies, timer };
+  }
+}
