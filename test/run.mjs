@@ -58,7 +58,7 @@ const results = [];
 const step = (name, command, parameters) => results.push({ name, passed: run(command, parameters) });
 const bin = (name) => join(root, "node_modules/.bin", name);
 step("build", process.execPath, [bin("tsc"), "-p", "tsconfig.build.json"]);
-step("dashboard", process.execPath, ["dashboard/build.mjs"]);
+step("pages", process.execPath, ["scripts/build-pages.mjs"]);
 step("types", process.execPath, [bin("tsc"), "-p", "tsconfig.json"]);
 step("types of the dashboard", process.execPath, [bin("tsc"), "-p", "dashboard/tsconfig.json"]);
 step("lint", process.execPath, [bin("oxlint")]);

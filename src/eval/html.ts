@@ -1,7 +1,5 @@
 /** Reports as one HTML page that needs nothing else: the charting library, the data and the styles are in it. */
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import { isReached, type Report, type ReportChart, type ReportTable } from "./report.ts";
 
 /** Told by whoever runs experiments. */
@@ -136,10 +134,11 @@ function configOf(chart: ReportChart): unknown {
   };
 }
 
-/** Chart.js as one file for browsers, as its package ships it. */
+/** Chart.js as one file for browsers, as the build has put it beside the program. */
 function chartLibrary(): string {
-  const entry = createRequire(import.meta.url).resolve("chart.js");
-  return readFileSync(join(dirname(entry), "chart.umd.min.js"), "utf8").replace(/^\/\/# sourceMappingURL.*$/m, "");
+  const { url } = import.meta;
+  const file = new URL(url.endsWith(".ts") ? "../../dist/charts.js" : "../charts.js", url);
+  return readFileSync(file, "utf8").replace(/^\/\/# sourceMappingURL.*$/m, "");
 }
 
 /** Nothing in a script may look like its end. */

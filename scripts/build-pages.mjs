@@ -1,8 +1,12 @@
-/** Builds the dashboard into one file that needs nothing else: dist/dashboard.html. */
-import { readFile, writeFile, mkdir } from "node:fs/promises";
+/**
+ * What the program shows in browsers, made ready: the dashboard as one file that needs nothing else
+ * (dist/dashboard.html), and the charts of `gyre eval`'s pages (dist/charts.js), so that who runs a cache installs
+ * neither library.
+ */
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
-const here = new URL("./", import.meta.url);
+const here = new URL("../dashboard/", import.meta.url);
 const dist = new URL("../dist/", here);
 
 const { outputFiles } = await build({
@@ -23,3 +27,4 @@ const page = (await readFile(new URL("index.html", here), "utf8"))
   .replace("/*script*/", () => textOf(".js").trim().replaceAll("</script", "<\\/script"));
 await mkdir(dist, { recursive: true });
 await writeFile(new URL("dashboard.html", dist), page);
+await copyFile(new URL("chart.umd.min.js", import.meta.resolve("chart.js")), new URL("charts.js", dist));
