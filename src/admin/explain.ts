@@ -5,7 +5,8 @@ import { reuse, reuseReasons } from "../http/reuse.ts";
 import { storableReasons } from "../http/storable.ts";
 import { httpUri, uriText } from "../http/uri.ts";
 import type { AdministeredPlane } from "./administered.ts";
-import { cachingRules, routeOf, type CachingRules } from "../proxy/request/routes.ts";
+import type { FieldChanges } from "../http/field-changes.ts";
+import { cachingRules, routeOf, type CachingRules, type FixedAnswer, type Route } from "../proxy/request/routes.ts";
 import { cacheKey } from "../proxy/request/target.ts";
 import type { Cause, Mode } from "../invalidation/invalidation.ts";
 import { selectorText } from "../invalidation/selector.ts";
@@ -108,7 +109,7 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
     uri: uriText(uri),
     key,
     route: route?.name ?? null,
-    rules: rulesOf(caching),
+    rules: { ...rulesOf(caching), ...(route === null ? {} : directivesAsWritten(route)) },
     owner: owning,
     member: plane.desk.self,
     variants,
@@ -117,13 +118,15 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
     endedBy: endedBy(plane, key),
     position: plane.store.position,
     next:
-      variants.length > 0
-        ? `${variants[0]!.decision} (${variants[0]!.clause})`
-        : onDisk > 0
-          ? "looked up on the disk first: something is stored there"
-          : uncacheable
-            ? `miss: the last response served nobody else${why === null ? "" : ` (${why === "never-fresh" ? "it is never fresh" : storableReasons[why]})`}, so requests go to the origin side by side`
-            : missText(plane, key, now),
+      route?.fixed != null
+        ? fixedText(route.fixed)
+        : variants.length > 0
+          ? `${variants[0]!.decision} (${variants[0]!.clause})`
+          : onDisk > 0
+            ? "looked up on the disk first: something is stored there"
+            : uncacheable
+              ? `miss: the last response served nobody else${why === null ? "" : ` (${why === "never-fresh" ? "it is never fresh" : storableReasons[why]})`}, so requests go to the origin side by side`
+              : missText(plane, key, now),
   };
 }
 
@@ -140,6 +143,30 @@ function endedBy({ store, invalidations }: AdministeredPlane, key: string): Expl
   if (invalidation === null) return null;
   const { selector, mode, cause, atMs, teller, number } = invalidation;
   return { what: selectorText(selector), mode, cause, at: new Date(atMs).toISOString(), teller, number };
+}
+
+/** What the route changes, as it is configured. */
+function directivesAsWritten({ request, response, rewrite }: Route): Record<string, unknown> {
+  const set = (changes: FieldChanges | null): Record<string, string> | undefined =>
+    changes === null || changes.set.length === 0
+      ? undefined
+      : Object.fromEntries(changes.set.flatMap((name, at) => (at % 2 === 0 ? [[name, changes.set[at + 1]!]] : [])));
+  const removed = (changes: FieldChanges | null): readonly string[] | undefined =>
+    changes === null || changes.remove.size === 0 ? undefined : [...changes.remove];
+  const written = {
+    "set-fields of requests": set(request),
+    "set-fields of responses": set(response),
+    "remove-fields of requests": removed(request),
+    "remove-fields of responses": removed(response),
+    rewrite: rewrite ?? undefined,
+  };
+  return Object.fromEntries(Object.entries(written).filter(([, value]) => value !== undefined));
+}
+
+function fixedText(fixed: FixedAnswer): string {
+  return fixed.kind === "redirect"
+    ? `sent on to ${fixed.to}${fixed.rest ? " and what stands behind the route's path" : ""} with status ${fixed.status}, as configured`
+    : `answered with status ${fixed.status} and a text, as configured`;
 }
 
 /** The rules that differ from the defaults, as people write them. */

@@ -78,7 +78,9 @@ function mustBeWritable(folder: string): void {
 
 /** Origins whose names lead nowhere from here, at this moment. */
 async function unresolved(config: Config, where: string): Promise<ConfigProblem[]> {
-  const urls = (config.routes ?? []).flatMap(({ origin, origins }) => origins ?? [origin!]);
+  const urls = (config.routes ?? []).flatMap(
+    ({ origin, origins }) => origins ?? (origin === undefined ? [] : [origin]),
+  );
   if (config.origin !== undefined) urls.push(config.origin);
   const hosts = new Set(
     urls

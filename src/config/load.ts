@@ -220,6 +220,8 @@ function problemsOf(
       what: `unknown setting "${[...path, key].join(".")}"${suggestion(key, known, (name) => name)}`,
     }));
   }
+  if (issue.code === "invalid_key")
+    return issue.issues.flatMap((one) => problemsOf({ ...one, path }, places, document));
   const name = path.length > 0 && places.get(String(path[0])) === undefined ? `${path.join(".")}: ` : "";
   return [{ where: place(path, places, document), what: `${name}${issue.message}` }];
 }

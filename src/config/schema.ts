@@ -4,69 +4,17 @@
  */
 import { tagFields } from "../http/tags.ts";
 import { z } from "zod";
-import { hostPortOf } from "../base/host-port.ts";
-import { bytesOf, millisecondsOf } from "../base/sizes.ts";
 import { placesOf } from "../coordination/places.ts";
 import { authority, httpUri } from "../http/uri.ts";
-import { isNetwork } from "../origin/destinations.ts";
 import { weightMax } from "../ring/ring.ts";
 import { isMemberName } from "../ring/view.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
 import { fieldNames, isFieldName } from "../proxy/request/access-fields.ts";
 import { listenSchema } from "./listeners.ts";
 import { defaultMemory } from "./default-memory.ts";
+import { directives } from "./directives.ts";
+import { address, bytes, duration, seconds, number, count, positive, network, flag } from "./values.ts";
 
-const address = z
-  .string()
-  .describe("host:port")
-  .refine((text) => hostPortOf(text) !== null, "write host:port, as in 127.0.0.1:8080");
-const bytes = z
-  .union([z.number().int().nonnegative(), z.string()])
-  .describe("a size such as 512MB")
-  .transform((value, context) => {
-    const size = typeof value === "number" ? value : bytesOf(value);
-    if (size === null)
-      context.addIssue({
-        code: "custom",
-        message: `"${value}" is not a size: write a number with B, KB, MB or GB, as in 512MB`,
-      });
-    return size ?? 0;
-  });
-/** The longest that a timer can wait: 2^31 − 1 ms. */
-const durationMsMax = 2 ** 31 - 1;
-const duration = z
-  .string()
-  .describe("a time such as 30s or 250ms")
-  .transform((value, context) => {
-    const ms = millisecondsOf(value);
-    if (ms === null)
-      context.addIssue({
-        code: "custom",
-        message: `"${value}" is not a time: write a number with ms, s, m or h, as in 30s`,
-      });
-    if (ms !== null && ms > durationMsMax)
-      context.addIssue({ code: "custom", message: `"${value}" is too long: 24 days at most` });
-    return ms ?? 0;
-  });
-const seconds = duration.transform((ms) => ms / 1000);
-/** Numbers as numbers or as text, and nothing else: YAML's null and true are no numbers. */
-const number = z.union(
-  [
-    z.number(),
-    z
-      .string()
-      .regex(/^\d+(?:\.\d+)?$/)
-      .transform(Number),
-  ],
-  { error: "write a number" },
-);
-const count = number.pipe(z.number().int().nonnegative());
-const positive = number.pipe(z.number().int().min(1));
-const network = z
-  .string()
-  .describe("10.0.0.0/8 or a single address")
-  .refine((text) => isNetwork(text), "write a network as in 10.0.0.0/8, or a single address");
-const flag = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]);
 const originUrl = z
   .string()
   .describe("http://host:port, or unix:/path/of/a.sock")
@@ -192,11 +140,13 @@ const route = z
     "rest-after": positive.optional().describe("failures running after which an origin is left alone"),
     "rest-for": duration.optional().describe("for how long, at first; twice as long each time after that"),
     "slow-start": duration.optional().describe("how long an origin that is well again takes to get its full share"),
+    ...directives,
     caching: caching.optional(),
   })
   .refine(
-    (one) => (one.origin === undefined) !== (one.origins === undefined),
-    "a route needs either origin or origins",
+    ({ origin, origins, redirect, respond }) =>
+      [origin, origins, redirect, respond].filter((given) => given !== undefined).length === 1,
+    "a route needs one of origin, origins, redirect and respond",
   );
 
 const some = bytes.refine((size) => size > 0, "0 would let nothing through");

@@ -9,6 +9,7 @@ import { healthRules, OriginChoice, type OriginSpec } from "../origin/origin-cho
 import { originSettings, type OriginNotes, type OriginSettings } from "../origin/fetch.ts";
 import { OriginClient } from "../origin/origin-client.ts";
 import { cachingRules, type CachingRules, type Route, type Routing } from "../proxy/request/routes.ts";
+import { directivesOf } from "./route-directives.ts";
 import { murmur3 } from "../ring/murmur3.ts";
 import { TlsIdentities, type Identity } from "../wire/tls-identities.ts";
 
@@ -56,10 +57,11 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
     const settings = settingsOf(config, route);
     const client = new OriginClient(policy, settings, notes);
     clients.push(client);
-    const specs = (route.origins ?? [route.origin!]).map(specOf);
+    const specs = (route.origins ?? (route.origin === undefined ? [] : [route.origin])).map(specOf);
     const origins = specs.map(({ origin }) => origin);
+    const changes = directivesOf(route);
     const caching = cachingOf(route.caching, common);
-    const hostField = hostFieldOf(route["host-field"], origins[0]!);
+    const hostField = hostFieldOf(route["host-field"], origins[0] ?? "");
     const name = `${route.host ?? "*"}${route.path ?? "/"}#${index}`;
     if (!settings.verifyTls && origins.some((origin) => origin.startsWith("https:"))) notes.unverified(`route ${name}`);
     const choice = new OriginChoice(specs, {
@@ -88,9 +90,10 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
       },
       hostField,
       namesRequests: config["request-id"],
+      ...changes,
       client,
       caching,
-      settings: fingerprint({ host: route.host, path: route.path, origins, hostField, caching }),
+      settings: fingerprint({ host: route.host, path: route.path, origins, hostField, caching, ...changes }),
     };
   });
   const forwards = config.forward ?? routes.length === 0;

@@ -11,6 +11,7 @@
  *     tunnel      CONNECT and Upgrade leave HTTP                                                    (tunnel.ts)
  *     purge       the PURGE method, for those who may                                         (purge-method.ts)
  *     refused     an answer of our own                                                              (answer/refuse.ts)
+ *     fixed       an answer that the route's configuration gives                                     (answer/fixed.ts)
  *
  * Nothing calls back up, but one: what a flight cannot share starts over in fetch/here.ts, alone.
  */
@@ -18,6 +19,7 @@ import { background } from "../base/background.ts";
 import { keyHash } from "../ring/ring.ts";
 import type { Asking } from "../peer/streams.ts";
 import type { Exchange } from "../wire/exchange.ts";
+import { answerFixed } from "./answer/fixed.ts";
 import { refuseEarly } from "./answer/refuse.ts";
 import { answerHere, type HereNeeds } from "./fetch/here.ts";
 import type { Comparing } from "./invalidation/comparing.ts";
@@ -125,6 +127,8 @@ function carryOut(
       return connectTunnel(needs, exchange);
     case "purge":
       return purgeByMethod(needs, exchange, decision.uri);
+    case "fixed":
+      return answerFixed(ticketFor(decision), decision.route, decision.fixed);
     case "upgrade":
       return upgrade(needs, ticketFor(decision));
     case "passed-on": {

@@ -1,6 +1,7 @@
 /** One fetch from the right origin: chosen, counted, its health noted. */
 import { hasField } from "../../http/fields.ts";
-import { originText } from "../../http/uri.ts";
+import { changed, movedPath } from "../../http/field-changes.ts";
+import { originText, routedPath } from "../../http/uri.ts";
 import type { Fetch, OriginHandler, OriginRequest } from "../../origin/fetch.ts";
 import { OriginError } from "../../origin/origin-error.ts";
 import { askInTurn } from "../../origin/turns.ts";
@@ -44,7 +45,10 @@ export function fetchFor(
       return {
         origin,
         method,
-        path: uri.path,
+        path:
+          route === null || route.rewrite === null
+            ? uri.path
+            : movedPath(uri.path, routedPath(uri.path), route.path, route.rewrite),
         fields: originFields(ticket, origin, conditional),
         body,
         expectsContinue: exchange.head.minor === 1 && hasField(exchange.head.fields, "expect"),
@@ -56,7 +60,7 @@ export function fetchFor(
       return askInTurn({ choice: origins, client, rules: turns }, requestFor, keyHash(key), {
         ...handler,
         // Where a route leads is the operator's affair: what lies inside is meant for whoever asks.
-        head: (status, fields) => handler.head(status, fields, false),
+        head: (status, fields) => handler.head(status, changed(fields, route.response, uri.scheme), false),
       });
     }
     const client = exchange.client.local ? forward?.local : forward?.remote;

@@ -12,7 +12,7 @@ import type { View } from "../../ring/view.ts";
 import { httpUri, isLoopbackName } from "../../http/uri.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import { ownUri, targetOf, type Target } from "./target.ts";
-import type { Routing } from "./routes.ts";
+import type { FixedAnswer, Route, Routing } from "./routes.ts";
 
 /** What another member adds to a request that it forwards. */
 export interface Forwarded {
@@ -30,6 +30,8 @@ export type Decision =
   | { readonly kind: "tunnel" }
   | { readonly kind: "purge"; readonly uri: string }
   | { readonly kind: "upgrade"; readonly target: Target }
+  /** By the route itself. */
+  | { readonly kind: "fixed"; readonly target: Target; readonly route: Route; readonly fixed: FixedAnswer }
   /** To the origin, whoever owns the key: the answer is not from a cache, nor for one. */
   | { readonly kind: "passed-on"; readonly target: Target; readonly why: "method" | "request" | "bypass" }
   | { readonly kind: "here"; readonly target: Target; readonly hash: number; readonly owner: string }
@@ -94,6 +96,8 @@ export function decide(
     return { kind: "declined", reason: "the settings for this request differ" };
   const last = lastHop(head.method, head.fields);
   if (last !== null) return last;
+  const { route } = target;
+  if (route !== null && route.fixed !== null) return { kind: "fixed", target, route, fixed: route.fixed };
   if (!joined) return whileJoining(exchange, target);
   if (exchange.hop === 0 && asksForUpgrade(head.fields)) return { kind: "upgrade", target };
   if (mustAskOrigin(head.fields)) return { kind: "passed-on", target, why: "request" };

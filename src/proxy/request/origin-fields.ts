@@ -1,5 +1,6 @@
 /** The fields that an origin gets: end-to-end only, Host made anew, marks against loops added. RFC 9110 §7.6. */
 import { endToEndFields } from "../../http/connection-fields.ts";
+import { areChanged, changed, type FieldChanges } from "../../http/field-changes.ts";
 import { fieldValue, withoutFields, type FieldList } from "../../http/fields.ts";
 import { isForwardingClaim, withForwarded } from "../../http/forwarded.ts";
 import { hostText } from "../../http/uri.ts";
@@ -52,6 +53,7 @@ export function originFields(asked: Asked, origin: string, conditional: "kept" |
       trustsClient: trusted,
     });
   }
+  fields = [...changed(fields, target.route?.request ?? null, target.uri.scheme)];
   const loop = fieldValue(fields, "cdn-loop");
   const via = fieldValue(fields, "via");
   fields = withoutFields(fields, loopMarks);
@@ -77,7 +79,8 @@ function originHost({ target, exchange }: Asked, origin: string): string {
 }
 
 /** Whether any of these fields reaches the origin otherwise than the client sent it. */
-export function areRewritten(names: readonly string[], fields: FieldList): boolean {
+export function areRewritten(names: readonly string[], fields: FieldList, changes: FieldChanges | null): boolean {
+  if (areChanged(names, changes)) return true;
   const connection = fieldValue(fields, "connection")?.toLowerCase();
   if (connection !== undefined && connection !== "keep-alive" && connection !== "close") return true;
   return names.some((name) => remade.has(name) || isForwardingClaim(name));

@@ -1,5 +1,6 @@
 /** Where requests go: routes by host and path prefix to configured origins, or to wherever a forward proxy is told. */
 import { tagFields, type TagField } from "../../http/tags.ts";
+import type { FieldChanges } from "../../http/field-changes.ts";
 import type { FreshnessOverride } from "../../http/stored-head.ts";
 import { routedPath, type HttpUri } from "../../http/uri.ts";
 import type { Networks } from "../../origin/destinations.ts";
@@ -59,7 +60,26 @@ export interface RoutePlace {
   readonly path: string;
 }
 
+/** An answer that a route gives itself. */
+export type FixedAnswer =
+  | {
+      readonly kind: "redirect";
+      readonly status: number;
+      /** A path, or a URL. */
+      readonly to: string;
+      /** What stands behind the route's path is appended, and the query. */
+      readonly rest: boolean;
+    }
+  | { readonly kind: "text"; readonly status: number; readonly text: string; readonly type: string };
+
 export interface Route extends Way, RoutePlace {
+  /** What is changed of requests to origins, and of what they answer, before anybody judges it. */
+  readonly request: FieldChanges | null;
+  readonly response: FieldChanges | null;
+  /** What origins get in the place of the route's path; null for that itself. */
+  readonly rewrite: string | null;
+  /** What is answered instead of asking an origin. */
+  readonly fixed: FixedAnswer | null;
   readonly origins: OriginChoice;
   readonly turns: TurnRules;
   /** Whether requests that go on get a name (X-Request-Id). */

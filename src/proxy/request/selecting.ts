@@ -12,7 +12,8 @@ export function selectingOf(asked: Asked): (varyNames: readonly string[]) => str
   let sent: readonly string[] | null = null;
   return (names) => {
     const { fields } = asked.exchange.head;
-    if (names.length === 0 || !areRewritten(names, fields)) return variantOf(names, fields);
+    if (names.length === 0 || !areRewritten(names, fields, asked.target.route?.request ?? null))
+      return variantOf(names, fields);
     sent ??= originFields(asked, asked.target.route?.origins.first ?? originText(asked.target.uri), "kept");
     return variantOf(names, sent);
   };

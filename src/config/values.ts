@@ -1,0 +1,65 @@
+/** Kinds of values that settings have: sizes and times carry their unit. */
+import { z } from "zod";
+import { hostPortOf } from "../base/host-port.ts";
+import { bytesOf, millisecondsOf } from "../base/sizes.ts";
+import { isNetwork } from "../origin/destinations.ts";
+
+/** A host and a port. */
+export const address = z
+  .string()
+  .describe("host:port")
+  .refine((text) => hostPortOf(text) !== null, "write host:port, as in 127.0.0.1:8080");
+/** A size with its unit, as bytes. */
+export const bytes = z
+  .union([z.number().int().nonnegative(), z.string()])
+  .describe("a size such as 512MB")
+  .transform((value, context) => {
+    const size = typeof value === "number" ? value : bytesOf(value);
+    if (size === null)
+      context.addIssue({
+        code: "custom",
+        message: `"${value}" is not a size: write a number with B, KB, MB or GB, as in 512MB`,
+      });
+    return size ?? 0;
+  });
+/** The longest that a timer can wait: 2^31 − 1 ms. */
+const durationMsMax = 2 ** 31 - 1;
+/** A time with its unit, as ms. */
+export const duration = z
+  .string()
+  .describe("a time such as 30s or 250ms")
+  .transform((value, context) => {
+    const ms = millisecondsOf(value);
+    if (ms === null)
+      context.addIssue({
+        code: "custom",
+        message: `"${value}" is not a time: write a number with ms, s, m or h, as in 30s`,
+      });
+    if (ms !== null && ms > durationMsMax)
+      context.addIssue({ code: "custom", message: `"${value}" is too long: 24 days at most` });
+    return ms ?? 0;
+  });
+/** The same as seconds. */
+export const seconds = duration.transform((ms) => ms / 1000);
+/** Numbers as numbers or as text, and nothing else: YAML's null and true are no numbers. */
+export const number = z.union(
+  [
+    z.number(),
+    z
+      .string()
+      .regex(/^\d+(?:\.\d+)?$/)
+      .transform(Number),
+  ],
+  { error: "write a number" },
+);
+/** A whole number, 0 too. */
+export const count = number.pipe(z.number().int().nonnegative());
+/** A whole number above 0. */
+export const positive = number.pipe(z.number().int().min(1));
+/** Addresses: a network or a single one. */
+export const network = z
+  .string()
+  .describe("10.0.0.0/8 or a single address")
+  .refine((text) => isNetwork(text), "write a network as in 10.0.0.0/8, or a single address");
+/** True or false, as YAML or as text. */
+export const flag = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]);
