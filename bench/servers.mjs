@@ -170,7 +170,7 @@ const environment = { ...process.env, GYRE_SECRET: "a secret for the benchmark",
 export const servers = {
   gyre: {
     command: "node",
-    start: async (origin, tls) => {
+    start: async (origin, tls, flags = []) => {
       mkdirSync(join(folder, "run"), { recursive: true });
       const port = await freePort();
       const secure = tls === null ? [] : ["--tls-cert", tls.cert, "--tls-key", tls.key];
@@ -185,6 +185,7 @@ export const servers = {
           "--listen",
           `127.0.0.1:${port}`,
           ...secure,
+          ...flags,
         ],
         { env: environment },
       );
@@ -193,7 +194,7 @@ export const servers = {
   },
   nginx: {
     command: "nginx",
-    start: async (origin, tls) => {
+    start: async (origin, tls, more = "") => {
       const port = await freePort();
       const home = mkdtempSync(join(folder, "nginx-"));
       const secure = tls === null ? "" : `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key};`;
@@ -203,7 +204,7 @@ export const servers = {
 http { access_log ${accessLogs ? `${home}/access.log` : "off"}; sendfile on; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 600s; proxy_cache_path ${home}/cache levels=1:2 keys_zone=c:100m max_size=1g;
 client_body_temp_path ${home}/b; proxy_temp_path ${home}/p; fastcgi_temp_path ${home}/f; uwsgi_temp_path ${home}/u; scgi_temp_path ${home}/s; open_file_cache max=20000 inactive=60s;
 upstream o { server 127.0.0.1:${origin}; keepalive 64; }
-server { listen 127.0.0.1:${port}${tls === null ? "" : " ssl"}; ${secure} location / { proxy_pass http://o; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_cache c; } } }`,
+server { listen 127.0.0.1:${port}${tls === null ? "" : " ssl"}; ${secure} location / { proxy_pass http://o; proxy_http_version 1.1; proxy_set_header Connection ""; ${more} proxy_cache c; } } }`,
       );
       return { port, child: pinned(serverCore, "nginx", ["-p", home, "-c", join(home, "nginx.conf")]) };
     },

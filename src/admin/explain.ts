@@ -146,7 +146,7 @@ function endedBy({ store, invalidations }: AdministeredPlane, key: string): Expl
 }
 
 /** What the route changes, as it is configured. */
-function directivesAsWritten({ request, response, rewrite }: Route): Record<string, unknown> {
+function directivesAsWritten({ request, response, rewrite, compression }: Route): Record<string, unknown> {
   const set = (changes: FieldChanges | null): Record<string, string> | undefined =>
     changes === null || changes.set.length === 0
       ? undefined
@@ -159,6 +159,7 @@ function directivesAsWritten({ request, response, rewrite }: Route): Record<stri
     "remove-fields of requests": removed(request),
     "remove-fields of responses": removed(response),
     rewrite: rewrite ?? undefined,
+    compress: compression?.codings,
   };
   return Object.fromEntries(Object.entries(written).filter(([, value]) => value !== undefined));
 }

@@ -11,6 +11,8 @@ const repeatable: ReadonlySet<string> = new Set([
   "trust-forwarded",
   "parent-except",
   "access-log-fields",
+  "compress",
+  "compress-types",
   "listen",
 ]);
 const switches: ReadonlySet<string> = new Set(["request-id", "forward", "proxy-protocol", "verify-tls"]);
@@ -27,6 +29,9 @@ const placeholders: Readonly<Record<string, string>> = {
   "purge-allow": "CIDR",
   "trust-forwarded": "CIDR",
   "access-log-fields": "NAME",
+  compress: "CODING",
+  "compress-types": "TYPE",
+  "compress-least": "SIZE",
   memory: "SIZE",
   threads: "NUMBER",
   "object-max": "SIZE",

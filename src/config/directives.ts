@@ -1,7 +1,9 @@
 /** What a route does beside leading to an origin: fields set and removed, paths moved, answers of its own. */
 import { z } from "zod";
+import { codings, type Coding } from "../http/codings.ts";
 import { isFieldText, wrongFieldName } from "../http/field-changes.ts";
 import { httpUri } from "../http/uri.ts";
+import { bytes } from "./values.ts";
 
 const fieldName = z.string().superRefine((name, context) => {
   const message = wrongFieldName(name);
@@ -17,6 +19,21 @@ const target = z.string().superRefine((text, context) => {
     context.addIssue({ code: "custom", message: `"${text}" is no path and no URL without a query` });
 });
 const redirectStatus = z.union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)]);
+
+const mediaType = z
+  .string()
+  .toLowerCase()
+  .regex(/^(?:[\w.+-]+\/(?:[\w.+-]+|\*)|\*\+[\w.-]+)$/, "write a media type: application/json, text/*, *+json");
+
+/** What is compressed: of routes, and for all that say nothing else. */
+export const compression = {
+  compress: z
+    .union([z.array(z.enum(codings)), z.literal("off").transform((): Coding[] => [])])
+    .optional()
+    .describe("codings for clients that take them, the best first: [zstd, br, gzip], or off"),
+  "compress-types": z.array(mediaType).optional().describe("media types that are worth it; text/* and *+json are many"),
+  "compress-least": bytes.optional().describe("content of fewer bytes is left as it is; 1KB"),
+};
 
 /** The settings of a route that are neither about its origins nor about caching. */
 export const directives = {

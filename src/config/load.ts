@@ -40,6 +40,9 @@ const listKeys: ReadonlySet<string> = new Set([
   "purge-allow",
   "trust-forwarded",
   "parent-except",
+  "access-log-fields",
+  "compress",
+  "compress-types",
 ]);
 
 /** @throws ConfigError with every problem found. */

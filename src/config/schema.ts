@@ -12,7 +12,7 @@ import { ensembleOf } from "../zookeeper/connect-string.ts";
 import { fieldNames, isFieldName } from "../proxy/request/access-fields.ts";
 import { listenSchema } from "./listeners.ts";
 import { defaultMemory } from "./default-memory.ts";
-import { directives } from "./directives.ts";
+import { compression, directives } from "./directives.ts";
 import { address, bytes, duration, seconds, number, count, positive, network, flag } from "./values.ts";
 
 const originUrl = z
@@ -141,6 +141,7 @@ const route = z
     "rest-for": duration.optional().describe("for how long, at first; twice as long each time after that"),
     "slow-start": duration.optional().describe("how long an origin that is well again takes to get its full share"),
     ...directives,
+    ...compression,
     caching: caching.optional(),
   })
   .refine(
@@ -298,6 +299,7 @@ export const configSchema = z.strictObject({
   "log-level": z.enum(["debug", "info", "warn", "error"]).default("info"),
   "log-format": z.enum(["auto", "json", "pretty"]).default("auto").describe("auto: pretty on a terminal"),
   "drain-limit": duration.default(10_000).describe("how long a stop waits for answers in progress"),
+  ...compression,
   caching: caching.optional().describe("for the forward proxy and for routes that say nothing else"),
   routes: z.array(route).optional().describe("by host and path prefix to origins"),
   limits: limits.optional(),

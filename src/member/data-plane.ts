@@ -4,6 +4,7 @@
 import { createHmac } from "node:crypto";
 import type { Config } from "../config/schema.ts";
 import { Peers, type PeersOptions } from "../peer/peers.ts";
+import { answerHere } from "../proxy/fetch/here.ts";
 import { Flights } from "../proxy/fetch/flights.ts";
 import type { FetchNeeds } from "../proxy/fetch/needs.ts";
 import { Uncacheable } from "../proxy/fetch/uncacheable.ts";
@@ -120,8 +121,10 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     uncacheable,
     invalidations,
     objectBytesMax: config["object-max"],
+    answerIdentity: (ticket, hash) => answerHere({ current, store, invalidations, flights }, ticket, hash),
     failed,
   };
+  const flights = new Flights(fetching);
   return {
     self: name,
     desk,
@@ -133,7 +136,7 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     uncacheable,
     ...invalidation,
     failed,
-    flights: new Flights(fetching),
+    flights,
     heat: new FrequencySketch(),
     loadBound: config["load-bound"] === "off" ? null : { ...loadBound, epsilon: config["load-bound"] },
     ownLoad: () => recorder.load,

@@ -32,6 +32,7 @@ import { peerPort } from "./peer-port.ts";
 import { planeNotes } from "./plane-notes.ts";
 import { refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
 import { buildRouting, identitiesOf, tlsOf, type BuiltRouting, type RoutingContext } from "./routing.ts";
+import { missingCodings } from "./route-directives.ts";
 import { StartError } from "./start-error.ts";
 import { threadCount, type ThreadCount } from "./thread-count.ts";
 
@@ -119,6 +120,11 @@ export class RunningMember {
     this.#accessLog = new AccessLog(options.log, name, recorder, (uri) => this.#clients.watching.routeName(uri));
     this.#accessLog.follow(config);
     if (served.why !== "") log.info({ kind: "threads" }, `clients are served by one thread: ${served.why}`);
+    for (const coding of missingCodings(config))
+      log.warn(
+        { kind: "compress", coding },
+        `${coding} is not in Node ${process.versions.node}: the next best is used`,
+      );
     this.#clients = new Clients({
       config,
       threads: served.threads,

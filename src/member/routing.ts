@@ -59,7 +59,7 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
     clients.push(client);
     const specs = (route.origins ?? (route.origin === undefined ? [] : [route.origin])).map(specOf);
     const origins = specs.map(({ origin }) => origin);
-    const changes = directivesOf(route);
+    const changes = directivesOf(route, config);
     const caching = cachingOf(route.caching, common);
     const hostField = hostFieldOf(route["host-field"], origins[0] ?? "");
     const name = `${route.host ?? "*"}${route.path ?? "/"}#${index}`;

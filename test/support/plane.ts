@@ -10,6 +10,8 @@ import type { OriginClient } from "../../src/origin/origin-client.ts";
 import { originSettings } from "../../src/origin/fetch.ts";
 import { OriginChoice } from "../../src/origin/origin-choice.ts";
 import type { Peers } from "../../src/peer/peers.ts";
+import type { CompressionRules } from "../../src/http/codings.ts";
+import { answerHere } from "../../src/proxy/fetch/here.ts";
 import { Flights } from "../../src/proxy/fetch/flights.ts";
 import { Uncacheable } from "../../src/proxy/fetch/uncacheable.ts";
 import { Correspondence } from "../../src/invalidation/correspondence.ts";
@@ -156,6 +158,7 @@ export interface FakePlaneOptions {
     readonly host: string | null;
     readonly path: string;
     readonly caching?: Partial<CachingRules>;
+    readonly compression?: CompressionRules;
   }[];
   readonly forward?: boolean;
   readonly bytesMax?: number;
@@ -208,7 +211,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
   };
   const routing: Routing = {
     number: 1,
-    routes: (routes ?? []).map(({ host, path, caching }, index): Route => ({
+    routes: (routes ?? []).map(({ host, path, caching, compression }, index): Route => ({
       name: `r${index}`,
       host,
       path,
@@ -220,6 +223,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
       response: null,
       rewrite: null,
       fixed: null,
+      compression: compression ?? null,
       client,
       caching: { ...cachingRules, ...caching },
       settings: index + 1,
@@ -278,7 +282,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
   const audit = (): void => {};
   const purges = new Purges({ self, current, store, peers, invalidations, nowMs, newId, audit, failed });
   const invalidation = { correspondence, telling, sweeping, invalidations, comparing, purges };
-  const flights = new Flights({
+  const flights: Flights = new Flights({
     current,
     store,
     peers,
@@ -286,6 +290,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
     uncacheable,
     invalidations,
     objectBytesMax: bytesMax / 4,
+    answerIdentity: (ticket, hash): void => answerHere({ current, store, invalidations, flights }, ticket, hash),
     failed,
   });
   return Object.assign(plane, {

@@ -33,7 +33,8 @@ import { Intake } from "./intake.ts";
 import { judge, passedFields, type Judgement } from "./judging.ts";
 import { keep, keepableBytes } from "./keeping.ts";
 import type { FetchNeeds } from "./needs.ts";
-import { fetchFor } from "./origin-source.ts";
+import { fetchForFlight } from "./forms.ts";
+import { uncoded } from "./coded-source.ts";
 import { fetchFromPeer, type PeerSource } from "./peer-source.ts";
 import type { FlightInit } from "./flight-init.ts";
 import { conditionsOf, isHit } from "./sharing.ts";
@@ -203,15 +204,13 @@ export class Flight {
       if (this.#fetch === null) this.#startOver();
       return;
     }
-    first.desk.recorder.originAsked();
     const conditional =
       how === "validate" && this.#validating !== null
         ? conditionsOf(this.#validating.stored)
         : this.#keepsConditions
           ? "kept"
           : [];
-    const { routing } = this.#needs.current;
-    this.#fetch = fetchFor(first, routing, { method: this.#method, conditional }, handler);
+    this.#fetch = fetchForFlight(this.#needs, this.#init, { method: this.#method, conditional }, handler);
   }
 
   get #bytesMax(): number {
@@ -312,15 +311,19 @@ export class Flight {
     ticket.tags = judgement.tags;
     const ownFetch = !collapsed && this.#source === null;
     if (!ownFetch && !mayBeShown(this.#inner, exchange)) return refuseInside(ticket);
-    ticket.outcome = {
-      hit: false,
-      forward: this.#init.why,
-      forwardStatus: head.status,
-      stored: intake.storing,
-      collapsed,
-      ttlSeconds: intake.storing ? freshSecondsLeft(head, now) : undefined,
-      detail: this.#detail(ticket, intake),
-    };
+    const ttlSeconds = intake.storing ? freshSecondsLeft(head, now) : undefined;
+    ticket.outcome =
+      this.#init.first.codedFrom?.hit === true
+        ? { hit: true, ttlSeconds, detail: "compressed" }
+        : {
+            hit: false,
+            forward: this.#init.why,
+            forwardStatus: head.status,
+            stored: intake.storing,
+            collapsed,
+            ttlSeconds,
+            detail: this.#detail(ticket, intake),
+          };
     this.#reading++;
     const left = (): void => {
       this.#reading--;
@@ -347,7 +350,6 @@ export class Flight {
   #received(chunk: Buffer): void {
     const state = this.#state;
     if (state.kind === "waiting" || state.kind === "over") return;
-    if (this.#source === null) this.#init.first.desk.recorder.originSent(chunk.length);
     state.intake.received(chunk);
     if (this.#reading === 0 && this.#position !== this.#needs.store.position) this.#cancelIfUnwanted();
   }
@@ -378,8 +380,8 @@ export class Flight {
   #failed(error: OriginError): void {
     const state = this.#state;
     if (state.kind === "over") return;
-    if (this.#source !== null && state.kind === "waiting") return this.#startOver();
-    this.#init.first.desk.recorder.originFailed();
+    const isUncoded = error.code === uncoded;
+    if ((this.#source !== null || isUncoded) && state.kind === "waiting") return this.#startOver(isUncoded);
     if (state.kind === "streaming") {
       this.#finish();
       return state.intake.fail();
@@ -407,11 +409,12 @@ export class Flight {
   }
 
   /** The other member had nothing, or is gone: everybody goes on as if it had not been asked. */
-  #startOver(): void {
+  #startOver(isUncoded = false): void {
     const waiters = this.#waiting.take();
     this.#finish();
     for (const { ticket, again } of waiters) {
       ticket.peerTried = true;
+      if (isUncoded) ticket.uncode();
       again!(ticket, "anew");
     }
   }

@@ -2,6 +2,7 @@
  * What has come in whole, put into the store: as the owner's, as a hot copy, or as a part that may grow together with
  * another.
  */
+import { hasField } from "../../http/fields.ts";
 import { copySeconds } from "../../ring/hot-keys.ts";
 import { owner } from "../../ring/ring.ts";
 import type { Keepsake } from "../../store/port.ts";
@@ -55,6 +56,8 @@ export function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought:
   const larger = part === null ? null : grown(needs, ticket, intake, kept, objectBytesMax);
   if (larger === null) {
     intake.commit(kept);
+    if (target.route !== null && target.route.compression !== null && target.coding === null && part === null)
+      discardCoded(store, target.key);
     return;
   }
   intake.abandon();
@@ -64,6 +67,12 @@ export function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought:
   writer.body.finish();
   writer.commit({ ...kept, head: larger.head, part: larger.part, inner: larger.inner, tags: larger.tags });
   writer.over();
+}
+
+/** What has been compressed was made of what has been replaced just now. */
+function discardCoded(store: FetchNeeds["store"], key: string): void {
+  for (const stored of store.variants(key).slice())
+    if (hasField(stored.head.fields, "content-encoding")) store.discard(stored);
 }
 
 /** The part joined on to one that is stored already, or null where there is none to join. */

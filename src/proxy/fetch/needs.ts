@@ -4,6 +4,7 @@ import type { View } from "../../ring/view.ts";
 import type { Store } from "../../store/port.ts";
 import type { Invalidations } from "../invalidation/invalidations.ts";
 import type { Ownership } from "../invalidation/ownership.ts";
+import type { Ticket } from "../request/ticket.ts";
 import type { Routing } from "../request/routes.ts";
 import type { Uncacheable } from "./uncacheable.ts";
 
@@ -17,6 +18,8 @@ export interface FetchNeeds {
   readonly invalidations: Pick<Invalidations, "everywhere" | "isInTouch" | "reachText">;
   /** Responses larger than this pass through unstored. Bytes. */
   readonly objectBytesMax: number;
+  /** Answers a request for the uncoded response, of which a coded one is made. */
+  readonly answerIdentity: (ticket: Ticket, hash: number) => void;
   /** A bug or a lost promise, for the log. */
   readonly failed: (error: Error) => void;
 }

@@ -33,8 +33,10 @@ export function flightKeyOf(
   const elsewhere = target.route === null && !exchange.client.local ? "\nelsewhere" : "";
   const variant =
     newest === undefined || newest.head.varyNames.length === 0 ? "" : `\n${selecting(newest.head.varyNames)}`;
+  // A coded response is made of the uncoded one, which is asked for meanwhile.
+  const coded = target.coding === null ? "" : `\n${target.coding}`;
   const piece = part === null ? "" : `\npart ${part.first}-${part.last}/${part.total}`;
-  return `${target.key}${elsewhere}${variant}${piece}`;
+  return `${target.key}${elsewhere}${variant}${coded}${piece}`;
 }
 
 /** The conditions of a validation. RFC 9111 §4.3.1. */

@@ -147,7 +147,7 @@ function whileJoining(exchange: Exchange, target: Target): Decision {
 }
 
 function unstored(target: Target): Target {
-  return { ...target, caching: { ...target.caching, store: false } };
+  return { ...target, coding: null, caching: { ...target.caching, store: false } };
 }
 
 /** OPTIONS and TRACE that may travel no further. RFC 9110 §7.6.2. */

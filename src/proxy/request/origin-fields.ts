@@ -12,6 +12,8 @@ import type { Target } from "./target.ts";
 
 const madeAnew: ReadonlySet<string> = new Set(["host", "expect", "max-forwards"]);
 const loopMarks: ReadonlySet<string> = new Set(["cdn-loop", "via"]);
+/** Where this proxy compresses, origins need not. */
+const coded: ReadonlySet<string> = new Set(["accept-encoding"]);
 const framing: ReadonlySet<string> = new Set(["content-length"]);
 const conditions: ReadonlySet<string> = new Set([
   "if-none-match",
@@ -53,6 +55,7 @@ export function originFields(asked: Asked, origin: string, conditional: "kept" |
       trustsClient: trusted,
     });
   }
+  if (target.route !== null && target.route.compression !== null) fields = withoutFields(fields, coded);
   fields = [...changed(fields, target.route?.request ?? null, target.uri.scheme)];
   const loop = fieldValue(fields, "cdn-loop");
   const via = fieldValue(fields, "via");

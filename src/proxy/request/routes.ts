@@ -1,5 +1,6 @@
 /** Where requests go: routes by host and path prefix to configured origins, or to wherever a forward proxy is told. */
 import { tagFields, type TagField } from "../../http/tags.ts";
+import type { CompressionRules } from "../../http/codings.ts";
 import type { FieldChanges } from "../../http/field-changes.ts";
 import type { FreshnessOverride } from "../../http/stored-head.ts";
 import { routedPath, type HttpUri } from "../../http/uri.ts";
@@ -78,6 +79,8 @@ export interface Route extends Way, RoutePlace {
   readonly response: FieldChanges | null;
   /** What origins get in the place of the route's path; null for that itself. */
   readonly rewrite: string | null;
+  /** What is compressed here, or null. */
+  readonly compression: CompressionRules | null;
   /** What is answered instead of asking an origin. */
   readonly fixed: FixedAnswer | null;
   readonly origins: OriginChoice;

@@ -1,20 +1,31 @@
 /**
  * What a request says in the fields that Vary names: as its origin gets them, since that is what the origin chose by;
- * not as the client sent them, where this member adds, drops or rewrites some on the way. RFC 9111 §4.1.
+ * not as the client sent them, where this member adds, drops or rewrites some on the way. RFC 9111 §4.1. Where this
+ * member compresses, Accept-Encoding says which coding the answer is to have.
  */
+import { withoutFields, type FieldList } from "../../http/fields.ts";
 import { originText } from "../../http/uri.ts";
 import { variantOf } from "../../http/vary.ts";
 import { areRewritten, originFields, type Asked } from "./origin-fields.ts";
 
+const acceptEncoding: ReadonlySet<string> = new Set(["accept-encoding"]);
+
 /** Puts the fields that Vary names into one comparable string: equal strings select the same variant. */
 export function selectingOf(asked: Asked): (varyNames: readonly string[]) => string {
   /** Worked out only where Vary names such a field, which is rare. */
-  let sent: readonly string[] | null = null;
+  let sent: FieldList | null = null;
   return (names) => {
     const { fields } = asked.exchange.head;
-    if (names.length === 0 || !areRewritten(names, fields, asked.target.route?.request ?? null))
-      return variantOf(names, fields);
-    sent ??= originFields(asked, asked.target.route?.origins.first ?? originText(asked.target.uri), "kept");
-    return variantOf(names, sent);
+    const { route, uri, coding } = asked.target;
+    if (names.length === 0) return variantOf(names, fields);
+    let own: FieldList = fields;
+    if (areRewritten(names, fields, route?.request ?? null))
+      own = sent ??= originFields(asked, route?.origins.first ?? originText(uri), "kept");
+    if (route === null || route.compression === null || !names.includes("accept-encoding"))
+      return variantOf(names, own);
+    return variantOf(names, [
+      ...withoutFields(own, acceptEncoding),
+      ...(coding === null ? [] : ["accept-encoding", coding]),
+    ]);
   };
 }

@@ -1,6 +1,7 @@
 /** From a request head to what it asks for: the URI, the cache key, the way out. RFC 9110 §7.1, RFC 9111 §2. */
 import { createHash } from "node:crypto";
-import { fieldValue, type FieldList } from "../../http/fields.ts";
+import { codingFor, type Coding, type CompressionRules } from "../../http/codings.ts";
+import { fieldValue, hasField, type FieldList } from "../../http/fields.ts";
 import { authority, httpUri, keptPath, uriText, type HttpUri } from "../../http/uri.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import { routeOf, type CachingRules, type ForwardWay, type Route, type Routing } from "./routes.ts";
@@ -15,6 +16,8 @@ export interface Target {
   readonly caching: CachingRules;
   /** Of the settings that have decided all this. */
   readonly settings: number;
+  /** The content coding that the answer is to have, if it is worth it; null for none of ours. */
+  readonly coding: Coding | null;
 }
 
 export interface NoTarget {
@@ -61,8 +64,17 @@ function target(
     route,
     caching,
     settings,
+    coding: route === null || route.compression === null ? null : codingOf(route.compression, exchange, content),
   };
 }
+
+/** RFC 9110 §14: ranges, and conditions on exact bytes, are of the uncoded response. */
+function codingOf({ codings }: CompressionRules, { head }: Exchange, content: Buffer | null): Coding | null {
+  if (content !== null || (head.method !== "GET" && head.method !== "HEAD")) return null;
+  return exact.some((name) => hasField(head.fields, name)) ? null : codingFor(head.fields, codings);
+}
+
+const exact = ["range", "if-range", "if-match", "if-unmodified-since", "upgrade"];
 
 /** What a QUERY's content and the fields that say what it is add to the key. RFC 10008 §2.7. */
 function contentKey(content: Buffer, fields: FieldList): string {

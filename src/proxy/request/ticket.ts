@@ -20,6 +20,8 @@ export interface TicketInit {
   readonly shortcut: number;
   /** Another member will keep the answer: it has to be told how that is tagged. */
   readonly isForKeeping: boolean;
+  /** Nobody has sent it: it is neither counted nor logged. */
+  readonly quiet?: boolean;
 }
 
 /** One request under way. */
@@ -27,7 +29,7 @@ export class Ticket {
   readonly desk: Desk;
   /** Replaced where the answer of a member that died is resumed. */
   exchange: Exchange;
-  readonly target: Target;
+  target: Target;
   readonly content: Buffer | null;
   readonly trusted: boolean;
   readonly shortcut: number;
@@ -51,12 +53,15 @@ export class Ticket {
   recalled = false;
   /** The owner has sent the request back: another must answer it. */
   ownerDeclined = false;
+  /** Where it is answered with a coding that was made for it: how what that was made of was come by. */
+  codedFrom: Outcome | null = null;
+  readonly #quiet: boolean;
   #ended = false;
   #switched = false;
   #requestId: string | null = null;
   #firstByteMs: number | null = null;
 
-  constructor(desk: Desk, { exchange, target, content, trusted, shortcut, isForKeeping }: TicketInit) {
+  constructor(desk: Desk, { exchange, target, content, trusted, shortcut, isForKeeping, quiet = false }: TicketInit) {
     this.desk = desk;
     this.exchange = exchange;
     this.target = target;
@@ -66,7 +71,8 @@ export class Ticket {
     this.isForKeeping = isForKeeping;
     this.owner = desk.self;
     this.selecting = selectingOf(this);
-    desk.recorder.began();
+    this.#quiet = quiet;
+    if (!quiet) desk.recorder.began();
   }
 
   /** What it is called where it goes; null where its route gives no names. */
@@ -86,6 +92,11 @@ export class Ticket {
     return `${tags}${age}cache-status: ${cacheStatus(this.desk.self, outcome)}\r\n${this.desk.viaLine}`;
   }
 
+  /** What it asks for is not to be coded: it goes on as if it took no coding. */
+  uncode(): void {
+    this.target = { ...this.target, coding: null };
+  }
+
   /** From now on it is a tunnel: it stays in flight, but is no work. */
   switched(): void {
     if (this.#ended || this.#switched) return;
@@ -96,6 +107,7 @@ export class Ticket {
   end(complete: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
+    if (this.#quiet) return;
     const { exchange, target, desk } = this;
     desk.recorder.ended(this.#switched ? "tunnel" : "request");
     desk.recorder.finished(
