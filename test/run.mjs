@@ -25,6 +25,7 @@ const needs = [
   { command: "java", package: "default-jre-headless", why: "ZooKeeper" },
   { file: "/usr/share/java/zookeeper.jar", package: "libzookeeper-java", why: "ZooKeeper" },
   { file: "/usr/lib/python3/dist-packages/kazoo", package: "python3-kazoo", why: "the other ZooKeeper client" },
+  { command: "pebble", package: "pebble", why: "a certificate authority" },
   { command: "chromium", package: "chromium", why: "a real browser" },
 ];
 

@@ -15,7 +15,7 @@ const ladder: readonly (readonly string[])[] = [
   ["base"],
   ["http", "ring", "telemetry", "zookeeper"],
   ["wire", "invalidation"],
-  ["peer", "store", "origin", "coordination"],
+  ["peer", "store", "origin", "coordination", "certificates"],
   ["proxy", "cluster", "client"],
   ["threads"],
   ["config"],

@@ -3,7 +3,10 @@ import type { MetricReading } from "../telemetry/metrics.ts";
 import type { AdministeredMember } from "./status.ts";
 
 /** For the metrics of a member. */
-export function processMetrics({ clients }: AdministeredMember, version: string): readonly MetricReading[] {
+export function processMetrics(
+  { clients, certificates }: AdministeredMember,
+  version: string,
+): readonly MetricReading[] {
   return [
     {
       name: "gyre_build_info",
@@ -17,6 +20,25 @@ export function processMetrics({ clients }: AdministeredMember, version: string)
       help: "Connections of clients",
       type: "gauge",
       values: () => [{ value: clients.connections }],
+    },
+    {
+      name: "gyre_certificate_expiry_seconds",
+      help: "Seconds until a certificate for clients ends; below 0 where it has, or where there is none yet",
+      type: "gauge",
+      labelNames: ["name"],
+      values: () =>
+        certificates.standings().map(({ name, notAfterMs }) => ({
+          labels: { name },
+          value: notAfterMs === null ? -1 : Math.round((notAfterMs - Date.now()) / 1000),
+        })),
+    },
+    {
+      name: "gyre_certificate_up",
+      help: "1 where the last order of a certificate did not fail",
+      type: "gauge",
+      labelNames: ["name"],
+      values: () =>
+        certificates.standings().map(({ name, problem }) => ({ labels: { name }, value: problem === null ? 1 : 0 })),
     },
     {
       name: "gyre_thread_hits_total",

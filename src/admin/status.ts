@@ -1,6 +1,7 @@
 /** What `/api/status` and `gyre status` tell: the cluster as this member sees it, and this member itself. */
 import type { OriginHealth } from "../origin/origin-choice.ts";
 import type { Routing } from "../proxy/request/routes.ts";
+import type { Standing } from "../certificates/keeper.ts";
 import type { SessionState } from "../coordination/port.ts";
 import type { AdministeredPlane } from "./administered.ts";
 import type { BusyLists } from "../telemetry/busiest.ts";
@@ -39,6 +40,7 @@ export interface AdministeredMember {
     /** What they ask. */
     readonly watching: WatchedRequests;
   };
+  readonly certificates: { standings(): readonly Standing[] };
   /** Its last events. */
   readonly events: RecentEvents;
   /** Takes up its configuration as it is now; says what has become of it. Rejects with why the old one stays. */
@@ -133,9 +135,20 @@ export interface SelfStatus {
   readonly disk: DiskStatus | null;
   /** Of every route, as this member finds them. */
   readonly origins: readonly OriginStatus[];
+  /** Shown to clients, or wanted for them. */
+  readonly certificates: readonly CertificateStatus[];
   /** What the process takes as a whole, and its heap of that. */
   readonly residentBytes: number;
   readonly heapBytes: number;
+}
+
+/** A certificate for clients. */
+export interface CertificateStatus {
+  readonly name: string;
+  /** ISO 8601; null where there is none yet. */
+  readonly until: string | null;
+  /** Why the last order failed, or null. */
+  readonly problem: string | null;
 }
 
 /** A member's disk tier. */
@@ -273,6 +286,11 @@ function selfOf(
     },
     disk: disk === null ? null : diskOf(disk),
     origins: originsOf(routing),
+    certificates: member.certificates.standings().map(({ name, notAfterMs, problem }) => ({
+      name,
+      until: notAfterMs === null ? null : new Date(notAfterMs).toISOString(),
+      problem,
+    })),
     residentBytes: rss,
     heapBytes: heapUsed,
   };

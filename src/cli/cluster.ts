@@ -39,7 +39,7 @@ const membersMax = 64;
 const startMs = 20_000;
 
 /** Flags that differ from member to member, or that the command sets itself. */
-const own: readonly string[] = ["name", "listen", "peer", "admin", "coordinator", "memory", "disk", "cluster"];
+const own: readonly string[] = ["name", "listen", "peer", "admin", "coordinator", "memory", "disk", "state", "cluster"];
 
 /**
  * Starts the members, waits until all have joined, and stays, or leaves them running. @throws Failure where one cannot
@@ -125,6 +125,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
         coordinator,
         // A folder is one member's.
         ...(config.disk === undefined ? [] : ["--disk", join(config.disk, name)]),
+        ...(config.state === undefined ? [] : ["--state", join(config.state, name)]),
         "--memory",
         String(memory),
         // One machine: the members are its threads.

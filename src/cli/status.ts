@@ -80,6 +80,14 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
           `\n${found.members[index]!.name}: ${origin} of route ${route} is ${health}: ${why}`,
       ),
   );
+  const lacking = selves.flatMap((self, index) =>
+    (self?.certificates ?? [])
+      .filter(({ until, problem }) => until === null || problem !== null || Date.parse(until) < Date.now())
+      .map(
+        ({ name, until, problem }) =>
+          `\n${found.members[index]!.name}: ${until === null ? `no certificate for ${name} yet` : `the certificate for ${name} ends ${until}`}${problem === null ? "" : `: ${problem}`}`,
+      ),
+  );
   const cutOff = selves
     .filter((self) => self?.inTouch === false)
     .map(
@@ -110,7 +118,7 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
     "ADMIN",
     "PID",
   ];
-  const notes = [...ill, ...cutOff, ...left];
+  const notes = [...ill, ...lacking, ...cutOff, ...left];
   return `${head}\n${total}\n\n${table(heading, rows)}${notes.length === 0 ? "" : `\n${notes.join("")}`}${note}`;
 }
 

@@ -41,6 +41,7 @@ const listKeys: ReadonlySet<string> = new Set([
   "trust-forwarded",
   "parent-except",
   "access-log-fields",
+  "certificate-names",
   "compress",
   "compress-types",
 ]);
@@ -155,6 +156,18 @@ function contradictions(
   if (config.origin !== undefined && config.routes !== undefined) {
     problems.push({ where: at("origin"), what: "origin and routes exclude each other: give the origin as a route" });
   }
+  if (config.certificates === "auto") {
+    if (config.state === undefined)
+      problems.push({
+        where: at("certificates"),
+        what: "certificates: auto needs a folder to keep them in: give state",
+      });
+    if (config["peer-tls"] === "off")
+      problems.push({
+        where: at("peer-tls"),
+        what: "certificates: auto shares keys over the members' links: peer-tls may not be off",
+      });
+  }
   const diskMemory = config.disk === undefined ? 0 : diskMemoryBytes(config.memory, config["disk-size"]);
   const needed = storeBytesMin + diskMemory;
   if (config.memory < needed) {
@@ -172,7 +185,7 @@ function contradictions(
 
 /** What listeners may not be, by themselves and beside each other. */
 function wrongListeners(config: Config, where: string): ConfigProblem[] {
-  const hasTls = config.tls !== undefined || config["tls-cert"] !== undefined;
+  const hasTls = config.tls !== undefined || config["tls-cert"] !== undefined || config.certificates === "auto";
   const listeners = listenersOf({ ...config, hasTls, hasHttp2: false });
   const wrong = (what: string): ConfigProblem => ({ where, what });
   const problems: ConfigProblem[] = [];

@@ -273,6 +273,18 @@ export const configSchema = z.strictObject({
   "proxy-protocol": flag.default(false).describe("expect a PROXY header (v1 or v2) on client connections"),
   "tls-cert": z.string().optional().describe("certificate file: clients speak TLS"),
   "tls-key": z.string().optional().describe("its key"),
+  certificates: z
+    .enum(["files", "auto"])
+    .default("files")
+    .describe("auto: had from an authority by ACME for the hosts of routes, beside those of tls; needs state"),
+  "certificate-names": z.array(hostName).default([]).describe("further names to be certified"),
+  state: z.string().min(1).optional().describe("folder for what outlives a member: certificates, the ACME account"),
+  "acme-directory": z
+    .url({ protocol: /^https$/ })
+    .default("https://acme-v02.api.letsencrypt.org/directory")
+    .describe("the authority; using it agrees to its terms"),
+  "acme-contact": z.email().optional().describe("where it may write to"),
+  "acme-ca": z.string().optional().describe("file of certificates that the authority's own is checked with"),
   tls: z
     .array(z.strictObject({ names: z.array(z.string()).optional(), cert: z.string(), key: z.string() }))
     .optional()
@@ -338,6 +350,8 @@ export const restartKeys: readonly (keyof Config)[] = [
   "advertise",
   "log-format",
   "weight",
+  "certificates",
+  "state",
   "zone",
   "memory",
   "threads",

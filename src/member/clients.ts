@@ -18,7 +18,7 @@ import type { FrontSettings } from "./front-messages.ts";
 import { Fronts } from "./fronts.ts";
 import { Watching } from "./watching.ts";
 import { isThisMachine, listening } from "./listening.ts";
-import { identitiesOf } from "./routing.ts";
+import type { Identity } from "../wire/tls-identities.ts";
 import { freePort } from "./free-port.ts";
 import { limitsUnder } from "./wire-limits.ts";
 
@@ -28,6 +28,8 @@ export interface ClientsOptions {
   readonly name: string;
   readonly plane: DataPlane;
   readonly tls: TlsIdentities | null;
+  /** The certificates under a configuration. */
+  readonly identities: (config: Config) => readonly Identity[] | null;
   readonly accessLog: AccessLog;
   readonly log: Logger;
   readonly failed: (error: Error) => void;
@@ -224,7 +226,7 @@ export class Clients {
     const { accessLog, plane } = this.#options;
     return (this.#told = {
       allow: allowOf(config, this.#listeners),
-      tls: identitiesOf(config),
+      tls: this.#options.identities(config),
       log: accessLog.ofThreads,
       routes: plane.current.routing.routes.map(({ name, host, path }) => ({ name, host, path })),
       watched: this.#watched,
@@ -236,7 +238,7 @@ export class Clients {
 export function listenersFor(config: Config): readonly Listener[] {
   return listenersOf({
     ...config,
-    hasTls: config.tls !== undefined || config["tls-cert"] !== undefined,
+    hasTls: config.tls !== undefined || config["tls-cert"] !== undefined || config.certificates === "auto",
     hasHttp2: hasHttp2(process.versions.node),
   });
 }

@@ -36,6 +36,8 @@ export interface Current {
    * theirs. Until then nothing is stored, nor answered from the store, and nothing is changed.
    */
   joined: boolean;
+  /** What is answered under /.well-known/acme-challenge/, by token. */
+  readonly challenges: Map<string, string>;
 }
 
 /** Everything that the rooms of the data plane need. */

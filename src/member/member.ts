@@ -18,6 +18,7 @@ import type { Logger } from "../telemetry/log.ts";
 import type { RecentEvents } from "../telemetry/recent-events.ts";
 import { AccessLog } from "./access-log.ts";
 import { announcementOf, type Addresses } from "./announcement.ts";
+import { Certificates } from "./certificates.ts";
 import { Clients, listenersFor } from "./clients.ts";
 import { Clock } from "./clock.ts";
 import { buildDataPlane, followInPlane, type DataPlane } from "./data-plane.ts";
@@ -25,14 +26,14 @@ import { depart, type Departure } from "./departure.ts";
 import { allLinked } from "./linked.ts";
 import { listening } from "./listening.ts";
 import type { MemberOptions } from "./member-options.ts";
-import { hostHere, openCoordinator } from "./open-coordinator.ts";
+import { hostHere, mustBeLost, openCoordinator } from "./open-coordinator.ts";
 import { originNotes } from "./origin-notes.ts";
 import { ownAddresses, placeOf } from "./place.ts";
 import { peerPort } from "./peer-port.ts";
 import { planeNotes } from "./plane-notes.ts";
 import { refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
-import { buildRouting, identitiesOf, tlsOf, type BuiltRouting, type RoutingContext } from "./routing.ts";
-import { missingCodings } from "./route-directives.ts";
+import { buildRouting, type BuiltRouting, type RoutingContext } from "./routing.ts";
+import { sayShortcomings } from "./shortcomings.ts";
 import { StartError } from "./start-error.ts";
 import { threadCount, type ThreadCount } from "./thread-count.ts";
 
@@ -51,7 +52,7 @@ export class RunningMember {
   readonly #place = placeOf();
   readonly #routingContext: RoutingContext;
   #built: BuiltRouting;
-  readonly #tls: ReturnType<typeof tlsOf>;
+  readonly certificates: Certificates;
   readonly #clients: Clients;
   /** The listener by which others know this member. */
   readonly #main: Listener;
@@ -84,7 +85,15 @@ export class RunningMember {
     try {
       served = threadCount(config.threads);
       this.#built = buildRouting(config, this.#routingContext);
-      this.#tls = tlsOf(config);
+      this.certificates = new Certificates({
+        config: () => this.#config,
+        peers: () => this.#plane.peers,
+        others: () => this.#plane.current.view.members.map((one) => one.name).filter((one) => one !== name),
+        leads: () => this.#control?.leads === true && this.state === "ready",
+        challenges: () => this.#plane.current.challenges,
+        changed: () => this.#clients.follow(this.#config),
+        log,
+      });
     } catch (error) {
       throw new StartError(asError(error).message);
     }
@@ -103,6 +112,7 @@ export class RunningMember {
         view: viewOfOne(config.cluster, this.#announcement({ listen: "", peer: "", admin: "" }, "active")),
         routing: this.#built.routing,
         joined: false,
+        challenges: new Map(),
       },
       ...planeNotes(log, () => this.state === "ready"),
       linkRestored: (member) => {
@@ -119,18 +129,14 @@ export class RunningMember {
     const { recorder } = this.#plane.desk;
     this.#accessLog = new AccessLog(options.log, name, recorder, (uri) => this.#clients.watching.routeName(uri));
     this.#accessLog.follow(config);
-    if (served.why !== "") log.info({ kind: "threads" }, `clients are served by one thread: ${served.why}`);
-    for (const coding of missingCodings(config))
-      log.warn(
-        { kind: "compress", coding },
-        `${coding} is not in Node ${process.versions.node}: the next best is used`,
-      );
+    sayShortcomings(log, config, served);
     this.#clients = new Clients({
       config,
       threads: served.threads,
       name,
       plane: this.#plane,
-      tls: this.#tls,
+      tls: this.certificates.tls,
+      identities: (now) => this.certificates.identities(now),
       accessLog: this.#accessLog,
       log,
       failed,
@@ -218,6 +224,7 @@ export class RunningMember {
     this.#plane.current.joined = true;
     this.#clients.publish();
     this.state = "ready";
+    this.certificates.start();
     this.#log.info(
       { kind: "start", ...this.#addresses },
       `ready: proxy ${listen.all.join(" ")}, peer ${this.#addresses.peer}, admin ${this.#addresses.admin}`,
@@ -231,9 +238,9 @@ export class RunningMember {
    */
   reload(config: Config): readonly string[] {
     refuseOpenProxy(config, listenersFor({ ...config, listen: this.#config.listen }));
-    const identities = identitiesOf(config);
+    const identities = this.certificates.identities(config);
     const built = buildRouting(config, this.#routingContext);
-    if (this.#tls !== null && identities !== null) this.#tls.replace(identities);
+    const isOtherTls = this.certificates.reloaded(identities);
     const old = this.#built;
     this.#built = built;
     this.#plane.current.routing = built.routing;
@@ -252,7 +259,7 @@ export class RunningMember {
     const kept: (keyof Config)[] = restartKeys.filter(
       (key) => JSON.stringify(config[key]) !== JSON.stringify(this.#config[key]),
     );
-    if ((this.#tls === null) !== (identities === null)) kept.push("tls");
+    if (isOtherTls) kept.push("tls");
     this.#config = { ...config, ...Object.fromEntries(kept.map((key) => [key, this.#config[key]])) } as Config;
     return kept;
   }
@@ -320,11 +327,7 @@ export class RunningMember {
     const control = this.#control;
     if (this.#host !== null || control === null || this.#addresses === null)
       throw new Error(`${this.name} coordinates already`);
-    if (this.#config.coordinator.startsWith("zookeeper")) throw new Error("ZooKeeper keeps this cluster together");
-    if (control.session === "connected")
-      throw new Error(
-        `the coordinator at ${this.coordinatorAddress} answers: stop it first, two would be two clusters`,
-      );
+    mustBeLost(this.#config.coordinator, control.session, this.coordinatorAddress);
     this.#host = hostHere(hostPortOf(this.#addresses.peer)!, this.#log, control.view);
     this.#coordinator = this.#host;
     this.#log.warn({ kind: "coordination" }, "hosts the coordinator from now on");
@@ -342,6 +345,7 @@ export class RunningMember {
     const { cut } = departure;
     await this.#control?.leave();
     this.#plane.comparing.stop();
+    this.certificates.stop();
     this.#plane.sweeping.stop();
     this.#plane.peers.close();
     await this.#acceptor.close();
@@ -386,7 +390,9 @@ export class RunningMember {
   async #answer(link: AcceptedLink, method: string, value: unknown): Promise<unknown> {
     if (this.#host?.handles(method) === true) return this.#host.answer(link, method, value);
     const answer =
-      (await this.#admin.answer(method, value)) ?? (await answerCall(this.#plane, link.name, method, value));
+      this.certificates.answer(method, value) ??
+      (await this.#admin.answer(method, value)) ??
+      (await answerCall(this.#plane, link.name, method, value));
     if (answer === undefined) throw new Error(`${this.name} does not know ${method}`);
     return answer;
   }

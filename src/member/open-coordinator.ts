@@ -5,7 +5,7 @@ import type { Config } from "../config/schema.ts";
 import { EmbeddedClient } from "../coordination/embedded-client.ts";
 import { EmbeddedHost } from "../coordination/embedded-host.ts";
 import { placesOf } from "../coordination/places.ts";
-import type { Coordinator } from "../coordination/port.ts";
+import type { Coordinator, SessionState } from "../coordination/port.ts";
 import { ZooKeeperCoordinator } from "../coordination/zookeeper-coordinator.ts";
 import { Link } from "../peer/link.ts";
 import type { PublishedView } from "../ring/view.ts";
@@ -93,4 +93,11 @@ function readText(flag: string, file: string): string {
   } catch (error) {
     throw new StartError(`${flag} ${file} cannot be read: ${(error as Error).message}`);
   }
+}
+
+/** A coordinator that another takes the place of must be gone. @throws Error with a sentence where it is not. */
+export function mustBeLost(coordinator: string, session: SessionState, address: string): void {
+  if (coordinator.startsWith("zookeeper")) throw new Error("ZooKeeper keeps this cluster together");
+  if (session === "connected")
+    throw new Error(`the coordinator at ${address} answers: stop it first, two would be two clusters`);
 }

@@ -39,7 +39,7 @@ const catchUpMsMax = 200;
 /** What the rooms need, together: the composition root builds it. */
 export interface ServeNeeds
   extends HereNeeds, ForeignNeeds, ShowingNeeds, ShortcutNeeds, TunnelNeeds, PurgeMethodNeeds {
-  readonly current: ShortcutNeeds["current"];
+  readonly current: ShortcutNeeds["current"] & { readonly challenges: ReadonlyMap<string, string> };
   readonly invalidations: Invalidations;
   readonly comparing: Pick<Comparing, "with">;
 }
@@ -115,8 +115,8 @@ function carryOut(
 ): void {
   const { desk, current, flights } = needs;
   const { self, cdnId } = desk;
-  const { view, routing, joined } = current;
-  const decision = decide({ self, cdnId, view, routing, joined }, exchange, from, content);
+  const { view, routing, joined, challenges } = current;
+  const decision = decide({ self, cdnId, view, routing, joined, challenges }, exchange, from, content);
   switch (decision.kind) {
     case "refused":
       return refuseEarly(desk, exchange, decision);

@@ -41,7 +41,8 @@ export class TlsIdentities {
       first ??= { options, context };
       for (const name of names) byName.set(name.toLowerCase(), context);
     }
-    if (first === null) throw new Error("TLS needs at least one certificate");
+    // Until there is one, handshakes fail: nobody is shown a certificate that is not for him.
+    if (first === null) first = { options: {}, context: createSecureContext({}) };
     this.#byName = byName;
     return first;
   }

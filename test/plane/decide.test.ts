@@ -18,7 +18,14 @@ const members = (...places: readonly (string | undefined)[]): View =>
   });
 const one = members("here");
 const routing = fakePlane({ routes: [{ host: "site.test", path: "/" }] }).current.routing;
-const needs = { self: "m1", cdnId: "gyre-test", view: one, routing, joined: true };
+const needs = {
+  self: "m1",
+  cdnId: "gyre-test",
+  view: one,
+  routing,
+  joined: true,
+  challenges: new Map<string, string>(),
+};
 const asked = (line: string, fields = "", hop: 0 | 1 = 0) =>
   Object.assign(new FakeExchange(`${line} HTTP/1.1\r\nHost: site.test\r\n${fields}`), { hop });
 const forwarded = (change: Partial<Forwarded> = {}): Forwarded => ({

@@ -73,7 +73,7 @@ describe("mistakes", () => {
     const run = await gyre(["check", file]);
     expect(run.errors).toContain(`${file}:2: unknown setting "memroy" (did you mean memory?)`);
     expect(run.errors).toContain(`${file}:6: unknown setting "routes.0.caching.grase" (did you mean grace?)`);
-    expect(run.errors).toContain(`${file}:7: routes.1: a route needs either origin or origins`);
+    expect(run.errors).toContain(`${file}:7: routes.1: a route needs one of origin, origins, redirect and respond`);
     expect(run.errors).toContain(`${file}:8: weight: write a number`);
     expect(run.code).toBe(1);
     writeFileSync(file, "a: [1\n");

@@ -28,9 +28,9 @@ afterAll(async () => {
   await origin.close();
 });
 
-/** All names that a scrape gives, those of a histogram's parts too. */
+/** All names that a scrape gives, those of a histogram's parts too, and those that have no values just now. */
 function names(): Set<string> {
-  return new Set([...metrics.matchAll(/^([a-z0-9_]+)(?:\{| )/gm)].map((match) => match[1]!));
+  return new Set([...metrics.matchAll(/^(?:# TYPE )?([a-z0-9_]+)(?:\{| )/gm)].map((match) => match[1]!));
 }
 
 it.skipIf(!hasPromtool)("are such that promtool finds nothing wrong with them", () => {

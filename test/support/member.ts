@@ -96,11 +96,17 @@ export async function startCluster(
   count: number,
   flags: readonly string[] = [],
   each: (index: number) => readonly string[] = () => [],
+  /** See startMember. */
+  free: readonly string[] = ["--listen", "--peer", "--admin"],
 ): Promise<TestMember[]> {
-  const first = await startMember(["--name", "m1", ...flags, ...each(0)]);
+  const first = await startMember(["--name", "m1", ...flags, ...each(0)], {}, free);
   const rest = await Promise.all(
     Array.from({ length: count - 1 }, (_, index) =>
-      startMember(["--name", `m${index + 2}`, "--coordinator", `http://${first.peer}`, ...flags, ...each(index + 1)]),
+      startMember(
+        ["--name", `m${index + 2}`, "--coordinator", `http://${first.peer}`, ...flags, ...each(index + 1)],
+        {},
+        free,
+      ),
     ),
   );
   const members = [first, ...rest];

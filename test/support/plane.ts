@@ -139,7 +139,7 @@ export class FakeExchange implements Exchange {
 }
 
 export interface FakePlane extends ServeNeeds, InvalidationPlane {
-  readonly current: { view: View; routing: Routing; joined: boolean };
+  readonly current: { view: View; routing: Routing; joined: boolean; challenges: Map<string, string> };
   readonly calls: OriginCall[];
   readonly store: PageStore;
   readonly invalidations: Invalidations;
@@ -234,7 +234,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
     tunnels: { settings: originSettings, ports: "any", idleMs: 1000, allowed: null, own: () => false },
   };
   const view = options.view ?? viewOfOne("c", announcementOf(self));
-  const current = { view, routing, joined: true };
+  const current = { view, routing, joined: true, challenges: new Map<string, string>() };
   const store = new PageStore(bytesMax, { copiesBytesMax: options.copies ?? 0 });
   const ownership = new Ownership(self);
   ownership.follow(view, plane.now);

@@ -14,6 +14,8 @@ export interface Refused {
   readonly status: number;
   readonly reason: string;
   readonly fields?: FieldList;
+  /** In the place of a sentence. */
+  readonly content?: string;
 }
 
 /** Refuses a request that has no ticket. `startedMs`: when it had come, monotonic. */
@@ -56,9 +58,14 @@ export function refuse(ticket: Ticket, status: number, reason: string, fields: F
   ticket.end(!exchange.closed);
 }
 
-function answer(desk: Desk, exchange: Exchange, { status, reason, fields = [] }: Refused, outcome: Outcome): void {
+function answer(
+  desk: Desk,
+  exchange: Exchange,
+  { status, reason, fields = [], content: given }: Refused,
+  outcome: Outcome,
+): void {
   const silent = hasNoContent("GET", status);
-  const text = Buffer.from(silent ? "" : `${status} ${reasonPhrase(status)}: ${reason}\n`, "utf8");
+  const text = Buffer.from(silent ? "" : (given ?? `${status} ${reasonPhrase(status)}: ${reason}\n`), "utf8");
   const all = [
     "date",
     dateText(Math.floor(desk.nowSeconds() + desk.wallLeadSeconds())),

@@ -24,7 +24,13 @@ export interface Forwarded {
 }
 
 export type Decision =
-  | { readonly kind: "refused"; readonly status: number; readonly reason: string; readonly fields?: FieldList }
+  | {
+      readonly kind: "refused";
+      readonly status: number;
+      readonly reason: string;
+      readonly fields?: FieldList;
+      readonly content?: string;
+    }
   /** The member that forwarded the request answers it itself. */
   | { readonly kind: "declined"; readonly reason: string }
   | { readonly kind: "tunnel" }
@@ -45,6 +51,8 @@ export interface DecideNeeds {
   readonly routing: Routing;
   /** Whether this member has joined the others. */
   readonly joined: boolean;
+  /** What an authority may ask for, by token. RFC 8555 §8.3. */
+  readonly challenges: ReadonlyMap<string, string>;
 }
 
 /** Methods that a server may be asked about; what one origin allows is its own affair. */
@@ -68,12 +76,16 @@ function toHttps({ head, client }: Exchange, port: number): Decision {
 
 /** The decision. `content` is that of a QUERY, which belongs to the key. */
 export function decide(
-  { self, cdnId, view, routing, joined }: DecideNeeds,
+  { self, cdnId, view, routing, joined, challenges }: DecideNeeds,
   exchange: Exchange,
   from: Forwarded | null,
   content: Buffer | null,
 ): Decision {
   const { head, client } = exchange;
+  if (challenges.size > 0 && head.target.startsWith(acmePath) && head.form === "origin") {
+    const content = challenges.get(head.target.slice(acmePath.length));
+    if (content !== undefined) return { kind: "refused", status: 200, reason: "a challenge", content };
+  }
   if (client.redirect !== undefined && !head.target.startsWith(acmePath)) return toHttps(exchange, client.redirect);
   if (head.form === "authority") return { kind: "tunnel" };
   if (head.form === "asterisk")

@@ -1,0 +1,65 @@
+/** A certificate from an authority by ACME, RFC 8555; the name is proved over http, §8.3. */
+import { Agent } from "node:https";
+import { rootCertificates } from "node:tls";
+import { certificateOf, type Certificate } from "./certificate.ts";
+
+export interface Authority {
+  /** The URL of its directory. */
+  readonly directory: string;
+  /** Where it may write to, or undefined. */
+  readonly contact: string | undefined;
+  /** PEM of further certificates that its own is checked with, or null. */
+  readonly ca: string | null;
+}
+
+/** What an order is told, and asks for. */
+export interface OrderNeeds {
+  /** PEM of the account's key. */
+  readonly accountKey: string;
+  /** What is to be answered for a token under /.well-known/acme-challenge/, by whoever is asked; null: no more. */
+  readonly challenge: (token: string, answer: string | null) => Promise<void>;
+}
+
+/** The library is large, and few need it: it is loaded when something is ordered. */
+const library = async (): Promise<typeof import("acme-client")> => (await import("acme-client")) as never;
+
+/** A key for an account. */
+export async function newAccountKey(): Promise<string> {
+  const { crypto } = await library();
+  return (await crypto.createPrivateEcdsaKey()).toString();
+}
+
+/** Orders one for a name. Rejects with the authority's reason. */
+export async function order(
+  name: string,
+  { directory, contact, ca }: Authority,
+  needs: OrderNeeds,
+): Promise<Certificate> {
+  const acme = await library();
+  acme.axios.defaults.proxy = false;
+  if (ca !== null) acme.axios.defaults.httpsAgent = new Agent({ ca: [...rootCertificates, ca] });
+  const client = new acme.Client({
+    directoryUrl: directory,
+    accountKey: needs.accountKey,
+    backoffAttempts: 8,
+    backoffMin: 1000,
+    backoffMax: 10_000,
+  });
+  const [key, csr] = await acme.crypto.createCsr(
+    { commonName: name, altNames: [name] },
+    await acme.crypto.createPrivateEcdsaKey(),
+  );
+  const cert = await client.auto({
+    csr,
+    ...(contact === undefined ? {} : { email: contact }),
+    termsOfServiceAgreed: true,
+    challengePriority: ["http-01"],
+    // Names may lead elsewhere from here than from the authority.
+    skipChallengeVerification: true,
+    challengeCreateFn: (_authorization, challenge, answer) => needs.challenge(challenge.token, answer),
+    challengeRemoveFn: (_authorization, challenge) => needs.challenge(challenge.token, null),
+  });
+  const certificate = certificateOf({ name, cert, key: key.toString() });
+  if (certificate === null) throw new Error("the authority has sent something that is no certificate for this key");
+  return certificate;
+}

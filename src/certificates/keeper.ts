@@ -1,0 +1,125 @@
+/**
+ * The certificates of one member that are had from an authority: kept on its disk, asked for where this member is the
+ * one that asks, taken from others where it is not. An old one serves on until there is a newer one, whatever fails.
+ */
+import { background } from "../base/background.ts";
+import { canBeCertified, certificateOf, type Certificate } from "./certificate.ts";
+import { renewalMs, retryAfterMs } from "./due.ts";
+import type { StateFolder } from "./state-folder.ts";
+
+/** How a name stands. */
+export interface Standing {
+  readonly name: string;
+  /** Ms since the epoch; null where there is none yet. */
+  readonly notAfterMs: number | null;
+  /** Why the last order failed, or null. */
+  readonly problem: string | null;
+}
+
+export interface KeeperNeeds {
+  readonly folder: StateFolder;
+  /** Names to be certified, as configured now. */
+  readonly names: () => readonly string[];
+  /** Whether this member is the one that asks, at this moment. */
+  readonly asks: () => boolean;
+  readonly order: (name: string) => Promise<Certificate>;
+  /** There are others than before; `own`: this member has ordered it. */
+  readonly changed: (certificate: Certificate, own: boolean) => void;
+  readonly failed: (name: string, reason: string, retryMs: number) => void;
+  /** Ms since the epoch. */
+  readonly nowMs: () => number;
+}
+
+const lookMs = 5_000;
+
+/** See above. */
+export class CertificateKeeper {
+  readonly #needs: KeeperNeeds;
+  readonly #kept = new Map<string, Certificate>();
+  readonly #failures = new Map<string, { count: number; retryMs: number; reason: string }>();
+  #timer: NodeJS.Timeout | null = null;
+  #busy = false;
+
+  constructor(needs: KeeperNeeds) {
+    this.#needs = needs;
+    for (const certificate of needs.folder.certificates()) this.#kept.set(certificate.name, certificate);
+  }
+
+  /** Those of some names. */
+  certificatesFor(names: readonly string[]): readonly Certificate[] {
+    return [...this.#kept.values()].filter(({ name }) => names.includes(name));
+  }
+
+  standings(): Standing[] {
+    return this.#needs.names().map((name) => ({
+      name,
+      notAfterMs: this.#kept.get(name)?.notAfterMs ?? null,
+      problem: this.#failures.get(name)?.reason ?? null,
+    }));
+  }
+
+  /** Looks now and then from now on whether something is due. */
+  start(): void {
+    this.look();
+    this.#timer = setInterval(() => this.look(), lookMs).unref();
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+  }
+
+  /** What failed is tried again at once: something may have been mended. */
+  again(): void {
+    this.#failures.clear();
+    this.look();
+  }
+
+  /** Takes one that another member has had, where it is newer. */
+  take(value: unknown): void {
+    const certificate = certificateOf(value);
+    if (certificate === null || (this.#kept.get(certificate.name)?.notAfterMs ?? 0) >= certificate.notAfterMs) return;
+    this.#keep(certificate, false);
+  }
+
+  /** Orders what is due, one after the other: authorities count requests. */
+  look(): void {
+    if (this.#busy || !this.#needs.asks()) return;
+    const now = this.#needs.nowMs();
+    const due = this.#needs.names().find((name) => {
+      const kept = this.#kept.get(name);
+      const isDue = kept === undefined || renewalMs(name, kept) <= now;
+      return canBeCertified(name) && isDue && (this.#failures.get(name)?.retryMs ?? 0) <= now;
+    });
+    if (due === undefined) return;
+    this.#busy = true;
+    background(
+      this.#needs
+        .order(due)
+        .then(
+          (certificate) => {
+            this.#failures.delete(due);
+            this.#keep(certificate, true);
+          },
+          (error: unknown) => this.#noted(due, error instanceof Error ? error.message : String(error)),
+        )
+        .finally(() => {
+          this.#busy = false;
+          setImmediate(() => this.look());
+        }),
+      (error) => this.#noted(due, error.message),
+    );
+  }
+
+  #noted(name: string, reason: string): void {
+    const count = (this.#failures.get(name)?.count ?? 0) + 1;
+    const wait = retryAfterMs(name, count);
+    this.#failures.set(name, { count, retryMs: this.#needs.nowMs() + wait, reason });
+    this.#needs.failed(name, reason, wait);
+  }
+
+  #keep(certificate: Certificate, own: boolean): void {
+    this.#kept.set(certificate.name, certificate);
+    this.#needs.folder.keep(certificate);
+    this.#needs.changed(certificate, own);
+  }
+}

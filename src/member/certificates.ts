@@ -1,0 +1,214 @@
+/**
+ * The certificates that a member shows its clients: from files, and from an authority where `certificates: auto` says
+ * so. The leader asks the authority; what it gets, and what it has to answer meanwhile, all members hear of over their
+ * links, so that whoever is asked can answer.
+ */
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { background } from "../base/background.ts";
+import { newAccountKey, order } from "../certificates/acme.ts";
+import { canBeCertified, lifetimeOf, type Certificate } from "../certificates/certificate.ts";
+import { CertificateKeeper, type Standing } from "../certificates/keeper.ts";
+import { StateFolder } from "../certificates/state-folder.ts";
+import type { Config } from "../config/schema.ts";
+import type { Peers } from "../peer/peers.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { TlsIdentities, type Identity } from "../wire/tls-identities.ts";
+import { identitiesOf, tlsOf } from "./routing.ts";
+
+export interface CertificatesOptions {
+  readonly config: () => Config;
+  readonly peers: () => Pick<Peers, "call">;
+  /** Names of the other members. */
+  readonly others: () => readonly string[];
+  readonly leads: () => boolean;
+  /** What is answered under /.well-known/acme-challenge/. */
+  readonly challenges: () => Map<string, string>;
+  /** Others are to be shown from now on. */
+  readonly changed: () => void;
+  readonly log: Logger;
+}
+
+/** Tokens that may be kept: of a stranger's making they are not, but of a fault's they may be. */
+const challengesMax = 1000;
+const askMs = 5000;
+
+/** See above. */
+export class Certificates {
+  readonly tls: TlsIdentities | null;
+  readonly #options: CertificatesOptions;
+  readonly #keeper: CertificateKeeper | null;
+  readonly #folder: StateFolder | null;
+
+  /** @throws Error where files cannot be read, or the state's folder cannot be used. */
+  constructor(options: CertificatesOptions) {
+    this.#options = options;
+    const config = options.config();
+    const isAuto = config.certificates === "auto";
+    this.#folder = isAuto ? new StateFolder(config.state!) : null;
+    const { log } = options;
+    this.#keeper =
+      this.#folder === null
+        ? null
+        : new CertificateKeeper({
+            folder: this.#folder,
+            names: () => namesOf(options.config()),
+            asks: options.leads,
+            order: (name) => this.#order(name),
+            changed: (certificate, own) => this.#changed(certificate, own),
+            failed: (name, reason, retryMs) =>
+              log.error(
+                { kind: "certificate", name, reason },
+                `no certificate for ${name}: ${reason}; asked again in ${Math.ceil(retryMs / 60_000)} min`,
+              ),
+            nowMs: () => Date.now(),
+          });
+    this.tls = isAuto ? new TlsIdentities(this.identities(config)!) : tlsOf(config);
+  }
+
+  /** What is shown under a configuration; null where clients do not speak TLS. @throws Error where a file is wrong. */
+  identities(config: Config): readonly Identity[] | null {
+    const given = identitiesOf(config);
+    if (this.#keeper === null) return given;
+    const own = this.#keeper
+      .certificatesFor(namesOf(config))
+      .map(({ name, cert, key }) => ({ names: [name], cert, key }));
+    return [...(given ?? []), ...own];
+  }
+
+  /** Each certificate that is shown, and how those stand that are had from an authority. */
+  standings(): Standing[] {
+    const given = (identitiesOf(this.#options.config()) ?? []).map(({ cert }): Standing => {
+      const parsed = new X509Certificate(cert);
+      const name = /CN=([^\n,]+)/.exec(parsed.subject)?.[1] ?? parsed.subjectAltName ?? "";
+      return { name, notAfterMs: lifetimeOf(parsed).notAfterMs, problem: null };
+    });
+    return [...given, ...(this.#keeper?.standings() ?? [])];
+  }
+
+  /** Begins, when this member has joined the others. */
+  start(): void {
+    if (this.#keeper === null) return;
+    for (const name of namesOf(this.#options.config()))
+      if (!canBeCertified(name))
+        this.#options.log.warn(
+          { kind: "certificate", name },
+          `${name} cannot be certified over http: no wildcard, no address`,
+        );
+    background(this.#fetch(), (error) => this.#options.log.warn({ kind: "certificate", err: error }, error.message));
+    this.#keeper.start();
+  }
+
+  /** The configuration has changed. @returns whether clients would speak TLS now where they did not, or the reverse. */
+  reloaded(identities: readonly Identity[] | null): boolean {
+    if (this.tls !== null && identities !== null) this.tls.replace(identities);
+    setImmediate(() => this.#keeper?.again());
+    return (this.tls === null) !== (identities === null);
+  }
+
+  stop(): void {
+    this.#keeper?.stop();
+  }
+
+  /** What other members say and ask; undefined where it is not about certificates. */
+  answer(method: string, value: unknown): unknown {
+    if (this.#keeper === null || this.#folder === null) return undefined;
+    switch (method) {
+      case "challenge": {
+        const { token, answer } = (value ?? {}) as { token?: unknown; answer?: unknown };
+        if (typeof token === "string") this.#challenge(token, typeof answer === "string" ? answer : null);
+        return { heard: true };
+      }
+      case "certificate":
+        this.#keeper.take(value);
+        return { heard: true };
+      case "certificates":
+        return {
+          certificates: this.#keeper.certificatesFor(namesOf(this.#options.config())),
+          account: this.#folder.account,
+        };
+      default:
+        return undefined;
+    }
+  }
+
+  /** What the others have, for who has been away. */
+  async #fetch(): Promise<void> {
+    for (const name of this.#options.others()) {
+      const answer = await this.#options
+        .peers()
+        .call(name, "certificates", null, askMs)
+        .catch(() => null);
+      const { certificates, account } = (answer ?? {}) as { certificates?: unknown; account?: unknown };
+      if (!Array.isArray(certificates)) continue;
+      for (const certificate of certificates) this.#keeper!.take(certificate);
+      if (typeof account === "string" && this.#folder!.account === null) this.#folder!.keepAccount(account);
+    }
+  }
+
+  async #order(name: string): Promise<Certificate> {
+    const config = this.#options.config();
+    // Who leads since a moment may not have heard what the one before has had.
+    await this.#fetch();
+    const kept = this.#keeper!.certificatesFor([name])[0];
+    if (kept !== undefined && kept.notAfterMs - Date.now() > (kept.notAfterMs - kept.notBeforeMs) / 2) return kept;
+    let accountKey = this.#folder!.account;
+    if (accountKey === null) this.#folder!.keepAccount((accountKey = await newAccountKey()));
+    this.#options.log.info(
+      { kind: "certificate", name },
+      `asks ${config["acme-directory"]} for a certificate for ${name}`,
+    );
+    const ca = config["acme-ca"] === undefined ? null : readFileSync(config["acme-ca"], "utf8");
+    return order(
+      name,
+      { directory: config["acme-directory"], contact: config["acme-contact"], ca },
+      {
+        accountKey,
+        challenge: async (token, answer) => {
+          this.#challenge(token, answer);
+          await this.#tell("challenge", { token, answer });
+        },
+      },
+    );
+  }
+
+  #challenge(token: string, answer: string | null): void {
+    const challenges = this.#options.challenges();
+    if (answer === null) challenges.delete(token);
+    else if (challenges.size < challengesMax) challenges.set(token, answer);
+  }
+
+  #changed(certificate: Certificate, own: boolean): void {
+    const { name, notAfterMs } = certificate;
+    const until = new Date(notAfterMs).toISOString();
+    this.#options.log.info(
+      { kind: "certificate", name, until },
+      `${own ? "has" : "has been given"} a certificate for ${name}, until ${until}`,
+    );
+    const identities = this.identities(this.#options.config());
+    if (this.tls !== null && identities !== null) this.tls.replace(identities);
+    this.#options.changed();
+    if (own)
+      background(this.#tell("certificate", certificate), (error) =>
+        this.#options.log.warn({ kind: "certificate", err: error }, error.message),
+      );
+  }
+
+  /** Everybody who can be reached; who cannot hears of it when he is back. */
+  async #tell(method: string, value: unknown): Promise<void> {
+    const { others, peers } = this.#options;
+    await Promise.all(
+      others().map((name) =>
+        peers()
+          .call(name, method, value, askMs)
+          .catch(() => null),
+      ),
+    );
+  }
+}
+
+/** Names that an authority is asked for: of routes, and those that are given. */
+export function namesOf(config: Config): readonly string[] {
+  const ofRoutes = (config.routes ?? []).flatMap(({ host }) => (host === undefined ? [] : [host.replace(/:\d+$/, "")]));
+  return [...new Set([...ofRoutes, ...config["certificate-names"]])];
+}
