@@ -204,7 +204,7 @@ export const servers = {
 http { access_log ${accessLogs ? `${home}/access.log` : "off"}; sendfile on; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 600s; proxy_cache_path ${home}/cache levels=1:2 keys_zone=c:100m max_size=1g;
 client_body_temp_path ${home}/b; proxy_temp_path ${home}/p; fastcgi_temp_path ${home}/f; uwsgi_temp_path ${home}/u; scgi_temp_path ${home}/s; open_file_cache max=20000 inactive=60s;
 upstream o { server 127.0.0.1:${origin}; keepalive 64; }
-server { listen 127.0.0.1:${port}${tls === null ? "" : " ssl"}; ${secure} location / { proxy_pass http://o; proxy_http_version 1.1; proxy_set_header Connection ""; ${more} proxy_cache c; } } }`,
+server { listen 127.0.0.1:${port}${tls === null ? "" : tls.http2 === true ? " ssl http2" : " ssl"}; ${secure} location / { proxy_pass http://o; proxy_http_version 1.1; proxy_set_header Connection ""; ${more} proxy_cache c; } } }`,
       );
       return { port, child: pinned(serverCore, "nginx", ["-p", home, "-c", join(home, "nginx.conf")]) };
     },
@@ -230,7 +230,7 @@ cache c
   max-object-size 400000
   max-age 3600
 frontend f
-  bind 127.0.0.1:${port}${tls === null ? "" : ` ssl crt ${tls.both}`}
+  bind 127.0.0.1:${port}${tls === null ? "" : ` ssl crt ${tls.both}${tls.http2 === true ? " alpn h2" : ""}`}
   default_backend o
 backend o
   http-request cache-use c

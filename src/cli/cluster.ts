@@ -17,6 +17,7 @@ import { contact, recordsOf } from "./discover.ts";
 import { endProcess, spawnMember, SpawnFailure } from "../member/spawned.ts";
 import { Failure } from "./failure.ts";
 import { clusterSecret } from "./secret.ts";
+import { toldSecret } from "./secret-told.ts";
 import { note, say, styled } from "./terminal.ts";
 
 export interface ClusterOptions {
@@ -157,7 +158,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   const demo = options.demoOrigin === true ? await startDemoOrigin() : null;
   const { status } = await contact({ admin: members[0]!.admin, secret });
   say(`\n${statusText(status, [])}\n`);
-  if (from === "generated") note(`secret   ${secret}   (members on other machines need it, as GYRE_SECRET)`);
+  if (from === "generated") note(`secret   ${toldSecret(secret, config.cluster)}`);
   note(`logs     ${folder}`);
   if (demo !== null) tryOut(demo, status.members, members, status.leader);
   if (detach) {

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { check } from "./check.ts";
 import { cluster, type ClusterOptions } from "./cluster.ts";
 import { withConfigOptions } from "./config-options.ts";
+import { completion, shells } from "./completion.ts";
 import { config } from "./config.ts";
 import { coordinate } from "./coordinate.ts";
 import { drain } from "./drain.ts";
@@ -12,6 +13,7 @@ import type { EvalOptions } from "./eval.ts";
 import { explain } from "./explain.ts";
 import { Failure } from "./failure.ts";
 import { fetchUrl, type FetchOptions } from "./fetch.ts";
+import { manPage } from "./man-page.ts";
 import { purge, type PurgeOptions } from "./purge.ts";
 import { ring, type RingOptions } from "./ring.ts";
 import { filterNames } from "../telemetry/request-filter.ts";
@@ -21,7 +23,7 @@ import { status, type StatusOptions } from "./status.ts";
 import { stop } from "./stop.ts";
 import { events, logs, type LogsOptions } from "./logs.ts";
 import { reload, weigh } from "./operate.ts";
-import { note } from "./terminal.ts";
+import { note, say } from "./terminal.ts";
 import { top, type TopOptions } from "./top.ts";
 import { version } from "./version.ts";
 
@@ -265,6 +267,18 @@ withConfigOptions(program.command("config").description("show every setting, its
   .option("--show", "print them (which is what there is to do)")
   .option("--json", "print JSON")
   .action(config);
+
+program
+  .command("completion")
+  .description("print a script that makes a shell complete commands and flags")
+  .argument("<SHELL>", shells.join(", "))
+  .addHelpText("after", "\nExample: source <(gyre completion bash)")
+  .action((shell: string) => completion(program, shell));
+
+program
+  .command("man")
+  .description("print the manual's page: gyre man | man -l -")
+  .action(() => say(manPage(program, { version, date: new Date().toISOString().slice(0, 10) })));
 
 for (const command of program.commands) command.exitOverride().showHelpAfterError("(see --help)");
 

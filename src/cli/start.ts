@@ -14,6 +14,7 @@ import { createLog, type Logger } from "../telemetry/log.ts";
 import { configOf } from "./config-options.ts";
 import { Failure } from "./failure.ts";
 import { clusterSecret } from "./secret.ts";
+import { toldSecret } from "./secret-told.ts";
 import { systemdOf } from "./systemd.ts";
 import { note, styled } from "./terminal.ts";
 import { version } from "./version.ts";
@@ -184,6 +185,5 @@ function greet(
     `  peer   http://${peer}   another member: gyre start --coordinator http://${peer} --listen 127.0.0.1:0 --peer 127.0.0.1:0 --admin 127.0.0.1:0`,
   );
   note(`  admin  http://${admin}   try: gyre status`);
-  if (secret !== null)
-    note(`  secret ${secret}   members on other machines need it (GYRE_SECRET); those on this machine find it`);
+  if (secret !== null) note(`  secret ${toldSecret(secret, config.cluster)}`);
 }

@@ -9,7 +9,7 @@
  * await gyre.close();
  * ```
  */
-import { fetch as undiciFetch, type Dispatcher, type RequestInfo, type RequestInit, type Response } from "undici";
+import type { Dispatcher } from "undici";
 import type { PublishedView } from "../ring/view.ts";
 import { directoryOf, type ConnectOptions } from "./directory-of.ts";
 import { GyreDispatcher } from "./dispatcher.ts";
@@ -17,8 +17,8 @@ import { GyreDispatcher } from "./dispatcher.ts";
 export type { ConnectOptions };
 
 export interface GyreClient {
-  /** As the global `fetch`, through the cluster. */
-  fetch(url: RequestInfo, init?: RequestInit): Promise<Response>;
+  /** The global `fetch`, through the cluster: it takes and gives what that does. */
+  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
   /** For undici's own functions: `request(url, { dispatcher })`. */
   readonly dispatcher: Dispatcher;
   /** The newest view; never null once connected. */
@@ -39,7 +39,8 @@ export async function connect(options: ConnectOptions): Promise<GyreClient> {
   }
   const dispatcher = new GyreDispatcher(directory, { ca: options.ca });
   return {
-    fetch: (url, init) => undiciFetch(url, { ...init, dispatcher }),
+    // Node takes a dispatcher beside what the standard names.
+    fetch: (input, init) => globalThis.fetch(input, { ...init, dispatcher } as unknown as RequestInit),
     dispatcher,
     get view() {
       return directory.view;

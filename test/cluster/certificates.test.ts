@@ -16,7 +16,8 @@ import {
   type TestMember,
 } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
-import { freePort, hasPebble, startPebble, type Pebble } from "../support/pebble.ts";
+import { freePort } from "../support/free-port.ts";
+import { hasPebble, startPebble, type Pebble } from "../support/pebble.ts";
 
 let origin: TestOrigin;
 let pebble: Pebble;

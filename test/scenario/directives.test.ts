@@ -1,10 +1,12 @@
 /** What a route does beside leading to an origin: fields set and removed, paths moved, answers of its own. */
+import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask, RawClient } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
 import { endAll, startCluster, startMember, temporaryFolder, type TestMember } from "../support/member.ts";
+import { freePort } from "../support/free-port.ts";
 import { startOrigin, type Asked, type TestOrigin } from "../support/origin.ts";
 
 let origin: TestOrigin;
@@ -178,6 +180,30 @@ describe("an answer of the route's own", () => {
     expect(other).toContain("answered with status 418");
     const { output: plain } = await gyre(["explain", `http://127.0.0.1:${members[0]!.port}/robots.txt`, ...at], folder);
     expect(plain).toContain('set-fields of responses: {"x-robots":"all"}');
+  });
+
+  it("is given where everything else is sent on to https: health, robots.txt", async () => {
+    const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+    const parameters = [
+      "req",
+      "-x509",
+      "-newkey",
+      "rsa:2048",
+      "-nodes",
+      "-days",
+      "2",
+      "-subj",
+      "/CN=h",
+      "-keyout",
+      key,
+    ];
+    execFileSync("openssl", [...parameters, "-out", cert], { stdio: "ignore" });
+    const [plain, secure] = [await freePort(), await freePort()];
+    const more = `listen: ["127.0.0.1:${plain},redirect", "127.0.0.1:${secure},tls"]\ntls-cert: ${cert}\ntls-key: ${key}\n`;
+    await startMember(["--config", file(routes, more)], {}, ["--peer", "--admin"]);
+    expect((await ask(plain, "/robots.txt")).status).toBe(200);
+    expect((await ask(plain, "/page")).status).toBe(308);
+    expect((await ask(plain, "/old/x")).headers["location"]).toMatch(/^https:/);
   });
 
   it("stands alone: a route has one of origins, a redirect, a text", async () => {

@@ -1,9 +1,9 @@
 /** A real certificate authority that speaks ACME: Debian's pebble, on loopback, with a DNS of its own. */
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { Agent, get } from "node:https";
 import { join } from "node:path";
+import { freePort } from "./free-port.ts";
 import { temporaryFolder, until } from "./member.ts";
 
 const program = "/usr/bin/pebble";
@@ -17,16 +17,6 @@ export interface Pebble {
   /** Orders that it was asked for so far, as its log has them. */
   readonly log: () => string;
   readonly stop: () => Promise<void>;
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((done) => {
-    const probe = createServer();
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => done(port));
-    });
-  });
 }
 
 /** Starts it; it looks names up as loopback, and asks them at `httpPort`. */

@@ -86,7 +86,12 @@ export function decide(
     const content = challenges.get(head.target.slice(acmePath.length));
     if (content !== undefined) return { kind: "refused", status: 200, reason: "a challenge", content };
   }
-  if (client.redirect !== undefined && !head.target.startsWith(acmePath)) return toHttps(exchange, client.redirect);
+  if (client.redirect !== undefined && !head.target.startsWith(acmePath)) {
+    // What a route answers itself (health, robots.txt) is answered here as well.
+    const asked = targetOf(exchange, routing, null);
+    const fixed = "refused" in asked ? null : (asked.route?.fixed ?? null);
+    if (fixed?.kind !== "text") return toHttps(exchange, client.redirect);
+  }
   if (head.form === "authority") return { kind: "tunnel" };
   if (head.form === "asterisk")
     return { kind: "refused", status: 204, reason: "the proxy itself", fields: ["allow", allowed] };

@@ -1,0 +1,159 @@
+/** Gyre within programs of one's own: a member that is embedded, and the client, as their packages give them. */
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { connect } from "../../src/client/connect.ts";
+import { gyre } from "../support/command.ts";
+import { endAll, root, secret, startMember, temporaryFolder, until } from "../support/member.ts";
+import { startOrigin, type TestOrigin } from "../support/origin.ts";
+
+let origin: TestOrigin;
+beforeAll(async () => {
+  origin = await startOrigin((request, response, { body }) => {
+    response.setHeader("x-method", request.method!);
+    response.setHeader("x-type", request.headers["content-type"] ?? "");
+    response.end(body.length > 0 ? body : "content");
+  });
+});
+afterEach(endAll);
+afterAll(() => origin.close());
+
+describe("a member that is embedded", () => {
+  it("runs as the example says", () => {
+    const output = execFileSync(process.execPath, [join(root, "examples/embedded.mjs")], { encoding: "utf8" });
+    const lines = output.trim().split("\n");
+    expect(lines[0]).toMatch(/; fwd=uri-miss.*: answer 1 to \/page$/);
+    expect(lines[1]).toMatch(/; hit.*: answer 1 to \/page$/);
+    expect(lines[2]).toMatch(/; hit.*: answer 1 to \/page$/);
+    expect(lines[3]).toBe("the application was asked 1 times");
+  });
+
+  it("takes settings as a file does: wrong ones are errors, changed ones are taken up", () => {
+    const folder = temporaryFolder();
+    const file = join(folder, "program.mjs");
+    writeFileSync(
+      file,
+      `import { startMember } from "gyre";
+const wrong = await startMember({ orign: "http://127.0.0.1:1" }).catch((error) => error.message);
+console.log(wrong);
+const member = await startMember({ origin: ${JSON.stringify(origin.url)}, listen: "127.0.0.1:0", "log-level": "error" });
+console.log(member.reload({ origin: ${JSON.stringify(origin.url)}, listen: "127.0.0.1:0", weight: 2, "log-level": "error" }).join());
+console.log((await member.stop()).cut);
+`,
+    );
+    mkdirSync(join(folder, "node_modules"));
+    symlinkSync(root, join(folder, "node_modules/gyre"));
+    const { stdout, stderr } = spawnSync(process.execPath, [file], { encoding: "utf8" });
+    const [wrong, kept, cut] = stdout.split("\n");
+    expect(wrong, stderr).toMatch(/orign/);
+    expect([kept, cut]).toEqual(["weight", "0"]);
+  });
+
+  it("is typed: a strict program that uses both packages compiles", () => {
+    const folder = temporaryFolder();
+    writeFileSync(
+      join(folder, "program.mts"),
+      `import { startMember, type EmbeddedMember } from "gyre";
+import { connect, type GyreClient } from "gyre/client";
+const member: EmbeddedMember = await startMember({ listen: "127.0.0.1:0" });
+const client: GyreClient = await connect({ coordinator: \`http://\${member.addresses.peer}\`, secret: member.secret });
+const response: Response = await client.fetch(new Request("http://example.com/"));
+const text: string = await response.text();
+console.log(text, client.leader);
+await client.close();
+await member.stop();
+`,
+    );
+    mkdirSync(join(folder, "node_modules/@types"), { recursive: true });
+    symlinkSync(root, join(folder, "node_modules/gyre"));
+    symlinkSync(join(root, "node_modules/@types/node"), join(folder, "node_modules/@types/node"));
+    const flags = [
+      "--noEmit",
+      "--strict",
+      "--module",
+      "nodenext",
+      "--target",
+      "es2023",
+      "--types",
+      "node",
+      "--skipLibCheck",
+    ];
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [join(root, "node_modules/typescript/bin/tsc"), ...flags, join(folder, "program.mts")],
+      { encoding: "utf8", cwd: folder },
+    );
+    expect([status, stdout]).toEqual([0, ""]);
+  });
+});
+
+describe("the client's fetch", () => {
+  it("takes what fetch takes, and gives what fetch gives", async () => {
+    const member = await startMember([]);
+    const client = await connect({ coordinator: `http://${member.peer}`, secret });
+    const url = `${origin.url}/x`;
+    const plain = await client.fetch(url);
+    expect(plain).toBeInstanceOf(Response);
+    expect(await plain.text()).toBe("content");
+    expect(await (await client.fetch(new URL(url))).text()).toBe("content");
+    const asked = await client.fetch(new Request(url, { method: "POST", body: "posted" }));
+    expect([asked.headers.get("x-method"), await asked.text()]).toEqual(["POST", "posted"]);
+    const form = new FormData();
+    form.set("name", "value");
+    const formed = await client.fetch(url, { method: "POST", body: form });
+    expect(formed.headers.get("x-type")).toMatch(/^multipart\/form-data; boundary=/);
+    expect(await formed.text()).toContain('name="name"');
+    await client.close();
+  });
+});
+
+describe("a secret that was made up", () => {
+  it("is in no log: where nobody looks it is in a file for this user alone", async () => {
+    const folder = temporaryFolder();
+    const flags = ["--listen", "127.0.0.1:0", "--peer", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    const child = spawn(process.execPath, [join(root, "bin/gyre"), "start", ...flags], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { PATH: process.env["PATH"], GYRE_RUN_DIR: folder, GYRE_THREADS: "1" },
+    });
+    let said = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (said += chunk.toString()));
+    await until(() => said.includes("secret"), "it is told");
+    const ended = new Promise((done) => child.once("exit", done));
+    child.kill("SIGTERM");
+    await ended;
+    const file = /secret in (\S+), for this user alone/.exec(said)?.[1];
+    expect(file, said).toBe(join(folder, "secret-gyre"));
+    expect(statSync(file!).mode & 0o777).toBe(0o600);
+    expect(readdirSync(folder)).toContain("secret-gyre");
+    expect(said).not.toContain(readFileSync(file!, "utf8").trim());
+  });
+});
+
+describe("what the shell and the manual are told", () => {
+  it("is made of the commands as they are", async () => {
+    const folder = temporaryFolder();
+    for (const shell of ["bash", "zsh", "fish"]) {
+      const { code, output } = await gyre(["completion", shell], folder);
+      expect(code).toBe(0);
+      for (const word of ["purge", "explain", "compress"]) expect(output, shell).toContain(word);
+    }
+    const { output: script } = await gyre(["completion", "bash"], folder);
+    const completed = (words: string): string =>
+      execFileSync(
+        "bash",
+        [
+          "-c",
+          `${script}\nCOMP_WORDS=(${words}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _gyre; echo "\${COMPREPLY[@]}"`,
+        ],
+        { encoding: "utf8" },
+      ).trim();
+    expect(completed("gyre sta")).toBe("start status");
+    expect(completed("gyre purge --ta")).toBe("--tag");
+    expect((await gyre(["completion", "tcsh"], folder)).code).toBe(2);
+    const { output: page } = await gyre(["man"], folder);
+    expect(page).toMatch(/^\.TH GYRE 1 "\d{4}-\d\d-\d\d"/);
+    for (const name of ["start", "purge [URL...]", "explain URL"]) expect(page).toContain(`.SS ${name}`);
+    expect(page).not.toMatch(/^[.'](?![A-Z]{1,2}\b|br\b)/m);
+  });
+});
