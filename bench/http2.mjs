@@ -6,17 +6,7 @@
 import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
 import { median } from "./load.mjs";
-import {
-  answers,
-  certificate,
-  cpuMs,
-  descendants,
-  installed,
-  loadCore,
-  servers,
-  startOrigin,
-  stop,
-} from "./servers.mjs";
+import { answers, certificate, cpuMs, installed, loadCore, servers, startOrigin, stop } from "./servers.mjs";
 
 const { values } = parseArgs({
   options: { rounds: { type: "string", default: "3" }, seconds: { type: "string", default: "5" } },
@@ -39,11 +29,9 @@ for (const name of names) {
   await h2load(url, 2);
   const samples = [];
   for (let round = 0; round < Number(values.rounds); round++) {
-    const pids = [child.pid, ...descendants(child.pid)];
-    const cpu = () => pids.reduce((sum, pid) => sum + cpuMs(pid), 0);
-    const before = cpu();
+    const before = cpuMs(child.pid);
     const done = await h2load(url, Number(values.seconds));
-    samples.push(((cpu() - before) * 1000) / done);
+    samples.push(((cpuMs(child.pid) - before) * 1000) / done);
   }
   results.push({ name, cpuUs: median(samples) });
   await stop(child);

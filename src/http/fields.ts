@@ -51,10 +51,15 @@ export function fieldNames(fields: FieldList): Set<string> {
 
 /** The fields of such lines again. */
 export function fieldsOfBlock(block: string): string[] {
-  return block.split("\r\n").flatMap((line) => {
-    const colon = line.indexOf(": ");
-    return colon === -1 ? [] : [line.slice(0, colon), line.slice(colon + 2)];
-  });
+  const fields: string[] = [];
+  for (let at = 0; at < block.length;) {
+    const found = block.indexOf("\r\n", at);
+    const end = found === -1 ? block.length : found;
+    const colon = block.indexOf(": ", at);
+    if (colon !== -1 && colon < end) fields.push(block.slice(at, colon), block.slice(colon + 2, end));
+    at = end + 2;
+  }
+  return fields;
 }
 
 /** The fields as they stand on the wire, each line ended by CRLF; the caller adds the empty line. */

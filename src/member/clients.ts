@@ -7,6 +7,7 @@ import { hostPortText, type HostPort } from "../base/host-port.ts";
 import { hasHttp2, listenersOf, mainListener, type Listener } from "../config/listeners.ts";
 import { Networks } from "../origin/destinations.ts";
 import { serve } from "../proxy/serve.ts";
+import { readyShortcut } from "../proxy/shortcut.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { wireLimits, type WireLimits } from "../wire/limits.ts";
 import { OwnCount } from "../wire/connection-count.ts";
@@ -93,6 +94,7 @@ export class Clients {
         isLocal: isThisMachine,
         count: this.#count,
         handle: (exchange) => serve(plane, exchange),
+        answerNow: threads === 1 ? (head, client) => readyShortcut(plane, head, client) : null,
         refused: ({ status, reason }, client) => {
           recorder.refused();
           log.debug({ kind: "refused", client: client.address, status, reason }, `refused: ${reason}`);

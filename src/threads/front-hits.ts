@@ -3,6 +3,7 @@
  * nothing: home has answered the same form of request for the same key before, under the same settings. What is
  * anything but that is home's.
  */
+import { fieldsOfBlock } from "../http/fields.ts";
 import { currentAge } from "../http/freshness.ts";
 import { mayBeShown } from "../proxy/answer/inside.ts";
 import type { HitLines } from "../proxy/request/hit-lines.ts";
@@ -82,11 +83,11 @@ export class FrontHits implements Answerer {
     try {
       const tail = this.#tailOf(glance, head, client, startedMs);
       if (tail !== null) {
-        const { memory, status, headAt, headEnd, contentAt, contentEnd } = glance;
+        const { memory, status, headAt, fieldsAt, headEnd, contentAt, contentEnd } = glance;
         if (contentEnd - headAt > gatherBytes) return null;
         const content = Buffer.allocUnsafe(contentEnd - contentAt);
         memory.copy(content, 0, contentAt, contentEnd);
-        answer = { status, fields: fieldsOf(memory.toString("latin1", headAt, headEnd) + tail), content };
+        answer = { status, fields: fieldsOfBlock(memory.toString("latin1", fieldsAt, headEnd) + tail), content };
         glance.used();
       }
     } finally {
@@ -169,16 +170,4 @@ export class FrontHits implements Answerer {
       complete: true,
     };
   }
-}
-
-/** Names and values in turn, of a head as HTTP/1.1 has it, its status line left out. */
-function fieldsOf(head: string): string[] {
-  const fields: string[] = [];
-  for (let at = head.indexOf("\r\n") + 2; at < head.length;) {
-    const colon = head.indexOf(": ", at);
-    const end = head.indexOf("\r\n", colon);
-    fields.push(head.slice(at, colon), head.slice(colon + 2, end));
-    at = end + 2;
-  }
-  return fields;
 }
