@@ -94,12 +94,12 @@ export function isNotToBeTransformed(fields: FieldList): boolean {
 }
 
 /** The one coding of content that can be taken off, or null. */
-export function removableCoding(fields: FieldList): Coding | "deflate" | null {
+export function removableCoding(fields: FieldList): Coding | null {
   const lines = fieldLines(fields, "content-encoding");
   const [only, ...more] = listElements(lines.join(",")).map((name) => name.toLowerCase());
   if (only === undefined || more.length > 0) return null;
   if (only === "x-gzip") return "gzip";
-  return only === "deflate" || (codings as readonly string[]).includes(only) ? (only as Coding | "deflate") : null;
+  return (codings as readonly string[]).includes(only) ? (only as Coding) : null;
 }
 
 /** What speaks of the bytes as they were. RFC 9110 §14.3, RFC 9530. */
@@ -111,6 +111,7 @@ const ofBytes: ReadonlySet<string> = new Set([
   "digest",
   "content-digest",
   "repr-digest",
+  "trailer",
 ]);
 
 /** The fields of a response whose content is coded now. */

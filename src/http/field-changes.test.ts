@@ -63,5 +63,9 @@ describe("a path that is moved", () => {
   it("is read as the router reads it where it is spelled in another way", () => {
     expect(movedPath("/%61pi/x?q", "/api/x", "/api", "/v2")).toBe("/v2/x?q");
     expect(movedPath("/z/../api/x", "/api/x", "/api", "/v2")).toBe("/v2/x");
+    expect(movedPath("/api/../api/x", "/api/x", "/api", "/v2")).toBe("/v2/x");
+    expect(movedPath("/api/%2e%2E/api/x?q", "/api/x", "/api", "/v2")).toBe("/v2/x?q");
+    expect(movedPath("/apis/../api/z", "/api/z", "/api", "/v2")).toBe("/v2/z");
+    expect(movedPath("/api/a%2F..b", "/api/a%2F..b", "/api", "/v2")).toBe("/v2/a%2F..b");
   });
 });

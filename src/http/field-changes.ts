@@ -76,10 +76,17 @@ export function areChanged(names: readonly string[], changes: FieldChanges | nul
 export function movedPath(path: string, routed: string, from: string, to: string): string {
   const question = path.indexOf("?");
   const query = question === -1 ? "" : path.slice(question);
-  const own = path.startsWith(from) ? path.slice(0, path.length - query.length) : routed;
+  const bare = path.slice(0, path.length - query.length);
+  const border = bare[from.length];
+  const isAsRouted =
+    bare.startsWith(from) && (from.endsWith("/") || border === undefined || border === "/") && !dotSegment.test(bare);
+  const own = isAsRouted ? bare : routed;
   const rest = own.slice(from.length);
   return `${to.endsWith("/") && (rest.startsWith("/") || from.endsWith("/")) ? to.slice(0, -1) : to}${separated(rest, from, to)}${query}`;
 }
+
+/** What would lead elsewhere than it says, in each spelling. */
+const dotSegment = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
 
 /** The rest of a path, with a slash before it where one is needed. */
 function separated(rest: string, from: string, to: string): string {

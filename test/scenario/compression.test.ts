@@ -1,8 +1,9 @@
 /** Compression: made once for each coding, of the one response that the origin was asked for. */
 import { randomBytes } from "node:crypto";
-import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
+import { request as httpRequest } from "node:http";
 import * as zlib from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { get } from "../support/coded-client.ts";
 import { gyre } from "../support/command.ts";
 import { endAll, startCluster, startMember, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
@@ -86,54 +87,6 @@ afterEach(async () => {
   await endAll();
 });
 afterAll(() => origin.close());
-
-interface Got {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  /** As it came. */
-  readonly bytes: Buffer;
-  readonly text: string;
-}
-
-function get(
-  { port }: TestMember,
-  path: string,
-  accepts: string | null,
-  headers: Readonly<Record<string, string>> = {},
-  method = "GET",
-): Promise<Got> {
-  return new Promise((done, fail) => {
-    const asked = httpRequest(
-      {
-        host: "127.0.0.1",
-        port,
-        path,
-        method,
-        headers: { host: "site.test", ...(accepts === null ? {} : { "accept-encoding": accepts }), ...headers },
-      },
-      (response) => {
-        const chunks: Buffer[] = [];
-        response.on("data", (chunk: Buffer) => chunks.push(chunk));
-        response.on("error", fail);
-        response.on("end", () => {
-          const bytes = Buffer.concat(chunks);
-          const text =
-            method === "HEAD" || bytes.length === 0 ? "" : decoded(bytes, response.headers["content-encoding"]);
-          done({ status: response.statusCode!, headers: response.headers, bytes, text });
-        });
-      },
-    );
-    asked.on("error", fail);
-    asked.end();
-  });
-}
-
-function decoded(bytes: Buffer, coding: string | undefined): string {
-  if (coding === undefined) return bytes.toString();
-  if (coding === "gzip") return zlib.gunzipSync(bytes).toString();
-  if (coding === "br") return zlib.brotliDecompressSync(bytes).toString();
-  return (zlib as unknown as { zstdDecompressSync: (bytes: Buffer) => Buffer }).zstdDecompressSync(bytes).toString();
-}
 
 const browser = "gzip, deflate, br, zstd";
 const compressing = (...flags: string[]): Promise<TestMember> =>

@@ -35,6 +35,7 @@ export function deliver(ticket: Ticket, what: Deliverable, now: number, left: ()
   const { exchange } = ticket;
   const { head } = what;
   ticket.tags = what.tags;
+  ticket.shown = head;
   const lines = ticket.lines(currentAge(head, now));
   if (head.status === 200 && isNotModified(exchange.head.fields, head, now)) {
     ticket.status = 304;

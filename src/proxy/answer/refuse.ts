@@ -54,6 +54,7 @@ export function refuse(ticket: Ticket, status: number, reason: string, fields: F
   ticket.status = status;
   ticket.reason = reason;
   if (exchange.answered) exchange.abort();
+  else if (ticket.madeFor !== null) ticket.madeFor.refused({ status, reason, fields });
   else answer(desk, exchange, { status, reason, fields }, ticket.outcome);
   ticket.end(!exchange.closed);
 }

@@ -3,15 +3,11 @@ import { requestDirectives } from "../../http/directives.ts";
 import { freshSecondsLeft } from "../../http/freshness.ts";
 import { staleOnError } from "../../http/reuse.ts";
 import type { StoredResponse } from "../../store/port.ts";
-import type { Ticket } from "../request/ticket.ts";
+import type { OriginFailure, Ticket } from "../request/ticket.ts";
 import { deliver } from "./deliver.ts";
 import { mayBeShown } from "./inside.ts";
 
-/** How an origin failed; `status` is that of its answer, where it gave one. */
-export interface OriginFailure {
-  readonly kind: "unreachable" | "server-error";
-  readonly status: number | undefined;
-}
+export type { OriginFailure };
 
 /** Whether a request may be answered with what is stored although it is stale and the origin has failed. */
 export function mayServeStale({ desk, exchange }: Ticket, stored: StoredResponse, failure: OriginFailure): boolean {
@@ -32,6 +28,7 @@ export function serveStale(
   const ttlSeconds = freshSecondsLeft(stored.head, now);
   const { collapsed, left } = how;
   ticket.reason = kind;
+  ticket.staleBy = { kind, status };
   ticket.outcome = { hit: false, forward: "stale", forwardStatus: status, collapsed, ttlSeconds, detail: kind };
   ticket.exchange.inner = stored.inner;
   deliver(ticket, stored, now, left);

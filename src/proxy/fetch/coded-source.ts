@@ -10,10 +10,11 @@ import { withoutFields } from "../../http/fields.ts";
 import type { Fetch, OriginHandler } from "../../origin/fetch.ts";
 import { OriginError } from "../../origin/origin-error.ts";
 import type { AnswerHead } from "../../wire/answer-head.ts";
-import { Ticket } from "../request/ticket.ts";
+import { Ticket, type Refusal } from "../request/ticket.ts";
 import { Coder } from "./coder.ts";
 import { IdentityExchange } from "./identity-exchange.ts";
 import type { FetchNeeds } from "./needs.ts";
+import { isHit } from "./sharing.ts";
 
 /** A flight that ends so has found that its response is not to be coded: who waits for it starts over. */
 export const uncoded = "UNCODED";
@@ -27,6 +28,8 @@ export interface CodedAsking {
   readonly method: string;
   /** The client's conditions go along, or are replaced by those of a validation. */
   readonly conditional: "kept" | readonly string[];
+  /** Told what the response is tagged with: its fields may not say it. */
+  readonly tagged: (tags: readonly string[]) => void;
 }
 
 /** Starts it. The handler hears of it like of a fetch from an origin. */
@@ -41,6 +44,7 @@ export function fetchCoded(
   let coder: Coder | null = null;
   let over = false;
   let isStream = false;
+  let paused = false;
   const ended = (): boolean => {
     const before = over;
     over = true;
@@ -53,7 +57,7 @@ export function fetchCoded(
         new OriginError("content", "CODING_FAILED", "the response broke off while it was compressed", 502, false),
       );
   };
-  const { method, conditional, hash } = asking;
+  const { method, conditional, hash, tagged } = asking;
   const fields =
     conditional === "kept"
       ? plainRequest(exchange.head.fields, coding)
@@ -68,10 +72,10 @@ export function fetchCoded(
         if (over || coder === null) {
           if (!over) handler.data(content);
           taken();
-          return true;
+          return over || !paused;
         }
         const goesOn = coder.write(content, taken);
-        if (isStream) coder.flush(flushMs);
+        if (isStream) coder.flushWithin(flushMs);
         return goesOn;
       },
       end: (trailers) => {
@@ -88,13 +92,20 @@ export function fetchCoded(
     trusted,
     shortcut: 0,
     isForKeeping: false,
-    quiet: true,
+    madeFor: { ticket: first, refused },
   });
   // Never within this call, as from an origin.
   queueMicrotask(() => (over ? undefined : needs.answerIdentity(ticket, hash)));
   return {
-    pause: () => coder?.pause(),
-    resume: () => coder?.resume(),
+    pause: () => {
+      paused = true;
+      coder?.pause();
+    },
+    resume: () => {
+      paused = false;
+      if (coder === null) identity.drained();
+      else coder.resume();
+    },
     cancel: () => {
       if (ended()) return;
       coder?.destroy();
@@ -106,14 +117,22 @@ export function fetchCoded(
     const { status, contentBytes } = head;
     const age = ageSeconds === null ? [] : ["age", String(ageSeconds)];
     const length = contentBytes === null ? [] : ["content-length", String(contentBytes)];
-    const { compression } = target.route!;
-    const { hit, stored } = ticket.outcome;
-    first.codedFrom = ticket.outcome;
+    const { outcome, shown, staleBy } = ticket;
+    const { hit, stored, forwardStatus } = outcome;
+    first.origin = ticket.origin;
+    // What failed for the uncoded response has failed for this one: what is stored coded may serve, or may not.
+    if (staleBy !== null && conditional !== "kept" && conditional.length > 0) {
+      over = true;
+      identity.leave();
+      return handler.failed(new OriginError("head", "STALE", "the origin cannot be asked", 502, false));
+    }
+    first.codedFrom = { outcome, shown, isStale: staleBy !== null };
+    tagged(ticket.tags);
     if (status === 304) return handler.head(status, [...codedUpdate(head.fields, coding), ...age], false);
-    const kept = hit || stored === true;
-    const isWorth = isWorthCoding(status, head.fields, contentBytes, compression!);
+    const isKept = hit || stored === true || forwardStatus === 304;
+    const isWorth = isWorthCoding(status, head.fields, contentBytes, target.route!.compression!);
     if (isWorth && method !== "HEAD")
-      coder = Coder.coding(coding, kept ? "stored" : "passing", contentBytes, {
+      coder = Coder.coding(coding, isKept ? "stored" : "passing", contentBytes, {
         data: (chunk) => (over ? undefined : handler.data(chunk)),
         end: () => (ended() ? undefined : handler.end([])),
         failed: () => {
@@ -125,10 +144,21 @@ export function fetchCoded(
     isStream = contentBytes === null;
     if (isWorth && (coder !== null || method === "HEAD"))
       return handler.head(status, [...codedFields(head.fields, coding), ...age], false);
-    if (!kept) return handler.head(status, [...head.fields, ...length, ...age], false);
+    // Those who start over must find it there, and fresh: else it is asked for again.
+    if (!isKept || shown === null || !isHit(shown, desk.nowSeconds()))
+      return handler.head(status, [...head.fields, ...length, ...age], false);
     over = true;
     handler.failed(new OriginError("content", uncoded, "the response is not to be compressed", 502, false));
     return identity.leave();
+  }
+
+  /** The uncoded response cannot be had: nor can this one. */
+  function refused({ status, reason, fields: more }: Refusal): void {
+    first.origin = ticket.origin;
+    if (ended()) return;
+    identity.leave();
+    const answered = status === 403 || status === 503 || status === 504 ? status : 502;
+    handler.failed(new OriginError("head", ticket.outcome.detail ?? "REFUSED", reason, answered, false, more));
   }
 }
 

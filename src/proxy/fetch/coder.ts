@@ -2,14 +2,7 @@
  * Content through a coder or a decoder of zlib, which works on threads of its own, with backpressure both ways. How
  * many work at once is bounded: each takes some memory, and one that is too many is not worth it.
  */
-import {
-  constants,
-  createBrotliCompress,
-  createBrotliDecompress,
-  createGunzip,
-  createGzip,
-  createInflate,
-} from "node:zlib";
+import { constants, createBrotliCompress, createBrotliDecompress, createGunzip, createGzip } from "node:zlib";
 import * as zlib from "node:zlib";
 import type { Transform } from "node:stream";
 import type { Coding } from "../../http/codings.ts";
@@ -52,6 +45,8 @@ export class Coder {
   #flushing: NodeJS.Timeout | null = null;
   #ended = false;
   #gone = false;
+  /** What has been written and is still being read. */
+  readonly #untaken = new Set<() => void>();
 
   private constructor(transform: Transform & Flushing, listener: CoderListener) {
     this.#transform = transform;
@@ -61,6 +56,11 @@ export class Coder {
     transform.once("end", () => {
       this.#leave();
       listener.end();
+    });
+    // One that is destroyed calls nobody back: what it was given is free when it has let go of it.
+    transform.once("close", () => {
+      for (const taken of this.#untaken) taken();
+      this.#untaken.clear();
     });
     transform.once("error", (error) => {
       if (this.#gone) return;
@@ -74,8 +74,9 @@ export class Coder {
     return working >= workingMax ? null : new Coder(coderOf(coding, effort, bytes), listener);
   }
 
-  static decoding(coding: Coding | "deflate", listener: CoderListener): Coder | null {
-    return working >= workingMax ? null : new Coder(decoderOf(coding), listener);
+  /** As many as there are answers of origins. */
+  static decoding(coding: Coding, listener: CoderListener): Coder {
+    return new Coder(decoderOf(coding), listener);
   }
 
   /** `taken` is called when the bytes are not needed any more. @returns false where it is slower: `drained` follows. */
@@ -84,17 +85,18 @@ export class Coder {
       taken();
       return true;
     }
-    return this.#transform.write(chunk, () => taken());
+    this.#untaken.add(taken);
+    return this.#transform.write(chunk, () => {
+      if (this.#untaken.delete(taken)) taken();
+    });
   }
 
-  /** What has been written goes out, now or when nothing more has been written for so many ms. */
-  flush(afterMs: number): void {
-    if (this.#flushing !== null) clearTimeout(this.#flushing);
-    this.#flushing = null;
-    if (this.#gone || this.#ended) return;
-    if (afterMs === 0) return this.#transform.flush();
-    this.#flushing = setTimeout(() => this.flush(0), afterMs).unref();
-    return undefined;
+  /** What is written goes out within so many ms, whatever follows. */
+  flushWithin(ms: number): void {
+    this.#flushing ??= setTimeout(() => {
+      this.#flushing = null;
+      if (!this.#gone && !this.#ended) this.#transform.flush();
+    }, ms).unref();
   }
 
   end(): void {
@@ -145,7 +147,7 @@ function coderOf(coding: Coding, effort: Effort, bytes: number | null): Transfor
   }
 }
 
-function decoderOf(coding: Coding | "deflate"): Transform & Flushing {
+function decoderOf(coding: Coding): Transform & Flushing {
   switch (coding) {
     case "zstd":
       return zstd.createZstdDecompress!();
@@ -153,7 +155,5 @@ function decoderOf(coding: Coding | "deflate"): Transform & Flushing {
       return createBrotliDecompress();
     case "gzip":
       return createGunzip();
-    case "deflate":
-      return createInflate();
   }
 }

@@ -197,9 +197,7 @@ export class Flight {
         first,
         { ...this.#source, bytesMax: this.#bytesMax },
         handler,
-        (tags) => {
-          this.#givenTags = tags;
-        },
+        (tags) => void (this.#givenTags = tags),
       );
       if (this.#fetch === null) this.#startOver();
       return;
@@ -210,7 +208,8 @@ export class Flight {
         : this.#keepsConditions
           ? "kept"
           : [];
-    this.#fetch = fetchForFlight(this.#needs, this.#init, { method: this.#method, conditional }, handler);
+    const tagged = (tags: readonly string[]): void => void (this.#givenTags = tags);
+    this.#fetch = fetchForFlight(this.#needs, this.#init, { method: this.#method, conditional, tagged }, handler);
   }
 
   get #bytesMax(): number {
@@ -313,7 +312,7 @@ export class Flight {
     if (!ownFetch && !mayBeShown(this.#inner, exchange)) return refuseInside(ticket);
     const ttlSeconds = intake.storing ? freshSecondsLeft(head, now) : undefined;
     ticket.outcome =
-      this.#init.first.codedFrom?.hit === true
+      this.#init.first.codedFrom?.outcome.hit === true
         ? { hit: true, ttlSeconds, detail: "compressed" }
         : {
             hit: false,
@@ -338,6 +337,7 @@ export class Flight {
     if (head.status === 200 && evaluates)
       return deliver(ticket, { head, answerHead, body: intake.body, part: null, tags: judgement.tags }, now, left);
     ticket.status = head.status;
+    ticket.shown = head;
     exchange.begin(answerHead, ticket.lines(currentAge(head, now)));
     return send(ticket, intake.body, 0, null, left);
   }
@@ -415,7 +415,7 @@ export class Flight {
     for (const { ticket, again } of waiters) {
       ticket.peerTried = true;
       if (isUncoded) ticket.uncode();
-      again!(ticket, "anew");
+      again?.(ticket, "anew");
     }
   }
 

@@ -1,6 +1,6 @@
 /** How a flight gets what its ticket asks for, where no member has it: coded, uncoded, or as the origin has it. */
 import type { Fetch, OriginHandler } from "../../origin/fetch.ts";
-import { fetchCoded } from "./coded-source.ts";
+import { fetchCoded, type CodedAsking } from "./coded-source.ts";
 import type { FlightInit } from "./flight-init.ts";
 import type { FetchNeeds } from "./needs.ts";
 import { fetchFor, type OriginAsking } from "./origin-source.ts";
@@ -10,7 +10,7 @@ import { plainly } from "./plain-source.ts";
 export function fetchForFlight(
   needs: FetchNeeds,
   { first, hash }: Pick<FlightInit, "first" | "hash">,
-  asking: Pick<OriginAsking, "method" | "conditional">,
+  asking: Pick<OriginAsking, "method" | "conditional"> & Pick<CodedAsking, "tagged">,
   handler: OriginHandler,
 ): Fetch | null {
   const { coding, route } = first.target;

@@ -45,6 +45,8 @@ export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: 
 
   function fromStored(found: Lease): void {
     const { stored } = found;
+    // What does not vary by it is not coded, and is not to be.
+    if (ticket.target.coding !== null && !stored.head.varyNames.includes("accept-encoding")) ticket.uncode();
     if (!mayBeShown(stored.inner, exchange)) {
       found.release();
       return refuseInside(ticket);

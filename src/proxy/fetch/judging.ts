@@ -64,7 +64,7 @@ export function judge(ticket: Ticket, answered: Answered): Judgement {
     { status, fields },
     {
       cookies: caching.cookies,
-      forbidden: !caching.store || (method === "QUERY" && content === null),
+      forbidden: !caching.store || ticket.codedFrom?.isStale === true || (method === "QUERY" && content === null),
       configuredLifetime: head.lifetime.source === "configured",
       content: exchange.body !== null && content === null,
       locatedAtTarget: method === "POST" && isLocatedAtTarget(target.uri, fields),

@@ -2,7 +2,8 @@
  * What has come in whole, put into the store: as the owner's, as a hot copy, or as a part that may grow together with
  * another.
  */
-import { hasField } from "../../http/fields.ts";
+import { fieldValue } from "../../http/fields.ts";
+import type { StoredHead } from "../../http/stored-head.ts";
 import { copySeconds } from "../../ring/hot-keys.ts";
 import { owner } from "../../ring/ring.ts";
 import type { Keepsake } from "../../store/port.ts";
@@ -53,6 +54,7 @@ export function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought:
     outdated: false,
     lasting: target.caching.disk,
   };
+  if (target.coding !== null && isReplaced(store, target.key, ticket)) return;
   const larger = part === null ? null : grown(needs, ticket, intake, kept, objectBytesMax);
   if (larger === null) {
     intake.commit(kept);
@@ -69,10 +71,26 @@ export function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought:
   writer.over();
 }
 
-/** What has been compressed was made of what has been replaced just now. */
+/** What has been compressed here was made of what has been replaced just now. */
 function discardCoded(store: FetchNeeds["store"], key: string): void {
-  for (const stored of store.variants(key).slice())
-    if (hasField(stored.head.fields, "content-encoding")) store.discard(stored);
+  for (const stored of store.variants(key).slice()) if (isCodedHere(stored.head)) store.discard(stored);
+}
+
+/** Whether this member has coded it: it was asked for with just this coding. */
+function isCodedHere({ fields, variant }: StoredHead): boolean {
+  const coding = fieldValue(fields, "content-encoding");
+  return coding !== undefined && variant.includes(`accept-encoding:${coding}\n`);
+}
+
+/** Whether what a coded response was made of is stored no more, and something else is. */
+function isReplaced(store: FetchNeeds["store"], key: string, { codedFrom }: Ticket): boolean {
+  const plain = store.variants(key).filter(({ head }) => !isCodedHere(head));
+  const made = codedFrom?.shown ?? null;
+  return plain.length > 0 && (made === null || !plain.some(({ head }) => isSame(head, made)));
+}
+
+function isSame(one: StoredHead, other: StoredHead): boolean {
+  return one.requestSeconds === other.requestSeconds && one.responseSeconds === other.responseSeconds;
 }
 
 /** The part joined on to one that is stored already, or null where there is none to join. */

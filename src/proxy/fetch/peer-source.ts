@@ -40,6 +40,8 @@ export function fetchFromPeer(
   let room: Writer | null = null;
   let head: PeerResponseHead | null = null;
   let over = false;
+  /** Its length is not known before its end. */
+  let isOpen = false;
   const release = (): void => {
     over = true;
     room?.abandon();
@@ -88,8 +90,10 @@ export function fetchFromPeer(
         head = given;
         if (whole !== null) return arrived([], whole);
         const { contentBytes, status } = given;
-        // An answer that nobody may keep, or whose end nobody knows, must reach those who wait as it comes.
-        if (contentBytes === null || contentBytes > bytesMax) return refused("more than may be kept");
+        // An answer that nobody may keep, or whose end nobody knows, must reach those who wait as it comes. What the
+        // owner compresses just now ends as soon as it can.
+        isOpen = contentBytes === null && target.coding !== null;
+        if (!isOpen && (contentBytes === null || contentBytes > bytesMax)) return refused("more than may be kept");
         const seconds = desk.nowSeconds();
         const times = { requestSeconds: seconds, responseSeconds: seconds };
         const judgement = judge(ticket, { method: "GET", status, fields: fieldsOf(given), times, validating: null });
@@ -98,7 +102,10 @@ export function fetchFromPeer(
         return room === null ? refused("no room") : undefined;
       },
       data: (chunk) => {
-        if (!over) room?.body.append(chunk);
+        if (over || room === null) return;
+        if (isOpen && (room.body.bytes + chunk.length > bytesMax || !room.grow(chunk.length)))
+          return refused("more than may be kept");
+        room.body.append(chunk);
       },
       end: (trailers) => arrived(trailers, null),
       failed: (reason, how) => {

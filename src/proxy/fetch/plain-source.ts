@@ -42,12 +42,12 @@ export function plainly(
     const coding = removableCoding(fields);
     const removes =
       coding !== null &&
-      asked.method === "GET" &&
+      (asked.method === "GET" || asked.method === "HEAD") &&
       status !== 206 &&
       status >= 200 &&
-      (coding === "deflate" || hasCoding(coding)) &&
+      hasCoding(coding) &&
       !isNotToBeTransformed(fields);
-    if (removes && status !== 204 && status !== 304)
+    if (removes && asked.method === "GET" && status !== 204 && status !== 304)
       coder = Coder.decoding(coding, {
         data: (chunk) => {
           given += chunk.length;
@@ -62,7 +62,7 @@ export function plainly(
         failed: () => fail("BAD_CODING", `the origin's content is no ${coding}`),
         drained: () => fetch?.resume(),
       });
-    const own = coder === null ? fields : plainFields(fields);
+    const own = removes ? plainFields(fields) : fields;
     const length = fieldValue(own, "content-length");
     const bytes = length === undefined ? null : Number(length);
     if (status === 304) return handler.head(status, updated(varied(fields), asked.conditional), inner);
@@ -80,7 +80,13 @@ export function plainly(
         if (!coder.write(Buffer.from(chunk), () => {})) fetch?.pause();
         return undefined;
       },
-      end: (trailers) => (coder === null ? handler.end(trailers) : coder.end()),
+      end: (trailers) => {
+        if (coder !== null && taken > 0) return coder.end();
+        // Nothing at all is nothing, coded or not.
+        coder?.destroy();
+        over = true;
+        return handler.end(trailers);
+      },
       failed: (error) => {
         coder?.destroy();
         if (!over) handler.failed(error);

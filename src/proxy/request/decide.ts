@@ -117,8 +117,8 @@ export function decide(
   if (route !== null && route.fixed !== null) return { kind: "fixed", target, route, fixed: route.fixed };
   if (!joined) return whileJoining(exchange, target);
   if (exchange.hop === 0 && asksForUpgrade(head.fields)) return { kind: "upgrade", target };
-  if (mustAskOrigin(head.fields)) return { kind: "passed-on", target, why: "request" };
-  if (!isCached(exchange, content)) return { kind: "passed-on", target, why: "method" };
+  if (mustAskOrigin(head.fields)) return { kind: "passed-on", target: uncoded(target), why: "request" };
+  if (!isCached(exchange, content)) return { kind: "passed-on", target: uncoded(target), why: "method" };
   // What loopback means depends on where one stands: it is for this member's own clients alone, and for no other member
   // to fetch or keep.
   if (exchange.hop === 0 && target.route === null && isLoopbackName(target.uri.host) && !standTogether(view))
@@ -161,6 +161,11 @@ function whileJoining(exchange: Exchange, target: Target): Decision {
   if (!isSafe(method)) return justJoining;
   if (asksForUpgrade(fields)) return { kind: "upgrade", target };
   return { kind: "passed-on", target: unstored(target), why: "bypass" };
+}
+
+/** What nobody shares is not made of anything: it goes as its origin has it. */
+function uncoded(target: Target): Target {
+  return target.coding === null ? target : { ...target, coding: null };
 }
 
 function unstored(target: Target): Target {

@@ -1,6 +1,7 @@
 /** From a request head to what it asks for: the URI, the cache key, the way out. RFC 9110 §7.1, RFC 9111 §2. */
 import { createHash } from "node:crypto";
 import { codingFor, type Coding, type CompressionRules } from "../../http/codings.ts";
+import { requestDirectives } from "../../http/directives.ts";
 import { fieldValue, hasField, type FieldList } from "../../http/fields.ts";
 import { authority, httpUri, keptPath, uriText, type HttpUri } from "../../http/uri.ts";
 import type { Exchange } from "../../wire/exchange.ts";
@@ -69,8 +70,11 @@ function target(
 }
 
 /** RFC 9110 §14: ranges, and conditions on exact bytes, are of the uncoded response. */
-function codingOf({ codings }: CompressionRules, { head }: Exchange, content: Buffer | null): Coding | null {
-  if (content !== null || (head.method !== "GET" && head.method !== "HEAD")) return null;
+function codingOf({ codings }: CompressionRules, { head, body }: Exchange, content: Buffer | null): Coding | null {
+  if (content !== null || body !== null || (head.method !== "GET" && head.method !== "HEAD")) return null;
+  const directives = requestDirectives(head.fields);
+  // RFC 9111 §5.2.1.6; and what may not be asked for is what is stored, coded or not (§5.2.1.7).
+  if (directives.has("no-transform") || directives.has("only-if-cached")) return null;
   return exact.some((name) => hasField(head.fields, name)) ? null : codingFor(head.fields, codings);
 }
 

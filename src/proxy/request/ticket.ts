@@ -2,6 +2,8 @@
  * A request that has left the fast way: its exchange, where it goes, how it ended. Ends exactly once, whoever ends it.
  */
 import { cacheStatus, type Outcome } from "../../http/cache-status.ts";
+import type { FieldList } from "../../http/fields.ts";
+import type { StoredHead } from "../../http/stored-head.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import type { Desk } from "./desk.ts";
 import { requestIdOf } from "./request-id.ts";
@@ -20,8 +22,23 @@ export interface TicketInit {
   readonly shortcut: number;
   /** Another member will keep the answer: it has to be told how that is tagged. */
   readonly isForKeeping: boolean;
-  /** Nobody has sent it: it is neither counted nor logged. */
-  readonly quiet?: boolean;
+  /**
+   * Nobody has sent it: it is made for another, neither counted nor logged, and told here instead of being refused.
+   */
+  readonly madeFor?: { readonly ticket: Ticket; readonly refused: (refusal: Refusal) => void };
+}
+
+/** How an origin failed; `status` is that of its answer, where it gave one. */
+export interface OriginFailure {
+  readonly kind: "unreachable" | "server-error";
+  readonly status: number | undefined;
+}
+
+/** An answer of this proxy's own. */
+export interface Refusal {
+  readonly status: number;
+  readonly reason: string;
+  readonly fields: FieldList;
 }
 
 /** One request under way. */
@@ -54,14 +71,19 @@ export class Ticket {
   /** The owner has sent the request back: another must answer it. */
   ownerDeclined = false;
   /** Where it is answered with a coding that was made for it: how what that was made of was come by. */
-  codedFrom: Outcome | null = null;
-  readonly #quiet: boolean;
+  codedFrom: { readonly outcome: Outcome; readonly shown: StoredHead | null; readonly isStale: boolean } | null = null;
+  /** Why it is answered with what is stale and must not be, else. */
+  staleBy: OriginFailure | null = null;
+  /** What it is answered with, where that is (or is about to be) stored. */
+  shown: StoredHead | null = null;
+  /** Where it is made for another. */
+  readonly madeFor: NonNullable<TicketInit["madeFor"]> | null;
   #ended = false;
   #switched = false;
   #requestId: string | null = null;
   #firstByteMs: number | null = null;
 
-  constructor(desk: Desk, { exchange, target, content, trusted, shortcut, isForKeeping, quiet = false }: TicketInit) {
+  constructor(desk: Desk, { exchange, target, content, trusted, shortcut, isForKeeping, madeFor }: TicketInit) {
     this.desk = desk;
     this.exchange = exchange;
     this.target = target;
@@ -71,8 +93,9 @@ export class Ticket {
     this.isForKeeping = isForKeeping;
     this.owner = desk.self;
     this.selecting = selectingOf(this);
-    this.#quiet = quiet;
-    if (!quiet) desk.recorder.began();
+    this.madeFor = madeFor ?? null;
+    if (madeFor === undefined) desk.recorder.began();
+    else this.#requestId = madeFor.ticket.requestId;
   }
 
   /** What it is called where it goes; null where its route gives no names. */
@@ -95,6 +118,7 @@ export class Ticket {
   /** What it asks for is not to be coded: it goes on as if it took no coding. */
   uncode(): void {
     this.target = { ...this.target, coding: null };
+    this.codedFrom = null;
   }
 
   /** From now on it is a tunnel: it stays in flight, but is no work. */
@@ -107,7 +131,7 @@ export class Ticket {
   end(complete: boolean): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (this.#quiet) return;
+    if (this.madeFor !== null) return;
     const { exchange, target, desk } = this;
     desk.recorder.ended(this.#switched ? "tunnel" : "request");
     desk.recorder.finished(
