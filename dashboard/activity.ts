@@ -21,7 +21,7 @@ interface ActivityProps {
 export function Activity({ told, member }: ActivityProps): VNode {
   const bounds = told.durationBoundsMs;
   const buckets = bounds.length + 1;
-  const all = series.slots(member, slotsShown, buckets);
+  const all = series.slots(member, slotsShown, buckets, Date.now());
   const newest = all.at(-1)!.atMs;
   const now = summed(
     all.slice(-slotsOfNow).map(({ slot }) => slot),

@@ -9,7 +9,7 @@ import { LookUp } from "./look-up.ts";
 import { MemberPage } from "./member-page.ts";
 import { Overview } from "./overview.ts";
 import { Purge } from "./purge.ts";
-import { begin, connected, live, place, post, refreshSession, session } from "./state.ts";
+import { begin, connected, live, place, keepToken, post, refreshSession, session } from "./state.ts";
 
 const pages = [
   ["", "Cluster"],
@@ -74,8 +74,15 @@ function Login(): VNode | null {
   const [wrong, setWrong] = useState("");
   const now = session.value;
   if (now === null) return null;
-  if (now.token !== null)
-    return html`<button type="button" onClick=${() => void post("/api/logout").then(refreshSession, refreshSession)}>
+  if (now.loggedIn)
+    return html`<button
+      type="button"
+      onClick=${() =>
+        void post("/api/logout")
+          .catch(() => null)
+          .then(() => keepToken(null))
+          .then(refreshSession)}
+    >
       Log out
     </button>` as VNode;
   if (!now.mayLogIn) return html`<span class="note">read only</span>` as VNode;
@@ -85,7 +92,8 @@ function Login(): VNode | null {
     onSubmit=${(event: Event) => {
       event.preventDefault();
       post("/api/login", { secret }).then(
-        async () => {
+        async (answer) => {
+          keepToken((answer as { token: string }).token);
           setSecret("");
           setWrong("");
           setOpen(false);
@@ -117,7 +125,7 @@ function Stranger(): VNode {
       This port speaks no TLS: the cluster's secret, and what is shown here, would cross the network in clear text.
       Reach it through a tunnel instead:
     </p>
-    <pre>ssh -L 8082:127.0.0.1:${location.port === "" ? "8082" : location.port} ${location.hostname}</pre>
+    <pre>ssh -L 8082:${location.hostname}:${location.port === "" ? "80" : location.port} ${location.hostname}</pre>
     <p>and open <code>http://127.0.0.1:8082/</code>.</p>
   </section>` as VNode;
 }

@@ -81,7 +81,7 @@ function Operate({ name, weight }: { readonly name: string; readonly weight: num
   const [word, setWord] = useState("");
   const [asked, setAsked] = useState<"drain" | null>(null);
   const [next, setNext] = useState(String(weight));
-  if (session.value?.token == null)
+  if (session.value?.loggedIn !== true)
     return html`<p class="note">
       Log in with the cluster's secret to drain or reload this member, or to change its weight.
     </p>` as VNode;

@@ -72,7 +72,7 @@ function Members({ told }: { readonly told: LiveCluster }): VNode {
         ${told.status.members.map((member) => {
           const live = told.members[member.name] ?? null;
           const lately = summed(
-            series.slots(member.name, 5, buckets).map(({ slot }) => slot),
+            series.slots(member.name, 5, buckets, Date.now()).map(({ slot }) => slot),
             buckets,
           );
           return html`<tr key=${member.name}>

@@ -21,7 +21,7 @@ export function Purge(): VNode {
   const [word, setWord] = useState("");
   const [sure, setSure] = useState(false);
   const [report, setReport] = useState<PurgeReport | null>(null);
-  if (session.value?.token == null)
+  if (session.value?.loggedIn !== true)
     return html`<section class="card">
       <h2>Purge</h2>
       <p class="note">Log in with the cluster's secret to purge.</p>
@@ -54,7 +54,10 @@ export function Purge(): VNode {
       <select
         aria-label="What to purge"
         value=${kind}
-        onChange=${(change: Event) => setKind((change.target as HTMLSelectElement).value as typeof kind)}
+        onChange=${(change: Event) => {
+          setSure(false);
+          setKind((change.target as HTMLSelectElement).value as typeof kind);
+        }}
       >
         ${kinds.map(([name, title]) => html`<option value=${name}>${title}</option>`)}
       </select>

@@ -17,37 +17,52 @@ export interface Slot {
   durations: number[];
 }
 
-/** All samples of all members, each counted once however often it is told. */
-export class Series {
-  readonly #members = new Map<string, Map<number, Sample>>();
-  #last = 0;
+interface Told {
+  readonly slots: Map<number, Sample>;
+  /** The newest, and when it came (ms of the page's clock). */
+  last: number;
+  atMs: number;
+}
 
-  add(member: string, samples: readonly Sample[]): void {
-    let slots = this.#members.get(member);
-    if (slots === undefined) this.#members.set(member, (slots = new Map()));
+/**
+ * All samples of all members, each counted once however often it is told. Members' clocks may differ: what each has told
+ * last counts as told at the same time.
+ */
+export class Series {
+  readonly #members = new Map<string, Told>();
+
+  /** @param nowMs of the page's clock. */
+  add(member: string, samples: readonly Sample[], nowMs: number): void {
+    let told = this.#members.get(member);
+    if (told === undefined) this.#members.set(member, (told = { slots: new Map(), last: 0, atMs: nowMs }));
     for (const sample of samples) {
-      slots.set(sample.slot, sample);
-      this.#last = Math.max(this.#last, sample.slot);
+      told.slots.set(sample.slot, sample);
+      if (sample.slot > told.last) [told.last, told.atMs] = [sample.slot, nowMs];
     }
-    for (const slot of slots.keys()) if (slot < this.#last - slotsKept) slots.delete(slot);
+    for (const slot of told.slots.keys()) if (slot < told.last - slotsKept) told.slots.delete(slot);
   }
 
-  /** The last `count` slots that all have told of, of one member or of all (null), oldest first. */
-  slots(member: string | null, count: number, buckets: number): { readonly atMs: number; readonly slot: Slot }[] {
-    const asked =
-      member === null ? [...this.#members.values()] : [this.#members.get(member) ?? new Map<number, Sample>()];
+  /** The last `count` slots of one member or of all (null), oldest first; times are of the page's clock. */
+  slots(
+    member: string | null,
+    count: number,
+    buckets: number,
+    nowMs: number,
+  ): { readonly atMs: number; readonly slot: Slot }[] {
+    const found =
+      member === null ? [...this.#members.values()] : [this.#members.get(member)].filter((one) => one !== undefined);
     // Of the last slot or two some have not told yet.
-    const end = this.#last - 1;
+    const end = Math.floor(nowMs / slotMs) - 1;
     return Array.from({ length: count }, (_, index) => {
-      const number = end - count + 1 + index;
+      const back = count - 1 - index;
       const slot = none(buckets);
-      for (const samples of asked) {
-        const sample = samples.get(number);
+      for (const { slots, last, atMs } of found) {
+        const sample = slots.get(last + Math.floor(nowMs / slotMs) - Math.floor(atMs / slotMs) - 1 - back);
         if (sample === undefined) continue;
         addTo(slot, sample);
         slot.told = true;
       }
-      return { atMs: number * slotMs, slot };
+      return { atMs: (end - back) * slotMs, slot };
     });
   }
 }

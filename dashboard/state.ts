@@ -7,8 +7,7 @@ import { Series } from "./series.ts";
 export interface Session {
   readonly member: string;
   readonly reads: boolean;
-  /** Of the session; null where nobody has logged in. */
-  readonly token: string | null;
+  readonly loggedIn: boolean;
   readonly mayLogIn: boolean;
 }
 
@@ -26,28 +25,52 @@ export const place = signal(location.hash.slice(1));
 export const series: Series = new Series();
 
 const eventsKept = 300;
+/** Silence after which the member is taken to stand still. */
+const silentMs = 5000;
+const tokenName = "gyre-token";
 let stream: EventSource | null = null;
+let heardMs = 0;
+
+/** What a login has given: for this page alone, and gone with it. */
+function token(): Record<string, string> {
+  const kept = sessionStorage.getItem(tokenName);
+  return kept === null ? {} : { "x-gyre-token": kept };
+}
+
+/** Keeps the token of a session, or forgets it. */
+export function keepToken(given: string | null): void {
+  if (given === null) sessionStorage.removeItem(tokenName);
+  else sessionStorage.setItem(tokenName, given);
+}
 
 /** Asks for what may be done, and begins to listen where reading is allowed. */
 export async function begin(): Promise<void> {
   addEventListener("hashchange", () => (place.value = location.hash.slice(1)));
   await refreshSession();
+  setInterval(() => {
+    if (session.value?.reads !== true || performance.now() - heardMs < silentMs) return;
+    connected.value = false;
+    listen();
+  }, 1000);
 }
 
 /** Asks again who we are. */
 export async function refreshSession(): Promise<void> {
-  const answer = await fetch("/api/session").catch(() => null);
-  session.value = answer?.ok === true ? ((await answer.json()) as Session) : null;
-  if (session.value?.reads === true) listen();
+  const answer = await fetch("/api/session", { headers: token() }).catch(() => null);
+  session.value = answer?.ok === true ? ((await answer.json()) as Session) : session.value;
+  if (session.value?.reads === true && stream === null) listen();
 }
 
 function listen(): void {
   stream?.close();
+  heardMs = performance.now();
   stream = new EventSource("/api/live");
-  stream.addEventListener("open", () => (connected.value = true));
+  // Another process may answer now, which knows nothing of this session.
+  stream.addEventListener("open", () => (connected.value ? undefined : void refreshSession()));
   stream.addEventListener("error", () => (connected.value = false));
   stream.addEventListener("live", (message) => {
     connected.value = true;
+    heardMs = performance.now();
     take(JSON.parse(message.data as string) as LiveCluster);
   });
 }
@@ -56,7 +79,7 @@ function take(told: LiveCluster): void {
   const more: ToldEvent[] = [];
   for (const [member, part] of Object.entries(told.members)) {
     if (part === null) continue;
-    series.add(member, part.samples);
+    series.add(member, part.samples, Date.now());
     more.push(...part.events.map((event) => ({ ...event, member })));
   }
   if (more.length > 0) {
@@ -73,7 +96,7 @@ export async function post(path: string, value?: unknown): Promise<unknown> {
     method: "POST",
     headers: {
       "content-type": "application/json",
-      ...(session.value?.token == null ? {} : { "x-gyre-token": session.value.token }),
+      ...token(),
     },
     ...(value === undefined ? {} : { body: JSON.stringify(value) }),
   });

@@ -10,7 +10,7 @@ import { listening } from "../base/listen.ts";
 import type { HostPort } from "../base/host-port.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { AdministeredPlane } from "./administered.ts";
-import { admission, isFromHere, isSameOrigin, sessionCookie, sessionOf } from "./admission.ts";
+import { admission, isFromHere, isSameOrigin, tokenOf } from "./admission.ts";
 import { contentOf, give, wrong, type ApiAnswer } from "./answers.ts";
 import { answerApi, type ApiNeeds } from "./api.ts";
 import { Broadcast } from "./broadcast.ts";
@@ -77,6 +77,8 @@ export class AdminServer {
         });
       },
     );
+    // Who does not take his answer is not waited for; streams and operations say that they may take longer.
+    this.#server.timeout = 30_000;
     // Health must be answered whoever holds connections: beyond the bound the one that has been silent for longest
     // goes.
     this.#server.on("connection", (socket) => {
@@ -150,9 +152,9 @@ export class AdminServer {
       return give(response, wrong(admitted.status, admitted.reason, fields));
     }
     if (request.method === "POST" && url.pathname === "/api/logout") {
-      const session = sessionOf(request, this.#sessions, performance.now());
-      if (session !== null) this.#sessions.end(session.id);
-      return give(response, { status: 200, value: {}, fields: { "set-cookie": sessionCookie(request, null) } });
+      const token = tokenOf(request);
+      if (token !== null) this.#sessions.end(token);
+      return give(response, { status: 200, value: {} });
     }
     if ((request.method === "GET" || request.method === "HEAD") && url.pathname === "/metrics")
       return this.#scrape(response);
@@ -162,13 +164,12 @@ export class AdminServer {
 
   /** What the page may do, for whoever has it. */
   #session(request: IncomingMessage): ApiAnswer {
-    const session = sessionOf(request, this.#sessions, performance.now());
-    const reads = admission(request, this.#sessions, performance.now()).admits;
+    const now = performance.now();
+    const token = tokenOf(request);
+    const loggedIn = token !== null && isFromHere(request) && this.#sessions.has(token, now);
+    const reads = admission(request, this.#sessions, now).admits;
     const { name } = this.#options.member;
-    return {
-      status: 200,
-      value: { member: name, reads, token: session?.token ?? null, mayLogIn: isFromHere(request) },
-    };
+    return { status: 200, value: { member: name, reads, loggedIn, mayLogIn: isFromHere(request) } };
   }
 
   /** The secret must not cross a network in clear text, nor come from another page. */
@@ -177,7 +178,7 @@ export class AdminServer {
     if (!isFromHere(request))
       return wrong(
         403,
-        "this port speaks no TLS, and the secret would cross the network in clear text: reach it through `ssh -L 8082:127.0.0.1:8082 HOST`, and open http://127.0.0.1:8082/",
+        "this port speaks no TLS, and the secret would cross the network in clear text: reach it through `ssh -L 8082:ADDRESS:PORT HOST` (where it listens there), and open http://127.0.0.1:8082/",
       );
     // A form of another page cannot say so.
     if (request.headers["content-type"] !== "application/json") return wrong(415, "log in with application/json");
@@ -186,11 +187,7 @@ export class AdminServer {
     const session = this.#sessions.begin(secret, performance.now());
     if (session === "later") return wrong(429, "too many wrong secrets: wait a minute", { "retry-after": "60" });
     if (session === null) return wrong(401, "that is not this cluster's secret");
-    return {
-      status: 200,
-      value: { token: session.token },
-      fields: { "set-cookie": sessionCookie(request, session.id) },
-    };
+    return { status: 200, value: session };
   }
 
   async #scrape(response: ServerResponse): Promise<void> {

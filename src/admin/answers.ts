@@ -28,10 +28,16 @@ export function wrong(status: number, error: string, fields: Readonly<Record<str
 export async function contentOf(request: IncomingMessage, bytesMax: number): Promise<string | null> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > bytesMax) return null;
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > bytesMax) return null;
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    // Who goes away in the middle is no event.
+    if (request.destroyed) return null;
+    throw error;
   }
   return Buffer.concat(chunks).toString("utf8");
 }

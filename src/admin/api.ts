@@ -35,6 +35,8 @@ export interface ApiNeeds {
 /** Bytes of what operations are told. */
 const contentMax = 1024;
 const countMax = 50;
+const streams: ReadonlySet<string> = new Set(["/api/live", "/api/requests", "/api/events"]);
+const streamsMax = 100;
 const paths: readonly string[] = [
   "/healthz",
   "/readyz",
@@ -65,6 +67,8 @@ export async function answerApi(
   const operation = /^\/api\/([a-z]+)$/.exec(url.pathname)?.[1] as Operation | undefined;
   if (operation !== undefined && operations.includes(operation)) {
     if (request.method !== "POST") return wrong(405, `${operation} with POST`, { allow: "POST" });
+    // It may take as long as answers in progress.
+    request.socket.setTimeout(0);
     return operation === "weight" ? weigh(needs, request, url) : operate(needs, operation, whereTo(url, null));
   }
   const purged = await purgeApi(plane, request, url);
@@ -74,6 +78,12 @@ export async function answerApi(
       405,
       `only GET is known here, and POST /api/purge, ${operations.map((one) => `/api/${one}`).join(", ")}`,
     );
+  if (streams.has(url.pathname)) {
+    // Of an answer that does not end there is no length, and no end of its head alone.
+    if (request.method === "HEAD") return { status: 200, value: {} };
+    if (AdminStream.count >= streamsMax)
+      return wrong(503, `${streamsMax} streams are open here: close one`, { "retry-after": "5" });
+  }
   switch (url.pathname) {
     case "/api/status":
       return { status: 200, value: needs.live.status() };
@@ -118,8 +128,8 @@ async function explained({ plane, member }: ApiNeeds, parameters: URLSearchParam
   if (parameters.get("owner") !== "1" || here.owner === plane.desk.self)
     return { status: 200, value: { ...here, last } };
   // Where the owner cannot be asked, this member's word is better than none, and says whose it is.
-  const there = await plane.peers.call(here.owner, "explain", { url: target }).catch(() => here);
-  return { status: 200, value: { ...(there as object), last } };
+  const there = (await plane.peers.call(here.owner, "explain", { url: target }).catch(() => null)) as object | null;
+  return { status: 200, value: { ...(there === null || "error" in there ? here : there), last } };
 }
 
 async function busiest({ live }: ApiNeeds, parameters: URLSearchParams): Promise<ApiAnswer> {

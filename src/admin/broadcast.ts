@@ -33,6 +33,8 @@ export class Broadcast {
         stream.send(all, "live");
         this.#listeners.add(stream);
         if (this.#listeners.size === 1) this.#note(all);
+        // Who has not answered now tells all of it when he does: those who have it already count it once.
+        for (const [name, live] of Object.entries(all.members)) if (live === null) this.#told.delete(name);
         this.#timer ??= setInterval(() => this.#tick(), everyMs).unref();
       }),
       this.#failed,

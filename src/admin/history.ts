@@ -91,6 +91,6 @@ export class History {
 }
 
 function totalsOf(counts: Readonly<Counts>): Totals {
-  const { hitBytes, bytesSent, failed, originFetches, durations } = counts;
-  return { ...answered(counts), bytes: hitBytes + bytesSent, failed, originFetches, durations: [...durations] };
+  const { clientBytes, failed, originFetches, clientDurations } = counts;
+  return { ...answered(counts), bytes: clientBytes, failed, originFetches, durations: [...clientDurations] };
 }

@@ -21,6 +21,8 @@ export function givePage(response: ServerResponse): void {
     return;
   }
   response.writeHead(200, {
+    // It is large: who asks for more of them without reading must begin anew.
+    connection: "close",
     "content-type": "text/html; charset=utf-8",
     "content-security-policy": page.policy,
     "cache-control": "no-cache",

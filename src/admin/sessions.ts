@@ -1,6 +1,7 @@
 /**
- * Who has logged in at the admin port with a browser: sessions by cookie, each with a token that requests which change
- * something must carry as well, so that no other page can make them.
+ * Who has logged in at the admin port with a browser. A session is a token that the page keeps for itself and sends
+ * with what it asks for: no cookie, which browsers would give to every other server on the same host as well, the
+ * proxy's origins among them.
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 
@@ -10,15 +11,11 @@ const sessionsMax = 100;
 const failuresMax = 10;
 const failureWindowMs = 60_000;
 
-interface Session {
-  readonly token: string;
-  readonly endsMs: number;
-}
-
 /** See above. Times are ms of any clock that does not go back. */
 export class Sessions {
   readonly #secrets: readonly string[];
-  readonly #sessions = new Map<string, Session>();
+  /** By the token's digest, which takes as long to look up for every text: when it ends, ms. */
+  readonly #sessions = new Map<string, number>();
   #failures: number[] = [];
 
   constructor(secrets: readonly string[]) {
@@ -30,37 +27,35 @@ export class Sessions {
     return this.#secrets.some((one) => sameText(one, secret));
   }
 
-  /** A session for who knows the secret: what the cookie holds, and the token. Null for a wrong one. */
-  begin(secret: string, nowMs: number): { readonly id: string; readonly token: string } | null | "later" {
+  /** The token of a session for who knows the secret; null for a wrong one, `later` where too many were wrong. */
+  begin(secret: string, nowMs: number): { readonly token: string } | null | "later" {
     this.#failures = this.#failures.filter((at) => nowMs - at < failureWindowMs);
     if (this.#failures.length >= failuresMax) return "later";
     if (!this.knows(secret)) {
       this.#failures.push(nowMs);
       return null;
     }
-    const [id, token] = [randomBytes(24).toString("base64url"), randomBytes(24).toString("base64url")];
+    const token = randomBytes(24).toString("base64url");
     if (this.#sessions.size >= sessionsMax) this.#sessions.delete(this.#sessions.keys().next().value!);
-    // By its digest: looking it up takes as long for every text.
-    this.#sessions.set(digest(id), { token, endsMs: nowMs + sessionMs });
-    return { id, token };
+    this.#sessions.set(digest(token), nowMs + sessionMs);
+    return { token };
   }
 
-  /** The token of a session, or null where there is none. */
-  tokenOf(id: string, nowMs: number): string | null {
-    const session = this.#sessions.get(digest(id));
-    if (session === undefined) return null;
-    if (session.endsMs > nowMs) return session.token;
-    this.#sessions.delete(digest(id));
-    return null;
+  /** Whether a session has that token. */
+  has(token: string, nowMs: number): boolean {
+    const endsMs = this.#sessions.get(digest(token));
+    if (endsMs === undefined) return false;
+    if (endsMs > nowMs) return true;
+    this.#sessions.delete(digest(token));
+    return false;
   }
 
-  end(id: string): void {
-    this.#sessions.delete(digest(id));
+  end(token: string): void {
+    this.#sessions.delete(digest(token));
   }
 }
 
-/** Whether two texts are the same; takes as long for every second one. */
-export function sameText(one: string, other: string): boolean {
+function sameText(one: string, other: string): boolean {
   return timingSafeEqual(createHash("sha256").update(one).digest(), createHash("sha256").update(other).digest());
 }
 

@@ -16,6 +16,8 @@ export class AdminStream {
   readonly #timer: NodeJS.Timeout;
   #dropped = 0;
   closed = false;
+  /** Open now. */
+  static count = 0;
 
   /** Begins the answer; `ended` is called once, when the reader has gone or `end` was called. */
   constructor(response: ServerResponse, form: "lines" | "events", ended: () => void) {
@@ -27,6 +29,7 @@ export class AdminStream {
       "x-accel-buffering": "no",
     });
     response.flushHeaders();
+    AdminStream.count++;
     // Nobody who only listens sends more: the time for requests is not his.
     response.socket?.setTimeout(0);
     this.#timer = setInterval(() => {
@@ -35,6 +38,7 @@ export class AdminStream {
     response.once("close", () => {
       clearInterval(this.#timer);
       this.closed = true;
+      AdminStream.count--;
       ended();
     });
   }

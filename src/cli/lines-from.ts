@@ -38,7 +38,9 @@ export async function linesFrom(
     if (signal.aborted) return;
     // Whoever was asked first may have left: the others know.
     for (const { admin } of members) {
-      const found = await contact({ admin, secret: first.secret }).catch(() => null);
+      const asked = contact({ admin, secret: first.secret }).catch(() => null);
+      const found = await Promise.race([asked, ended(signal)]);
+      if (signal.aborted) return;
       if (found === null) continue;
       begin(found.status);
       members = found.status.members;
@@ -73,6 +75,10 @@ async function follow(
     waiting = lines.pop()!;
     for (const line of lines) if (line !== "") take(jsonOf(line));
   }
+}
+
+function ended(signal: AbortSignal): Promise<null> {
+  return new Promise((done) => signal.addEventListener("abort", () => done(null), { once: true }));
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

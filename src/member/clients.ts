@@ -54,8 +54,6 @@ export class Clients {
   #allowed: readonly Networks[];
   #publishing: NodeJS.Timeout | null = null;
   #watched = false;
-  /** What fronts have been told last. */
-  #told: FrontSettings | null = null;
   /** Who watches what clients ask, and what they are told. */
   readonly watching: Watching;
 
@@ -69,7 +67,7 @@ export class Clients {
       routes: () => plane.current.routing.routes,
       frontsTell: (tell) => {
         this.#watched = tell;
-        if (this.#told !== null) this.#fronts?.follow({ ...this.#told, watched: tell });
+        this.#fronts?.watch(tell);
       },
     });
     for (const { address, http2 } of listeners)
@@ -226,13 +224,13 @@ export class Clients {
 
   #frontSettings(config: Config): FrontSettings {
     const { accessLog, plane } = this.#options;
-    return (this.#told = {
+    return {
       allow: allowOf(config, this.#listeners),
       tls: this.#options.identities(config),
       log: accessLog.ofThreads,
       routes: plane.current.routing.routes.map(({ name, host, path }) => ({ name, host, path })),
       watched: this.#watched,
-    });
+    };
   }
 }
 

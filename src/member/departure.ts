@@ -1,4 +1,5 @@
 /** How a member leaves: no longer an owner, stored responses handed over, answers in progress ended. */
+import { setImmediate as turn } from "node:timers/promises";
 import { bytesText } from "../base/sizes.ts";
 import type { Control } from "../cluster/control.ts";
 import type { PeerAcceptor } from "../peer/acceptor.ts";
@@ -46,4 +47,10 @@ export async function depart(
       `handed over ${responses} stored responses (${bytesText(bytes)})${left > 0 ? `; ${left} were left when the limit passed` : ""}`,
     );
   return { cut, handedOver };
+}
+
+/** Whoever has asked for the departure is answered before the links end. */
+export async function answersOut(): Promise<void> {
+  await turn();
+  await turn();
 }

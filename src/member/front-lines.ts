@@ -64,6 +64,11 @@ export class FrontLines {
     this.#watched = watched;
   }
 
+  /** Tells those who watch, or nobody. */
+  watch(watched: boolean): void {
+    this.#watched = watched;
+  }
+
   /** Whether the next request is to be told of; counts it. */
   readonly wants = (): boolean => {
     this.#logsThis = this.#liner !== null && this.#seen++ % this.#sample === 0;

@@ -44,6 +44,8 @@ export type ToFront =
   | { readonly kind: "settings"; readonly settings: FrontSettings }
   | { readonly kind: "lines-taken"; readonly characters: number }
   | { readonly kind: "seen-taken" }
+  /** Somebody wants to hear of every request, or nobody any more. */
+  | { readonly kind: "watched"; readonly watched: boolean }
   | { readonly kind: "drain"; readonly limitMs: number };
 
 export type FromFront =

@@ -171,6 +171,8 @@ port.on("message", (message: ToFront) => {
       return undefined;
     case "lines-taken":
       return lines.taken(message.characters);
+    case "watched":
+      return lines.watch(message.watched);
     case "seen-taken":
       return lines.seenTaken();
     case "drain":

@@ -152,6 +152,10 @@ export class Fronts {
     this.#post({ kind: "settings", settings });
   }
 
+  watch(watched: boolean): void {
+    this.#post({ kind: "watched", watched });
+  }
+
   /** Adds what they have counted to what is counted here. */
   gather(): void {
     for (const [index, front] of this.#fronts.entries()) {

@@ -22,7 +22,7 @@ import { Certificates } from "./certificates.ts";
 import { Clients, listenersFor } from "./clients.ts";
 import { Clock } from "./clock.ts";
 import { buildDataPlane, followInPlane, type DataPlane } from "./data-plane.ts";
-import { depart, type Departure } from "./departure.ts";
+import { answersOut, depart, type Departure } from "./departure.ts";
 import { allLinked } from "./linked.ts";
 import { listening } from "./listening.ts";
 import type { MemberOptions } from "./member-options.ts";
@@ -343,6 +343,7 @@ export class RunningMember {
 
   async #leave(departure: Departure): Promise<Departure> {
     const { cut } = departure;
+    await answersOut();
     await this.#control?.leave();
     this.#plane.comparing.stop();
     this.certificates.stop();

@@ -107,8 +107,14 @@ export class Watching {
       if (request.route !== null) tallies.route.add(request.route, counts, now);
       if (request.origin !== null) tallies.origin.add(request.origin, counts, now);
     });
+    const { recorder } = this.#options;
+    recorder.watchOwned = ({ origin, bytes, status }) => {
+      if (origin !== null)
+        tallies.origin.add(origin, { bytes, missed: true, failed: status >= 500 }, performance.now());
+    };
     const timer = setTimeout(() => {
       end();
+      recorder.watchOwned = null;
       this.#counting = null;
     }, countingMs).unref();
     return { tallies, timer };

@@ -9,6 +9,9 @@ export interface Event {
 
 const eventsMax = 500;
 const charactersMax = 4096;
+/** Of one kind in ten seconds: what strangers can cause must not push out everything else. */
+const perKindMax = 100;
+const windowMs = 10_000;
 
 /** See above. */
 export class RecentEvents {
@@ -16,6 +19,8 @@ export class RecentEvents {
   readonly #listeners = new Set<(event: Event) => void>();
   readonly #nowMs: () => number;
   #last = 0;
+  #windowBeganMs = 0;
+  readonly #ofKind = new Map<string, number>();
 
   /** @param nowMs ms since the epoch. */
   constructor(nowMs: () => number) {
@@ -24,11 +29,23 @@ export class RecentEvents {
 
   /** Takes an event, as the line of JSON that the log writes. */
   add(line: string): void {
-    if (line.length > charactersMax) return;
+    if (line.length > charactersMax || this.#isTooOften(line)) return;
     const event = { number: (this.#last = Math.max(this.#last + 1, this.#nowMs())), line: line.trimEnd() };
     this.#events.push(event);
     if (this.#events.length > eventsMax) this.#events.shift();
     for (const listener of this.#listeners) listener(event);
+  }
+
+  #isTooOften(line: string): boolean {
+    const now = this.#nowMs();
+    if (now - this.#windowBeganMs > windowMs) {
+      this.#windowBeganMs = now;
+      this.#ofKind.clear();
+    }
+    const kind = /"kind":"([a-z0-9-]+)"/.exec(line)?.[1] ?? "";
+    const count = (this.#ofKind.get(kind) ?? 0) + 1;
+    this.#ofKind.set(kind, count);
+    return count > perKindMax;
   }
 
   /** Those after a number, oldest first. */

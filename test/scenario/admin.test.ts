@@ -4,7 +4,7 @@ import { request } from "node:http";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { ask } from "../support/client.ts";
+import { ask, RawClient } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
 import {
   endAll,
@@ -64,12 +64,12 @@ function send(
 
 const json = { "content-type": "application/json" };
 
-/** A session: its cookie, and its token. */
-async function loggedIn(member: TestMember): Promise<{ cookie: string; token: string }> {
+/** The token of a session. */
+async function loggedIn(member: TestMember): Promise<string> {
   const { status, cookie, value } = await send(member, "POST", "/api/login", json, JSON.stringify({ secret }));
   expect(status).toBe(200);
-  expect(cookie).toMatch(/; HttpOnly; SameSite=Strict$/);
-  return { cookie: cookie!.split(";")[0]!, token: value["token"] as string };
+  expect(cookie, "which would go to origins as well").toBeNull();
+  return value["token"] as string;
 }
 
 describe("who may do what", () => {
@@ -110,20 +110,60 @@ describe("who may do what", () => {
     expect((await login(json)).status).toBe(429);
   });
 
-  it("changes something by a session with its token alone: no other page can", async () => {
+  it("changes something by a session's token: no other page has it", async () => {
     const member = await startMember(["--origin", origin.url]);
-    const { cookie, token } = await loggedIn(member);
+    const token = await loggedIn(member);
     const weigh = (headers: Readonly<Record<string, string>>): Promise<Answer> =>
-      send(member, "POST", "/api/weight", { ...json, cookie, ...headers }, '{"weight":2}');
-    expect((await weigh({})).status).toBe(403);
-    expect((await weigh({ "x-gyre-token": `${token}x` })).status).toBe(403);
-    expect((await weigh({ "x-gyre-token": token, origin: "http://evil.example" })).status).toBe(403);
-    expect((await weigh({ "x-gyre-token": token, "sec-fetch-site": "same-site" })).status).toBe(403);
+      send(member, "POST", "/api/weight", { ...json, ...headers }, '{"weight":2}');
+    expect((await weigh({})).status).toBe(401);
+    expect((await weigh({ "x-gyre-token": `${token}x` })).status).toBe(401);
+    expect((await weigh({ "x-gyre-token": token, origin: "http://evil.example" })).status).toBe(401);
+    expect((await weigh({ "x-gyre-token": token, "sec-fetch-site": "same-site" })).status).toBe(401);
+    expect((await weigh({ "x-gyre-token": token, host: "evil.example" })).status).toBe(401);
     expect((await weigh({ "x-gyre-token": token })).status).toBe(200);
-    const other = await loggedIn(member);
-    expect((await weigh({ "x-gyre-token": other.token })).status, "another session's").toBe(403);
-    expect((await send(member, "POST", "/api/logout", { cookie, "x-gyre-token": token })).status).toBe(200);
+    expect((await send(member, "GET", "/api/session", { "x-gyre-token": token })).value["loggedIn"]).toBe(true);
+    expect((await send(member, "GET", "/api/session")).value).toEqual({
+      member: "m1",
+      reads: true,
+      loggedIn: false,
+      mayLogIn: true,
+    });
+    expect((await send(member, "POST", "/api/logout", { "x-gyre-token": token })).status).toBe(200);
     expect((await weigh({ "x-gyre-token": token })).status).toBe(401);
+  });
+
+  it("answers HEAD of what does not end, and bounds how many of those there are", async () => {
+    const member = await startMember(["--origin", origin.url]);
+    for (const path of ["/api/requests", "/api/events?follow=1", "/api/live"])
+      expect((await send(member, "HEAD", path)).status, path).toBe(200);
+    const [host, port] = member.admin.split(":");
+    const open = await Promise.all(
+      Array.from(
+        { length: 100 },
+        () =>
+          new Promise<import("node:http").IncomingMessage>((done) =>
+            request({ host, port, path: "/api/requests" }, done).end(),
+          ),
+      ),
+    );
+    expect((await send(member, "GET", "/api/requests")).status).toBe(503);
+    for (const one of open) one.destroy();
+    await until(async () => (await send(member, "HEAD", "/api/requests")).status === 200, "they are free again");
+  });
+
+  it("makes no event of who goes away in the middle", async () => {
+    const member = await startMember(["--origin", origin.url]);
+    const before = ((await send(member, "GET", "/api/events")).value as unknown as unknown[]).length;
+    const port = Number(member.admin.split(":")[1]);
+    for (let count = 0; count < 20; count++) {
+      const client = await RawClient.open(port);
+      client.send(
+        "POST /api/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{",
+      );
+      client.close();
+    }
+    expect((await send(member, "GET", "/healthz")).status).toBe(200);
+    expect((await send(member, "GET", "/api/events")).value).toHaveLength(before);
   });
 
   it("says what it does not know, and what it does not take", async () => {
@@ -145,7 +185,7 @@ describe("what is told of requests", () => {
     const folder = temporaryFolder();
     const all = follow(members[0]!, ["logs", "--follow", "--json"], folder);
     const broken = follow(members[0]!, ["logs", "--follow", "--json", "--filter", "status>=500 uri~/bro"], folder);
-    const seen = (): { uri: string; outcome: string; member: string; route: string }[] =>
+    const seen = (): { uri: string; outcome: string; owned: string | null; member: string; route: string }[] =>
       all
         .text()
         .split("\n")
@@ -162,7 +202,9 @@ describe("what is told of requests", () => {
     const pages = (): ReturnType<typeof seen> => seen().filter(({ uri }) => uri.endsWith("/page"));
     await until(() => pages().length === 6, "all six are told of, each once");
     expect(new Set(pages().map(({ member }) => member))).toEqual(new Set(["m1", "m2"]));
-    expect(pages().filter(({ outcome }) => outcome === "hit").length).toBeGreaterThanOrEqual(2);
+    expect(
+      pages().filter(({ outcome, owned }) => outcome === "hit" || owned?.includes("; hit") === true).length,
+    ).toBeGreaterThanOrEqual(2);
     expect(pages()[0]!.route).toBe("*/#0");
     expect(broken.text()).not.toContain("/page");
     expect(broken.text()).toContain("/broken");
@@ -276,6 +318,16 @@ describe("what is told of events", () => {
 });
 
 describe("what is changed at running members", () => {
+  it("is a drain, of whoever hosts the coordinator too, asked for at another: it is answered", async () => {
+    for (const name of ["m1", "m2"]) {
+      const members = await startCluster(2, ["--origin", origin.url]);
+      const other = members.find((member) => member.name !== name)!;
+      const drained = await send(other, "POST", `/api/drain?member=${name}`, { authorization: `Bearer ${secret}` });
+      expect([name, drained.status, drained.value["error"]]).toEqual([name, 200, undefined]);
+      await endAll();
+    }
+  });
+
   it("is a weight: the share follows, and what is stored is found where it was", async () => {
     const members = await startCluster(2, ["--origin", origin.url]);
     const folder = temporaryFolder();

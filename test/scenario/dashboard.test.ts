@@ -146,6 +146,8 @@ describe.skipIf(!hasBrowser)("the dashboard", () => {
     await until(async () => (await statusOf(members[0]!)).members.length === 2, "it has left");
     await page.getByText("No such member is in the cluster.").waitFor();
 
+    const cookies = await page.context().cookies();
+    expect(cookies, "an origin behind the proxy would get them").toEqual([]);
     await page.getByRole("button", { name: "Log out" }).click();
     await page.getByRole("button", { name: "Log in" }).waitFor();
   });
@@ -157,6 +159,10 @@ describe.skipIf(!hasBrowser)("the dashboard", () => {
     await page.locator(".state.unreachable", { hasText: "unreachable" }).first().waitFor();
     process.kill(members[1]!.pid, "SIGCONT");
     await page.getByRole("row", { name: /m2.*active/ }).waitFor();
+    process.kill(members[0]!.pid, "SIGSTOP");
+    await page.getByText("m1 does not answer; trying again").waitFor();
+    process.kill(members[0]!.pid, "SIGCONT");
+    await page.locator(".standing .state.active").waitFor();
     await members[0]!.kill();
     await page.getByText("m1 does not answer; trying again").waitFor();
     complaints = complaints.filter((complaint) => !complaint.includes("ERR_"));

@@ -43,8 +43,10 @@ export interface Counts {
   /** Content of hits that took the whole way; that of the fast way is in `hitBytes`. */
   slowHitBytes: number;
   bytesSent: number;
-  /** Answers to clients with a status of 5xx. */
+  /** Of clients alone, not of members that ask for theirs: answers of 5xx, bytes of content, requests by duration. */
   failed: number;
+  clientBytes: number;
+  readonly clientDurations: number[];
   /** Requests that have left the fast way and are not answered yet. */
   inFlight: number;
   originFetches: number;
@@ -111,6 +113,8 @@ export class Recorder {
     slowHitBytes: 0,
     bytesSent: 0,
     failed: 0,
+    clientBytes: 0,
+    clientDurations: new Array<number>(durationBoundsMs.length + 1).fill(0),
     inFlight: 0,
     originFetches: 0,
     originErrors: 0,
@@ -150,6 +154,8 @@ export class Recorder {
   logsHops = false;
   /** Is told of every request of a client while somebody watches. */
   watch: ((record: AccessRecord) => void) | null = null;
+  /** Is told of what this member has done for another one's client, while somebody counts. */
+  watchOwned: ((record: AccessRecord) => void) | null = null;
   /** Is told of those that took the whole way. */
   noted: ((record: AccessRecord) => void) | null = null;
   #seen = 0;
@@ -181,7 +187,7 @@ export class Recorder {
     record: AccessRecord | null,
   ): void {
     if (record !== null) this.#tell(record);
-    this.#took(durationMs);
+    this.#took({ status, bytes, durationMs, hop });
     if (hop === 0 || this.logsHops) this.#seen++;
     this.#counts.byStatus[status]!++;
     this.#counts.hits++;
@@ -195,9 +201,15 @@ export class Recorder {
     counts.hitBytes += now.hitBytes - before.hitBytes;
     counts.copyHits += now.copyHits - before.copyHits;
     counts.durationSumMs += now.durationSumMs - before.durationSumMs;
-    for (const [bucket, count] of now.durations.entries())
+    counts.clientBytes += now.hitBytes - before.hitBytes;
+    for (const [bucket, count] of now.durations.entries()) {
       counts.durations[bucket]! += count - before.durations[bucket]!;
-    for (const [status, count] of now.statuses.entries()) counts.byStatus[status]! += count - before.statuses[status]!;
+      counts.clientDurations[bucket]! += count - before.durations[bucket]!;
+    }
+    for (const [status, count] of now.statuses.entries()) {
+      counts.byStatus[status]! += count - before.statuses[status]!;
+      if (status >= 500) counts.failed += count - before.statuses[status]!;
+    }
   }
 
   /** A request has left the fast way. */
@@ -309,20 +321,24 @@ export class Recorder {
     counts.byStatus[record.status]!++;
     if (label.startsWith("hit")) counts.slowHitBytes += record.bytes;
     counts.bytesSent += record.bytes;
-    if (record.hop === 0 && record.status >= 500) counts.failed++;
     if (outcome.collapsed === true) counts.collapsed++;
-    this.#took(record.durationMs);
+    this.#took(record);
     const told = { ...record, outcome: label };
     this.#tell(told);
     if (record.hop === 0) this.noted?.(told);
+    else this.watchOwned?.(told);
     if (record.hop === 0 || this.logsHops) this.#seen++;
   }
 
-  #took(ms: number): void {
-    const { durations } = this.#counts;
+  #took({ status, bytes, durationMs, hop }: Pick<AccessRecord, "status" | "bytes" | "durationMs" | "hop">): void {
+    const counts = this.#counts;
     let bucket = 0;
-    while (bucket < durationBoundsMs.length && ms > durationBoundsMs[bucket]!) bucket++;
-    durations[bucket]!++;
-    this.#counts.durationSumMs += ms;
+    while (bucket < durationBoundsMs.length && durationMs > durationBoundsMs[bucket]!) bucket++;
+    counts.durations[bucket]!++;
+    counts.durationSumMs += durationMs;
+    if (hop === 1) return;
+    counts.clientDurations[bucket]!++;
+    counts.clientBytes += bytes;
+    if (status >= 500) counts.failed++;
   }
 }
