@@ -3,16 +3,24 @@
  * nothing: the fast way does not even make a record.
  */
 import { httpUri } from "../http/uri.ts";
-import type { Recorder } from "../proxy/request/recorder.ts";
+import type { AccessRecord, Recorder } from "../proxy/request/recorder.ts";
 import { routeOf, type RoutePlace } from "../proxy/request/routes.ts";
 import { Busiest, type busyKinds, type BusyLists } from "../telemetry/busiest.ts";
 import { wasHit, type SeenRequest } from "../telemetry/seen-request.ts";
 import { seenOf } from "./seen.ts";
 
-/** Requests that took the whole way and are remembered. */
-const recentMax = 500;
+/** Requests that took the whole way and are remembered; of more, what the collector copies shows in every miss. */
+const recentMax = 100;
+/** Of a head, by its URI and the number of its fields; bytes. */
+const smallHead = 2048;
 /** What is busiest is counted for so long after somebody has asked for it. */
 const countingMs = 15_000;
+
+interface Noted {
+  readonly record: Omit<AccessRecord, "outcome">;
+  readonly outcome: string;
+  readonly atMs: number;
+}
 
 interface Counting {
   readonly tallies: Readonly<Record<(typeof busyKinds)[number], Busiest>>;
@@ -32,14 +40,19 @@ export interface WatchingOptions {
 export class Watching {
   readonly #options: WatchingOptions;
   readonly #watchers = new Set<(request: SeenRequest) => void>();
-  readonly #recent: SeenRequest[] = [];
+  /** A ring of the last. */
+  readonly #recent: (SeenRequest | Noted)[] = [];
+  #next = 0;
   #counting: Counting | null = null;
 
   constructor(options: WatchingOptions) {
     this.#options = options;
-    options.recorder.noted = (record) => {
-      this.#recent.push(seenOf(record, options.member, Date.now()));
-      if (this.#recent.length > recentMax) this.#recent.shift();
+    options.recorder.noted = (record, outcome) => {
+      // What is small is kept as it is, and made into something when somebody asks; the bytes of a large head would
+      // stay in memory with it.
+      const kept = { record, outcome, atMs: Date.now() };
+      const isSmall = record.uri.length + 40 * record.fields.length < smallHead;
+      this.#recent[this.#next++ % recentMax] = isSmall ? kept : this.#seen(kept);
     };
   }
 
@@ -68,7 +81,13 @@ export class Watching {
 
   /** The last requests that were no hits of the fast way, oldest first. */
   get recent(): readonly SeenRequest[] {
-    return this.#recent;
+    const begin = this.#next % recentMax;
+    const ordered = [...this.#recent.slice(begin), ...this.#recent.slice(0, begin)];
+    return ordered.map((one) => ("record" in one ? this.#seen(one) : one));
+  }
+
+  #seen({ record, outcome, atMs }: Noted): SeenRequest {
+    return seenOf({ ...record, outcome }, this.#options.member, atMs);
   }
 
   /** The name of the route that a URI belongs to; null where none does. */

@@ -7,10 +7,10 @@ import { hostText } from "../../http/uri.ts";
 import { hostOfOrigin } from "../../origin/place.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import type { Desk } from "./desk.ts";
-import { withRequestId } from "./request-id.ts";
 import type { Target } from "./target.ts";
 
 const madeAnew: ReadonlySet<string> = new Set(["host", "expect", "max-forwards"]);
+const namedAnew: ReadonlySet<string> = new Set([...madeAnew, "x-request-id"]);
 const loopMarks: ReadonlySet<string> = new Set(["cdn-loop", "via"]);
 /** Where this proxy compresses, origins need not. */
 const coded: ReadonlySet<string> = new Set(["accept-encoding"]);
@@ -43,7 +43,8 @@ export interface Asked {
 export function originFields(asked: Asked, origin: string, conditional: "kept" | readonly string[]): string[] {
   const { exchange, target, desk, content, trusted, requestId } = asked;
   const { head, client } = exchange;
-  let fields = [...withRequestId(withoutFields(endToEndFields(head.fields), madeAnew), requestId)];
+  let fields = withoutFields(endToEndFields(head.fields), requestId === null ? madeAnew : namedAnew);
+  if (requestId !== null) fields.push("x-request-id", requestId);
   if (conditional !== "kept") fields = [...withoutFields(fields, conditions), ...conditional];
   if (exchange.body === null || content !== null) fields = withoutFields(fields, framing);
   if (target.route !== null) {
@@ -56,7 +57,8 @@ export function originFields(asked: Asked, origin: string, conditional: "kept" |
     });
   }
   if (target.route !== null && target.route.compression !== null) fields = withoutFields(fields, coded);
-  fields = [...changed(fields, target.route?.request ?? null, target.uri.scheme)];
+  const changes = target.route?.request ?? null;
+  if (changes !== null) fields = [...changed(fields, changes, target.uri.scheme)];
   const loop = fieldValue(fields, "cdn-loop");
   const via = fieldValue(fields, "via");
   fields = withoutFields(fields, loopMarks);

@@ -155,9 +155,9 @@ export class Recorder {
   /** Is told of every request of a client while somebody watches. */
   watch: ((record: AccessRecord) => void) | null = null;
   /** Is told of what this member has done for another one's client, while somebody counts. */
-  watchOwned: ((record: AccessRecord) => void) | null = null;
+  watchOwned: ((record: Omit<AccessRecord, "outcome">) => void) | null = null;
   /** Is told of those that took the whole way. */
-  noted: ((record: AccessRecord) => void) | null = null;
+  noted: ((record: Omit<AccessRecord, "outcome">, outcome: string) => void) | null = null;
   #seen = 0;
 
   /** Whether the next request to finish is told of. */
@@ -323,10 +323,9 @@ export class Recorder {
     counts.bytesSent += record.bytes;
     if (outcome.collapsed === true) counts.collapsed++;
     this.#took(record);
-    const told = { ...record, outcome: label };
-    this.#tell(told);
-    if (record.hop === 0) this.noted?.(told);
-    else this.watchOwned?.(told);
+    if (this.tellsNext(record.hop)) this.#tell({ ...record, outcome: label });
+    if (record.hop === 0) this.noted?.(record, label);
+    else this.watchOwned?.(record);
     if (record.hop === 0 || this.logsHops) this.#seen++;
   }
 
