@@ -30,6 +30,7 @@ const placeholders: Readonly<Record<string, string>> = {
   "purge-allow": "CIDR",
   "trust-forwarded": "CIDR",
   "access-log-fields": "NAME",
+  "access-log-syslog": "PLACE",
   compress: "CODING",
   certificates: "files|auto",
   "certificate-names": "NAME",

@@ -168,6 +168,8 @@ function contradictions(
         what: "certificates: auto shares keys over the members' links: peer-tls may not be off",
       });
   }
+  if (config["access-log-syslog"] !== undefined && config["access-log-file"] !== undefined)
+    problems.push({ where: at("access-log-syslog"), what: "access-log-syslog and access-log-file exclude each other" });
   const diskMemory = config.disk === undefined ? 0 : diskMemoryBytes(config.memory, config["disk-size"]);
   const needed = storeBytesMin + diskMemory;
   if (config.memory < needed) {

@@ -12,6 +12,7 @@ import { ensembleOf } from "../zookeeper/connect-string.ts";
 import { fieldNames, isFieldName } from "../proxy/request/access-fields.ts";
 import { listenSchema } from "./listeners.ts";
 import { defaultMemory } from "./default-memory.ts";
+import { syslogPlaceOf } from "./syslog-place.ts";
 import { compression, directives } from "./directives.ts";
 import { address, bytes, duration, seconds, number, count, positive, network, flag } from "./values.ts";
 
@@ -307,6 +308,14 @@ export const configSchema = z.strictObject({
     .array(z.string().refine(isFieldName, `one of ${fieldNames.join(", ")}, or request:NAME for a field of requests`))
     .default([])
     .describe("an object of JSON with these alone, instead of a format"),
+  "access-log-syslog": z
+    .string()
+    .refine(
+      (text) => syslogPlaceOf(text) !== null,
+      "write udp:HOST:PORT, as in udp:127.0.0.1:514, or unix:/path of a stream",
+    )
+    .optional()
+    .describe("a syslog server (RFC 5424), instead: udp:HOST:PORT, or unix:/path"),
   "access-log-file": z.string().min(1).optional().describe("where it goes instead of standard output"),
   "log-level": z.enum(["debug", "info", "warn", "error"]).default("info"),
   "log-format": z.enum(["auto", "json", "pretty"]).default("auto").describe("auto: pretty on a terminal"),

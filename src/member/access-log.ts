@@ -1,17 +1,23 @@
 /** The access log of a member: whether there is one, how often, in what format, and where it goes. */
+import { hostname } from "node:os";
+import { syslogPlaceOf } from "../config/syslog-place.ts";
 import type { Config } from "../config/schema.ts";
 import type { Recorder } from "../proxy/request/recorder.ts";
 import { LineWriter } from "../telemetry/line-writer.ts";
+import { SyslogWriter } from "../telemetry/syslog-writer.ts";
 import type { Log } from "../telemetry/log.ts";
 import { linerOf, type AccessFormat } from "./access-lines.ts";
 import { StartError } from "./start-error.ts";
+
+type LineTarget = Pick<LineWriter, "dropped" | "write" | "writeAll" | "reopen" | "end">;
 
 /** Writes lines for the requests that a recorder tells of. */
 export class AccessLog {
   readonly #log: Log;
   readonly #member: string;
   readonly #recorder: Recorder;
-  #file: { readonly path: string; readonly writer: LineWriter } | null = null;
+  /** Where it goes instead of standard output; `path`: as it is configured. */
+  #file: { readonly path: string; readonly writer: LineTarget } | null = null;
   /** Of files that are no longer written to. */
   #droppedBefore = 0;
   #formatNow: AccessFormat = "json";
@@ -34,7 +40,7 @@ export class AccessLog {
   follow(config: Config): void {
     const mode = config["access-log"];
     const recorder = this.#recorder;
-    this.#open(mode === "off" ? undefined : config["access-log-file"]);
+    this.#open(mode === "off" ? undefined : (config["access-log-syslog"] ?? config["access-log-file"]));
     recorder.sample = mode.startsWith("1/") ? Number(mode.slice(2)) : 1;
     recorder.logsHops = config["log-level"] === "debug";
     if (mode === "off") {
@@ -78,14 +84,15 @@ export class AccessLog {
   #open(path: string | undefined): void {
     if (path === this.#file?.path) return;
     const { events } = this.#log;
-    let writer: LineWriter | null = null;
+    const lost = (lines: number, reason: string): void =>
+      events.warn({ kind: "log", lines, reason }, `${lines} lines of the access log were lost: ${reason}`);
+    let writer: LineTarget | null = null;
     try {
-      if (path !== undefined)
-        writer = new LineWriter({
-          target: { path },
-          lost: (lines, reason) =>
-            events.warn({ kind: "log", lines, reason }, `${lines} lines of the access log were lost: ${reason}`),
-        });
+      const place = path === undefined ? null : syslogPlaceOf(path);
+      if (place !== null) {
+        const now = (): string => new Date().toISOString();
+        writer = new SyslogWriter({ place, hostName: hostname(), processId: process.pid, now, lost });
+      } else if (path !== undefined) writer = new LineWriter({ target: { path }, lost });
     } catch (error) {
       throw new StartError(`access-log-file ${path} cannot be opened: ${(error as Error).message}`);
     }

@@ -1,6 +1,8 @@
 /** The access log: what its lines say, and that nobody ever waits for whoever takes them. */
 import { execFileSync, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { createSocket as createDatagrams } from "node:dgram";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask, RawClient, through } from "../support/client.ts";
@@ -310,5 +312,59 @@ describe("the name of a request", () => {
     const silent = await startMember(["--origin", origin.url, "--name", "m8", "--request-id", "false"]);
     expect(await named(silent, "/q1")).toBeUndefined();
     expect(await named(silent, "/q2", "client-7")).toBe("client-7");
+  });
+});
+
+describe("a syslog server", () => {
+  it("gets a message of RFC 5424 for each line, by datagrams", async () => {
+    const got: string[] = [];
+    const server = createDatagrams("udp4");
+    server.on("message", (message) => got.push(message.toString()));
+    await new Promise<void>((done) => server.bind(0, "127.0.0.1", done));
+    const { port } = server.address();
+    const flags = [
+      "--access-log",
+      "all",
+      "--access-log-syslog",
+      `udp:127.0.0.1:${port}`,
+      "--access-log-format",
+      "common",
+    ];
+    const member = await startMember(["--origin", origin.url, ...flags]);
+    for (let turn = 0; turn < 20; turn++) await ask(member.port, `/s${turn}`);
+    await until(() => got.length === 20, "all have come");
+    expect(got[3]).toMatch(
+      /^<134>1 \d{4}-\d\d-\d\dT\S+Z \S+ gyre \d+ access - 127\.0\.0\.1 - - \[.*\] "GET \/s3 HTTP\/1\.1" 200 14$/,
+    );
+    await member.stop();
+    server.close();
+  });
+
+  it("on a Unix stream gets them with their lengths, also one that comes late or goes; nobody waits for it", async () => {
+    const path = join(folder, "syslog.sock");
+    const flags = ["--access-log", "all", "--access-log-syslog", `unix:${path}`];
+    const member = await startMember(["--origin", origin.url, ...flags]);
+    for (let turn = 0; turn < 5; turn++) await ask(member.port, "/early");
+    let text = "";
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    });
+    await new Promise<void>((done) => server.listen(path, done));
+    await until(async () => {
+      await ask(member.port, "/late");
+      return text.includes("/late");
+    }, "it is found");
+    for (let at = 0; at < text.length;) {
+      const space = text.indexOf(" ", at);
+      const length = Number(text.slice(at, space));
+      if (space === -1 || space + 1 + length > text.length) break;
+      expect(text.slice(space + 1, space + 6)).toBe("<134>");
+      expect(text.slice(space + 1, space + 1 + length)).toMatch(/\}$/);
+      at = space + 1 + length;
+    }
+    expect(await metricOf(member, "gyre_log_lines_dropped_total")).toBeGreaterThanOrEqual(1);
+    await member.stop();
+    server.close();
   });
 });
