@@ -253,6 +253,20 @@ describe("the access log", () => {
 });
 
 describe("a cluster", () => {
+  it("keeps hot copies of both beside each other", async () => {
+    answer = (_request, response) => response.end(page);
+    const members = await startCluster(2, ["--origin", origin.url, "--compress", "br"]);
+    const path = "/hot";
+    for (let turn = 0; turn < 200; turn++)
+      for (const accepts of [null, "br"]) await get(members[turn % 2]!, path, accepts);
+    const copied = async (accepts: string | null): Promise<boolean> =>
+      (await Promise.all(members.map((member) => get(member, path, accepts)))).some(({ headers }) =>
+        headers["cache-status"]!.toString().includes("hot-copy"),
+      );
+    for (const accepts of [null, "br"]) await until(() => copied(accepts), `a copy of ${String(accepts)} is used`);
+    expect(origin.asked.length).toBe(1);
+  }, 60_000);
+
   it("asks the origin hardly more often because it compresses", async () => {
     answer = (_request, response) => response.end(page);
     const members = await startCluster(3, ["--origin", origin.url, "--compress", "br,gzip"]);

@@ -54,7 +54,7 @@ export function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought:
     outdated: false,
     lasting: target.caching.disk,
   };
-  if (target.coding !== null && isReplaced(store, target.key, ticket)) return;
+  if (target.coding !== null && source === null && isReplaced(store, target.key, ticket)) return;
   const larger = part === null ? null : grown(needs, ticket, intake, kept, objectBytesMax);
   if (larger === null) {
     intake.commit(kept);
