@@ -3,7 +3,7 @@
  * so. The leader asks the authority; what it gets, and what it has to answer meanwhile, all members hear of over their
  * links, so that whoever is asked can answer.
  */
-import { X509Certificate } from "node:crypto";
+import { randomBytes, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { background } from "../base/background.ts";
 import { newAccountKey, order } from "../certificates/acme.ts";
@@ -36,6 +36,8 @@ const askMs = 5000;
 /** See above. */
 export class Certificates {
   readonly tls: TlsIdentities | null;
+  /** All threads resume each other's sessions. */
+  readonly ticketKeys: Uint8Array = randomBytes(48);
   readonly #options: CertificatesOptions;
   readonly #keeper: CertificateKeeper | null;
   readonly #folder: StateFolder | null;
@@ -63,7 +65,7 @@ export class Certificates {
               ),
             nowMs: () => Date.now(),
           });
-    this.tls = isAuto ? new TlsIdentities(this.identities(config)!) : tlsOf(config);
+    this.tls = isAuto ? new TlsIdentities(this.identities(config)!, this.ticketKeys) : tlsOf(config, this.ticketKeys);
   }
 
   /** What is shown under a configuration; null where clients do not speak TLS. @throws Error where a file is wrong. */

@@ -12,14 +12,13 @@ import type { Logger } from "../telemetry/log.ts";
 import { wireLimits, type WireLimits } from "../wire/limits.ts";
 import { OwnCount } from "../wire/connection-count.ts";
 import { WireServer } from "../wire/server.ts";
-import type { TlsIdentities } from "../wire/tls-identities.ts";
 import type { AccessLog } from "./access-log.ts";
+import type { Certificates } from "./certificates.ts";
 import type { DataPlane } from "./data-plane.ts";
 import type { FrontSettings } from "./front-messages.ts";
 import { Fronts } from "./fronts.ts";
 import { Watching } from "./watching.ts";
 import { isThisMachine, listening } from "./listening.ts";
-import type { Identity } from "../wire/tls-identities.ts";
 import { freePort } from "./free-port.ts";
 import { limitsUnder } from "./wire-limits.ts";
 
@@ -28,9 +27,7 @@ export interface ClientsOptions {
   readonly threads: number;
   readonly name: string;
   readonly plane: DataPlane;
-  readonly tls: TlsIdentities | null;
-  /** The certificates under a configuration. */
-  readonly identities: (config: Config) => readonly Identity[] | null;
+  readonly certificates: Pick<Certificates, "tls" | "ticketKeys" | "identities">;
   readonly accessLog: AccessLog;
   readonly log: Logger;
   readonly failed: (error: Error) => void;
@@ -58,7 +55,8 @@ export class Clients {
   readonly watching: Watching;
 
   constructor(options: ClientsOptions) {
-    const { config, threads, name, plane, tls, accessLog, log, failed, died } = options;
+    const { config, threads, name, plane, accessLog, log, failed, died } = options;
+    const { tls } = options.certificates;
     const listeners = listenersFor(config);
     this.#options = options;
     this.watching = new Watching({
@@ -115,6 +113,7 @@ export class Clients {
               role,
             })),
             settings: this.#frontSettings(config),
+            ticketKeys: options.certificates.ticketKeys,
             store: plane.store,
             recorder,
             accept: (socket, client) => this.#servers[0]!.take(socket, client),
@@ -189,7 +188,7 @@ export class Clients {
 
   /** Goes by a changed configuration: who may come, certificates, the access log. */
   follow(config: Config): void {
-    const { tls } = this.#options;
+    const { tls } = this.#options.certificates;
     this.#allowed = allowOf(config, this.#listeners).map((networks) => new Networks(networks));
     if (tls !== null) for (const server of this.#servers) server.updateTls(tls);
     this.publish();
@@ -226,7 +225,7 @@ export class Clients {
     const { accessLog, plane } = this.#options;
     return {
       allow: allowOf(config, this.#listeners),
-      tls: this.#options.identities(config),
+      tls: this.#options.certificates.identities(config),
       log: accessLog.ofThreads,
       routes: plane.current.routing.routes.map(({ name, host, path }) => ({ name, host, path })),
       watched: this.#watched,

@@ -30,6 +30,7 @@ export interface FrontInit {
   readonly limits: WireLimits;
   readonly listeners: readonly Pick<Listener, "tls" | "http2" | "proxyProtocol" | "role">[];
   readonly settings: FrontSettings;
+  readonly ticketKeys: Uint8Array;
   readonly store: SharedStore;
   readonly board: SharedArrayBuffer;
   /** Rings of frames, to home and from it. */

@@ -30,6 +30,7 @@ const {
   limits,
   listeners,
   settings,
+  ticketKeys,
   store,
   board: boardMemory,
   toHome,
@@ -50,7 +51,7 @@ const lines = new FrontLines(member, {
 });
 lines.follow(settings);
 let allowed = settings.allow.map((networks) => new Networks(networks));
-const tls = settings.tls === null ? null : new TlsIdentities(settings.tls);
+const tls = settings.tls === null ? null : new TlsIdentities(settings.tls, ticketKeys);
 
 /** The system's monotonic clock is one for all threads; performance.now() counts from a thread's beginning. */
 const aheadMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();

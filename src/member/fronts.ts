@@ -19,7 +19,10 @@ import type { FromFront, FrontInit, FrontSettings, ToFront } from "./front-messa
 const heapMbMax = 512;
 const youngMbMax = 16;
 
-export interface FrontsOptions extends Pick<FrontInit, "member" | "viaLine" | "limits" | "listeners" | "settings"> {
+export interface FrontsOptions extends Pick<
+  FrontInit,
+  "member" | "viaLine" | "limits" | "listeners" | "settings" | "ticketKeys"
+> {
   readonly count: number;
   readonly store: PageStore;
   readonly recorder: Recorder;
@@ -89,7 +92,7 @@ export class Fronts {
     this.#blocks.push(...shared.blocks);
     for (let front = 0; front < count; front++) {
       const [toHome, fromHome] = [ByteRing.memory(ringBytes.toHome), ByteRing.memory(ringBytes.fromHome)];
-      const { member, viaLine, limits, listeners, settings } = this.#options;
+      const { member, viaLine, limits, listeners, settings, ticketKeys } = this.#options;
       const board = this.#board.memory;
       const init: FrontInit = {
         front,
@@ -98,6 +101,7 @@ export class Fronts {
         limits,
         listeners,
         settings,
+        ticketKeys,
         store: shared,
         board,
         toHome,

@@ -166,11 +166,11 @@ export function identitiesOf(config: Config): readonly Identity[] | null {
 }
 
 /** Certificates ready for use, or null. */
-export function tlsOf(config: Config): TlsIdentities | null {
+export function tlsOf(config: Config, ticketKeys: Uint8Array | null = null): TlsIdentities | null {
   const identities = identitiesOf(config);
   if (identities === null) return null;
   try {
-    return new TlsIdentities(identities);
+    return new TlsIdentities(identities, ticketKeys);
   } catch (error) {
     const files = [config["tls-cert"], ...(config.tls ?? []).map(({ cert }) => cert)].filter(
       (file) => file !== undefined,

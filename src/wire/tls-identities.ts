@@ -11,10 +11,16 @@ export interface Identity {
 /** The certificates of a listening port. */
 export class TlsIdentities {
   #byName = new Map<string, SecureContext>();
+  readonly #ticketKeys: Buffer | null;
   #default: { readonly options: SecureContextOptions; readonly context: SecureContext };
 
-  /** @throws where a certificate or key cannot be read; the message is OpenSSL's. */
-  constructor(identities: readonly Identity[]) {
+  /**
+   * @param ticketKeys 48 bytes by which sessions are resumed: those who share a port share them, and a change of
+   * certificates leaves them. Null: made up. @throws where a certificate or key cannot be read; the message is
+   * OpenSSL's.
+   */
+  constructor(identities: readonly Identity[], ticketKeys: Uint8Array | null = null) {
+    this.#ticketKeys = ticketKeys === null ? null : Buffer.from(ticketKeys);
     this.#default = this.#load(identities);
   }
 
@@ -27,6 +33,10 @@ export class TlsIdentities {
     this.#default = this.#load(identities);
   }
 
+  get #tickets(): { readonly ticketKeys?: Buffer } {
+    return this.#ticketKeys === null ? {} : { ticketKeys: this.#ticketKeys };
+  }
+
   contextFor(serverName: string): SecureContext {
     const name = serverName.toLowerCase();
     return this.#byName.get(name) ?? this.#byName.get(`*${name.slice(name.indexOf("."))}`) ?? this.#default.context;
@@ -36,13 +46,13 @@ export class TlsIdentities {
     const byName = new Map<string, SecureContext>();
     let first: { options: SecureContextOptions; context: SecureContext } | null = null;
     for (const { names, cert, key } of identities) {
-      const options: SecureContextOptions = { cert, key, minVersion: "TLSv1.2" };
+      const options: SecureContextOptions = { cert, key, minVersion: "TLSv1.2", ...this.#tickets };
       const context = createSecureContext(options);
       first ??= { options, context };
       for (const name of names) byName.set(name.toLowerCase(), context);
     }
     // Until there is one, handshakes fail: nobody is shown a certificate that is not for him.
-    if (first === null) first = { options: {}, context: createSecureContext({}) };
+    if (first === null) first = { options: { ...this.#tickets }, context: createSecureContext({}) };
     this.#byName = byName;
     return first;
   }

@@ -4,11 +4,12 @@ import { existsSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
 import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask, RawClient } from "../support/client.ts";
-import { endAll, startMember, temporaryFolder, type TestMember } from "../support/member.ts";
+import { endAll, startMember, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
 let origin: TestOrigin;
@@ -70,6 +71,34 @@ describe("listeners", () => {
     expect(await curl("-L", "--resolve", `localhost:${plain}:127.0.0.1`, `http://localhost:${plain}/page?x=1`)).toBe(
       "content of /page?x=1",
     );
+  });
+
+  it("resume a client's sessions, whichever thread gets him, and after a reload", async () => {
+    const port = await freePort();
+    const text = `listen: "127.0.0.1:${port},tls"\ntls-cert: ${cert}\ntls-key: ${key}\norigin: ${origin.url}\n`;
+    const member = await configured(text);
+    // One is issued to who brings none, after the handshake.
+    const shake = (session: Buffer | null): Promise<{ reused: boolean; issued: Buffer | null }> =>
+      new Promise((done, fail) => {
+        let issued: Buffer | null = null;
+        let reused = false;
+        const place = { host: "127.0.0.1", port, servername: "localhost", rejectUnauthorized: false };
+        const socket = connectTls({ ...place, ...(session === null ? {} : { session }) }, () => {
+          reused = socket.isSessionReused();
+        });
+        socket.on("session", (given: Buffer) => (issued = given));
+        socket.on("error", fail);
+        socket.on("close", () => done({ reused, issued }));
+        socket.on("end", () => socket.end());
+        socket.resume();
+        socket.write("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+      });
+    const first = await shake(null);
+    expect([first.reused, first.issued === null]).toEqual([false, false]);
+    for (let turn = 0; turn < 8; turn++) expect((await shake(first.issued)).reused, `connection ${turn}`).toBe(true);
+    member.child.kill("SIGHUP");
+    await until(() => member.output().includes("configuration reloaded"), "it is taken up");
+    for (let turn = 0; turn < 8; turn++) expect((await shake(first.issued)).reused).toBe(true);
   });
 
   it("are for one proxy alone where they say so, whatever the other has stored", async () => {

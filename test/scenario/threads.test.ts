@@ -297,6 +297,7 @@ describe("a front thread that dies", () => {
         limits: wireLimits,
         listeners: [{ tls: false, http2: false, proxyProtocol: false, role: "both" }],
         settings: { allow: [[]], tls: null, log: null, routes: [], watched: false },
+        ticketKeys: new Uint8Array(48),
         store,
         recorder: new Recorder(),
         accept: () => {},
