@@ -1,6 +1,6 @@
 /**
- * Lines to a syslog server, RFC 5424: one datagram each (RFC 5426), or over a stream on a Unix socket with lengths before
- * them (RFC 6587 §3.4.1). Nobody waits for it: what cannot go at once beyond a bound is dropped and counted.
+ * Lines to a syslog server, RFC 5424: one datagram each (RFC 5426), or over a stream on a Unix socket with lengths
+ * before them (RFC 6587 §3.4.1). Nobody waits for it: what cannot go at once beyond a bound is dropped and counted.
  */
 import { createSocket, type Socket as Datagrams } from "node:dgram";
 import { connect, type Socket } from "node:net";
