@@ -3,8 +3,7 @@
  * batch at a time, and no more than home has taken lately. Lines that it does not take are dropped, and counted.
  */
 import type { AccessRecord } from "../proxy/request/recorder.ts";
-import { httpUri } from "../http/uri.ts";
-import { routeOf } from "../proxy/request/routes.ts";
+import { routeNameOf } from "../proxy/request/routes.ts";
 import type { SeenRequest } from "../telemetry/seen-request.ts";
 import { linerOf, type Liner } from "./access-lines.ts";
 import type { FrontSettings } from "./front-messages.ts";
@@ -55,10 +54,7 @@ export class FrontLines {
   }
 
   follow({ log, routes, watched }: Pick<FrontSettings, "log" | "routes" | "watched">): void {
-    const routeName = (uri: string): string | null => {
-      const parsed = routes.length === 0 ? null : httpUri(uri);
-      return parsed === null ? null : (routeOf(routes, parsed)?.name ?? null);
-    };
+    const routeName = (uri: string): string | null => routeNameOf(routes, uri);
     this.#liner = log === null ? null : linerOf(log.format, this.#member, routeName);
     this.#sample = log?.sample ?? 1;
     this.#watched = watched;

@@ -2,9 +2,8 @@
  * Who watches the requests of a member's clients, and what they are told. Nobody watches, mostly, and then it costs
  * nothing: the fast way does not even make a record.
  */
-import { httpUri } from "../http/uri.ts";
 import type { AccessRecord, Recorder } from "../proxy/request/recorder.ts";
-import { routeOf, type RoutePlace } from "../proxy/request/routes.ts";
+import { routeNameOf, type RoutePlace } from "../proxy/request/routes.ts";
 import { Busiest, type busyKinds, type BusyLists } from "../telemetry/busiest.ts";
 import { wasHit, type SeenRequest } from "../telemetry/seen-request.ts";
 import { seenOf } from "./seen.ts";
@@ -92,9 +91,7 @@ export class Watching {
 
   /** The name of the route that a URI belongs to; null where none does. */
   routeName(uri: string): string | null {
-    const routes = this.#options.routes();
-    const parsed = routes.length === 0 ? null : httpUri(uri);
-    return parsed === null ? null : (routeOf(routes, parsed)?.name ?? null);
+    return routeNameOf(this.#options.routes(), uri);
   }
 
   /** What is asked for most just now. Counting begins when somebody asks, and ends some time after nobody does. */

@@ -3,7 +3,7 @@ import { tagFields, type TagField } from "../../http/tags.ts";
 import type { CompressionRules } from "../../http/codings.ts";
 import type { FieldChanges } from "../../http/field-changes.ts";
 import type { FreshnessOverride } from "../../http/stored-head.ts";
-import { routedPath, type HttpUri } from "../../http/uri.ts";
+import { httpUri, routedPath, type HttpUri } from "../../http/uri.ts";
 import type { Networks } from "../../origin/destinations.ts";
 import type { OriginChoice } from "../../origin/origin-choice.ts";
 import type { TurnRules } from "../../origin/turns.ts";
@@ -130,6 +130,12 @@ export function routeOf<Placed extends RoutePlace>(routes: readonly Placed[], ur
     if (best === null || rank(route) > rank(best)) best = route;
   }
   return best;
+}
+
+/** The name of the route that a URI leads to, as text; null where none does, or it is no URI. */
+export function routeNameOf(routes: readonly RoutePlace[], text: string): string | null {
+  const uri = routes.length === 0 ? null : httpUri(text);
+  return uri === null ? null : (routeOf(routes, uri)?.name ?? null);
 }
 
 function hostMatches(pattern: string, host: string): boolean {
