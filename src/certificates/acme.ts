@@ -1,4 +1,6 @@
-/** A certificate from an authority by ACME, RFC 8555; the name is proved over http, §8.3. */
+/**
+ * A certificate from an authority by ACME, RFC 8555; the name is proved over http, §8.3, or in a handshake, RFC 8737.
+ */
 import { Agent } from "node:https";
 import { rootCertificates } from "node:tls";
 import { certificateOf, type Certificate } from "./certificate.ts";
@@ -12,12 +14,18 @@ export interface Authority {
   readonly ca: string | null;
 }
 
+/** How a name is proved. */
+export type ProofWay = "http-01" | "tls-alpn-01";
+
 /** What an order is told, and asks for. */
 export interface OrderNeeds {
+  readonly way: ProofWay;
   /** PEM of the account's key. */
   readonly accountKey: string;
   /** What is to be answered for a token under /.well-known/acme-challenge/, by whoever is asked; null: no more. */
   readonly challenge: (token: string, answer: string | null) => Promise<void>;
+  /** What is to be shown to who speaks acme-tls/1; null: no more. */
+  readonly proof: (shown: { readonly cert: string; readonly key: string } | null) => Promise<void>;
 }
 
 /** The library is large, and few need it: it is loaded when something is ordered. */
@@ -53,11 +61,17 @@ export async function order(
     csr,
     ...(contact === undefined ? {} : { email: contact }),
     termsOfServiceAgreed: true,
-    challengePriority: ["http-01"],
+    challengePriority: [needs.way],
     // Names may lead elsewhere from here than from the authority.
     skipChallengeVerification: true,
-    challengeCreateFn: (_authorization, challenge, answer) => needs.challenge(challenge.token, answer),
-    challengeRemoveFn: (_authorization, challenge) => needs.challenge(challenge.token, null),
+    challengeCreateFn: async (authorization, challenge, answer) => {
+      if (challenge.type !== needs.way) throw new Error(`the authority does not take a proof by ${needs.way}`);
+      if (needs.way === "http-01") return needs.challenge(challenge.token, answer);
+      const [proofKey, proof] = await acme.crypto.createAlpnCertificate(authorization, answer);
+      return needs.proof({ cert: proof.toString(), key: proofKey.toString() });
+    },
+    challengeRemoveFn: (_authorization, challenge) =>
+      needs.way === "http-01" ? needs.challenge(challenge.token, null) : needs.proof(null),
   });
   const certificate = certificateOf({ name, cert, key: key.toString() });
   if (certificate === null) throw new Error("the authority has sent something that is no certificate for this key");

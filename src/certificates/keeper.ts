@@ -22,10 +22,12 @@ export interface KeeperNeeds {
   readonly names: () => readonly string[];
   /** Whether this member is the one that asks, at this moment. */
   readonly asks: () => boolean;
-  readonly order: (name: string) => Promise<Certificate>;
+  /** `failures`: how often it has failed so far. */
+  readonly order: (name: string, failures: number) => Promise<Certificate>;
   /** There are others than before; `own`: this member has ordered it. */
   readonly changed: (certificate: Certificate, own: boolean) => void;
-  readonly failed: (name: string, reason: string, retryMs: number) => void;
+  /** `failures`: how often so far. */
+  readonly failed: (name: string, reason: string, failures: number, retryMs: number) => void;
   /** Ms since the epoch. */
   readonly nowMs: () => number;
 }
@@ -70,7 +72,7 @@ export class CertificateKeeper {
 
   /** What failed is tried again at once: something may have been mended. */
   again(): void {
-    this.#failures.clear();
+    for (const failure of this.#failures.values()) failure.retryMs = 0;
     this.look();
   }
 
@@ -94,7 +96,7 @@ export class CertificateKeeper {
     this.#busy = true;
     background(
       this.#needs
-        .order(due)
+        .order(due, this.#failures.get(due)?.count ?? 0)
         .then(
           (certificate) => {
             this.#failures.delete(due);
@@ -114,7 +116,7 @@ export class CertificateKeeper {
     const count = (this.#failures.get(name)?.count ?? 0) + 1;
     const wait = retryAfterMs(name, count);
     this.#failures.set(name, { count, retryMs: this.#needs.nowMs() + wait, reason });
-    this.#needs.failed(name, reason, wait);
+    this.#needs.failed(name, reason, count, wait);
   }
 
   #keep(certificate: Certificate, own: boolean): void {

@@ -6,7 +6,7 @@ import { ConfigError, loadWithOrigins, type Given } from "../config/load.ts";
 import type { ConfigProblem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
 import { threadCount } from "../member/thread-count.ts";
-import { listenersFor } from "../member/clients.ts";
+import { listenersFor } from "../member/listeners.ts";
 import { openToOthers, refuseOpenProxy, refuseWildcardPeer } from "../member/refusals.ts";
 import { buildRouting, tlsOf } from "../member/routing.ts";
 import { unheard } from "../origin/fetch.ts";

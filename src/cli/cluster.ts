@@ -10,7 +10,7 @@ import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { defaultMemory } from "../config/default-memory.ts";
 import { markStopping, runFolder, unmarkStopping } from "../member/records.ts";
 import { statusText } from "./status.ts";
-import { listenersFor } from "../member/clients.ts";
+import { listenersFor } from "../member/listeners.ts";
 import { configArguments, configOf } from "./config-options.ts";
 import { demoUrl, startDemoOrigin } from "./demo-origin.ts";
 import { contact, recordsOf } from "./discover.ts";

@@ -37,6 +37,7 @@ const placeholders: Readonly<Record<string, string>> = {
   state: "DIR",
   "acme-directory": "URL",
   "acme-contact": "ADDRESS",
+  "acme-challenge": "WAY",
   "acme-ca": "FILE",
   "compress-types": "TYPE",
   "compress-least": "SIZE",

@@ -4,7 +4,7 @@ import { isatty } from "node:tty";
 import { asError, background } from "../base/background.ts";
 import { mainListener } from "../config/listeners.ts";
 import type { Config } from "../config/schema.ts";
-import { listenersFor } from "../member/clients.ts";
+import { listenersFor } from "../member/listeners.ts";
 import { lastViewIn } from "../member/last-view.ts";
 import { keepHeapSmall } from "../member/small-heap.ts";
 import { RunningMember } from "../member/member.ts";

@@ -285,6 +285,12 @@ export const configSchema = z.strictObject({
     .default("https://acme-v02.api.letsencrypt.org/directory")
     .describe("the authority; using it agrees to its terms"),
   "acme-contact": z.email().optional().describe("where it may write to"),
+  "acme-challenge": z
+    .enum(["auto", "http-01", "tls-alpn-01"])
+    .default("auto")
+    .describe(
+      "how names are proved: http-01, at port 80; tls-alpn-01, at port 443; auto, one after the other until one works",
+    ),
   "acme-ca": z.string().optional().describe("file of certificates that the authority's own is checked with"),
   tls: z
     .array(z.strictObject({ names: z.array(z.string()).optional(), cert: z.string(), key: z.string() }))

@@ -6,7 +6,7 @@
 import { randomBytes, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { background } from "../base/background.ts";
-import { newAccountKey, order } from "../certificates/acme.ts";
+import { newAccountKey, order, type ProofWay } from "../certificates/acme.ts";
 import { canBeCertified, lifetimeOf, type Certificate } from "../certificates/certificate.ts";
 import { CertificateKeeper, type Standing } from "../certificates/keeper.ts";
 import { StateFolder } from "../certificates/state-folder.ts";
@@ -14,6 +14,7 @@ import type { Config } from "../config/schema.ts";
 import type { Peers } from "../peer/peers.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { TlsIdentities, type Identity } from "../wire/tls-identities.ts";
+import { listenersFor } from "./listeners.ts";
 import { identitiesOf, tlsOf } from "./routing.ts";
 
 export interface CertificatesOptions {
@@ -41,6 +42,8 @@ export class Certificates {
   readonly #options: CertificatesOptions;
   readonly #keeper: CertificateKeeper | null;
   readonly #folder: StateFolder | null;
+  /** By name, what an authority is shown that asks for a proof. */
+  readonly #proofs = new Map<string, Identity>();
 
   /** @throws Error where files cannot be read, or the state's folder cannot be used. */
   constructor(options: CertificatesOptions) {
@@ -56,12 +59,12 @@ export class Certificates {
             folder: this.#folder,
             names: () => namesOf(options.config()),
             asks: options.leads,
-            order: (name) => this.#order(name),
+            order: (name, failures) => this.#order(name, failures),
             changed: (certificate, own) => this.#changed(certificate, own),
-            failed: (name, reason, retryMs) =>
+            failed: (name, reason, failures, retryMs) =>
               log.error(
                 { kind: "certificate", name, reason },
-                `no certificate for ${name}: ${reason}; asked again in ${Math.ceil(retryMs / 60_000)} min`,
+                `no certificate for ${name}: ${reason}; asked again in ${Math.ceil(retryMs / 60_000)} min, by ${wayFor(options.config(), failures)}`,
               ),
             nowMs: () => Date.now(),
           });
@@ -76,6 +79,11 @@ export class Certificates {
       .certificatesFor(namesOf(config))
       .map(({ name, cert, key }) => ({ names: [name], cert, key }));
     return [...(given ?? []), ...own];
+  }
+
+  /** What an authority is shown now. */
+  get proofs(): readonly Identity[] {
+    return [...this.#proofs.values()];
   }
 
   /** Each certificate that is shown, and how those stand that are had from an authority. */
@@ -121,6 +129,12 @@ export class Certificates {
         if (typeof token === "string") this.#challenge(token, typeof answer === "string" ? answer : null);
         return { heard: true };
       }
+      case "proof": {
+        const { name, cert, key } = (value ?? {}) as Record<string, unknown>;
+        if (typeof name === "string")
+          this.#prove(name, typeof cert === "string" && typeof key === "string" ? { cert, key } : null);
+        return { heard: true };
+      }
       case "certificate":
         this.#keeper.take(value);
         return { heard: true };
@@ -148,7 +162,7 @@ export class Certificates {
     }
   }
 
-  async #order(name: string): Promise<Certificate> {
+  async #order(name: string, failures: number): Promise<Certificate> {
     const config = this.#options.config();
     // Who leads since a moment may not have heard what the one before has had.
     await this.#fetch();
@@ -166,9 +180,14 @@ export class Certificates {
       { directory: config["acme-directory"], contact: config["acme-contact"], ca },
       {
         accountKey,
+        way: wayFor(config, failures),
         challenge: async (token, answer) => {
           this.#challenge(token, answer);
           await this.#tell("challenge", { token, answer });
+        },
+        proof: async (shown) => {
+          this.#prove(name, shown);
+          await this.#tell("proof", { name, ...shown });
         },
       },
     );
@@ -178,6 +197,18 @@ export class Certificates {
     const challenges = this.#options.challenges();
     if (answer === null) challenges.delete(token);
     else if (challenges.size < challengesMax) challenges.set(token, answer);
+  }
+
+  #prove(name: string, shown: { readonly cert: string; readonly key: string } | null): void {
+    if (shown === null) this.#proofs.delete(name);
+    else if (this.#proofs.size < challengesMax) this.#proofs.set(name, { names: [name], ...shown });
+    try {
+      this.tls?.prove(this.proofs);
+    } catch (error) {
+      this.#proofs.delete(name);
+      throw error;
+    }
+    this.#options.changed();
   }
 
   #changed(certificate: Certificate, own: boolean): void {
@@ -207,6 +238,14 @@ export class Certificates {
       ),
     );
   }
+}
+
+/** How a name is proved, the first way and then the other: a port that nobody listens at is tried last. */
+function wayFor(config: Config, failures: number): ProofWay {
+  const said = config["acme-challenge"];
+  if (said !== "auto") return said;
+  const isClear = listenersFor(config).some(({ tls }) => !tls);
+  return (failures % 2 === 0) === isClear ? "http-01" : "tls-alpn-01";
 }
 
 /** Names that an authority is asked for: of routes, and those that are given. */

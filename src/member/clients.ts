@@ -4,7 +4,7 @@
  */
 import type { Config } from "../config/schema.ts";
 import { hostPortText, type HostPort } from "../base/host-port.ts";
-import { hasHttp2, listenersOf, mainListener, type Listener } from "../config/listeners.ts";
+import { hasHttp2, mainListener, type Listener } from "../config/listeners.ts";
 import { Networks } from "../origin/destinations.ts";
 import { serve } from "../proxy/serve.ts";
 import { readyShortcut } from "../proxy/shortcut.ts";
@@ -18,6 +18,7 @@ import type { DataPlane } from "./data-plane.ts";
 import type { FrontSettings } from "./front-messages.ts";
 import { Fronts } from "./fronts.ts";
 import { Watching } from "./watching.ts";
+import { listenersFor } from "./listeners.ts";
 import { isThisMachine, listening } from "./listening.ts";
 import { freePort } from "./free-port.ts";
 import { limitsUnder } from "./wire-limits.ts";
@@ -27,7 +28,7 @@ export interface ClientsOptions {
   readonly threads: number;
   readonly name: string;
   readonly plane: DataPlane;
-  readonly certificates: Pick<Certificates, "tls" | "ticketKeys" | "identities">;
+  readonly certificates: Pick<Certificates, "tls" | "ticketKeys" | "identities" | "proofs">;
   readonly accessLog: AccessLog;
   readonly log: Logger;
   readonly failed: (error: Error) => void;
@@ -226,20 +227,12 @@ export class Clients {
     return {
       allow: allowOf(config, this.#listeners),
       tls: this.#options.certificates.identities(config),
+      proofs: this.#options.certificates.proofs,
       log: accessLog.ofThreads,
       routes: plane.current.routing.routes.map(({ name, host, path }) => ({ name, host, path })),
       watched: this.#watched,
     };
   }
-}
-
-/** The listeners of a configuration. */
-export function listenersFor(config: Config): readonly Listener[] {
-  return listenersOf({
-    ...config,
-    hasTls: config.tls !== undefined || config["tls-cert"] !== undefined || config.certificates === "auto",
-    hasHttp2: hasHttp2(process.versions.node),
-  });
 }
 
 /** Who may use each listener, by a configuration whose listeners are the same, or cannot be taken up now. */

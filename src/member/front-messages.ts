@@ -14,6 +14,8 @@ export interface FrontSettings {
   /** Of each listener: networks whose clients may use it. */
   readonly allow: readonly (readonly string[])[];
   readonly tls: readonly Identity[] | null;
+  /** What is shown to a certificate authority that asks for the proof of a name. */
+  readonly proofs: readonly Identity[];
   /** The access log; null where there is none. `sample`: one request in so many. */
   readonly log: { readonly format: AccessFormat; readonly sample: number } | null;
   readonly routes: readonly RoutePlace[];

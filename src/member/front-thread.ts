@@ -167,6 +167,7 @@ port.on("message", (message: ToFront) => {
       lines.follow(message.settings);
       if (tls !== null && message.settings.tls !== null) {
         tls.replace(message.settings.tls);
+        tls.prove(message.settings.proofs);
         for (const server of servers) server.updateTls(tls);
       }
       return undefined;

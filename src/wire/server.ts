@@ -3,9 +3,10 @@
  * in a while, drains. What a request means is the handler's affair.
  */
 import { createServer, isIPv4, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls";
+import { createServer as createTlsServer, TLSSocket, type Server as TlsServer } from "node:tls";
 import type { HostPort } from "../base/host-port.ts";
 import { listening, type Place } from "../base/listen.ts";
+import { whenClientHello } from "./client-hello.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { OwnCount, type ConnectionCount } from "./connection-count.ts";
@@ -57,6 +58,8 @@ export interface WireOptions {
 }
 
 const sweepMs = 500;
+/** What a certificate authority speaks to see the proof of a name; RFC 8737 §4. */
+const acmeProtocol = "acme-tls/1";
 /** A client's address at a Unix socket: whoever may open it is on this machine. */
 const unixAddress = "127.0.0.1";
 
@@ -193,9 +196,25 @@ export class WireServer {
     else {
       socket.on("error", () => socket.destroy());
       this.#addresses.set(socket, address);
-      this.#tlsServer.emit("connection", socket);
+      if (this.#options.tls!.isProving) this.#dispatchProving(socket);
+      else this.#tlsServer.emit("connection", socket);
     }
   }
+
+  /** While an authority may ask: who it is shows in the first message alone, before a certificate is chosen. */
+  #dispatchProving(socket: Socket): void {
+    whenClientHello(socket, this.#host.limits.headMs, (hello) => {
+      const asksForProof = hello?.protocols.length === 1 && hello.protocols[0] === acmeProtocol;
+      if (!asksForProof) return void this.#tlsServer!.emit("connection", socket);
+      const secureContext = this.#options.tls!.proofOf(hello.serverName);
+      if (secureContext === null) return void socket.destroy();
+      const proving = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: [acmeProtocol] });
+      proving.setTimeout(this.#host.limits.headMs, () => proving.destroy());
+      proving.on("secure", () => proving.end());
+      proving.on("error", () => proving.destroy());
+    });
+  }
+
   /** The address that a PROXY header gave to a socket whose TLS handshake is under way. */
   readonly #addresses = new WeakMap<Socket, string>();
 

@@ -11,6 +11,8 @@ export interface Identity {
 /** The certificates of a listening port. */
 export class TlsIdentities {
   #byName = new Map<string, SecureContext>();
+  /** What is shown to an authority that asks for the proof of a name. */
+  #proofs = new Map<string, SecureContext>();
   readonly #ticketKeys: Buffer | null;
   #default: { readonly options: SecureContextOptions; readonly context: SecureContext };
 
@@ -31,6 +33,27 @@ export class TlsIdentities {
   /** Swaps all certificates at once; on an error the old ones stay. */
   replace(identities: readonly Identity[]): void {
     this.#default = this.#load(identities);
+  }
+
+  /**
+   * From now on these, and no others, are shown to whoever speaks `acme-tls/1` alone and asks for their name: RFC 8737
+   * §3.
+   */
+  prove(proofs: readonly Identity[]): void {
+    const contexts = proofs.flatMap(({ names, cert, key }) =>
+      names.map((name) => [name.toLowerCase(), createSecureContext({ cert, key, minVersion: "TLSv1.2" })] as const),
+    );
+    this.#proofs = new Map(contexts);
+  }
+
+  /** Whether an authority may ask now. */
+  get isProving(): boolean {
+    return this.#proofs.size > 0;
+  }
+
+  /** The proof of a name; null where there is none. */
+  proofOf(name: string): SecureContext | null {
+    return this.#proofs.get(name.toLowerCase()) ?? null;
   }
 
   get #tickets(): { readonly ticketKeys?: Buffer } {

@@ -23,13 +23,14 @@ let origin: TestOrigin;
 let pebble: Pebble;
 /** Where the authority asks. */
 let httpPort = 0;
+let tlsPort = 0;
 const folder = temporaryFolder();
 let files = 0;
 
 beforeAll(async () => {
   origin = await startOrigin((_request, response) => response.end("content"));
-  httpPort = await freePort();
-  if (hasPebble) pebble = await startPebble(httpPort);
+  [httpPort, tlsPort] = [await freePort(), await freePort()];
+  if (hasPebble) pebble = await startPebble(httpPort, tlsPort);
 });
 afterEach(endAll);
 afterAll(async () => {
@@ -43,6 +44,7 @@ function flags(
   https: number,
   hosts: readonly string[],
   state = join(folder, `state-${++files}`),
+  more = "",
 ): string[] {
   const file = join(folder, `gyre-${++files}.yaml`);
   writeFileSync(
@@ -52,6 +54,7 @@ acme-directory: ${pebble.directory}
 acme-ca: ${pebble.ca}
 acme-contact: operator@example.com
 state: ${state}
+${more}
 listen: ["127.0.0.1:${https},tls", "127.0.0.1:${http},redirect"]
 routes:
   - { path: /any, origin: "${origin.url}" }
@@ -64,9 +67,11 @@ ${hosts.map((host) => `  - { host: ${host}, origin: "${origin.url}" }`).join("\n
 const listening = ["--peer", "--admin"];
 
 /** The certificate that a member shows for a name; null where it shows none. */
-function shown(port: number, name: string): Promise<X509Certificate | null> {
+function shown(port: number, name: string, protocols?: readonly string[]): Promise<X509Certificate | null> {
   return new Promise((done) => {
-    const socket = connect({ host: "127.0.0.1", port, servername: name, rejectUnauthorized: false }, () => {
+    const place = { host: "127.0.0.1", port, servername: name, rejectUnauthorized: false };
+    const ALPNProtocols = protocols === undefined ? {} : { ALPNProtocols: [...protocols] };
+    const socket = connect({ ...place, ...ALPNProtocols }, () => {
       done(socket.getPeerX509Certificate() ?? null);
       socket.destroy();
     });
@@ -144,6 +149,45 @@ describe.skipIf(!hasPebble)("a certificate", () => {
     expect((await shown(late, "three.test"))!.serialNumber).toBe(serials[0]);
     expect(joiner.output()).not.toContain("asks https");
   }, 120_000);
+
+  it.each([1, 3])(
+    "is had by a handshake alone, whoever is asked, and with clients at the same port: threads %s",
+    async (threads) => {
+      // The authority's connections come to the second one, which does not lead; nobody listens at its port for http.
+      const names = [`hand${threads}.test`, `shake${threads}.test`];
+      const https = [await freePort(), tlsPort];
+      const configs = https.map((port) => {
+        const state = join(folder, `state-${++files}`);
+        const [, file] = flags(0, port, names, state, `acme-challenge: tls-alpn-01\nthreads: ${threads}`);
+        return {
+          file: file!,
+          text: readFileSync(file!, "utf8").replace(/^listen: .*$/m, `listen: "127.0.0.1:${port},tls"`),
+        };
+      });
+      for (const { file, text } of configs) writeFileSync(file, text.replaceAll(/^.*host: .*$/gm, ""));
+      const members = await startClusterOf(2, (index) => ["--config", configs[index]!.file]);
+      for (const { file, text } of configs) writeFileSync(file, text);
+      expect((await gyre(["reload", "--admin", members[0]!.admin], folder)).code).toBe(0);
+      await until(
+        async () =>
+          (await Promise.all(https.flatMap((port) => names.map((name) => certified(port, name))))).every(Boolean),
+        "both show both",
+        60_000,
+      );
+      expect(members.map(({ output }) => output()).join("")).not.toContain("no certificate for");
+      // When nobody is to be proved anything, its protocol is nobody's.
+      expect(await shown(tlsPort, names[0]!, ["acme-tls/1"]), "no handshake").toBeNull();
+    },
+    120_000,
+  );
+
+  it("is tried for in the other way where the first has failed", async () => {
+    const member = await startMember(flags(await freePort(), tlsPort, ["other.test"]), {}, listening);
+    await until(() => member.output().includes("no certificate for other.test"), "the first way fails", 60_000);
+    expect(member.output()).toMatch(/asked again in \d min, by tls-alpn-01/);
+    expect((await gyre(["reload", "--admin", member.admin], folder)).code).toBe(0);
+    await until(() => certified(tlsPort, "other.test"), "the other way works", 90_000);
+  }, 180_000);
 
   it("that cannot be had is asked for later, and said; another's serves on meanwhile", async () => {
     const https = await freePort();

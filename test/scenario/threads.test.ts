@@ -296,7 +296,7 @@ describe("a front thread that dies", () => {
         viaLine: "via: 1.1 m1\r\n",
         limits: wireLimits,
         listeners: [{ tls: false, http2: false, proxyProtocol: false, role: "both" }],
-        settings: { allow: [[]], tls: null, log: null, routes: [], watched: false },
+        settings: { allow: [[]], tls: null, proofs: [], log: null, routes: [], watched: false },
         ticketKeys: new Uint8Array(48),
         store,
         recorder: new Recorder(),

@@ -19,8 +19,8 @@ export interface Pebble {
   readonly stop: () => Promise<void>;
 }
 
-/** Starts it; it looks names up as loopback, and asks them at `httpPort`. */
-export async function startPebble(httpPort: number): Promise<Pebble> {
+/** Starts it; it looks names up as loopback, and asks them at `httpPort`, or in TLS at `tlsPort`. */
+export async function startPebble(httpPort: number, tlsPort: number = 1): Promise<Pebble> {
   const folder = temporaryFolder();
   const [listen, management, dns, control] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
   const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
@@ -57,7 +57,7 @@ export async function startPebble(httpPort: number): Promise<Pebble> {
         certificate: cert,
         privateKey: key,
         httpPort,
-        tlsPort: 1,
+        tlsPort,
         ocspResponderURL: "",
         externalAccountBindingRequired: false,
       },
