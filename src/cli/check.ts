@@ -7,6 +7,7 @@ import type { ConfigProblem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
 import { threadCount } from "../member/thread-count.ts";
 import { listenersFor } from "../member/listeners.ts";
+import { peerIdentityOf } from "../member/peer-identity.ts";
 import { openToOthers, refuseOpenProxy, refuseWildcardPeer } from "../member/refusals.ts";
 import { buildRouting, tlsOf } from "../member/routing.ts";
 import { unheard } from "../origin/fetch.ts";
@@ -55,6 +56,8 @@ async function look(file: string | undefined): Promise<Found> {
   attempt(at("peer"), () => refuseWildcardPeer(config));
   attempt(at("threads"), () => threadCount(config.threads));
   attempt(at("routes"), () => buildRouting(config, { notes: unheard, own: () => false }).close());
+  const { name } = config;
+  if (name !== undefined) attempt(at("peer-tls-cert"), () => void peerIdentityOf(config, name));
   const secret = config["secret-file"];
   if (secret !== undefined)
     attempt(at("secret-file"), () => {

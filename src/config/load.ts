@@ -168,6 +168,13 @@ function contradictions(
         what: "certificates: auto shares keys over the members' links: peer-tls may not be off",
       });
   }
+  const ofPeers = (["peer-tls-cert", "peer-tls-key", "peer-tls-ca"] as const).filter(
+    (key) => config[key] !== undefined,
+  );
+  if (ofPeers.length % 3 !== 0)
+    problems.push({ where: at(ofPeers[0]!), what: "peer-tls-cert, peer-tls-key and peer-tls-ca belong together" });
+  if (ofPeers.length > 0 && config["peer-tls"] === "off")
+    problems.push({ where: at("peer-tls"), what: "peer-tls is off, and peer-tls-cert gives a certificate for links" });
   if (config["access-log-syslog"] !== undefined && config["access-log-file"] !== undefined)
     problems.push({ where: at("access-log-syslog"), what: "access-log-syslog and access-log-file exclude each other" });
   const diskMemory = config.disk === undefined ? 0 : diskMemoryBytes(config.memory, config["disk-size"]);

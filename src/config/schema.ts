@@ -202,6 +202,18 @@ export const configSchema = z.strictObject({
     .enum(["auto", "on", "off"])
     .default("auto")
     .describe("links between members are encrypted: auto, to other machines; on, all of them; off, none"),
+  "peer-tls-cert": z
+    .string()
+    .optional()
+    .describe("file with this member's certificate, for its name: links between members want one on both ends"),
+  "peer-tls-key": z.string().optional().describe("its key"),
+  "peer-tls-ca": z
+    .string()
+    .optional()
+    .describe("file with the authority's certificates that members' are checked with"),
+  "peer-tls-require": flag
+    .default(true)
+    .describe("members without certificates are refused; false while they are being handed out"),
   weight: number
     .pipe(z.number().positive().max(weightMax))
     .default(1)
@@ -349,32 +361,3 @@ export type CachingConfig = NonNullable<Config["caching"]>;
 export const flagKeys: readonly (keyof Config)[] = (Object.keys(configSchema.shape) as (keyof Config)[]).filter(
   (key) => !["caching", "routes", "limits", "tls"].includes(key),
 );
-
-/** What changes only with a new process. */
-export const restartKeys: readonly (keyof Config)[] = [
-  "name",
-  "cluster",
-  "listen",
-  "peer",
-  "admin",
-  "coordinator",
-  "coordinator-credentials",
-  "coordinator-ca",
-  "secret-file",
-  "peer-tls",
-  "advertise",
-  "log-format",
-  "weight",
-  "certificates",
-  "state",
-  "zone",
-  "memory",
-  "threads",
-  "disk",
-  "disk-size",
-  "hot-copies",
-  "load-bound",
-  "object-max",
-  "proxy-protocol",
-  "limits",
-];

@@ -23,6 +23,8 @@ import { PageStore } from "../store/pages/page-store.ts";
 import type { PurgeReport } from "../proxy/invalidation/purges.ts";
 import type { Clock } from "./clock.ts";
 import { openDiskFor, type MemberDisk } from "./member-disk.ts";
+import type { PeerIdentity } from "../peer/identity.ts";
+import { peerIdentityOf } from "./peer-identity.ts";
 import { buildInvalidation, followView, trustSeconds, type InvalidationPlane } from "./invalidation-plane.ts";
 
 /**
@@ -47,6 +49,8 @@ export interface DataPlane extends ServeNeeds, CallNeeds, InvalidationPlane {
   /** What the store keeps on a disk, or null. */
   readonly disk: MemberDisk | null;
   readonly peers: Peers;
+  /** What this member shows others beside the secret, or null. */
+  readonly identity: PeerIdentity | null;
   readonly ownership: Ownership;
   readonly uncacheable: Uncacheable;
   readonly invalidations: InvalidationPlane["invalidations"];
@@ -100,10 +104,12 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     behind: disk?.tier ?? null,
     readers: init.readers,
   });
+  const identity = peerIdentityOf(config, name);
   const peers = new Peers({
     cluster: config.cluster,
     secret,
     tls: config["peer-tls"],
+    identity,
     self: name,
     changed: linkChanged,
     restored: linkRestored,
@@ -134,6 +140,7 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     store,
     disk: kept,
     peers,
+    identity,
     ownership,
     uncacheable,
     ...invalidation,

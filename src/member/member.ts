@@ -8,7 +8,8 @@ import { hostPortOf, hostPortText } from "../base/host-port.ts";
 import { AdminServer } from "../admin/admin-server.ts";
 import { Control } from "../cluster/control.ts";
 import { mainListener, type Listener } from "../config/listeners.ts";
-import { restartKeys, type Config } from "../config/schema.ts";
+import { reloaded } from "../config/restart.ts";
+import type { Config } from "../config/schema.ts";
 import { EmbeddedHost } from "../coordination/embedded-host.ts";
 import type { Coordinator } from "../coordination/port.ts";
 import type { AcceptedLink, PeerAcceptor } from "../peer/acceptor.ts";
@@ -204,6 +205,7 @@ export class RunningMember {
       peer,
       self: this.name,
       secret: this.#options.secret,
+      identity: this.#plane.identity,
       log: this.#log,
       lastView: isOurs ? lastView : null,
     });
@@ -238,6 +240,7 @@ export class RunningMember {
    */
   reload(config: Config): readonly string[] {
     refuseOpenProxy(config, listenersFor({ ...config, listen: this.#config.listen }));
+    this.#plane.identity?.again();
     const identities = this.certificates.identities(config);
     const built = buildRouting(config, this.#routingContext);
     const isOtherTls = this.certificates.reloaded(identities);
@@ -256,11 +259,8 @@ export class RunningMember {
       background(this.#control?.announce(this.#announcement(this.#addresses, "active")) ?? Promise.resolve(), (error) =>
         this.#failed(error),
       );
-    const kept: (keyof Config)[] = restartKeys.filter(
-      (key) => JSON.stringify(config[key]) !== JSON.stringify(this.#config[key]),
-    );
-    if (isOtherTls) kept.push("tls");
-    this.#config = { ...config, ...Object.fromEntries(kept.map((key) => [key, this.#config[key]])) } as Config;
+    const { config: now, kept } = reloaded(config, this.#config, isOtherTls ? ["tls"] : []);
+    this.#config = now;
     return kept;
   }
 

@@ -7,6 +7,7 @@ import { EmbeddedHost } from "../coordination/embedded-host.ts";
 import { placesOf } from "../coordination/places.ts";
 import type { Coordinator, SessionState } from "../coordination/port.ts";
 import { ZooKeeperCoordinator } from "../coordination/zookeeper-coordinator.ts";
+import type { PeerIdentity } from "../peer/identity.ts";
 import { Link } from "../peer/link.ts";
 import type { PublishedView } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -20,6 +21,7 @@ export interface CoordinatorContext {
   readonly peer: HostPort;
   readonly self: string;
   readonly secret: string;
+  readonly identity: PeerIdentity | null;
   readonly log: Logger;
   /** What the cluster was before this member was started anew. */
   readonly lastView: PublishedView | null;
@@ -27,7 +29,7 @@ export interface CoordinatorContext {
 
 /** The coordinator that a configuration names. @throws StartError where it names none. */
 export function openCoordinator(config: Config, context: CoordinatorContext): Coordinator {
-  const { peer, self, secret, log, lastView } = context;
+  const { peer, self, secret, identity, log, lastView } = context;
   const { coordinator, cluster } = config;
   const failed = (error: Error): void => log.warn({ kind: "coordination", err: error }, error.message);
   if (coordinator === "embedded") return hostHere(peer, log, lastView);
@@ -58,6 +60,7 @@ export function openCoordinator(config: Config, context: CoordinatorContext): Co
           cluster,
           secret,
           tls: config["peer-tls"],
+          identity,
           self,
           purpose: "coordinator",
           expected: null,

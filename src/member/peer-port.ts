@@ -1,6 +1,7 @@
 /** The port at which other members, and tools with the secret, reach a member. */
 import { hostPortOf } from "../base/host-port.ts";
 import type { Config } from "../config/schema.ts";
+import { methods } from "../coordination/embedded-host.ts";
 import { PeerAcceptor, type AcceptedLink } from "../peer/acceptor.ts";
 import { serve } from "../proxy/serve.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -35,6 +36,8 @@ export function peerPort({
     cluster: config.cluster,
     secrets,
     tls: config["peer-tls"],
+    identity: plane.identity,
+    toolMethods: new Set(["status", methods.view]),
     self: name,
     handle: (exchange) => serve(plane, exchange, exchange),
     bug: failed,

@@ -18,18 +18,15 @@ import {
   protocolVersion,
   type Frame,
 } from "./frames.ts";
-import { acceptChannel, bindingOf, type PeerTls } from "./channel.ts";
+import { bindingOf, ChannelAcceptor, type ChannelOptions } from "./channel.ts";
+import { uncertified } from "./identity.ts";
 import { nonceBytes, proof, sameProof, type Handshake, type Purpose } from "./handshake.ts";
 import { FrameSocket } from "./frame-socket.ts";
 import { PeerExchange, type AnswerLink } from "./peer-exchange.ts";
 import type { FrameWriter } from "./frames.ts";
 
-export interface AcceptorOptions {
+export interface AcceptorOptions extends ChannelOptions {
   readonly listen: HostPort;
-  readonly cluster: string;
-  /** All that are taken, the one in use first. */
-  readonly secrets: readonly string[];
-  readonly tls: PeerTls;
   readonly self: string;
   /** Answers a forwarded request. What it throws is a bug: it is reported, and ends that request alone. */
   readonly handle: (exchange: PeerExchange) => void;
@@ -43,6 +40,8 @@ export interface AcceptorOptions {
   readonly load: () => number;
   /** Whether links for this purpose are taken. */
   readonly serves: (purpose: Purpose) => boolean;
+  /** What tools may call where members have certificates, and tools have none. */
+  readonly toolMethods: ReadonlySet<string>;
 }
 
 /** Links waiting for their proof. Beyond it the oldest goes: strangers who only wait must not keep a member out. */
@@ -62,6 +61,7 @@ interface Unproven {
 export class PeerAcceptor {
   readonly #options: AcceptorOptions;
   readonly #server: Server;
+  readonly #channels: ChannelAcceptor;
   readonly #links = new Set<AcceptedLink>();
   readonly #unproven = new Set<Unproven>();
   readonly #sockets = new Set<Socket>();
@@ -69,6 +69,7 @@ export class PeerAcceptor {
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
+    this.#channels = new ChannelAcceptor(options);
     this.#server = createServer({ noDelay: true }, (socket) => this.#accepted(socket));
   }
 
@@ -136,7 +137,7 @@ export class PeerAcceptor {
       known();
       this.#begin(channel);
     };
-    acceptChannel(socket, this.#options, ready, refused);
+    this.#channels.accept(socket, ready, refused);
   }
 
   #waits(link: Unproven): void {
@@ -272,6 +273,8 @@ export class AcceptedLink implements AnswerLink {
       return this.#refuse(
         purpose === "coordinator" ? `${self} does not host the coordinator` : "a link for an unknown purpose",
       );
+    const lack = this.#isBare(purpose) ? null : this.#lack(dialer);
+    if (lack !== null) return this.#refuse(`${dialer}: ${lack}`);
     this.#handshake = {
       purpose,
       cluster,
@@ -287,6 +290,15 @@ export class AcceptedLink implements AnswerLink {
     this.#frames.writer.bytes(this.#nonce);
     this.#frames.writer.end();
     this.schedule();
+  }
+
+  /** A tool's, where only members have certificates. */
+  #isBare(purpose: Purpose | undefined = this.#handshake?.purpose): boolean {
+    return purpose === "tool" && this.#options.identity?.isRequired === true;
+  }
+
+  #lack(dialer: string): string | null {
+    return this.#options.identity?.isRequired === true ? uncertified(this.#socket, dialer) : null;
   }
 
   #verify(frame: Frame): void {
@@ -308,6 +320,7 @@ export class AcceptedLink implements AnswerLink {
   #serve(frame: Frame): void {
     switch (frame.type) {
       case FrameType.request: {
+        if (this.#isBare()) return this.#refuse("a request of a tool without a certificate");
         const exchange = PeerExchange.of(frame, this);
         if (exchange === null || this.#exchanges.size >= streamsMax) return this.#refuse("a broken request frame");
         this.#exchanges.set(frame.stream, exchange);
@@ -350,6 +363,8 @@ export class AcceptedLink implements AnswerLink {
       this.schedule();
     };
     if (reader.broken) return this.#refuse("a broken call frame");
+    if (this.#isBare() && !this.#options.toolMethods.has(method))
+      return reply(flagFailed, `${method} is for members, which have certificates here`);
     background(
       this.#options.answer(this, method, value).then(
         (result) => reply(0, result),

@@ -1,7 +1,7 @@
 import { createServer, connect, type AddressInfo, type Server, type Socket } from "node:net";
 import { once } from "node:events";
 import { afterEach, describe, expect, it } from "vitest";
-import { acceptChannel, bindingOf, dialChannel, isEncrypted, keyOf, type ChannelOptions } from "./channel.ts";
+import { bindingOf, ChannelAcceptor, dialChannel, isEncrypted, keyOf, type ChannelOptions } from "./channel.ts";
 
 const cluster = "c";
 const [secret, older, other] = ["the secret of the cluster", "the one before that one", "somebody else's secret"];
@@ -29,7 +29,7 @@ async function meet(options: Partial<ChannelOptions>, dialling: { tls: "on" | "o
       channel.once("data", (bytes: Buffer) => (first = bytes));
       accepted(channel);
     };
-    acceptChannel(socket, { tls: "auto", cluster, secrets: [secret], ...options }, ready, (reason) => {
+    new ChannelAcceptor({ tls: "auto", cluster, secrets: [secret], ...options }).accept(socket, ready, (reason) => {
       accepted(reason);
       socket.destroy();
     });

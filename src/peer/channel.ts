@@ -5,8 +5,15 @@
  */
 import { createHmac, scryptSync, timingSafeEqual } from "node:crypto";
 import { connect as connectPlain, type Socket } from "node:net";
-import { connect as connectTls, createSecureContext, TLSSocket, type SecureContextOptions } from "node:tls";
-import { isLoopbackHost, type HostPort } from "../base/host-port.ts";
+import {
+  connect as connectTls,
+  createServer as createTlsServer,
+  TLSSocket,
+  type SecureContextOptions,
+  type Server as TlsServer,
+} from "node:tls";
+import { hostPortText, isLoopbackHost, type HostPort } from "../base/host-port.ts";
+import type { PeerIdentity } from "./identity.ts";
 
 /** Where links are encrypted: to other machines, everywhere, nowhere. */
 export type PeerTls = "auto" | "on" | "off";
@@ -56,23 +63,40 @@ export function isEncrypted(tls: PeerTls, { host }: HostPort): boolean {
   return tls === "on" || (tls === "auto" && !isLoopbackHost(host));
 }
 
+/** What a dialling side needs. */
+export interface DialOptions {
+  readonly tls: PeerTls;
+  readonly cluster: string;
+  readonly secret: string;
+  /** Null: the secret alone. */
+  readonly identity?: PeerIdentity | null;
+}
+
 /** Dials; `ready` is called when bytes can go. */
 export function dialChannel(
   address: HostPort,
-  { tls, cluster, secret }: { readonly tls: PeerTls; readonly cluster: string; readonly secret: string },
+  { tls, cluster, secret, identity = null }: DialOptions,
   ready: () => void,
 ): Socket {
   const { host, port } = address;
-  if (!isEncrypted(tls, address)) return connectPlain({ host, port, noDelay: true }, ready);
-  const key = keyOf(cluster, secret);
-  const socket = connectTls(
-    { ...common, host, port, pskCallback: () => key, checkServerIdentity: () => undefined },
-    () => {
-      // Who answers with a certificate, whoever has signed it, does not know the secret.
-      if (Object.keys(socket.getPeerCertificate()).length > 0) socket.destroy(new Error("it does not know the secret"));
-      else ready();
-    },
-  );
+  if (!isEncrypted(tls, address) && identity?.isRequired !== true)
+    return connectPlain({ host, port, noDelay: true }, ready);
+  const place = hostPortText(address);
+  const shows = identity?.showsTo(place) === true;
+  // Whose name it must have is known when the other side has said it.
+  const how = shows
+    ? { ...identity.now, rejectUnauthorized: true }
+    : { pskCallback: () => keyOf(cluster, secret), rejectUnauthorized: false };
+  const socket = connectTls({ ...common, ...how, host, port, checkServerIdentity: () => undefined }, () => {
+    identity?.dialled(place, shows, false);
+    // Who answers with a certificate, whoever has signed it, does not know the secret.
+    if (!shows && Object.keys(socket.getPeerCertificate()).length > 0)
+      socket.destroy(new Error("it does not know the secret"));
+    else ready();
+  });
+  socket.once("error", (error: NodeJS.ErrnoException) => {
+    if (error.syscall === undefined) identity?.dialled(place, shows, true);
+  });
   socket.setNoDelay(true);
   return socket;
 }
@@ -83,41 +107,58 @@ export interface ChannelOptions {
   readonly cluster: string;
   /** All that are taken, the newest first. */
   readonly secrets: readonly string[];
+  /** Null: by the secret alone. */
+  readonly identity?: PeerIdentity | null;
 }
 
-/**
- * Finds out how an accepted connection speaks. `ready` gets what to speak on; `refused` why it is not to be spoken
- * with. The connection is the caller's to end.
- */
-export function acceptChannel(
-  socket: Socket,
-  { tls, cluster, secrets }: ChannelOptions,
-  ready: (socket: Socket) => void,
-  refused: (reason: string) => void,
-): void {
-  socket.once("data", (bytes: Buffer) => {
-    socket.pause();
-    socket.unshift(bytes);
-    if (bytes[0] !== handshakeByte) {
-      const isHere = isLoopbackHost((socket.remoteAddress ?? "").replace(/^::ffff:/, ""));
-      if (tls !== "off" && !isHere) return refused("links from other machines are encrypted (peer-tls)");
-      ready(socket);
-      return void socket.resume();
-    }
-    const secured = new TLSSocket(socket, {
-      ...common,
-      isServer: true,
-      secureContext: createSecureContext(common),
-      pskCallback: (_: Socket, identity: string) => keyNamed(identity, cluster, secrets),
-    } as ConstructorParameters<typeof TLSSocket>[1]);
-    const failed = (error: Error): void => refused(`TLS failed: ${error.message}`);
-    secured.once("error", failed);
-    secured.once("secure", () => {
-      secured.off("error", failed);
-      ready(secured);
+/** Finds out how accepted connections speak. */
+export class ChannelAcceptor {
+  readonly #options: ChannelOptions;
+  readonly #tls: TlsServer;
+  readonly #shaking = new WeakMap<Socket, { ready(secured: TLSSocket): void; refused(reason: string): void }>();
+
+  constructor(options: ChannelOptions) {
+    this.#options = options;
+    const { cluster, secrets, identity = null } = options;
+    const shown = (): SecureContextOptions => ({ ...common, ...identity?.now });
+    this.#tls = createTlsServer({
+      ...shown(),
+      requestCert: identity !== null,
+      rejectUnauthorized: false,
+      pskCallback: (_, given) => keyNamed(given, cluster, secrets),
     });
-    return undefined;
-  });
+    if (identity !== null) identity.changed = () => this.#tls.setSecureContext(shown());
+    this.#tls.on("secureConnection", (secured: TLSSocket) => this.#shaking.get(under(secured))?.ready(secured));
+    this.#tls.on("tlsClientError", (error: Error, secured: TLSSocket) =>
+      this.#shaking.get(under(secured))?.refused(`TLS failed: ${error.message}`),
+    );
+  }
+
+  /**
+   * One more. `ready` gets what to speak on; `refused` why it is not to be spoken with. The connection is the caller's
+   * to end.
+   */
+  accept(socket: Socket, ready: (socket: Socket) => void, refused: (reason: string) => void): void {
+    socket.once("data", (bytes: Buffer) => {
+      socket.pause();
+      socket.unshift(bytes);
+      if (bytes[0] !== handshakeByte) {
+        const isHere = isLoopbackHost((socket.remoteAddress ?? "").replace(/^::ffff:/, ""));
+        if (this.#options.tls !== "off" && !isHere)
+          return refused("links from other machines are encrypted (peer-tls)");
+        ready(socket);
+        return void socket.resume();
+      }
+      this.#shaking.set(socket, { ready, refused });
+      this.#tls.emit("connection", socket);
+      return undefined;
+    });
+  }
+}
+
+/** The connection that a TLS socket lies on. */
+function under(secured: TLSSocket): Socket {
+  return (secured as unknown as { readonly _parent: Socket })._parent;
 }
 
 /** The key of an identity, or null: the handshake then fails. */

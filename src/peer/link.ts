@@ -12,6 +12,7 @@ import { FrameSocket } from "./frame-socket.ts";
 import type { PeerRequest, PeerResponseHandler, PeerStream } from "./streams.ts";
 import { OutgoingStream } from "./outgoing-stream.ts";
 import { bindingOf, dialChannel, type PeerTls } from "./channel.ts";
+import { uncertified, type PeerIdentity } from "./identity.ts";
 import { Stillness } from "./stillness.ts";
 import {
   keeping,
@@ -44,6 +45,8 @@ export interface LinkOptions {
   readonly address: HostPort;
   /** Whether it is encrypted; by default to other machines. */
   readonly tls?: PeerTls;
+  /** By which members know each other beside the secret, or null. */
+  readonly identity?: PeerIdentity | null;
   readonly connectMs?: number;
   /** Silence after which a ping goes out, and after which the link is given up. */
   readonly pingMs?: number;
@@ -96,8 +99,8 @@ export class Link {
   constructor(options: LinkOptions, events: LinkEvents) {
     this.#options = options;
     this.#events = events;
-    const { address, tls = "auto", cluster, secret } = options;
-    this.#socket = dialChannel(address, { tls, cluster, secret }, () => this.#hello());
+    const { address, tls = "auto", cluster, secret, identity = null } = options;
+    this.#socket = dialChannel(address, { tls, cluster, secret, identity }, () => this.#hello());
     this.#frames = new FrameSocket(this.#socket, handshakeBytesMax, {
       take: (frame) => this.#take(frame),
       broken: (reason) => this.#go(reason),
@@ -229,9 +232,11 @@ export class Link {
     if (frame.type === FrameType.challenge) {
       const acceptor = reader.text();
       const acceptorNonce = Buffer.from(reader.bytes(nonceBytes));
-      const { cluster, self, secret, expected, purpose } = this.#options;
+      const { cluster, self, secret, expected, purpose, identity } = this.#options;
       if (reader.broken) return this.#go("a broken challenge");
       if (expected !== null && acceptor !== expected) return this.#go(`expected member ${expected}, found ${acceptor}`);
+      const lack = identity?.isRequired === true ? uncertified(this.#socket, acceptor) : null;
+      if (lack !== null) return this.#go(`${acceptor}: ${lack}`);
       const binding = bindingOf(this.#socket);
       this.#handshake = { purpose, cluster, dialer: self, acceptor, dialerNonce: this.#nonce, acceptorNonce, binding };
       const out = this.#frames.writer;

@@ -6,6 +6,7 @@ import { hostPortOf } from "../base/host-port.ts";
 import { Waiters } from "../base/waiters.ts";
 import type { Member } from "../ring/view.ts";
 import type { PeerTls } from "./channel.ts";
+import type { PeerIdentity } from "./identity.ts";
 import { Link } from "./link.ts";
 import type { PeerRequest, PeerResponseHandler, PeerStream } from "./streams.ts";
 
@@ -13,6 +14,7 @@ export interface PeersOptions {
   readonly cluster: string;
   readonly secret: string;
   readonly tls: PeerTls;
+  readonly identity: PeerIdentity | null;
   readonly self: string;
   readonly changed?: (member: string, reachable: boolean, reason: string) => void;
   /** A link to a member is up where there was none. */
@@ -197,9 +199,9 @@ class Peer {
   #dial(slot: number): void {
     const address = hostPortOf(this.address);
     if (this.#closed || address === null) return;
-    const { cluster, secret, tls, self } = this.#options;
+    const { cluster, secret, tls, self, identity } = this.#options;
     this.#links[slot] = new Link(
-      { cluster, secret, tls, self, purpose: "member", expected: this.#name, address },
+      { cluster, secret, tls, identity, self, purpose: "member", expected: this.#name, address },
       {
         up: () => {
           this.#failures = 0;

@@ -1,7 +1,24 @@
 /** Members whose links are encrypted. */
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { hostPortOf } from "../../src/base/host-port.ts";
+import { Link } from "../../src/peer/link.ts";
 import { through } from "../support/client.ts";
-import { endAll, secret, settled, startCluster, startMember, type TestMember } from "../support/member.ts";
+import { gyre } from "../support/command.ts";
+import {
+  endAll,
+  program,
+  secret,
+  settled,
+  startCluster,
+  startMember,
+  statusOf,
+  temporaryFolder,
+  until,
+  type TestMember,
+} from "../support/member.ts";
+import { ownAuthority, type OwnAuthority } from "../support/own-authority.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
 let origin: TestOrigin;
@@ -48,3 +65,94 @@ it("change their secret one after the other, and nothing is refused meanwhile", 
     for (const index of [1, 2, 0]) await restart(index, secrets);
   await fetchAll(members);
 }, 90_000);
+
+describe("by certificates", () => {
+  const authority = ownAuthority();
+  const flagsOf = (name: string, from: OwnAuthority = authority, ca = authority.ca): string[] => {
+    const { cert, key } = from.issue(name);
+    return ["--peer-tls-cert", cert, "--peer-tls-key", key, "--peer-tls-ca", ca];
+  };
+  const joining = (first: TestMember, name: string): string[] => [
+    "--name",
+    name,
+    "--coordinator",
+    `http://${first.peer}`,
+  ];
+
+  it("are one cluster like any other, and take renewed ones up", async () => {
+    const members = await startCluster(3, [], (index) => flagsOf(`m${index + 1}`));
+    await fetchAll(members);
+    const { code, output } = await gyre(["status", "--coordinator", `http://${members[0]!.peer}`], temporaryFolder(), {
+      GYRE_SECRET: secret,
+    });
+    expect([code, output], "tools have the secret alone").toEqual([0, expect.stringContaining("m3")]);
+    // The second is started anew, and the others' are renewed meanwhile: new links begin with those.
+    const { name, listen, peer, admin } = members[1]!;
+    await members[1]!.stop();
+    for (const index of [0, 2]) {
+      authority.issue(`m${index + 1}`);
+      expect((await gyre(["reload", "--admin", members[index]!.admin], temporaryFolder())).code).toBe(0);
+    }
+    const own = ["--name", name, "--listen", listen, "--peer", peer, "--admin", admin];
+    const back = await startMember([...own, "--coordinator", `http://${members[0]!.peer}`, ...flagsOf(name)]);
+    const now = [members[0]!, back, members[2]!];
+    await settled(now);
+    await fetchAll(now);
+  }, 60_000);
+
+  it("are refused without one, with another authority's, with another member's", async () => {
+    const [first] = await startCluster(1, [], () => flagsOf("m1"));
+    const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
+      ["bare", ["--peer-tls", "on"], /bare: it has shown no certificate/],
+      ["strange", flagsOf("strange", ownAuthority()), /strange: its certificate is not taken/],
+    ];
+    for (const [name, flags, reason] of cases) {
+      const ports = ["--listen", "--peer", "--admin"].flatMap((flag) => [flag, "127.0.0.1:0"]);
+      const member = spawn(process.execPath, [program, "start", ...ports, ...joining(first!, name), ...flags], {
+        stdio: "ignore",
+        env: { ...process.env, GYRE_SECRET: secret, GYRE_RUN_DIR: temporaryFolder() },
+      });
+      const ended = once(member, "exit");
+      await until(() => reason.test(first!.output()), `${name} is refused`);
+      member.kill("SIGKILL");
+      await ended;
+    }
+    // The name that it says is not the one in its certificate: it does not even start so.
+    const wrong = await gyre(["start", ...joining(first!, "m9"), ...flagsOf("m8")], temporaryFolder(), {
+      GYRE_SECRET: secret,
+    });
+    expect([wrong.code, wrong.errors]).toEqual([2, expect.stringContaining("not for this member's name, m9")]);
+    expect((await statusOf(first!)).members.map(({ name }) => name)).toEqual(["m1"]);
+  }, 60_000);
+
+  it("give tools that have the secret alone the view, and nothing of members'", async () => {
+    const [first] = await startCluster(1, [], () => flagsOf("m1"));
+    const call = (method: string): Promise<unknown> =>
+      new Promise((done, fail) => {
+        const link = new Link(
+          { cluster: "gyre", secret, self: "?", purpose: "tool", expected: null, address: hostPortOf(first!.peer)! },
+          { up: () => void link.call(method, null).then(done, fail), gone: () => {}, note: () => {} },
+        );
+      });
+    expect(await call("coordination.view")).toMatchObject({ leader: "m1" });
+    for (const method of ["certificates", "coordination.leave", "coordination.publish"])
+      await expect(call(method), method).rejects.toThrow(/is for members/);
+  });
+
+  it("can be handed out one member after the other, and then be asked for", async () => {
+    const names = ["m1", "m2", "m3"];
+    let members = await startCluster(3, ["--peer-tls", "on"]);
+    const restart = async (index: number, flags: readonly string[]): Promise<void> => {
+      const { name, listen, peer, admin } = members[index]!;
+      await members[index]!.stop();
+      const own = ["--name", name, "--listen", listen, "--peer", peer, "--admin", admin];
+      const where = index === 0 ? [] : ["--coordinator", `http://${members[0]!.peer}`];
+      const returned = await startMember(["--peer-tls", "on", ...own, ...where, ...flags]);
+      members = members.map((member, place) => (place === index ? returned : member));
+      await settled(members);
+    };
+    for (const required of ["false", "true"])
+      for (const index of [1, 2, 0]) await restart(index, [...flagsOf(names[index]!), "--peer-tls-require", required]);
+    await fetchAll(members);
+  }, 90_000);
+});

@@ -1,0 +1,79 @@
+/**
+ * Who a member is by a certificate, where the operator has an authority of his own: links of members then begin with
+ * certificates on both ends, each for its member's name, and the secret proves that both belong to this cluster.
+ */
+import { createSecureContext, TLSSocket } from "node:tls";
+import { X509Certificate } from "node:crypto";
+import type { Socket } from "node:net";
+
+/** PEM. */
+export interface PeerCertificates {
+  readonly cert: string;
+  readonly key: string;
+  /** Of the authority, and of no other. */
+  readonly ca: string;
+}
+
+/** This member's own, and how it judges others'. */
+export class PeerIdentity {
+  /** False while certificates are being handed out: the secret alone will do. */
+  readonly isRequired: boolean;
+  readonly #self: string;
+  readonly #read: () => PeerCertificates;
+  #now: PeerCertificates;
+  readonly #lacking = new Set<string>();
+  /** Others are in use from now on. */
+  changed: () => void = () => {};
+
+  /** @throws Error where what is read cannot be used; the message says why. */
+  constructor(self: string, isRequired: boolean, read: () => PeerCertificates) {
+    this.#self = self;
+    this.isRequired = isRequired;
+    this.#read = read;
+    this.#now = checked(self, read());
+  }
+
+  get now(): PeerCertificates {
+    return this.#now;
+  }
+
+  /** Reads them again: they are renewed while members run. @throws like the constructor; the old ones stay. */
+  again(): void {
+    this.#now = checked(this.#self, this.#read());
+    this.changed();
+  }
+
+  /** Whether an address is to be dialled with certificates; where both will do, in turn as the last try went. */
+  showsTo(address: string): boolean {
+    return this.isRequired || !this.#lacking.has(address);
+  }
+
+  /** How dialling an address has gone. */
+  dialled(address: string, shown: boolean, failed: boolean): void {
+    if (shown === failed) this.#lacking.add(address);
+    else this.#lacking.delete(address);
+  }
+}
+
+function checked(self: string, certificates: PeerCertificates): PeerCertificates {
+  // OpenSSL says what is wrong with each.
+  createSecureContext(certificates);
+  if (!isFor(new X509Certificate(certificates.cert), self))
+    throw new Error(`the certificate is not for this member's name, ${self} (name), as a DNS name`);
+  return certificates;
+}
+
+/** Whether a certificate is for a name: one of its DNS names, letter by letter, RFC 6125 §6.4.1; no wildcards. */
+function isFor(certificate: X509Certificate, name: string): boolean {
+  const names = (certificate.subjectAltName ?? "").split(", ");
+  return names.some((one) => one.toLowerCase() === `dns:${name.toLowerCase()}`);
+}
+
+/** Why the other end of a channel is not certified as a member of this name; null where it is. */
+export function uncertified(channel: Socket, name: string): string | null {
+  const certificate = channel instanceof TLSSocket ? channel.getPeerX509Certificate() : undefined;
+  if (certificate === undefined) return "it has shown no certificate";
+  if (!(channel as TLSSocket).authorized)
+    return `its certificate is not taken: ${String((channel as TLSSocket).authorizationError)}`;
+  return isFor(certificate, name) ? null : `its certificate is not for ${name}`;
+}
