@@ -56,9 +56,9 @@ afterAll(async () => {
 });
 
 /** One run in a process of its own: the suite keeps its results in a module. */
-function run(base: string, proxyPort: number | null): Promise<Readonly<Record<string, Result>>> {
-  const parameters = proxyPort === null ? [base] : [base, "127.0.0.1", String(proxyPort)];
-  const child = spawn(process.execPath, [join(import.meta.dirname, "run-once.ts"), ...parameters], {
+function run(base: string, proxyPort: number | "http2" | null): Promise<Readonly<Record<string, Result>>> {
+  const how = proxyPort === null ? [] : proxyPort === "http2" ? [proxyPort] : ["127.0.0.1", String(proxyPort)];
+  const child = spawn(process.execPath, [join(import.meta.dirname, "run-once.ts"), base, ...how], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
@@ -94,6 +94,17 @@ describe("the public cache tests", () => {
   it("through a reverse proxy", async () => {
     const member = await startMember(["--origin", `http://127.0.0.1:${port}`]);
     judge(await run(`http://${member.listen}`, null), byDefault);
+  }, 120_000);
+
+  it("through a reverse proxy that is asked in HTTP/2", async () => {
+    const member = await startMember(["--origin", `http://127.0.0.1:${port}`, "--listen", "127.0.0.1:0,http2"]);
+    judge(await run(`http://${member.listen}`, "http2"), byDefault);
+  }, 120_000);
+
+  it("through a cluster of three that is asked in HTTP/2", async () => {
+    const flags = ["--origin", `http://127.0.0.1:${port}`, "--listen", "127.0.0.1:0,http2"];
+    const members = await startCluster(3, flags);
+    judge(await run(`http://${members[1]!.listen}`, "http2"), byDefault);
   }, 120_000);
 
   it("through a forward proxy, every request in absolute form", async () => {

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { Agent, type ClientRequest } from "node:http";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { Http2Fetch } from "./http2-fetch.ts";
 import { temporaryFolder, until } from "../support/member.ts";
 
 const require = createRequire(import.meta.url);
@@ -42,10 +43,13 @@ export async function startOrigin(port: number): Promise<ChildProcess> {
   return child;
 }
 
-/** Runs the listed tests in this process. The suite keeps its results in a module: one run a process. */
+/**
+ * Runs the listed tests in this process, in HTTP/2 if `proxy` says so. The suite keeps its results in a module: one run
+ * a process.
+ */
 export async function runListed(
   base: string,
-  proxy: { host: string; port: number } | null,
+  proxy: { host: string; port: number } | "http2" | null,
 ): Promise<Readonly<Record<string, Result>>> {
   const { default: suites } = (await import(join(home, "tests/index.mjs"))) as { default: Suite[] };
   const { runTests, getResults } = (await import(join(home, "client/runner.mjs"))) as {
@@ -56,12 +60,16 @@ export async function runListed(
     url: string,
     init: object,
   ) => Promise<unknown>;
-  const agent = proxy === null ? undefined : new ForwardAgent(proxy);
+  const http2 = proxy === "http2" ? new Http2Fetch(base) : null;
+  const agent = proxy === null || proxy === "http2" ? undefined : new ForwardAgent(proxy);
+  const fetchFrom = (url: string, init?: object): Promise<unknown> =>
+    http2 === null ? nodeFetch(url, { ...init, agent }) : http2.fetch(url, init);
   const wanted = new Set([...ids.required, ...ids.optimal, ...ids.check]);
   const chosen = suites
     .map((suite) => ({ ...suite, tests: suite.tests.filter(({ id }) => wanted.has(id)) }))
     .filter(({ tests }) => tests.length > 0);
-  await runTests(chosen, (url: string, init: object) => nodeFetch(url, { ...init, agent }), false, base, 25);
+  await runTests(chosen, fetchFrom, false, base, 25);
+  http2?.close();
   return getResults();
 }
 

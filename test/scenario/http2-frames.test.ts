@@ -1,11 +1,13 @@
 /** HTTP/2 frame by frame: what no library would send is sent to the running member. */
 import { writeFileSync } from "node:fs";
-import { connect as dial, type Socket } from "node:net";
+import { connect, constants } from "node:http2";
+import { createServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask } from "../support/client.ts";
 import { endAll, startMember, statusOf, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
+import { block, frameOf, frameType, getting, raw } from "../support/raw-http2.ts";
 
 const folder = temporaryFolder();
 let origin: TestOrigin;
@@ -19,46 +21,11 @@ beforeAll(async () => {
 afterEach(endAll);
 afterAll(() => origin.close());
 
+const { data, headers, priority, resets, settings, ping, window, continuation } = frameType;
+
 /** A member that speaks it, with prior knowledge, in clear. */
 const clear = (...flags: string[]): Promise<TestMember> =>
   startMember(["--origin", origin.url, "--listen", "127.0.0.1:0,http2", ...flags]);
-
-const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-const frameOf = (type: number, flags: number, stream: number, content: Buffer = Buffer.alloc(0)): Buffer => {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(content.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, content]);
-};
-const [data, headers, priority, resets, settings, ping, window, continuation] = [0, 1, 2, 3, 4, 6, 8, 9];
-/** Literal fields without indexing, never compressed. RFC 7541 §6.2.2. */
-const block = (...fields: (readonly [string, string])[]): Buffer =>
-  Buffer.concat(
-    fields.flatMap(([name, value]) => [
-      Buffer.from([0, name.length]),
-      Buffer.from(name, "latin1"),
-      Buffer.from([value.length]),
-      Buffer.from(value, "latin1"),
-    ]),
-  );
-const getting = (path: string, ...more: (readonly [string, string])[]): Buffer =>
-  block([":method", "GET"], [":scheme", "http"], [":authority", "h"], [":path", path], ...more);
-
-/** A connection in clear that speaks raw frames; `closed` when the member has ended it. */
-async function raw(
-  member: TestMember,
-): Promise<{ readonly socket: Socket; readonly closed: Promise<void>; received: () => Buffer }> {
-  const socket = dial({ host: "127.0.0.1", port: member.port });
-  await new Promise((done) => socket.once("connect", done));
-  const chunks: Buffer[] = [];
-  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
-  socket.on("error", () => {});
-  const closed = new Promise<void>((done) => socket.once("close", () => done()));
-  socket.write(Buffer.concat([preface, frameOf(settings, 0, 0)]));
-  return { socket, closed, received: () => Buffer.concat(chunks) };
-}
 
 /** Writes until the member ends the connection, or `count` have been written. @returns how many were. */
 async function flood(socket: Socket, count: number, one: (index: number) => Buffer): Promise<number> {
@@ -128,6 +95,38 @@ describe("a connection that makes work and no requests", () => {
     socket.write(frameOf(settings, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0])));
     for (let stream = 1; stream < 8; stream += 2) socket.write(frameOf(headers, 5, stream, getting("/x")));
     await closed;
+  });
+
+  it("has room for so many uploads that nobody takes, and a tunnel counts as one", async () => {
+    // It takes connections, and nothing that comes over them.
+    const deaf = createServer((socket) => socket.pause());
+    await new Promise<void>((done) => deaf.listen(0, "127.0.0.1", done));
+    const { port } = deaf.address() as AddressInfo;
+    const member = await startMember(["--origin", `http://127.0.0.1:${port}`, "--listen", "127.0.0.1:0,http2"]);
+    const session = connect(`http://127.0.0.1:${member.port}`);
+    let calmed = 0;
+    const streams = Array.from({ length: 100 }, () => {
+      const stream = session.request({ ":method": "POST", ":path": "/deaf" }, { endStream: false });
+      stream.on("error", () => {});
+      stream.on("close", () => {
+        if (stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM) calmed++;
+      });
+      return stream;
+    });
+    // More than the system holds for a connection.
+    const much = Buffer.alloc(16 * 2 ** 20);
+    for (const stream of streams) stream.write(much);
+    await until(() => calmed === 100 - 64, "those that there is no room for are told so");
+    for (const stream of streams.slice(0, 80)) stream.destroy();
+    await until(() => streams.slice(0, 80).every(({ destroyed }) => destroyed), "they leave");
+    const late = session.request({ ":method": "POST", ":path": "/deaf" }, { endStream: false });
+    late.on("error", () => {});
+    late.write(much);
+    await until(async () => (await statusOf(member)).self.inFlight > 0, "there is room again");
+    expect(late.destroyed).toBe(false);
+    session.destroy();
+    await member.stop();
+    deaf.close();
   });
 
   it("is ended where it never lets an answer through", async () => {

@@ -2,47 +2,25 @@
  * Request smuggling, judged by what a recording origin received: for every ambiguous message the origin must see
  * nothing, or exactly what we answered for. The origin speaks raw bytes, so that no parser hides anything.
  */
-import { createServer, type AddressInfo, type Socket } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { RawClient, rawExchange, statuses } from "../support/client.ts";
 import { endAll, startMember, type TestMember } from "../support/member.ts";
+import { startRecordingOrigin, type RecordingOrigin } from "../support/recording-origin.ts";
 
 let member: TestMember;
-let received: string[];
-let port: number;
-const sockets = new Set<Socket>();
+let origin: RecordingOrigin;
+let received: readonly string[];
 
 beforeAll(async () => {
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on("error", () => socket.destroy());
-    socket.on("close", () => sockets.delete(socket));
-    let seen = "";
-    socket.on("data", (bytes: Buffer) => {
-      seen += bytes.toString("latin1");
-      for (let end = seen.indexOf("\r\n\r\n"); end !== -1; end = seen.indexOf("\r\n\r\n")) {
-        const head = seen.slice(0, end);
-        const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
-        const chunkedEnd = /^transfer-encoding: chunked$/im.test(head)
-          ? seen.indexOf("0\r\n\r\n", end + 4) + 5
-          : end + 4 + length;
-        if (chunkedEnd < end + 4 || seen.length < chunkedEnd) return;
-        received.push(seen.slice(0, chunkedEnd));
-        seen = seen.slice(chunkedEnd);
-        socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nCache-Control: no-store\r\n\r\nok");
-      }
-    });
-  });
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  port = (server.address() as AddressInfo).port;
-  member = await startMember(["--origin", `http://127.0.0.1:${port}`]);
+  origin = await startRecordingOrigin();
+  member = await startMember(["--origin", origin.url]);
 });
 beforeEach(() => {
-  received = [];
+  received = origin.begin();
 });
 afterAll(async () => {
   await endAll();
-  for (const socket of sockets) socket.destroy();
+  origin.close();
 });
 
 const smuggled = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n";

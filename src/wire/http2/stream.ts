@@ -15,6 +15,10 @@ export interface StreamHost {
   free(lane: Lane): void;
   /** As of the last look; monotonic. */
   readonly nowMs: number;
+  /** A stream's content waits from now on, a window of it at most. @returns whether there is room for that. */
+  holds(): boolean;
+  /** It goes on, or has ended. */
+  holdsNoMore(): void;
 }
 
 /** node:http2 holds one write of a stream at a time, and counts it against its session. */
@@ -75,6 +79,11 @@ export class GatewayStream implements LaneListener {
   readonly #reader = new ResponseReader();
   /** Bytes of content that are still to come, where that was said. */
   #left: number;
+  /**
+   * The end of a request whose length was said: it waits until the client has ended it, since one that goes on behind
+   * it is malformed, and must not have been taken for whole by anybody. RFC 9113 §8.1.1.
+   */
+  #last: Buffer | null = null;
   #trailers: readonly string[] = [];
   #isTunnel = false;
   #isAnswered = false;
@@ -89,6 +98,8 @@ export class GatewayStream implements LaneListener {
   #isFreed = false;
   /** Nothing follows what waits. */
   #isEnding = false;
+  /** Content of the client's waits in its window. */
+  #isHeld = false;
   /** When it last moved; ms, monotonic. */
   movedMs: number;
 
@@ -109,7 +120,9 @@ export class GatewayStream implements LaneListener {
       bad: () => this.#bad(),
     };
     this.#reader.expect(request.method, answer);
-    lane.send(Buffer.from(`${request.text}\r\n`, "latin1"));
+    const head = Buffer.from(`${request.text}\r\n`, "latin1");
+    if (framing.kind === "length" && framing.bytes === 0) this.#last = head;
+    else lane.send(head);
     stream.on("error", () => {});
     stream.on("close", () => this.#closed());
     this.#isWhole = framing.kind === "none";
@@ -118,7 +131,7 @@ export class GatewayStream implements LaneListener {
     stream.on("trailers", (_fields: unknown, _flags: number, raw?: string[]) => (this.#trailers = raw ?? []));
     stream.on("end", () => this.#contentEnded());
     // A tunnel's bytes wait until it is one.
-    if (framing.kind === "tunnel") stream.pause();
+    if (framing.kind === "tunnel") this.#hold();
   }
 
   /** Whether it waits for its client to take what there is. */
@@ -145,9 +158,24 @@ export class GatewayStream implements LaneListener {
       this.#left -= bytes.length;
       // More would be read as the next request.
       if (framing.kind === "length" && this.#left < 0) return this.#fail(constants.NGHTTP2_PROTOCOL_ERROR);
-      hasRoom = this.#lane.send(Buffer.from(bytes));
+      const piece = Buffer.from(bytes);
+      if (framing.kind === "length" && this.#left === 0) this.#last = piece;
+      else hasRoom = this.#lane.send(piece);
     }
-    if (!hasRoom) this.#stream.pause();
+    if (!hasRoom) this.#hold();
+  }
+
+  #hold(): void {
+    this.#stream.pause();
+    if (this.#isHeld) return;
+    this.#isHeld = this.#host.holds();
+    if (!this.#isHeld) this.#fail(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  }
+
+  #letGo(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#host.holdsNoMore();
   }
 
   #contentEnded(): void {
@@ -155,7 +183,10 @@ export class GatewayStream implements LaneListener {
     if (this.#isOver) return undefined;
     const { framing } = this.#request;
     if (framing.kind === "tunnel") return this.#lane.end();
-    if (framing.kind === "length") return this.#left > 0 ? this.#fail(constants.NGHTTP2_PROTOCOL_ERROR) : undefined;
+    if (framing.kind === "length") {
+      if (this.#left > 0) return this.#fail(constants.NGHTTP2_PROTOCOL_ERROR);
+      return void this.#lane.send(this.#last!);
+    }
     const trailers = trailerText(this.#trailers);
     if (typeof trailers !== "string") return this.#fail(constants.NGHTTP2_PROTOCOL_ERROR);
     this.#lane.send(Buffer.from(`0\r\n${trailers}\r\n`, "latin1"));
@@ -188,7 +219,9 @@ export class GatewayStream implements LaneListener {
   }
 
   room(): void {
-    if (this.#stream.isPaused() && (this.#request.framing.kind !== "tunnel" || this.#isTunnel)) this.#stream.resume();
+    if (!this.#stream.isPaused() || (this.#request.framing.kind === "tunnel" && !this.#isTunnel)) return;
+    this.#letGo();
+    this.#stream.resume();
   }
 
   rested(): void {
@@ -229,6 +262,7 @@ export class GatewayStream implements LaneListener {
     }
     if (!opens) return;
     this.#isTunnel = true;
+    this.#letGo();
     stream.resume();
     const early = this.#reader.takeRest();
     this.#reader.stop();
@@ -295,6 +329,7 @@ export class GatewayStream implements LaneListener {
   }
 
   #closed(): void {
+    this.#letGo();
     for (const next of this.#waiting.splice(0)) if (typeof next === "function") next();
     // Whoever has left, or been left, with something under way: nobody waits for the rest of it.
     if (!this.#isFreed && (!this.#isOver || this.#isTunnel || !this.#isWhole)) {
