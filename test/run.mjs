@@ -25,6 +25,8 @@ const needs = [
   { command: "java", package: "default-jre-headless", why: "ZooKeeper" },
   { file: "/usr/share/java/zookeeper.jar", package: "libzookeeper-java", why: "ZooKeeper" },
   { file: "/usr/lib/python3/dist-packages/kazoo", package: "python3-kazoo", why: "the other ZooKeeper client" },
+  { file: "/usr/lib/python3/dist-packages/httpx", package: "python3-httpx", why: "a real client of HTTP/2" },
+  { file: "/usr/lib/python3/dist-packages/h2", package: "python3-h2", why: "HTTP/2 for that client" },
   { command: "pebble", package: "pebble", why: "a certificate authority" },
   { command: "chromium", package: "chromium", why: "a real browser" },
 ];

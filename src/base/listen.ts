@@ -2,12 +2,18 @@
  * Listening, with the system's error as a rejection: servers report it as an event that may come before anybody listens
  * for it.
  */
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { chmodSync, chownSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, type AddressInfo, type ListenOptions, type Server } from "node:net";
 import type { HostPort } from "./host-port.ts";
+import { ownerHere } from "./owner.ts";
 
-/** A port; a Unix socket, with permissions as chmod takes them; or a socket that is there already. */
-export type Place = HostPort | { readonly path: string; readonly mode: number | null } | { readonly fd: number };
+/**
+ * A port; a Unix socket, with permissions and owner as chmod and chown take them; or a socket that is there already.
+ */
+export type Place =
+  | HostPort
+  | { readonly path: string; readonly mode: number | null; readonly owner?: string | undefined }
+  | { readonly fd: number };
 
 /**
  * Resolves with the address taken, a free port where 0 was asked for; that of a Unix socket is its path, with port 0.
@@ -21,6 +27,10 @@ export async function listening(
   if ("path" in place) {
     await removeLeftover(place.path);
     await listen(server, { path: place.path, backlog });
+    if (place.owner !== undefined) {
+      const { uid, gid } = ownerHere(place.owner);
+      chownSync(place.path, uid, gid);
+    }
     if (place.mode !== null) chmodSync(place.path, place.mode);
     return { host: `unix:${place.path}`, port: 0 };
   }

@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync } from "node:fs";
 import { lookup } from "node:dns/promises";
 import { dirname, resolve } from "node:path";
 import { ConfigError, loadWithOrigins, type Given } from "../config/load.ts";
+import { ownerHere } from "../base/owner.ts";
 import type { ConfigProblem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
 import { threadCount } from "../member/thread-count.ts";
@@ -53,6 +54,11 @@ async function look(file: string | undefined): Promise<Found> {
   };
   attempt(at(config.tls === undefined ? "tls-cert" : "tls"), () => tlsOf(config));
   attempt(at("listen"), () => refuseOpenProxy(config, listenersFor(config)));
+  for (const { place } of listenersFor(config))
+    if ("path" in place && place.owner !== undefined) {
+      const { owner } = place;
+      attempt(at("listen"), () => void ownerHere(owner));
+    }
   attempt(at("peer"), () => refuseWildcardPeer(config));
   attempt(at("threads"), () => threadCount(config.threads));
   attempt(at("routes"), () => buildRouting(config, { notes: unheard, own: () => false }).close());

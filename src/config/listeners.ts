@@ -7,12 +7,13 @@
  */
 import { z } from "zod";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
+import { ownerPattern } from "../base/owner.ts";
 
 /** A place to listen at. */
 export type ListenPlace =
   | HostPort
-  /** A Unix socket; `mode` as chmod takes it. */
-  | { readonly path: string; readonly mode: number | null }
+  /** A Unix socket; `mode` and `owner` as chmod and chown take them. */
+  | { readonly path: string; readonly mode: number | null; readonly owner?: string | undefined }
   /** A socket that is there already. */
   | { readonly fd: number };
 
@@ -50,8 +51,8 @@ const everybody: readonly string[] = ["0.0.0.0/0", "::/0"];
 const options = ["tls", "http2", "redirect", "proxy-protocol", "forward", "reverse"] as const;
 
 /** The place that an address names, or null. */
-export function listenPlaceOf(address: string, mode: number | null = null): ListenPlace | null {
-  if (address.startsWith("unix:/")) return { path: address.slice(5), mode };
+export function listenPlaceOf(address: string, mode: number | null = null, owner?: string): ListenPlace | null {
+  if (address.startsWith("unix:/")) return { path: address.slice(5), mode, ...(owner === undefined ? {} : { owner }) };
   const fd = /^fd:(\d{1,4})$/.exec(address)?.[1];
   if (fd !== undefined) return { fd: Number(fd) };
   return hostPortOf(address, everywhere);
@@ -114,9 +115,16 @@ function long<Flag extends z.ZodType<boolean>, Network extends z.ZodType<string>
         .regex(/^0?[0-7]{3}$/, 'write it as chmod takes it, as in "660"')
         .optional()
         .describe("permissions of a Unix socket"),
+      owner: z
+        .string()
+        .regex(ownerPattern, 'write user, user:group or :group, as in "www-data:www-data"')
+        .optional()
+        .describe("whose a Unix socket is"),
     })
-    .transform(({ mode, ...rest }, context): GivenListener => {
-      const place = listenPlaceOf(rest.address, mode === undefined ? null : Number.parseInt(mode, 8));
+    .transform(({ mode, owner, ...rest }, context): GivenListener => {
+      const place = listenPlaceOf(rest.address, mode === undefined ? null : Number.parseInt(mode, 8), owner);
+      if (place !== null && !("path" in place) && (mode ?? owner) !== undefined)
+        context.addIssue({ code: "custom", path: ["mode"], message: "mode and owner are for Unix sockets" });
       if (place === null)
         context.addIssue({
           code: "custom",

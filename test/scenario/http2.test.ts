@@ -22,6 +22,8 @@ import { startOrigin, type TestOrigin } from "../support/origin.ts";
 const browser = "/usr/bin/chromium";
 if (!existsSync(browser) && process.env["CI"] === "true")
   throw new Error("Chromium is missing: apt-get install chromium");
+const hasHttpx = existsSync("/usr/lib/python3/dist-packages/httpx");
+if (!hasHttpx && process.env["CI"] === "true") throw new Error("httpx is missing: apt-get install python3-httpx");
 const run = promisify(execFile);
 const folder = temporaryFolder();
 const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
@@ -152,6 +154,16 @@ describe("HTTP/2", () => {
     ]);
     expect(stdout).toContain("ALPN protocol: h2");
   });
+
+  it.skipIf(!hasHttpx)(
+    "serves Python's httpx: a hundred at once, content of a length and without, on one connection",
+    async () => {
+      const member = await secured();
+      const script = join(import.meta.dirname, "../support/httpx-client.py");
+      const { stdout } = await run("/usr/bin/python3", [script, `https://127.0.0.1:${member.port}`]);
+      expect(stdout).toBe("all right\n");
+    },
+  );
 
   it("is offered without TLS where a listener says so, to those who know", async () => {
     const member = await clear();

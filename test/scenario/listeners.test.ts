@@ -9,6 +9,7 @@ import { promisify } from "node:util";
 import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask, RawClient } from "../support/client.ts";
+import { gyre } from "../support/command.ts";
 import { endAll, startMember, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
@@ -149,6 +150,22 @@ describe("listeners", () => {
     );
     expect(await again.stop()).toBe(0);
     expect(existsSync(path)).toBe(false);
+  });
+
+  it.skipIf(process.getuid!() !== 0)("may be a Unix socket that is somebody else's", async () => {
+    const path = join(folder, "owned.sock");
+    const text = (owner: string): string =>
+      `listen:\n  - 127.0.0.1:0\n  - { address: "unix:${path}", mode: "600", owner: "${owner}" }\norigin: ${origin.url}\n`;
+    await configured(text("nobody:1234"));
+    const { uid, gid, mode } = statSync(path);
+    expect([uid, gid, mode & 0o777]).toEqual([65_534, 1234, 0o600]);
+    await endAll();
+    const file = join(folder, "owned.yaml");
+    writeFileSync(file, text("no-such-user"));
+    expect((await gyre(["check", file], folder)).errors).toContain("there is no user no-such-user on this machine");
+    await expect(configured(text("no-such-user"))).rejects.toThrow("no user no-such-user");
+    writeFileSync(file, `listen: { address: "127.0.0.1:0", owner: root }\norigin: ${origin.url}\n`);
+    expect((await gyre(["check", file], folder)).errors).toContain("mode and owner are for Unix sockets");
   });
 
   it("admit whom they are for", async () => {
