@@ -7,7 +7,7 @@ import type { RecentEvents } from "../telemetry/recent-events.ts";
 import type { AdministeredPlane } from "./administered.ts";
 import type { History, Sample } from "./history.ts";
 import type { SelfStatus, Status } from "./status.ts";
-import { durationBoundsMs } from "../proxy/request/recorder.ts";
+import { durationBoundsMs } from "../proxy/request/durations.ts";
 
 /** What one member tells of itself. */
 export interface Live {

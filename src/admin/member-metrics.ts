@@ -1,10 +1,11 @@
 /** Names and meanings of the metrics. */
-import { durationBoundsMs } from "../proxy/request/recorder.ts";
+import { durationBoundsMs } from "../proxy/request/durations.ts";
 import type { AdministeredPlane } from "./administered.ts";
 import { diskMetrics } from "./disk-metrics.ts";
+import { routeHistograms, routeMetrics } from "./route-metrics.ts";
 import { processMetrics } from "./process-metrics.ts";
 import { Metrics } from "../telemetry/metrics.ts";
-import { originsOf, type AdministeredMember } from "./status.ts";
+import type { AdministeredMember } from "./status.ts";
 
 /** The metrics of one member. */
 export function memberMetrics(
@@ -267,6 +268,19 @@ export function memberMetrics(
         values: one(() => store.usage.responses),
       },
       {
+        name: "gyre_stored_total",
+        help: "Answers of origins to requests that were stored",
+        type: "counter",
+        values: one(() => counts.stored),
+      },
+      {
+        name: "gyre_not_stored_total",
+        help: "Answers of origins to requests that were not stored, by why",
+        type: "counter",
+        labelNames: ["reason"],
+        values: () => [...counts.notStored].map(([reason, value]) => ({ labels: { reason }, value })),
+      },
+      {
         name: "gyre_store_removed_total",
         help: "Stored responses removed, by reason",
         type: "counter",
@@ -275,28 +289,6 @@ export function memberMetrics(
           (["evicted", "invalidated"] as const).map((reason) => ({
             labels: { reason },
             value: store.usage.counts[reason],
-          })),
-      },
-      {
-        name: "gyre_origin_up",
-        help: "Whether an origin of a route is asked: 1 up, 0 resting or down by its checks",
-        type: "gauge",
-        labelNames: ["route", "origin"],
-        values: () =>
-          originsOf(plane.current.routing).map(({ route, origin, health }) => ({
-            labels: { route, origin },
-            value: health === "up" ? 1 : 0,
-          })),
-      },
-      {
-        name: "gyre_origin_active",
-        help: "Requests under way to an origin of a route",
-        type: "gauge",
-        labelNames: ["route", "origin"],
-        values: () =>
-          originsOf(plane.current.routing).map(({ route, origin, active }) => ({
-            labels: { route, origin },
-            value: active,
           })),
       },
       {
@@ -312,6 +304,16 @@ export function memberMetrics(
         values: one(() => plane.current.view.members.length),
       },
       {
+        name: "gyre_peer_up",
+        help: "Whether a link to another member of the view is up",
+        type: "gauge",
+        labelNames: ["peer"],
+        values: () =>
+          plane.current.view.members
+            .filter(({ name }) => name !== plane.desk.self)
+            .map(({ name }) => ({ labels: { peer: name }, value: plane.peers.isUp(name) ? 1 : 0 })),
+      },
+      {
         name: "gyre_leader",
         help: "1 where this member leads",
         type: "gauge",
@@ -323,6 +325,7 @@ export function memberMetrics(
         type: "gauge",
         values: one(() => (member.control?.session === "connected" ? 1 : 0)),
       },
+      ...routeMetrics(plane),
       ...processMetrics(member, version),
       ...(plane.disk === null ? [] : diskMetrics(plane.disk.tier)),
     ],
@@ -331,8 +334,9 @@ export function memberMetrics(
         name: "gyre_request_seconds",
         help: "Time from head to last byte",
         bounds: durationBoundsMs,
-        counts: () => ({ buckets: counts.durations, sum: counts.durationSumMs }),
+        counts: () => [{ buckets: counts.durations, sum: counts.durationSumMs }],
       },
+      ...routeHistograms(plane),
     ],
   );
 }

@@ -12,6 +12,7 @@ import { peerIdentityOf } from "../member/peer-identity.ts";
 import { openToOthers, refuseOpenProxy, refuseWildcardPeer } from "../member/refusals.ts";
 import { buildRouting, tlsOf } from "../member/routing.ts";
 import { unheard } from "../origin/fetch.ts";
+import { RouteNumbers } from "../proxy/request/route-counts.ts";
 import { Failure } from "./failure.ts";
 import { note, say, sayJson } from "./terminal.ts";
 
@@ -61,7 +62,9 @@ async function look(file: string | undefined): Promise<Found> {
     }
   attempt(at("peer"), () => refuseWildcardPeer(config));
   attempt(at("threads"), () => threadCount(config.threads));
-  attempt(at("routes"), () => buildRouting(config, { notes: unheard, own: () => false }).close());
+  attempt(at("routes"), () =>
+    buildRouting(config, { notes: unheard, own: () => false, numbers: new RouteNumbers() }).close(),
+  );
   const { name } = config;
   if (name !== undefined) attempt(at("peer-tls-cert"), () => void peerIdentityOf(config, name));
   const secret = config["secret-file"];

@@ -18,6 +18,7 @@ import type { Routing } from "../proxy/request/routes.ts";
 import type { ServeNeeds } from "../proxy/serve.ts";
 import { loadBound } from "../ring/bounded-load.ts";
 import { FrequencySketch } from "../ring/frequency-sketch.ts";
+import type { RouteNumbers } from "../proxy/request/route-counts.ts";
 import type { View } from "../ring/view.ts";
 import { PageStore } from "../store/pages/page-store.ts";
 import type { PurgeReport } from "../proxy/invalidation/purges.ts";
@@ -67,6 +68,7 @@ export interface DataPlaneInit {
   readonly secret: string;
   readonly clock: Pick<Clock, "nowSeconds" | "wallLeadSeconds">;
   readonly current: Current;
+  readonly routeNumbers: RouteNumbers;
   readonly linkChanged: NonNullable<PeersOptions["changed"]>;
   /** A link to a member is up again. */
   readonly linkRestored: (member: string) => void;
@@ -86,7 +88,7 @@ export interface DataPlaneInit {
 /** Builds the data plane of a member. */
 export function buildDataPlane(init: DataPlaneInit): DataPlane {
   const { config, name, secret, clock, current, linkChanged, linkRestored, failed } = init;
-  const recorder = new Recorder();
+  const recorder = new Recorder(init.routeNumbers);
   const viaLine = `via: 1.1 ${name} (gyre)\r\n`;
   const desk: Desk = {
     self: name,

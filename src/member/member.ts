@@ -14,6 +14,7 @@ import { EmbeddedHost } from "../coordination/embedded-host.ts";
 import type { Coordinator } from "../coordination/port.ts";
 import type { AcceptedLink, PeerAcceptor } from "../peer/acceptor.ts";
 import { answerCall } from "../proxy/members/calls.ts";
+import { RouteNumbers } from "../proxy/request/route-counts.ts";
 import { publishedOf, viewOfOne, type Member, type View } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { RecentEvents } from "../telemetry/recent-events.ts";
@@ -32,7 +33,7 @@ import { hostHere, mustBeLost, openCoordinator } from "./open-coordinator.ts";
 import { originNotes } from "./origin-notes.ts";
 import { ownAddresses, placeOf } from "./place.ts";
 import { peerPort } from "./peer-port.ts";
-import { planeNotes } from "./plane-notes.ts";
+import { clockNotes, planeNotes } from "./plane-notes.ts";
 import { refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
 import { buildRouting, type BuiltRouting, type RoutingContext } from "./routing.ts";
 import { sayShortcomings } from "./shortcomings.ts";
@@ -55,7 +56,7 @@ export class RunningMember {
   readonly #routingContext: RoutingContext;
   #built: BuiltRouting;
   readonly certificates: Certificates;
-  readonly #clients: Clients;
+  readonly clients: Clients;
   /** The listener by which others know this member. */
   readonly #main: Listener;
   readonly #acceptor: PeerAcceptor;
@@ -82,7 +83,11 @@ export class RunningMember {
     this.#main = mainListener(listeners);
     refuseWildcardPeer(config);
     const failed = (error: Error): void => log.error({ kind: "failure", err: error }, error.message);
-    this.#routingContext = { notes: originNotes(log, () => this.#plane.desk.recorder), own: ownAddresses() };
+    this.#routingContext = {
+      notes: originNotes(log, () => this.#plane.desk.recorder),
+      own: ownAddresses(),
+      numbers: new RouteNumbers(),
+    };
     let served: ThreadCount;
     try {
       served = threadCount(config.threads);
@@ -93,16 +98,13 @@ export class RunningMember {
         others: () => this.#plane.current.view.members.map((one) => one.name).filter((one) => one !== name),
         leads: () => this.#control?.leads === true && this.state === "ready",
         challenges: () => this.#plane.current.challenges,
-        changed: () => this.#clients.follow(this.#config),
+        changed: () => this.clients.follow(this.#config),
         log,
       });
     } catch (error) {
       throw new StartError(asError(error).message);
     }
-    this.#clock = new Clock((seconds) => {
-      const text = `the clock was set ${seconds > 0 ? "ahead" : "back"} by ${Math.abs(Math.round(seconds))} s; ages go on as they were`;
-      log.warn({ kind: "clock", seconds }, text);
-    });
+    this.#clock = new Clock(clockNotes(log));
     this.#plane = buildDataPlane({
       config,
       name,
@@ -116,6 +118,7 @@ export class RunningMember {
         joined: false,
         challenges: new Map(),
       },
+      routeNumbers: this.#routingContext.numbers,
       ...planeNotes(log, () => this.state === "ready"),
       linkRestored: (member) => {
         this.#linked.wake();
@@ -129,10 +132,10 @@ export class RunningMember {
       failed,
     });
     const { recorder } = this.#plane.desk;
-    this.#accessLog = new AccessLog(options.log, name, recorder, (uri) => this.#clients.watching.routeName(uri));
+    this.#accessLog = new AccessLog(options.log, name, recorder, (uri) => this.clients.watching.routeName(uri));
     this.#accessLog.follow(config);
     sayShortcomings(log, config, served);
-    this.#clients = new Clients({
+    this.clients = new Clients({
       config,
       threads: served.threads,
       name,
@@ -194,7 +197,7 @@ export class RunningMember {
     this.#plane.comparing.start();
     const peer = await listening(() => this.#acceptor.listen(), "the peer port (--peer)", this.#config.peer);
     const admin = await listening(() => this.#admin.listen(), "the admin port (--admin)", this.#config.admin);
-    const listen = await this.#clients.listen();
+    const listen = await this.clients.listen();
     this.#built.begin(null);
     this.#addresses = { listen: listen.main, peer: hostPortText(peer), admin: hostPortText(admin) };
     const member = this.#announcement(this.#addresses, "active");
@@ -224,7 +227,7 @@ export class RunningMember {
     await this.#control.join();
     await allLinked(this.name, this.#plane, this.#acceptor, this.#linked);
     this.#plane.current.joined = true;
-    this.#clients.publish();
+    this.clients.publish();
     this.state = "ready";
     this.certificates.start();
     this.#log.info(
@@ -249,7 +252,7 @@ export class RunningMember {
     this.#plane.current.routing = built.routing;
     built.begin(old);
     this.#accessLog.follow(config);
-    this.#clients.follow(config);
+    this.clients.follow(config);
     this.#log.level = config["log-level"];
     // Requests that have their route already may still begin a fetch on the old clients; those under way end there,
     // however long they take.
@@ -288,12 +291,8 @@ export class RunningMember {
     await this.#control.announce(this.#announcement(this.#addresses, "active"));
   }
 
-  get clients(): Clients {
-    return this.#clients;
-  }
-
   get logLinesDropped(): number {
-    return this.#accessLog.dropped + this.#clients.linesDropped;
+    return this.#accessLog.dropped + this.clients.linesDropped;
   }
 
   /** How long a stop waits for answers in progress, as configured now. */
@@ -337,7 +336,7 @@ export class RunningMember {
   #depart(limitMs: number, heirs: "heirs" | "none"): Promise<Departure> {
     this.state = "draining";
     this.#log.info({ kind: "drain" }, "draining");
-    const parts = { control: this.#control, clients: this.#clients, acceptor: this.#acceptor, plane: this.#plane };
+    const parts = { control: this.#control, clients: this.clients, acceptor: this.#acceptor, plane: this.#plane };
     return depart({ ...parts, log: this.#log }, limitMs, heirs);
   }
 
@@ -369,7 +368,7 @@ export class RunningMember {
 
   #follow(view: View): void {
     followInPlane(this.#plane, view);
-    this.#clients.publish();
+    this.clients.publish();
     if (this.#host !== null) this.#options.lastView?.write(publishedOf(view));
     this.#log.info(
       { kind: "view", epoch: view.epoch, leader: view.leader, members: view.members.map(({ name }) => name) },

@@ -20,3 +20,11 @@ export function planeNotes(
     audit: (report, when) => log.info({ kind: "purge", when, ...report }, purgeText(report, when)),
   };
 }
+
+/** Tells a log that the system's clock was set, by so many seconds. */
+export function clockNotes(log: Logger): (seconds: number) => void {
+  return (seconds) => {
+    const text = `the clock was set ${seconds > 0 ? "ahead" : "back"} by ${Math.abs(Math.round(seconds))} s; ages go on as they were`;
+    log.warn({ kind: "clock", seconds }, text);
+  };
+}

@@ -8,6 +8,7 @@ import { HealthChecks, type HealthCheckRules } from "../origin/health-checks.ts"
 import { healthRules, OriginChoice, type OriginSpec } from "../origin/origin-choice.ts";
 import { originSettings, type OriginNotes, type OriginSettings } from "../origin/fetch.ts";
 import { OriginClient } from "../origin/origin-client.ts";
+import type { RouteNumbers } from "../proxy/request/route-counts.ts";
 import { cachingRules, type CachingRules, type Route, type Routing } from "../proxy/request/routes.ts";
 import { directivesOf } from "./route-directives.ts";
 import { murmur3 } from "../ring/murmur3.ts";
@@ -32,13 +33,15 @@ export interface RoutingContext {
   readonly notes: OriginNotes;
   /** Whether an address is one of this machine's own. */
   readonly own: (address: string) => boolean;
+  /** By which routes are counted. */
+  readonly numbers: RouteNumbers;
 }
 
 /** Routings made in this process. */
 let routings = 0;
 
 /** @throws Error where a certificate file cannot be read. */
-export function buildRouting(config: Config, { notes, own }: RoutingContext): BuiltRouting {
+export function buildRouting(config: Config, { notes, own, numbers }: RoutingContext): BuiltRouting {
   const clients: OriginClient[] = [];
   const checks: HealthChecks[] = [];
   const base = settingsOf(config, {});
@@ -81,6 +84,7 @@ export function buildRouting(config: Config, { notes, own }: RoutingContext): Bu
     }
     return {
       name,
+      number: numbers.of(name),
       host: route.host ?? null,
       path: route.path ?? "/",
       origins: choice,

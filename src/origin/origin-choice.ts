@@ -8,6 +8,7 @@
  *   up ↔ down (checks)
  */
 
+import { OriginAnswers } from "./answers.ts";
 import { murmur3 } from "../ring/murmur3.ts";
 
 export type Balance = "round-robin" | "least-requests" | "hash" | "first";
@@ -52,6 +53,7 @@ export interface OriginState extends OriginSpec {
   active: number;
   /** Of the turns that it has had too few or too many (smooth weighted round robin). */
   credit: number;
+  readonly answers: OriginAnswers;
 }
 
 /** An origin to ask; `isTrial`: by this request alone it is found out whether it is well again. */
@@ -91,6 +93,7 @@ export class OriginChoice {
       why: "",
       active: 0,
       credit: 0,
+      answers: new OriginAnswers(),
     }));
     this.balance = options.balance ?? "round-robin";
     this.#rules = options.rules ?? healthRules;

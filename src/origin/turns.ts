@@ -71,6 +71,7 @@ export function askInTurn(
   function next({ state, isTrial }: Chosen): void {
     asked.add(state);
     state.active++;
+    const startedMs = performance.now();
     let isOver = false;
     const end = (): void => {
       if (!isOver) state.active--;
@@ -94,6 +95,7 @@ export function askInTurn(
         interim: (status, fields) => left || handler.interim(status, fields),
         head: (status, fields, inner) => {
           const isIll = rules.retryOn.has(status);
+          state.answers.answered(status, performance.now() - startedMs);
           if (isIll) choice.failed(state, performance.now(), `it answered ${status}`, isTrial);
           else choice.succeeded(state, performance.now());
           const other = repeatable && isIll ? another() : null;
@@ -113,6 +115,7 @@ export function askInTurn(
         },
         switched: (fields, socket) => {
           end();
+          state.answers.answered(101, performance.now() - startedMs);
           choice.succeeded(state, performance.now());
           if (handler.switched === undefined) socket.destroy();
           else handler.switched(fields, socket);
@@ -120,6 +123,7 @@ export function askInTurn(
         failed: (error) => {
           end();
           if (left) return undefined;
+          if (!shown) state.answers.failed();
           if (telling.has(error.phase)) choice.failed(state, performance.now(), error.message, isTrial);
           else if (isTrial) choice.undecided(state);
           const unsent =

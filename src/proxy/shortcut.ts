@@ -16,6 +16,7 @@ import type { Client, Exchange } from "../wire/exchange.ts";
 import { mayBeShown } from "./answer/inside.ts";
 import type { Invalidations } from "./invalidation/invalidations.ts";
 import type { AccessRecord } from "./request/recorder.ts";
+import { routeOfForms } from "./request/route-counts.ts";
 import type { Desk } from "./request/desk.ts";
 import type { Routing } from "./request/routes.ts";
 
@@ -62,7 +63,9 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
   const isLogged = recorder.tellsNext(exchange.hop);
   const startedMs = performance.now();
   const glance = store.glance(shortcutKey(exchange));
-  if (glance === null || (glance.forms(current.routing.number, current.view.epoch) & form) === 0) return false;
+  if (glance === null) return false;
+  const kept = glance.forms(current.routing.number, current.view.epoch);
+  if ((kept & form) === 0) return false;
   if (settings !== 0 && settings !== glance.way) return false;
   const now = desk.nowSeconds();
   if (now >= glance.freshUntil || !invalidations.isInTouch(now)) return false;
@@ -79,7 +82,7 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
   else exchange.answer(headAlone, lines, null);
   const durationMs = performance.now() - startedMs;
   const record = isLogged ? recordOf(needs, exchange, { status, bytes, durationMs }) : null;
-  recorder.hit({ status, bytes, durationMs }, exchange.hop, record);
+  recorder.hit({ status, bytes, durationMs }, exchange.hop, record, routeOfForms(kept));
   return true;
 }
 
@@ -102,8 +105,9 @@ export function readyShortcut(
   if (!current.joined) return null;
   const startedMs = performance.now();
   const glance = store.glance(keyOf(head, client));
-  if (glance === null || (glance.forms(current.routing.number, current.view.epoch) & formOf(head, client)) === 0)
-    return null;
+  if (glance === null) return null;
+  const kept = glance.forms(current.routing.number, current.view.epoch);
+  if ((kept & formOf(head, client)) === 0) return null;
   const now = desk.nowSeconds();
   const bytes = glance.contentEnd - glance.contentAt;
   if (now >= glance.freshUntil || !invalidations.isInTouch(now) || bytes > readyBytesMax) return null;
@@ -122,6 +126,7 @@ export function readyShortcut(
     { status, bytes, durationMs },
     0,
     isLogged ? recordOf({ desk }, { client, head, hop: 0 }, { status, bytes, durationMs }) : null,
+    routeOfForms(kept),
   );
   return { status, fields, content };
 }

@@ -78,7 +78,7 @@ export interface Allowed {
   readonly epoch: number;
   /** Of those of them that decided this request. */
   readonly way: number;
-  /** A bit for the form of the request. */
+  /** A bit for the form of the request; above them, what is the same for all requests of the same way. */
   readonly form: number;
 }
 

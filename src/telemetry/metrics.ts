@@ -13,7 +13,12 @@ export interface HistogramReading {
   readonly name: string;
   readonly help: string;
   readonly bounds: readonly number[];
-  readonly counts: () => { readonly buckets: readonly number[]; readonly sum: number };
+  /** Of each set of labels; `sum` in ms. */
+  readonly counts: () => readonly {
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly buckets: readonly number[];
+    readonly sum: number;
+  }[];
 }
 
 /** Gauges that prom-client calls totals, which promtool finds fault with; what they count is there by kind. */
@@ -67,20 +72,26 @@ export class Metrics {
 
 /** prom-client's histograms observe one value at a time; ours arrive counted. */
 function histogramText({ name, help, bounds, counts }: HistogramReading, member: string): string {
-  const { buckets, sum } = counts();
-  let total = 0;
-  const lines = bounds.map((bound, index) => {
-    total += buckets[index]!;
-    return `${name}_bucket{le="${bound / 1000}",member="${member}"} ${total}`;
+  const series = counts().flatMap(({ labels = {}, buckets, sum }) => {
+    const own = Object.entries({ ...labels, member }).map(([label, value]) => `${label}="${escaped(value)}"`);
+    const said = own.join(",");
+    let total = 0;
+    const lines = bounds.map((bound, index) => {
+      total += buckets[index]!;
+      return `${name}_bucket{le="${bound / 1000}",${said}} ${total}`;
+    });
+    total += buckets[bounds.length]!;
+    return [
+      ...lines,
+      `${name}_bucket{le="+Inf",${said}} ${total}`,
+      `${name}_sum{${said}} ${sum / 1000}`,
+      `${name}_count{${said}} ${total}`,
+    ];
   });
-  total += buckets[bounds.length]!;
-  return [
-    `# HELP ${name} ${help}`,
-    `# TYPE ${name} histogram`,
-    ...lines,
-    `${name}_bucket{le="+Inf",member="${member}"} ${total}`,
-    `${name}_sum{member="${member}"} ${sum / 1000}`,
-    `${name}_count{member="${member}"} ${total}`,
-    "",
-  ].join("\n");
+  return [`# HELP ${name} ${help}`, `# TYPE ${name} histogram`, ...series, ""].join("\n");
+}
+
+/** A label's value in Prometheus' text format. */
+function escaped(value: string): string {
+  return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }

@@ -2,7 +2,9 @@
  * What front threads go by, and what they count, in memory that all threads share. Home writes the first part, each
  * front its own counters: nobody waits for anybody.
  */
-import { durationBoundsMs, type CountedHits } from "../proxy/request/recorder.ts";
+import { durationBoundsMs } from "../proxy/request/durations.ts";
+import type { CountedHits } from "../proxy/request/recorder.ts";
+import { countRoute, routeFloats, routeNumbersMax } from "../proxy/request/route-counts.ts";
 
 /** Words that home writes. */
 const settingsWord = 0;
@@ -18,7 +20,7 @@ const clientPlaces = 2 ** 16;
 const clockBase = 0;
 const trustedUntil = 1;
 const floatsCount = 8;
-/** What a front counts: hits, their bytes, hits of copies, sum of durations, log lines dropped; then two tables. */
+/** What a front counts: hits, their bytes, hits of copies, sum of durations, log lines dropped; then three tables. */
 const hits = 0;
 const hitBytes = 1;
 const copyHits = 2;
@@ -28,7 +30,9 @@ const delay = 5;
 const durationsAt = 8;
 const statusesAt: number = durationsAt + durationBoundsMs.length + 1;
 const statuses = 1000; // as many as the recorder has
-const counterFloats: number = (statusesAt + statuses + 15) & ~15;
+const routesAt: number = statusesAt + statuses;
+const routesFloats: number = routeNumbersMax * routeFloats;
+const counterFloats: number = (routesAt + routesFloats + 15) & ~15;
 
 const floatsAt = wordsCount * 4 + clientPlaces * 4;
 
@@ -88,7 +92,8 @@ export class Board {
       linesDropped: counters[at + linesDropped]!,
       delaySeconds: counters[at + delay]!,
       durations: [...counters.subarray(at + durationsAt, at + statusesAt)],
-      statuses: [...counters.subarray(at + statusesAt, at + statusesAt + statuses)],
+      statuses: [...counters.subarray(at + statusesAt, at + routesAt)],
+      routes: counters.slice(at + routesAt, at + routesAt + routesFloats),
     };
   }
 
@@ -121,8 +126,8 @@ export class Board {
     return this.#floats[trustedUntil]!;
   }
 
-  /** A front has answered with a hit. */
-  hit(front: number, status: number, bytes: number, durationMs: number, isCopy: boolean): void {
+  /** A front has answered with a hit; `route` is the number of its route. */
+  hit(front: number, status: number, bytes: number, durationMs: number, isCopy: boolean, route: number): void {
     const counters = this.#counters;
     const at = front * counterFloats;
     counters[at + hits]! += 1;
@@ -133,6 +138,7 @@ export class Board {
     while (bucket < durationBoundsMs.length && durationMs > durationBoundsMs[bucket]!) bucket++;
     counters[at + durationsAt + bucket]! += 1;
     counters[at + statusesAt + status]! += 1;
+    countRoute(counters, at + routesAt + route * routeFloats, bytes, durationMs, true);
   }
 
   delayed(front: number, seconds: number): void {

@@ -8,6 +8,7 @@ import { currentAge } from "../http/freshness.ts";
 import { mayBeShown } from "../proxy/answer/inside.ts";
 import type { HitLines } from "../proxy/request/hit-lines.ts";
 import type { AccessRecord } from "../proxy/request/recorder.ts";
+import { routeOfForms } from "../proxy/request/route-counts.ts";
 import { formOf, keyOf } from "../proxy/shortcut.ts";
 import type { PageGlance } from "../store/pages/page-glance.ts";
 import type { PageReader } from "../store/pages/page-reader.ts";
@@ -47,6 +48,8 @@ export class FrontHits implements Answerer {
   readonly #options: FrontHitsOptions;
   #gathered: Buffer = Buffer.allocUnsafeSlow(gatherBytes);
   #at = 0;
+  /** The number of the route of the last hit. */
+  #route = 0;
 
   constructor(options: FrontHitsOptions) {
     this.#options = options;
@@ -67,7 +70,7 @@ export class FrontHits implements Answerer {
     if (bytes === -1) return false;
     const { status, isCopy } = glance;
     const durationMs = this.#options.monotonicMs() - startedMs;
-    board.hit(front, status, bytes, durationMs, isCopy);
+    board.hit(front, status, bytes, durationMs, isCopy, this.#route);
     if (this.#options.log.wants()) this.#options.log.write(this.#recordOf(head, client, { status, bytes, durationMs }));
     return true;
   }
@@ -97,7 +100,7 @@ export class FrontHits implements Answerer {
     const { status, isCopy } = glance;
     const bytes = answer.content.length;
     const durationMs = this.#options.monotonicMs() - startedMs;
-    board.hit(front, status, bytes, durationMs, isCopy);
+    board.hit(front, status, bytes, durationMs, isCopy, this.#route);
     if (log.wants()) log.write(this.#recordOf(head, client, { status, bytes, durationMs }));
     return answer;
   }
@@ -136,7 +139,9 @@ export class FrontHits implements Answerer {
   /** The lines that change with an answer; null where it may not be given here. */
   #tailOf(glance: PageGlance, head: ParsedHead, client: Client, nowMs: number): string | null {
     const { board, lines } = this.#options;
-    if ((glance.formsNow(board.settings, board.epoch) & formOf(head, client)) === 0) return null;
+    const kept = glance.formsNow(board.settings, board.epoch);
+    if ((kept & formOf(head, client)) === 0) return null;
+    this.#route = routeOfForms(kept);
     const now = board.baseSeconds + nowMs / 1000;
     if (now >= glance.freshUntil || now > board.trustedUntil || !mayBeShown(glance.inner, { client })) return null;
     return lines.of(Math.floor(currentAge(glance, now)), glance.lifetimeSeconds, glance.isCopy);

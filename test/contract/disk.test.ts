@@ -184,9 +184,10 @@ describe("the disk tier", () => {
           rmSync(copy, { recursive: true });
         },
       ),
-      { numRuns: 40 },
+      // One that is as it was, too: then all is there.
+      { numRuns: 40, examples: [[[], null]] },
     );
-    expect(found).toBeGreaterThan(30);
+    expect(found).toBeGreaterThanOrEqual(3 * sizes.length);
   }, 60_000);
 
   it("is one process's, of one version, and leaves alone what it does not know", async () => {

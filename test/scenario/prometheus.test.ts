@@ -2,9 +2,12 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { ask } from "../support/client.ts";
-import { endAll, root, startMember, temporaryFolder } from "../support/member.ts";
+import { gyre } from "../support/command.ts";
+import { freePort } from "../support/free-port.ts";
+import { endAll, root, startCluster, startMember, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
 const promtool = "/usr/bin/promtool";
@@ -15,8 +18,8 @@ let origin: TestOrigin;
 let metrics = "";
 
 beforeAll(async () => {
-  origin = await startOrigin((_, response) => {
-    response.setHeader("cache-control", "max-age=60");
+  origin = await startOrigin((asked, response) => {
+    response.setHeader("cache-control", asked.url!.endsWith("/private") ? "no-store" : "max-age=60");
     response.end("content");
   });
   const member = await startMember(["--origin", origin.url, "--disk", temporaryFolder(), "--threads", "2"]);
@@ -41,6 +44,73 @@ it.skipIf(!hasPromtool)("are such that promtool finds nothing wrong with them", 
 it("say what runs, and count the same as was asked", () => {
   expect(metrics).toMatch(/^gyre_build_info\{version="[^"]+",node="[^"]+",member="[^"]+"\} 1$/m);
   expect(metrics).toMatch(/^gyre_requests_total\{outcome="hit",[^}]*\} 2$/m);
+});
+
+/** The values of a metric by what some of its labels say, summed. */
+function valuesOf(text: string, name: string, ...labels: string[]): Record<string, number> {
+  const found: Record<string, number> = {};
+  for (const [, said, value] of text.matchAll(new RegExp(`^${name}\\{(.*)\\} (\\S+)$`, "gm"))) {
+    const key = labels.map((label) => new RegExp(`(?:^|,)${label}="([^"]*)"`).exec(said!)?.[1] ?? "").join(" ");
+    found[key] = (found[key] ?? 0) + Number(value);
+  }
+  return found;
+}
+const metricsOf = async (member: TestMember): Promise<string> => (await fetch(`http://${member.admin}/metrics`)).text();
+
+it.each([1, 3])("tell routes and origins apart, over a reload too (threads: %i)", async (threads) => {
+  const dead = await freePort();
+  const file = join(temporaryFolder(), "gyre.yaml");
+  const text = (first: string): string =>
+    `threads: ${threads}\nroutes:\n${first}  - { path: /a, origin: "${origin.url}" }\n  - { path: /b, origins: ["http://127.0.0.1:${dead}", "${origin.url}"], balance: first }\n`;
+  writeFileSync(file, text(""));
+  const member = await startMember(["--config", file]);
+  for (let turn = 0; turn < 4; turn++) await ask(member.port, "/a/x");
+  await ask(member.port, "/a/private");
+  for (let turn = 0; turn < 2; turn++) await ask(member.port, "/b/x");
+  await ask(member.port, "/elsewhere");
+  let told = "";
+  const requests = { "*/a#0 uri-miss": 2, "*/a#0 hit": 3, "*/b#1 uri-miss": 1, "*/b#1 hit": 1, "- none": 1 };
+  await until(
+    async () => {
+      told = await metricsOf(member);
+      return isDeepStrictEqual(valuesOf(told, "gyre_route_requests_total", "route", "outcome"), requests);
+    },
+    `all are counted: ${JSON.stringify(valuesOf(told, "gyre_route_requests_total", "route", "outcome"))}`,
+  );
+  expect(valuesOf(told, "gyre_route_sent_bytes_total", "route")).toMatchObject({ "*/a#0": 35, "*/b#1": 14 });
+  expect(valuesOf(told, "gyre_route_request_seconds_count", "route")).toEqual({ "*/a#0": 5, "*/b#1": 2, "-": 1 });
+  expect(valuesOf(told, "gyre_origin_requests_total", "route", "origin", "result")).toEqual({
+    [`*/a#0 ${origin.url} 2xx`]: 2,
+    [`*/b#1 http://127.0.0.1:${dead} error`]: 1,
+    [`*/b#1 ${origin.url} 2xx`]: 1,
+  });
+  expect(valuesOf(told, "gyre_origin_head_seconds_count", "route", "origin")).toMatchObject({
+    [`*/a#0 ${origin.url}`]: 2,
+    [`*/b#1 http://127.0.0.1:${dead}`]: 0,
+  });
+  expect(valuesOf(told, "gyre_stored_total")).toEqual({ "": 2 });
+  expect(valuesOf(told, "gyre_not_stored_total", "reason")).toEqual({ "no-store": 1 });
+  // Another route before them: names change, and what has been counted under the old ones stays as it was.
+  writeFileSync(file, text(`  - { path: /new, origin: "${origin.url}" }\n`));
+  expect((await gyre(["reload", "--admin", member.admin], temporaryFolder())).code).toBe(0);
+  for (let turn = 0; turn < 3; turn++) await ask(member.port, "/a/x");
+  await until(async () => {
+    told = await metricsOf(member);
+    const now = valuesOf(told, "gyre_route_requests_total", "route", "outcome");
+    return now["*/a#1 hit"] === 3 && now["*/a#0 hit"] === 3;
+  }, "those after the reload are counted under their own");
+});
+
+it("tell a hit of the cluster by its route where the client came in, and which members can be reached", async () => {
+  const [first, second] = await startCluster(2, ["--origin", origin.url, "--hot-copies", "0"]);
+  for (let turn = 0; turn < 3; turn++) for (let key = 0; key < 8; key++) await ask(first!.port, `/key${key}`);
+  const [here, there] = [await metricsOf(first!), await metricsOf(second!)];
+  expect(valuesOf(here, "gyre_route_requests_total", "route", "outcome")).toEqual({
+    "*/#0 uri-miss": 8,
+    "*/#0 hit": 16,
+  });
+  expect(valuesOf(there, "gyre_route_requests_total", "route", "outcome")).toEqual({});
+  expect(valuesOf(here, "gyre_peer_up", "peer")).toEqual({ m2: 1 });
 });
 
 it.skipIf(!hasPromtool)("have alerts whose rules are right, and name metrics that there are", () => {

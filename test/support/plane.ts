@@ -215,6 +215,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
       name: `r${index}`,
       host,
       path,
+      number: 1,
       origins: new OriginChoice([{ origin: "http://origin.test", weight: 1, backup: false }]),
       turns: { retries: 1, retryOn: new Set() },
       hostField: "preserve",

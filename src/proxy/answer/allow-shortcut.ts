@@ -2,6 +2,7 @@
 import type { Store, StoredResponse } from "../../store/port.ts";
 import type { View } from "../../ring/view.ts";
 import type { Routing } from "../request/routes.ts";
+import { formAtRoute, noRoute } from "../request/route-counts.ts";
 import type { Ticket } from "../request/ticket.ts";
 
 /**
@@ -14,6 +15,7 @@ export function allowShortcut(
   { shortcut, target }: Ticket,
   stored: StoredResponse,
 ): void {
-  if (shortcut !== 0)
-    store.allow(stored, { settings: routing.number, epoch: view.epoch, way: target.settings, form: shortcut });
+  if (shortcut === 0) return;
+  const form = formAtRoute(shortcut, target.route?.number ?? noRoute);
+  store.allow(stored, { settings: routing.number, epoch: view.epoch, way: target.settings, form });
 }

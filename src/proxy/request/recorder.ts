@@ -1,5 +1,7 @@
 /** What happened to requests, counted and told: plain numbers on the hit path, a log line only where one is wanted. */
 import type { FieldList } from "../../http/fields.ts";
+import { durationBoundsMs } from "./durations.ts";
+import { noRoute, RouteCounts, type RouteNumbers } from "./route-counts.ts";
 import { outcomeLabel, type Outcome } from "../../http/cache-status.ts";
 
 /** A finished request, as the access log tells it. */
@@ -40,6 +42,9 @@ export interface Counts {
   readonly byOutcome: Map<string, number>;
   /** By status code. */
   readonly byStatus: number[];
+  /** Answers of origins that were stored; those that were not, by why. */
+  stored: number;
+  readonly notStored: Map<string, number>;
   /** Content of hits that took the whole way; that of the fast way is in `hitBytes`. */
   slowHitBytes: number;
   bytesSent: number;
@@ -85,10 +90,6 @@ export interface Counts {
   durationSumMs: number;
 }
 
-export const durationBoundsMs: readonly number[] = [
-  0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000,
-];
-
 /** Hits that another thread has counted. */
 export interface CountedHits {
   readonly hits: number;
@@ -98,6 +99,8 @@ export interface CountedHits {
   /** By bucket, and by status. */
   readonly durations: readonly number[];
   readonly statuses: readonly number[];
+  /** A table as RouteCounts has one. */
+  readonly routes: Float64Array;
 }
 
 /** Status codes end before. */
@@ -110,6 +113,8 @@ export class Recorder {
     hitBytes: 0,
     byOutcome: new Map(),
     byStatus: new Array<number>(statusMax + 1).fill(0),
+    stored: 0,
+    notStored: new Map(),
     slowHitBytes: 0,
     bytesSent: 0,
     failed: 0,
@@ -142,10 +147,18 @@ export class Recorder {
     durations: new Array<number>(durationBoundsMs.length + 1).fill(0),
     durationSumMs: 0,
   };
+
+  /** `numbers` are those of routes. */
+  constructor(numbers?: RouteNumbers) {
+    this.routes = new RouteCounts(numbers);
+  }
+
   get counts(): Readonly<Counts> {
     return this.#counts;
   }
 
+  /** Of clients alone, at the member that they spoke to. */
+  readonly routes: RouteCounts;
   /** Writes a log line; null where the access log is off. */
   log: ((record: AccessRecord) => void) | null = null;
   /** One request in so many is logged. */
@@ -180,12 +193,14 @@ export class Recorder {
     return Math.max(0, inFlight - forwarding - tunnelling);
   }
 
-  /** A hit of the fast way, and how long it took; `record` where it is to be logged. */
+  /** A hit of the fast way, and how long it took; `record` where it is to be logged, `route` by its number. */
   hit(
     { status, bytes, durationMs }: Pick<AccessRecord, "status" | "bytes" | "durationMs">,
     hop: 0 | 1,
     record: AccessRecord | null,
+    route: number,
   ): void {
+    if (hop === 0) this.routes.hit(route, bytes, durationMs);
     if (record !== null) this.#tell(record);
     this.#took({ status, bytes, durationMs, hop });
     if (hop === 0 || this.logsHops) this.#seen++;
@@ -202,6 +217,7 @@ export class Recorder {
     counts.copyHits += now.copyHits - before.copyHits;
     counts.durationSumMs += now.durationSumMs - before.durationSumMs;
     counts.clientBytes += now.hitBytes - before.hitBytes;
+    this.routes.absorb(now.routes, before.routes);
     for (const [bucket, count] of now.durations.entries()) {
       counts.durations[bucket]! += count - before.durations[bucket]!;
       counts.clientDurations[bucket]! += count - before.durations[bucket]!;
@@ -323,10 +339,22 @@ export class Recorder {
     counts.bytesSent += record.bytes;
     if (outcome.collapsed === true) counts.collapsed++;
     this.#took(record);
+    this.#judged(outcome, record.reason);
+    if (record.hop === 0) {
+      const route = record.route == null ? noRoute : this.routes.numbers.of(record.route);
+      this.routes.finished(route, answeredBy(record.owned) ?? label, record.bytes, record.durationMs);
+    }
     if (this.tellsNext(record.hop)) this.#tell({ ...record, outcome: label });
     if (record.hop === 0) this.noted?.(record, label);
     else this.watchOwned?.(record);
     if (record.hop === 0 || this.logsHops) this.#seen++;
+  }
+
+  #judged({ forward, forwardStatus, collapsed, stored }: Outcome, reason: string | null): void {
+    if (forward === undefined || forward === "bypass" || forwardStatus === undefined || collapsed === true) return;
+    const { notStored } = this.#counts;
+    if (stored === true) this.#counts.stored++;
+    else if (reason !== null) notStored.set(reason, (notStored.get(reason) ?? 0) + 1);
   }
 
   #took({ status, bytes, durationMs, hop }: Pick<AccessRecord, "status" | "bytes" | "durationMs" | "hop">): void {
@@ -340,4 +368,10 @@ export class Recorder {
     counts.clientBytes += bytes;
     if (status >= 500) counts.failed++;
   }
+}
+
+/** What the owner's part came to, as in `m2; fwd=uri-miss; stored`; null where it was not asked. */
+function answeredBy(owned: string | null): string | null {
+  if (owned === null) return null;
+  return owned.includes("; hit") ? "hit" : (/; fwd=([a-z-]+)/.exec(owned)?.[1] ?? null);
 }

@@ -74,6 +74,8 @@ export type FixedAnswer =
   | { readonly kind: "text"; readonly status: number; readonly text: string; readonly type: string };
 
 export interface Route extends Way, RoutePlace {
+  /** By which it is counted. */
+  readonly number: number;
   /** What is changed of requests to origins, and of what they answer, before anybody judges it. */
   readonly request: FieldChanges | null;
   readonly response: FieldChanges | null;
