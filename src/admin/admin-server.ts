@@ -10,7 +10,8 @@ import { listening } from "../base/listen.ts";
 import type { HostPort } from "../base/host-port.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { AdministeredPlane } from "./administered.ts";
-import { admission, isFromHere, isSameOrigin, tokenOf } from "./admission.ts";
+import { admission, isFromHere, isSameOrigin, tokenOf, type Known } from "./admission.ts";
+import { Guesses } from "./guesses.ts";
 import { contentOf, give, wrong, type ApiAnswer } from "./answers.ts";
 import { answerApi, type ApiNeeds } from "./api.ts";
 import { Broadcast } from "./broadcast.ts";
@@ -45,7 +46,7 @@ export class AdminServer {
   readonly #server: Server;
   /** Loaded when somebody scrapes: who does not, does not pay for the library. */
   #metrics: Promise<Metrics> | null = null;
-  readonly #sessions: Sessions;
+  readonly #known: Known;
   readonly #history: History;
   readonly #api: ApiNeeds;
   readonly #all = new Set<Socket>();
@@ -55,7 +56,7 @@ export class AdminServer {
   constructor(options: AdminOptions) {
     this.#options = options;
     const { member, plane, secrets, failed } = options;
-    this.#sessions = new Sessions(secrets);
+    this.#known = { sessions: new Sessions(secrets), guesses: new Guesses() };
     this.#history = new History(() => {
       member.clients.gather();
       return plane.desk.recorder.counts;
@@ -146,14 +147,15 @@ export class AdminServer {
       if (url.pathname === "/api/session") return give(response, this.#session(request));
     }
     if (request.method === "POST" && url.pathname === "/api/login") return give(response, await this.#login(request));
-    const admitted = admission(request, this.#sessions, performance.now());
+    const admitted = admission(request, this.#known, performance.now());
     if (!admitted.admits) {
-      const fields = admitted.status === 401 ? { "www-authenticate": 'Bearer realm="gyre"' } : {};
+      const fields: Record<string, string> =
+        admitted.status === 401 ? { "www-authenticate": 'Bearer realm="gyre"' } : { "retry-after": "60" };
       return give(response, wrong(admitted.status, admitted.reason, fields));
     }
     if (request.method === "POST" && url.pathname === "/api/logout") {
       const token = tokenOf(request);
-      if (token !== null) this.#sessions.end(token);
+      if (token !== null) this.#known.sessions.end(token);
       return give(response, { status: 200, value: {} });
     }
     if ((request.method === "GET" || request.method === "HEAD") && url.pathname === "/metrics")
@@ -166,8 +168,8 @@ export class AdminServer {
   #session(request: IncomingMessage): ApiAnswer {
     const now = performance.now();
     const token = tokenOf(request);
-    const loggedIn = token !== null && isFromHere(request) && this.#sessions.has(token, now);
-    const reads = admission(request, this.#sessions, now).admits;
+    const loggedIn = token !== null && isFromHere(request) && this.#known.sessions.has(token, now);
+    const reads = admission(request, this.#known, now).admits;
     const { name } = this.#options.member;
     return { status: 200, value: { member: name, reads, loggedIn, mayLogIn: isFromHere(request) } };
   }
@@ -184,7 +186,7 @@ export class AdminServer {
     if (request.headers["content-type"] !== "application/json") return wrong(415, "log in with application/json");
     const { secret } = (jsonOf((await contentOf(request, loginMax)) ?? "") ?? {}) as { secret?: unknown };
     if (typeof secret !== "string") return wrong(400, 'say the secret: { "secret": … }');
-    const session = this.#sessions.begin(secret, performance.now());
+    const session = this.#known.sessions.begin(secret, performance.now());
     if (session === "later") return wrong(429, "too many wrong secrets: wait a minute", { "retry-after": "60" });
     if (session === null) return wrong(401, "that is not this cluster's secret");
     return { status: 200, value: session };

@@ -8,6 +8,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { hostPortOf, isLoopbackHost } from "../base/host-port.ts";
+import type { Guesses } from "./guesses.ts";
 import type { Sessions } from "./sessions.ts";
 
 /** The field with a session's token. */
@@ -15,17 +16,26 @@ const tokenField = "x-gyre-token";
 
 export type Admission =
   | { readonly admits: true; readonly by: "secret" | "session" | "machine" }
-  | { readonly admits: false; readonly status: 401; readonly reason: string };
+  | { readonly admits: false; readonly status: 401 | 429; readonly reason: string };
+
+/** Who is known, and who has guessed. */
+export interface Known {
+  readonly sessions: Sessions;
+  readonly guesses: Guesses;
+}
 
 /** Whether a request may be answered. */
-export function admission(request: IncomingMessage, sessions: Sessions, nowMs: number): Admission {
+export function admission(request: IncomingMessage, { sessions, guesses }: Known, nowMs: number): Admission {
   const reads = request.method === "GET" || request.method === "HEAD";
   const { authorization } = request.headers;
   if (authorization !== undefined) {
+    const address = bare(request.socket.remoteAddress);
+    if (guesses.mustWait(address, nowMs))
+      return { admits: false, status: 429, reason: "too many wrong secrets from this address: wait a minute" };
     const given = /^Bearer (.+)$/.exec(authorization)?.[1];
-    return given !== undefined && sessions.knows(given)
-      ? { admits: true, by: "secret" }
-      : refused("that is not this cluster's secret");
+    if (given !== undefined && sessions.knows(given)) return { admits: true, by: "secret" };
+    guesses.wrong(address, nowMs);
+    return refused("that is not this cluster's secret");
   }
   const isOurs = isFromHere(request) && isSameOrigin(request);
   const token = tokenOf(request);
