@@ -41,6 +41,11 @@ export function linerOf(
   }
 }
 
+/** Whether lines of a format say the tags of answers. */
+export function wantsTags(format: AccessFormat): boolean {
+  return typeof format === "object" && format.fields.includes("tags");
+}
+
 function jsonLiner(member: string): Liner {
   const begin = '{"level":30,"time":"';
   const middle = `","member":${JSON.stringify(member)},"kind":"access","client":"`;

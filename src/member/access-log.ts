@@ -6,7 +6,7 @@ import type { Recorder } from "../proxy/request/recorder.ts";
 import { LineWriter } from "../telemetry/line-writer.ts";
 import { SyslogWriter } from "../telemetry/syslog-writer.ts";
 import type { Log } from "../telemetry/log.ts";
-import { linerOf, type AccessFormat } from "./access-lines.ts";
+import { linerOf, wantsTags, type AccessFormat } from "./access-lines.ts";
 import { StartError } from "./start-error.ts";
 
 type LineTarget = Pick<LineWriter, "dropped" | "write" | "writeAll" | "reopen" | "end">;
@@ -50,6 +50,7 @@ export class AccessLog {
     const writer = this.#file?.writer ?? this.#log.writer;
     this.#formatNow = this.#format(config);
     const line = linerOf(this.#formatNow, this.#member, this.#routeName);
+    recorder.wantsTags = wantsTags(this.#formatNow);
     recorder.log = (record) => writer.write(line(record, Date.now()));
   }
 

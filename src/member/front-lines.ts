@@ -5,7 +5,7 @@
 import type { AccessRecord } from "../proxy/request/recorder.ts";
 import { routeNameOf } from "../proxy/request/routes.ts";
 import type { SeenRequest } from "../telemetry/seen-request.ts";
-import { linerOf, type Liner } from "./access-lines.ts";
+import { linerOf, wantsTags, type Liner } from "./access-lines.ts";
 import type { FrontSettings } from "./front-messages.ts";
 import { seenOf } from "./seen.ts";
 
@@ -28,6 +28,7 @@ export class FrontLines {
   #seenWaiting: SeenRequest[] = [];
   #seenUntaken = 0;
   #liner: Liner | null = null;
+  #wantsTags = false;
   #sample = 1;
   #seen = 0;
   #waiting = "";
@@ -56,6 +57,7 @@ export class FrontLines {
   follow({ log, routes, watched }: Pick<FrontSettings, "log" | "routes" | "watched">): void {
     const routeName = (uri: string): string | null => routeNameOf(routes, uri);
     this.#liner = log === null ? null : linerOf(log.format, this.#member, routeName);
+    this.#wantsTags = log !== null && wantsTags(log.format);
     this.#sample = log?.sample ?? 1;
     this.#watched = watched;
   }
@@ -70,6 +72,9 @@ export class FrontLines {
     this.#logsThis = this.#liner !== null && this.#seen++ % this.#sample === 0;
     return this.#logsThis || this.#watched;
   };
+
+  /** Whether lines say the tags of answers. */
+  readonly wantsTags = (): boolean => this.#wantsTags;
 
   /** Tells of the request that `wants` was asked about last. */
   readonly write = (record: AccessRecord): void => {

@@ -60,6 +60,7 @@ export function purgeByMethod({ desk, purges, failed }: PurgeMethodNeeds, exchan
       desk.recorder.finished(
         {
           client: exchange.client.address,
+          serverName: exchange.client.serverName ?? null,
           method: exchange.head.method,
           uri,
           status,

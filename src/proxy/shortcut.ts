@@ -9,7 +9,7 @@ import { isNotModified } from "../http/conditional.ts";
 import { fieldsOfBlock, type FieldList } from "../http/fields.ts";
 import { currentAge } from "../http/freshness.ts";
 import type { View } from "../ring/view.ts";
-import type { Store, StoredResponse } from "../store/port.ts";
+import type { Glance, Store, StoredResponse } from "../store/port.ts";
 import type { AnswerHead } from "../wire/answer-head.ts";
 import type { RequestHead } from "../http/messages.ts";
 import type { Client, Exchange } from "../wire/exchange.ts";
@@ -81,7 +81,7 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
   if (headAlone === null) exchange.answerBytes(glance, lines);
   else exchange.answer(headAlone, lines, null);
   const durationMs = performance.now() - startedMs;
-  const record = isLogged ? recordOf(needs, exchange, { status, bytes, durationMs }) : null;
+  const record = isLogged ? recordOf(needs, glance, exchange, { status, bytes, durationMs }) : null;
   recorder.hit({ status, bytes, durationMs }, exchange.hop, record, routeOfForms(kept));
   return true;
 }
@@ -125,7 +125,7 @@ export function readyShortcut(
   recorder.hit(
     { status, bytes, durationMs },
     0,
-    isLogged ? recordOf({ desk }, { client, head, hop: 0 }, { status, bytes, durationMs }) : null,
+    isLogged ? recordOf({ desk }, glance, { client, head, hop: 0 }, { status, bytes, durationMs }) : null,
     routeOfForms(kept),
   );
   return { status, fields, content };
@@ -134,15 +134,19 @@ export function readyShortcut(
 /** A hit as the access log tells it. */
 function recordOf(
   { desk }: Pick<ShortcutNeeds, "desk">,
+  glance: Glance,
   { client, head, hop }: Pick<Exchange, "client" | "head" | "hop">,
   { status, bytes, durationMs }: Pick<AccessRecord, "status" | "bytes" | "durationMs">,
 ): AccessRecord {
   const uri = keyOf(head, client);
   return {
     client: client.address,
+    serverName: client.serverName ?? null,
     method: head.method,
     uri,
     status,
+    tier: glance.isCopy ? "copy" : "memory",
+    tags: desk.recorder.wantsTags ? glance.stored.tags : [],
     outcome: "hit",
     reason: "fresh",
     owner: desk.self,

@@ -64,6 +64,7 @@ export function connectTunnel({ desk, current }: TunnelNeeds, exchange: Exchange
       desk.recorder.finished(
         {
           client: exchange.client.address,
+          serverName: exchange.client.serverName ?? null,
           method: "CONNECT",
           uri: target,
           status: 200,

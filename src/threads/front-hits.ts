@@ -32,7 +32,11 @@ export interface FrontHitsOptions {
   readonly self: string;
   readonly monotonicMs: MonotonicMs;
   /** Where a line is wanted of the next request. */
-  readonly log: { readonly wants: () => boolean; readonly write: (record: AccessRecord) => void };
+  readonly log: {
+    readonly wants: () => boolean;
+    readonly wantsTags: () => boolean;
+    readonly write: (record: AccessRecord) => void;
+  };
 }
 
 /** What a connection asks. */
@@ -48,8 +52,9 @@ export class FrontHits implements Answerer {
   readonly #options: FrontHitsOptions;
   #gathered: Buffer = Buffer.allocUnsafeSlow(gatherBytes);
   #at = 0;
-  /** The number of the route of the last hit. */
+  /** The number of the route of the last hit, and its tags where somebody wants to know them. */
   #route = 0;
+  #tags: readonly string[] = [];
 
   constructor(options: FrontHitsOptions) {
     this.#options = options;
@@ -71,7 +76,8 @@ export class FrontHits implements Answerer {
     const { status, isCopy } = glance;
     const durationMs = this.#options.monotonicMs() - startedMs;
     board.hit(front, status, bytes, durationMs, isCopy, this.#route);
-    if (this.#options.log.wants()) this.#options.log.write(this.#recordOf(head, client, { status, bytes, durationMs }));
+    if (this.#options.log.wants())
+      this.#options.log.write(this.#recordOf(head, client, { status, isCopy, bytes, durationMs }));
     return true;
   }
 
@@ -101,7 +107,7 @@ export class FrontHits implements Answerer {
     const bytes = answer.content.length;
     const durationMs = this.#options.monotonicMs() - startedMs;
     board.hit(front, status, bytes, durationMs, isCopy, this.#route);
-    if (log.wants()) log.write(this.#recordOf(head, client, { status, bytes, durationMs }));
+    if (log.wants()) log.write(this.#recordOf(head, client, { status, isCopy, bytes, durationMs }));
     return answer;
   }
 
@@ -138,12 +144,13 @@ export class FrontHits implements Answerer {
 
   /** The lines that change with an answer; null where it may not be given here. */
   #tailOf(glance: PageGlance, head: ParsedHead, client: Client, nowMs: number): string | null {
-    const { board, lines } = this.#options;
+    const { board, lines, log } = this.#options;
     const kept = glance.formsNow(board.settings, board.epoch);
     if ((kept & formOf(head, client)) === 0) return null;
     this.#route = routeOfForms(kept);
     const now = board.baseSeconds + nowMs / 1000;
     if (now >= glance.freshUntil || now > board.trustedUntil || !mayBeShown(glance.inner, { client })) return null;
+    this.#tags = log.wantsTags() ? glance.tags : [];
     return lines.of(Math.floor(currentAge(glance, now)), glance.lifetimeSeconds, glance.isCopy);
   }
 
@@ -151,14 +158,17 @@ export class FrontHits implements Answerer {
   #recordOf(
     head: ParsedHead,
     client: Client,
-    { status, bytes, durationMs }: Pick<AccessRecord, "status" | "bytes" | "durationMs">,
+    { status, isCopy, bytes, durationMs }: Pick<AccessRecord, "status" | "bytes" | "durationMs"> & { isCopy: boolean },
   ): AccessRecord {
     const { method, target, fields } = head;
     return {
       client: client.address,
+      serverName: client.serverName ?? null,
       method,
       uri: keyOf(head, client),
       status,
+      tier: isCopy ? "copy" : "memory",
+      tags: this.#tags,
       outcome: "hit",
       reason: "fresh",
       owner: this.#options.self,

@@ -19,6 +19,8 @@ export interface Client {
   readonly role?: "forward" | "reverse";
   /** Where it asked, everything is sent on to https at this port. */
   readonly redirect?: number;
+  /** The name that it asked for in its TLS handshake, as it said it; RFC 6066 §3. */
+  readonly serverName?: string;
 }
 
 export interface Exchange {

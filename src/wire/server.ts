@@ -226,7 +226,9 @@ export class WireServer {
       this.#options.isLocal(source) &&
       (this.#options.proxyProtocol !== true || source !== (this.#isUnix ? unixAddress : addressOf(socket)));
     const scheme = this.#tlsServer === null ? "http" : "https";
-    const client: Client = { address: source, local, scheme, ...this.#options.client };
+    const asked = (socket as { readonly servername?: unknown }).servername;
+    const named = typeof asked === "string" && asked !== "" ? { serverName: asked } : {};
+    const client: Client = { address: source, local, scheme, ...this.#options.client, ...named };
     if (this.#http2 === null) return this.#serveClient(socket, client);
     if ("alpnProtocol" in socket)
       return socket.alpnProtocol === "h2" ? this.#serveHttp2(socket, client) : this.#serveClient(socket, client);

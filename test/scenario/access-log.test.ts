@@ -1,9 +1,10 @@
 /** The access log: what its lines say, and that nobody ever waits for whoever takes them. */
-import { execFileSync, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { createSocket as createDatagrams } from "node:dgram";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask, RawClient, through } from "../support/client.ts";
 import {
@@ -27,6 +28,7 @@ const newFile = (): string => join(folder, `access-${++files}.log`);
 beforeAll(async () => {
   origin = await startOrigin((request, response) => {
     response.setHeader("cache-control", "max-age=600");
+    if (request.url === "/tagged") response.setHeader("cache-tag", "one, two");
     response.end(`content of ${request.url}`);
   });
 });
@@ -108,6 +110,48 @@ describe("lines", () => {
       "NONE/204",
     ]);
   }, 60_000);
+
+  it.each([1, 3])(
+    "say the name asked for in TLS, the tier and the tags, where they are to (threads: %i)",
+    async (threads) => {
+      const [cert, key, disk] = [join(folder, "cert.pem"), join(folder, "key.pem"), temporaryFolder()];
+      const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+      const subject = ["-subj", "/CN=site.test", "-days", "2", "-keyout", key, "-out", cert];
+      execFileSync("openssl", ["req", "-x509", ...curve, ...subject], { stdio: "ignore" });
+      const flags = ["--access-log-fields", "uri,server-name,tier,tags,hit", "--tls-cert", cert, "--tls-key", key];
+      const lines = async (turns: number): Promise<unknown[]> => {
+        const file = newFile();
+        const member = await logging(file, ...flags, "--threads", String(threads), "--disk", disk);
+        const address = `https://site.test:${member.port}`;
+        for (let turn = 0; turn < turns; turn++)
+          await promisify(execFile)("curl", [
+            "--max-time",
+            "10",
+            "-sk",
+            "--http1.1",
+            "--resolve",
+            `site.test:${member.port}:127.0.0.1`,
+            `${address}/tagged`,
+            "-H",
+            "host: site.test",
+          ]);
+        await until(() => linesOf(file).length === turns, "all lines");
+        await member.stop();
+        return linesOf(file).map((line) => JSON.parse(line) as unknown);
+      };
+      const line = { uri: "https://site.test/tagged", "server-name": "site.test", tags: ["one", "two"] };
+      expect(await lines(3)).toEqual([
+        { ...line, tier: null, hit: false },
+        { ...line, tier: "memory", hit: true },
+        { ...line, tier: "memory", hit: true },
+      ]);
+      expect(await lines(2), "after a restart").toEqual([
+        { ...line, tier: "disk", hit: true },
+        { ...line, tier: "memory", hit: true },
+      ]);
+    },
+    60_000,
+  );
 
   it("have the fields that were chosen, and no others, whichever way a request took", async () => {
     const file = newFile();

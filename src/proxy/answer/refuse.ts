@@ -31,6 +31,7 @@ export function refuseEarly(
   desk.recorder.finished(
     {
       client: exchange.client.address,
+      serverName: exchange.client.serverName ?? null,
       method: exchange.head.method,
       uri: exchange.head.target.slice(0, 2000),
       status,

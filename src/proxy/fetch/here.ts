@@ -84,6 +84,7 @@ export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: 
 function recall(store: HereNeeds["store"], ticket: Ticket, then: () => void): boolean {
   ticket.recalled = true;
   return store.recall(ticket.target.key, () => {
+    ticket.wasOnDisk = true;
     if (!ticket.exchange.closed) return then();
     ticket.end(false);
   });

@@ -7,9 +7,15 @@ import { outcomeLabel, type Outcome } from "../../http/cache-status.ts";
 /** A finished request, as the access log tells it. */
 export interface AccessRecord {
   readonly client: string;
+  /** The name that it asked for in its TLS handshake; null where it named none. */
+  readonly serverName: string | null;
   readonly method: string;
   readonly uri: string;
   readonly status: number;
+  /** Where a hit was had from: a hot copy of another member's, memory, a disk; null where it is none. */
+  readonly tier: "copy" | "memory" | "disk" | null;
+  /** Of what it was answered with; empty, too, where nobody wants to know. */
+  readonly tags: readonly string[];
   readonly outcome: string;
   readonly reason: string | null;
   readonly owner: string;
@@ -33,7 +39,15 @@ export interface AccessRecord {
 }
 
 /** Of a request that goes nowhere from here. */
-export const unforwarded = { owned: null, origin: null, requestId: null, route: undefined, firstByteMs: null } as const;
+export const unforwarded = {
+  tier: null,
+  tags: [],
+  owned: null,
+  origin: null,
+  requestId: null,
+  route: undefined,
+  firstByteMs: null,
+} as const;
 
 export interface Counts {
   hits: number;
@@ -161,6 +175,8 @@ export class Recorder {
   readonly routes: RouteCounts;
   /** Writes a log line; null where the access log is off. */
   log: ((record: AccessRecord) => void) | null = null;
+  /** Whether somebody wants to know the tags of answers. */
+  wantsTags = false;
   /** One request in so many is logged. */
   sample = 1;
   /** Whether the owner's part of a request that another member has forwarded gets a line of its own. */

@@ -68,6 +68,8 @@ export class Ticket {
   peerTried = false;
   /** What is stored and was not in memory has been brought back, as far as it could be. */
   recalled = false;
+  /** Something has been brought back for it. */
+  wasOnDisk = false;
   /** The owner has sent the request back: another must answer it. */
   ownerDeclined = false;
   /** Where it is answered with a coding that was made for it: how what that was made of was come by. */
@@ -137,9 +139,18 @@ export class Ticket {
     desk.recorder.finished(
       {
         client: exchange.client.address,
+        serverName: exchange.client.serverName ?? null,
         method: exchange.head.method,
         uri: target.text,
         status: this.status,
+        tier: this.outcome.hit
+          ? this.wasOnDisk
+            ? "disk"
+            : this.outcome.detail === "hot-copy"
+              ? "copy"
+              : "memory"
+          : null,
+        tags: this.tags,
         reason: this.reason,
         owner: this.owner,
         owned: this.owned,

@@ -41,6 +41,14 @@ export class PageGlance implements Glance {
     return this.#responseAt(this.#location);
   }
 
+  /** Its tags; read anew each time. */
+  get tags(): readonly string[] {
+    const records = this.#records;
+    const bytes = records.word(this.#location, word.tags) & 0xffff;
+    if (bytes === 0) return [];
+    return records.text(this.#location, records.sections(this.#location).tagsAt, bytes).split("\n");
+  }
+
   /** Looks at a record of a whole response without extents. */
   at(location: number): this {
     const { memory } = this.#records;
