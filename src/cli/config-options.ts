@@ -38,6 +38,8 @@ const placeholders: Readonly<Record<string, string>> = {
   certificates: "files|auto",
   "certificate-names": "NAME",
   state: "DIR",
+  "trace-sample": "all|off|1/N",
+  "trace-export": "URL",
   "acme-directory": "URL",
   "acme-contact": "ADDRESS",
   "acme-challenge": "WAY",

@@ -19,6 +19,7 @@ const restartKeys: readonly (keyof Config)[] = [
   "peer-tls-require",
   "advertise",
   "log-format",
+  "trace-export",
   "weight",
   "certificates",
   "state",

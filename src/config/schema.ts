@@ -318,6 +318,15 @@ export const configSchema = z.strictObject({
       "all, off, or 1/N for one request in N",
     )
     .describe("all, off, or 1/N"),
+  "trace-sample": z
+    .string()
+    .default("off")
+    .refine((text) => text === "off" || text === "all" || /^1\/[1-9]\d*$/.test(text), "all, off, or 1/N")
+    .describe("requests that bring no traceparent, and are no plain hits, begin a trace: all, off, or 1/N of them"),
+  "trace-export": z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe("OTLP/HTTP URL that is told of traces, as in http://127.0.0.1:4318/v1/traces (OpenTelemetry's packages)"),
   "access-log-format": z
     .enum(["auto", "json", "common", "combined", "squid"])
     .default("auto")

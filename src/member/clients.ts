@@ -17,6 +17,7 @@ import type { Certificates } from "./certificates.ts";
 import type { DataPlane } from "./data-plane.ts";
 import type { FrontSettings } from "./front-messages.ts";
 import { Fronts } from "./fronts.ts";
+import { Traces } from "./traces.ts";
 import { Watching } from "./watching.ts";
 import { listenersFor } from "./listeners.ts";
 import { isThisMachine, listening } from "./listening.ts";
@@ -49,6 +50,7 @@ export class Clients {
   readonly #fronts: Fronts | null;
   readonly #listeners: readonly Listener[];
   readonly #count = new OwnCount();
+  readonly #traces: Traces;
   #allowed: readonly Networks[];
   #publishing: NodeJS.Timeout | null = null;
   #watched = false;
@@ -60,6 +62,7 @@ export class Clients {
     const { tls } = options.certificates;
     const listeners = listenersFor(config);
     this.#options = options;
+    this.#traces = new Traces(plane.desk, config, log);
     this.watching = new Watching({
       member: name,
       recorder: plane.desk.recorder,
@@ -115,6 +118,7 @@ export class Clients {
             })),
             settings: this.#frontSettings(config),
             ticketKeys: options.certificates.ticketKeys,
+            traces: this.#traces.exports,
             store: plane.store,
             recorder,
             accept: (socket, client) => this.#servers[0]!.take(socket, client),
@@ -148,6 +152,7 @@ export class Clients {
   /** Listens at all places. @returns where, in their order, and where others are to look. @throws StartError. */
   async listen(): Promise<{ readonly all: readonly string[]; readonly main: string }> {
     const fronts = this.#fronts;
+    await this.#traces.start(this.#options.config.cluster);
     if (fronts !== null) await this.#startFronts(fronts);
     const places: HostPort[] = [];
     let httpsPort: number | null = null;
@@ -192,6 +197,7 @@ export class Clients {
     const { tls } = this.#options.certificates;
     this.#allowed = allowOf(config, this.#listeners).map((networks) => new Networks(networks));
     if (tls !== null) for (const server of this.#servers) server.updateTls(tls);
+    this.#traces.follow(config);
     this.publish();
     this.#fronts?.follow(this.#frontSettings(config));
   }
@@ -205,6 +211,7 @@ export class Clients {
     ]);
     if (this.#publishing !== null) clearInterval(this.#publishing);
     await fronts?.end();
+    await this.#traces.end();
     return Math.max(
       there,
       here.reduce((sum, cut) => sum + cut, 0),

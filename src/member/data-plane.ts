@@ -96,6 +96,7 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     viaLine,
     hitLines: new HitLines(name, viaLine),
     recorder,
+    tracing: null,
     nowSeconds: clock.nowSeconds,
     wallLeadSeconds: clock.wallLeadSeconds,
   };

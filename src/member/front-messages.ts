@@ -33,6 +33,8 @@ export interface FrontInit {
   readonly listeners: readonly Pick<Listener, "tls" | "http2" | "proxyProtocol" | "role">[];
   readonly settings: FrontSettings;
   readonly ticketKeys: Uint8Array;
+  /** Requests that are part of a trace are home's. */
+  readonly traces: boolean;
   readonly store: SharedStore;
   readonly board: SharedArrayBuffer;
   /** Rings of frames, to home and from it. */

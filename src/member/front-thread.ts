@@ -31,6 +31,7 @@ const {
   listeners,
   settings,
   ticketKeys,
+  traces,
   store,
   board: boardMemory,
   toHome,
@@ -63,6 +64,7 @@ const hits = new FrontHits({
   self: member,
   monotonicMs: () => performance.now() + aheadMs,
   log: lines,
+  traces,
 });
 
 const connections = new Map<number, FromHome>();

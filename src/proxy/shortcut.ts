@@ -19,6 +19,7 @@ import type { AccessRecord } from "./request/recorder.ts";
 import { routeOfForms } from "./request/route-counts.ts";
 import type { Desk } from "./request/desk.ts";
 import type { Routing } from "./request/routes.ts";
+import { isFollowed } from "./request/trace.ts";
 
 export interface ShortcutNeeds {
   readonly desk: Desk;
@@ -59,7 +60,7 @@ export function keyOf(
 export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: number, settings = 0): boolean {
   const { desk, current, store, invalidations } = needs;
   const { recorder } = desk;
-  if (!current.joined) return false;
+  if (!current.joined || takesTracing(needs, exchange)) return false;
   const isLogged = recorder.tellsNext(exchange.hop);
   const startedMs = performance.now();
   const glance = store.glance(shortcutKey(exchange));
@@ -86,6 +87,15 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
   return true;
 }
 
+/** Whether somebody follows this request: what is told of it takes the whole way. */
+function takesTracing(
+  { desk: { tracing }, current }: Pick<ShortcutNeeds, "desk" | "current">,
+  { head, client, hop }: Pick<Exchange, "head" | "client" | "hop">,
+): boolean {
+  if (tracing?.exports !== true) return false;
+  return isFollowed(head.fields, tracing, hop === 1 || current.routing.trusts(client.address));
+}
+
 /** An answer whose head is known: fields, names and values in turn, and content that is the asker's own. */
 export interface ReadyHit {
   readonly status: number;
@@ -102,7 +112,7 @@ export function readyShortcut(
   head: Exchange["head"],
   client: Client,
 ): ReadyHit | null {
-  if (!current.joined) return null;
+  if (!current.joined || takesTracing({ desk, current }, { head, client, hop: 0 })) return null;
   const startedMs = performance.now();
   const glance = store.glance(keyOf(head, client));
   if (glance === null) return null;
@@ -153,6 +163,7 @@ function recordOf(
     owned: null,
     origin: null,
     requestId: null,
+    trace: null,
     route: undefined,
     firstByteMs: durationMs,
     target: head.target,

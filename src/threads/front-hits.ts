@@ -3,7 +3,7 @@
  * nothing: home has answered the same form of request for the same key before, under the same settings. What is
  * anything but that is home's.
  */
-import { fieldsOfBlock } from "../http/fields.ts";
+import { fieldsOfBlock, hasField } from "../http/fields.ts";
 import { currentAge } from "../http/freshness.ts";
 import { mayBeShown } from "../proxy/answer/inside.ts";
 import type { HitLines } from "../proxy/request/hit-lines.ts";
@@ -31,6 +31,8 @@ export interface FrontHitsOptions {
   readonly lines: HitLines;
   readonly self: string;
   readonly monotonicMs: MonotonicMs;
+  /** Whether home wants to see requests that are part of a trace. */
+  readonly traces: boolean;
   /** Where a line is wanted of the next request. */
   readonly log: {
     readonly wants: () => boolean;
@@ -62,7 +64,7 @@ export class FrontHits implements Answerer {
 
   answer(head: ParsedHead, client: Client, socket: ClientSocket): boolean {
     const { board, reader, front } = this.#options;
-    if (!board.isJoined) return false;
+    if (!board.isJoined || this.#isTraced(head)) return false;
     const startedMs = this.#options.monotonicMs();
     const glance = reader.enter(keyOf(head, client));
     if (glance === null) return false;
@@ -84,7 +86,7 @@ export class FrontHits implements Answerer {
   /** The same as fields and content, for another version of HTTP; null where it is not for this thread. */
   ready(head: ParsedHead, client: Client): ReadyAnswer | null {
     const { board, reader, front, log } = this.#options;
-    if (!board.isJoined) return null;
+    if (!board.isJoined || this.#isTraced(head)) return null;
     const startedMs = this.#options.monotonicMs();
     const glance = reader.enter(keyOf(head, client));
     if (glance === null) return null;
@@ -120,6 +122,10 @@ export class FrontHits implements Answerer {
     socket.write(bytes);
     // What the system has not taken at once is read later: the memory is its own until then.
     if (socket.writableLength > 0) this.#gathered = Buffer.allocUnsafeSlow(gatherBytes);
+  }
+
+  #isTraced(head: ParsedHead): boolean {
+    return this.#options.traces && hasField(head.fields, "traceparent");
   }
 
   /** Puts the answer together. @returns bytes of its content, or -1 where it may not be given here. */
@@ -175,6 +181,7 @@ export class FrontHits implements Answerer {
       owned: null,
       origin: null,
       requestId: null,
+      trace: null,
       route: undefined,
       firstByteMs: durationMs,
       target,

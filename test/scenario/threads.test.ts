@@ -298,6 +298,7 @@ describe("a front thread that dies", () => {
         listeners: [{ tls: false, http2: false, proxyProtocol: false, role: "both" }],
         settings: { allow: [[]], tls: null, proofs: [], log: null, routes: [], watched: false },
         ticketKeys: new Uint8Array(48),
+        traces: false,
         store,
         recorder: new Recorder(),
         accept: () => {},

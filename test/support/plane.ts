@@ -206,6 +206,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
     viaLine,
     hitLines: new HitLines(self, viaLine),
     recorder,
+    tracing: null,
     nowSeconds: () => plane.now,
     wallLeadSeconds: () => plane.wallLead,
   };

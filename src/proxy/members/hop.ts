@@ -16,6 +16,7 @@ import { AnswerHead } from "../../wire/answer-head.ts";
 import { refuse } from "../answer/refuse.ts";
 import { peerRequest } from "../fetch/peer-request.ts";
 import type { Invalidations } from "../invalidation/invalidations.ts";
+import { withTrace } from "../request/trace.ts";
 import { withRequestId } from "../request/request-id.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { identityOf, Resumption } from "./resumption.ts";
@@ -83,7 +84,8 @@ function ask(
   let forwarding = false;
   // Whoever has left already is told before `hold` returns.
   let hold: Hold | null = null;
-  const fields = withRequestId(head.plain ? head.fields : endToEndFields(head.fields), ticket.requestId);
+  const own = head.plain ? head.fields : endToEndFields(head.fields);
+  const fields = withTrace(withRequestId(own, ticket.requestId), ticket.trace);
   const stream: PeerStream | null = peers.request(
     member,
     peerRequest(ticket, current.view, member, {

@@ -48,7 +48,7 @@ function showTarget(needs: ShowingNeeds, exchange: Exchange, target: Target): vo
   if (!invalidations.isInTouch(now)) return exchange.abort();
   const { fields } = exchange.head;
   const trusted = current.routing.trusts(exchange.client.address);
-  const selecting = selectingOf({ desk, exchange, target, content: null, trusted, requestId: null });
+  const selecting = selectingOf({ desk, exchange, target, content: null, trusted, requestId: null, trace: null });
   const policy = { honourReload: target.caching.honourReload, graceSeconds: 0 };
   const lease = store.find(
     target.key,

@@ -31,6 +31,7 @@ const looks: Readonly<Record<string, (seen: Seen) => unknown>> = {
   route: ({ record, routeName }) => (record.route === undefined ? routeName(record.uri) : record.route),
   origin: ({ record }) => record.origin,
   "request-id": ({ record }) => record.requestId,
+  "trace-id": ({ record }) => record.trace?.traceId ?? null,
   "server-name": ({ record }) => record.serverName,
   tier: ({ record }) => record.tier,
   tags: ({ record }) => record.tags,

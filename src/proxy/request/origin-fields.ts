@@ -8,6 +8,7 @@ import { hostOfOrigin } from "../../origin/place.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import type { Desk } from "./desk.ts";
 import type { Target } from "./target.ts";
+import { withTrace, type Trace } from "./trace.ts";
 
 const madeAnew: ReadonlySet<string> = new Set(["host", "expect", "max-forwards"]);
 const namedAnew: ReadonlySet<string> = new Set([...madeAnew, "x-request-id"]);
@@ -34,6 +35,7 @@ export interface Asked {
   readonly trusted: boolean;
   /** Its name, or null. */
   readonly requestId: string | null;
+  readonly trace: Trace | null;
 }
 
 /**
@@ -41,10 +43,11 @@ export interface Asked {
  * @param conditional the client's conditions and Range go along, or are replaced by those of a validation (or by none).
  */
 export function originFields(asked: Asked, origin: string, conditional: "kept" | readonly string[]): string[] {
-  const { exchange, target, desk, content, trusted, requestId } = asked;
+  const { exchange, target, desk, content, trusted, requestId, trace } = asked;
   const { head, client } = exchange;
   let fields = withoutFields(endToEndFields(head.fields), requestId === null ? madeAnew : namedAnew);
   if (requestId !== null) fields.push("x-request-id", requestId);
+  if (trace !== null) fields = [...withTrace(fields, trace)];
   if (conditional !== "kept") fields = [...withoutFields(fields, conditions), ...conditional];
   if (exchange.body === null || content !== null) fields = withoutFields(fields, framing);
   if (target.route !== null) {
@@ -107,4 +110,5 @@ const remade: ReadonlySet<string> = new Set([
   "upgrade",
   "content-length",
   "x-request-id",
+  "traceparent",
 ]);

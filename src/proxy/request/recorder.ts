@@ -2,6 +2,7 @@
 import type { FieldList } from "../../http/fields.ts";
 import { durationBoundsMs } from "./durations.ts";
 import { noRoute, RouteCounts, type RouteNumbers } from "./route-counts.ts";
+import type { Trace } from "./trace.ts";
 import { outcomeLabel, type Outcome } from "../../http/cache-status.ts";
 
 /** A finished request, as the access log tells it. */
@@ -24,6 +25,8 @@ export interface AccessRecord {
   /** The origin that was asked for it from here; null where none was. */
   readonly origin: string | null;
   readonly requestId: string | null;
+  /** This member's part of a trace that is followed, or null. */
+  readonly trace: Trace | null;
   /** The route's name, null for the forward proxy; undefined where nobody has looked for it yet. */
   readonly route: string | null | undefined;
   /** Until the answer began; null where it never did. */
@@ -45,6 +48,7 @@ export const unforwarded = {
   owned: null,
   origin: null,
   requestId: null,
+  trace: null,
   route: undefined,
   firstByteMs: null,
 } as const;
@@ -175,6 +179,8 @@ export class Recorder {
   readonly routes: RouteCounts;
   /** Writes a log line; null where the access log is off. */
   log: ((record: AccessRecord) => void) | null = null;
+  /** Is told of every request that is part of a trace, where somebody is told. */
+  traced: ((record: AccessRecord) => void) | null = null;
   /** Whether somebody wants to know the tags of answers. */
   wantsTags = false;
   /** One request in so many is logged. */
@@ -361,6 +367,7 @@ export class Recorder {
       this.routes.finished(route, answeredBy(record.owned) ?? label, record.bytes, record.durationMs);
     }
     if (this.tellsNext(record.hop)) this.#tell({ ...record, outcome: label });
+    if (record.trace !== null) this.traced?.({ ...record, outcome: label });
     if (record.hop === 0) this.noted?.(record, label);
     else this.watchOwned?.(record);
     if (record.hop === 0 || this.logsHops) this.#seen++;

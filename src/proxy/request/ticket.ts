@@ -1,6 +1,7 @@
 /**
  * A request that has left the fast way: its exchange, where it goes, how it ended. Ends exactly once, whoever ends it.
  */
+import { randomBytes } from "node:crypto";
 import { cacheStatus, type Outcome } from "../../http/cache-status.ts";
 import type { FieldList } from "../../http/fields.ts";
 import type { StoredHead } from "../../http/stored-head.ts";
@@ -10,6 +11,12 @@ import { requestIdOf } from "./request-id.ts";
 import { selectingOf } from "./selecting.ts";
 import { tagsLine } from "./tags-line.ts";
 import type { Target } from "./target.ts";
+import { traceOf, type Trace } from "./trace.ts";
+
+const random = {
+  chance: Math.random,
+  hex: (digits: number): string => randomBytes(digits / 2).toString("hex"),
+} as const;
 
 /** What is known of a request when it leaves the fast way. */
 export interface TicketInit {
@@ -84,6 +91,7 @@ export class Ticket {
   #switched = false;
   #requestId: string | null = null;
   #firstByteMs: number | null = null;
+  #trace: Trace | null | undefined = undefined;
 
   constructor(desk: Desk, { exchange, target, content, trusted, shortcut, isForKeeping, madeFor }: TicketInit) {
     this.desk = desk;
@@ -97,13 +105,26 @@ export class Ticket {
     this.selecting = selectingOf(this);
     this.madeFor = madeFor ?? null;
     if (madeFor === undefined) desk.recorder.began();
-    else this.#requestId = madeFor.ticket.requestId;
+    else {
+      this.#requestId = madeFor.ticket.requestId;
+      this.#trace = madeFor.ticket.trace;
+    }
   }
 
   /** What it is called where it goes; null where its route gives no names. */
   get requestId(): string | null {
     if (this.target.route?.namesRequests !== true) return null;
     return (this.#requestId ??= requestIdOf(this.exchange, this.trusted));
+  }
+
+  /** Its part of a trace; null where none is followed. */
+  get trace(): Trace | null {
+    if (this.#trace === undefined) {
+      const { tracing } = this.desk;
+      const { head, hop } = this.exchange;
+      this.#trace = tracing === null ? null : traceOf(head.fields, tracing, this.trusted || hop === 1, random);
+    }
+    return this.#trace;
   }
 
   /** The lines that this member adds to an answer: Age where it is known, Cache-Status, Via; for members also tags. */
@@ -156,6 +177,7 @@ export class Ticket {
         owned: this.owned,
         origin: this.origin,
         requestId: this.#requestId,
+        trace: this.trace,
         route: target.route?.name ?? null,
         firstByteMs: this.#firstByteMs,
         target: exchange.head.target,
