@@ -37,7 +37,7 @@ export async function contact(where: WhereOptions): Promise<Contact> {
     const address = hostPortOf(where.admin.replace(/^http:\/\//, "").replace(/\/$/, ""));
     if (address === null) throw new Failure(`--admin ${where.admin}: write host:port`, 2);
     const given = where.secretFile === undefined ? null : clusterSecret(where.secretFile, "", null).secret;
-    return atAdmin(hostPortText(address), where.secret ?? given);
+    return atAdmin(hostPortText(address), where.secret ?? given ?? secretOf(hostPortText(address)));
   }
   if (where.coordinator?.startsWith("zookeeper") === true) return atEnsemble(where);
   if (where.coordinator !== undefined) return atCoordinator(where.coordinator, where);
@@ -56,6 +56,12 @@ export async function contact(where: WhereOptions): Promise<Contact> {
     }
   }
   throw last;
+}
+
+/** The secret of a member of this machine, by its admin address; null where another is given, or it is elsewhere. */
+function secretOf(admin: string): string | null {
+  if (process.env["GYRE_SECRET"] !== undefined) return null;
+  return livingMembers(runFolder(process.env)).find((record) => record.admin === admin)?.secret ?? null;
 }
 
 /** Living members on this machine, of the one cluster meant. */

@@ -10,9 +10,9 @@ export interface Apart {
 }
 
 /** Runs a script of this folder inside `unshare -n`, to its end. */
-export function runApart(script: string): Promise<Apart> {
+export function runApart(script: string, ...parameters: string[]): Promise<Apart> {
   const isolation = process.getuid!() === 0 ? "-n" : "-rn";
-  const child = spawn("unshare", [isolation, process.execPath, join(import.meta.dirname, script)], {
+  const child = spawn("unshare", [isolation, process.execPath, join(import.meta.dirname, script), ...parameters], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
