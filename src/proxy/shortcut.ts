@@ -6,7 +6,7 @@
  * the whole way.
  */
 import { isNotModified } from "../http/conditional.ts";
-import { fieldsOfBlock, type FieldList } from "../http/fields.ts";
+import { fieldBlock, fieldsOfBlock, type FieldList } from "../http/fields.ts";
 import { currentAge } from "../http/freshness.ts";
 import type { View } from "../ring/view.ts";
 import type { Glance, Store, StoredResponse } from "../store/port.ts";
@@ -119,16 +119,19 @@ export function readyShortcut(
   const kept = glance.forms(current.routing.number, current.view.epoch);
   if ((kept & formOf(head, client)) === 0) return null;
   const now = desk.nowSeconds();
-  const bytes = glance.contentEnd - glance.contentAt;
-  if (now >= glance.freshUntil || !invalidations.isInTouch(now) || bytes > readyBytesMax) return null;
+  const { memory, fieldsAt, headEnd, contentAt, contentEnd } = glance;
+  if (now >= glance.freshUntil || !invalidations.isInTouch(now) || contentEnd - contentAt > readyBytesMax) return null;
   if (!mayBeShown(glance.inner, { client })) return null;
   const { recorder, hitLines } = desk;
   const isLogged = recorder.tellsNext(0);
   const lines = hitLines.of(Math.floor(currentAge(glance, now)), glance.lifetimeSeconds, glance.isCopy);
-  const { status, memory, fieldsAt, headEnd, contentAt, contentEnd } = glance;
+  const notModified = head.conditional ? notModifiedFor(head, glance.stored, now) : null;
+  const status = notModified?.status ?? glance.status;
+  const bytes = notModified !== null || head.method === "HEAD" ? 0 : contentEnd - contentAt;
   const content = Buffer.allocUnsafe(bytes);
-  memory.copy(content, 0, contentAt, contentEnd);
-  const fields = fieldsOfBlock(memory.toString("latin1", fieldsAt, headEnd) + lines);
+  memory.copy(content, 0, contentAt, contentAt + bytes);
+  const own = notModified === null ? memory.toString("latin1", fieldsAt, headEnd) : fieldBlock(notModified.fields);
+  const fields = fieldsOfBlock(own + lines);
   glance.used();
   if (glance.isCopy) recorder.copyUsed();
   const durationMs = performance.now() - startedMs;
@@ -177,6 +180,14 @@ function recordOf(
 
 /** The head that is the answer to a HEAD, or to a condition that holds; null where the answer has content. */
 function headFor({ head }: Exchange, stored: StoredResponse, now: number): AnswerHead | null {
-  if (stored.head.status === 200 && isNotModified(head.fields, stored.head, now)) return stored.notModifiedHead;
-  return head.method === "HEAD" ? stored.answerHead : null;
+  return notModifiedFor(head, stored, now) ?? (head.method === "HEAD" ? stored.answerHead : null);
+}
+
+/** The head of a 304, where what is stored is what the client has; else null. */
+function notModifiedFor(
+  { fields }: Pick<RequestHead, "fields">,
+  stored: StoredResponse,
+  now: number,
+): AnswerHead | null {
+  return stored.head.status === 200 && isNotModified(fields, stored.head, now) ? stored.notModifiedHead : null;
 }

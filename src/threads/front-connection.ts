@@ -135,7 +135,14 @@ export class FrontConnection implements FromHome {
     const end = bytes.indexOf("\r\n\r\n", at);
     if (end === -1 || end - at > limits.headBytesMax) return -1;
     const head = requestHead(bytes.toString("latin1", at, end + 2), limits);
-    if (isRefusal(head) || !head.plain || !head.keepAlive || head.minor === 0 || head.contentBytes !== 0) return -1;
+    if (
+      isRefusal(head) ||
+      !(head.plain || head.conditional) ||
+      !head.keepAlive ||
+      head.minor === 0 ||
+      head.contentBytes !== 0
+    )
+      return -1;
     return hits.answer(head, this.#client, this.#socket) ? end + 4 : -1;
   }
 

@@ -3,7 +3,9 @@
  * nothing: home has answered the same form of request for the same key before, under the same settings. What is
  * anything but that is home's.
  */
-import { fieldsOfBlock, hasField } from "../http/fields.ts";
+import { isNotModified, notModifiedHead } from "../http/conditional.ts";
+import { fieldBlock, fieldsOfBlock, hasField, type FieldList } from "../http/fields.ts";
+import { reasonPhrase } from "../http/messages.ts";
 import { currentAge } from "../http/freshness.ts";
 import { mayBeShown } from "../proxy/answer/inside.ts";
 import type { HitLines } from "../proxy/request/hit-lines.ts";
@@ -20,6 +22,7 @@ import type { Board } from "./board.ts";
 
 /** Answers whose bytes are gathered before they are written, for pipelined requests. */
 const gatherBytes = 64 * 1024;
+const notModifiedLine = `HTTP/1.1 304 ${reasonPhrase(304)}\r\n`;
 
 /** How long a thread has to go by the system's monotonic clock; ms. */
 export type MonotonicMs = () => number;
@@ -56,6 +59,8 @@ export class FrontHits implements Answerer {
   #at = 0;
   /** The number of the route of the last hit, and its tags where somebody wants to know them. */
   #route = 0;
+  /** The status that was answered last. */
+  #status = 0;
   #tags: readonly string[] = [];
 
   constructor(options: FrontHitsOptions) {
@@ -75,7 +80,8 @@ export class FrontHits implements Answerer {
       reader.leave();
     }
     if (bytes === -1) return false;
-    const { status, isCopy } = glance;
+    const { isCopy } = glance;
+    const status = this.#status;
     const durationMs = this.#options.monotonicMs() - startedMs;
     board.hit(front, status, bytes, durationMs, isCopy, this.#route);
     if (this.#options.log.wants())
@@ -96,16 +102,19 @@ export class FrontHits implements Answerer {
       if (tail !== null) {
         const { memory, status, headAt, fieldsAt, headEnd, contentAt, contentEnd } = glance;
         if (contentEnd - headAt > gatherBytes) return null;
-        const content = Buffer.allocUnsafe(contentEnd - contentAt);
-        memory.copy(content, 0, contentAt, contentEnd);
-        answer = { status, fields: fieldsOfBlock(memory.toString("latin1", fieldsAt, headEnd) + tail), content };
+        const kept = head.conditional ? this.#notModified(glance, head, startedMs) : null;
+        const content = Buffer.allocUnsafe(kept !== null || head.method === "HEAD" ? 0 : contentEnd - contentAt);
+        memory.copy(content, 0, contentAt, contentAt + content.length);
+        const lines = kept === null ? memory.toString("latin1", fieldsAt, headEnd) : fieldBlock(kept);
+        answer = { status: kept === null ? status : 304, fields: fieldsOfBlock(lines + tail), content };
         glance.used();
       }
     } finally {
       reader.leave();
     }
     if (answer === null) return null;
-    const { status, isCopy } = glance;
+    const { isCopy } = glance;
+    const { status } = answer;
     const bytes = answer.content.length;
     const durationMs = this.#options.monotonicMs() - startedMs;
     board.hit(front, status, bytes, durationMs, isCopy, this.#route);
@@ -132,20 +141,32 @@ export class FrontHits implements Answerer {
   #copied(glance: PageGlance, head: ParsedHead, client: Client, socket: ClientSocket, nowMs: number): number {
     const tail = this.#tailOf(glance, head, client, nowMs);
     if (tail === null) return -1;
-    const { memory, headAt, headEnd, contentAt, contentEnd } = glance;
-    const bytes = headEnd - headAt + tail.length + 2 + contentEnd - contentAt;
+    const { memory, headAt, headEnd, contentAt } = glance;
+    const kept = head.conditional ? this.#notModified(glance, head, nowMs) : null;
+    const contentEnd = kept !== null || head.method === "HEAD" ? contentAt : glance.contentEnd;
+    const begin = kept === null ? null : `${notModifiedLine}${fieldBlock(kept)}`;
+    const bytes = (begin?.length ?? headEnd - headAt) + tail.length + 2 + contentEnd - contentAt;
     if (bytes > gatherBytes) return -1;
     if (this.#at + bytes > gatherBytes) this.flush(socket);
     const into = this.#gathered;
     let at = this.#at;
-    at += memory.copy(into, at, headAt, headEnd);
+    at += begin === null ? memory.copy(into, at, headAt, headEnd) : into.write(begin, at, "latin1");
     at += into.write(tail, at, "latin1");
     into[at++] = 0x0d;
     into[at++] = 0x0a;
     at += memory.copy(into, at, contentAt, contentEnd);
     this.#at = at;
+    this.#status = kept === null ? glance.status : 304;
     glance.used();
     return contentEnd - contentAt;
+  }
+
+  /** The fields of a 304, where what is stored is what the client has; else null. RFC 9110 §13, §15.4.5. */
+  #notModified(glance: PageGlance, { fields }: ParsedHead, nowMs: number): FieldList | null {
+    if (glance.status !== 200) return null;
+    const stored = { fields: glance.fields, dateSeconds: glance.dateSeconds };
+    const now = this.#options.board.baseSeconds + nowMs / 1000;
+    return isNotModified(fields, stored, now) ? notModifiedHead(stored.fields) : null;
   }
 
   /** The lines that change with an answer; null where it may not be given here. */

@@ -1,4 +1,5 @@
 /** The shortcut's view of a record: one object, set to whatever was looked up last. */
+import { fieldsOfBlock, type FieldList } from "../../http/fields.ts";
 import type { Glance, StoredResponse } from "../port.ts";
 import type { PagePool } from "./page-pool.ts";
 import { flagCopy, flagElsewhere, flagInner, flagPart, float, numbersBytes, word, type Records } from "./records.ts";
@@ -24,6 +25,7 @@ export class PageGlance implements Glance {
   freshUntil = 0;
   born = 0;
   lifetimeSeconds = 0;
+  dateSeconds = 0;
   way = 0;
 
   /** `responseAt` gives the response in a record. */
@@ -49,6 +51,11 @@ export class PageGlance implements Glance {
     return records.text(this.#location, records.sections(this.#location).tagsAt, bytes).split("\n");
   }
 
+  /** The fields of its head, read anew each time. */
+  get fields(): FieldList {
+    return fieldsOfBlock(this.memory.toString("latin1", this.fieldsAt, this.lengthAt));
+  }
+
   /** Looks at a record of a whole response without extents. */
   at(location: number): this {
     const { memory } = this.#records;
@@ -68,6 +75,7 @@ export class PageGlance implements Glance {
     this.freshUntil = floats[float0 + float.freshUntil]!;
     this.born = floats[float0 + float.born]!;
     this.lifetimeSeconds = floats[float0 + float.lifetime]!;
+    this.dateSeconds = floats[float0 + float.date]!;
     const tags = words[at + word.tags]!;
     const headAt =
       memory.byteAt(location) +

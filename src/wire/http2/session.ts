@@ -21,7 +21,7 @@ export interface ReadyAnswer {
   readonly content: Buffer;
 }
 
-/** Answers a plain request at once, or does not. */
+/** Answers a plain or conditional GET, or a HEAD, at once, or does not. */
 export type AnswerNow = (head: ParsedHead, client: Client) => ReadyAnswer | null;
 
 /** What all sessions of a server share. */
@@ -189,9 +189,11 @@ export class Http2Connection implements StreamHost {
     const isWhole = stream.endAfterHeaders;
     const request = requestText(raw, this.#client, isWhole);
     if ("malformed" in request) return this.#refuse(stream, request.malformed);
-    if (answerNow !== null && request.framing.kind === "none" && request.method === "GET") {
+    const { method } = request;
+    if (answerNow !== null && request.framing.kind === "none" && (method === "GET" || method === "HEAD")) {
       const head = requestHead(request.text, limits);
-      const answer = isRefusal(head) || !head.plain ? null : answerNow(head, this.#client);
+      const isFit = !isRefusal(head) && (head.plain || head.conditional);
+      const answer = isFit ? answerNow(head, this.#client) : null;
       if (answer !== null) return this.#give(stream, answer);
     }
     return this.#pass(stream, request);
