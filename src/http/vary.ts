@@ -8,18 +8,18 @@ import { isToken, listElements, parameter } from "./grammar.ts";
 export function varyNames(responseFields: FieldList): readonly string[] | "*" {
   const value = fieldValue(responseFields, "vary");
   if (value === undefined) return [];
-  const names = new Set<string>();
+  const nominated = new Set<string>();
   for (const element of listElements(value)) {
     if (element === "*" || !isToken(element)) return "*";
-    names.add(element.toLowerCase());
+    nominated.add(element.toLowerCase());
   }
-  return [...names].sort();
+  return [...nominated].sort();
 }
 
 /** What a request says in the nominated fields, in one comparable string: equal strings select the same variant. */
-export function variantOf(names: readonly string[], requestFields: FieldList): string {
+export function variantOf(nominated: readonly string[], requestFields: FieldList): string {
   let variant = "";
-  for (const name of names) {
+  for (const name of nominated) {
     const value = selectingValue(name, requestFields);
     // Absent differs from empty: a field "matches if both are absent or …" (RFC 9111 §4.1).
     variant += value === null ? `${name}\n` : `${name}:${value}\n`;
@@ -27,10 +27,48 @@ export function variantOf(names: readonly string[], requestFields: FieldList): s
   return variant;
 }
 
+/** Whether a request selects a variant, as `variantOf` has written it: by what it says itself. */
+export function selects(variant: string, requestFields: FieldList): boolean {
+  return variant === "" || variantOf(namesIn(variant), requestFields) === variant;
+}
+
+const names = new Map<string, readonly string[]>();
+const values = new Map<string, string>();
+/** Most requests say the same few things: what those come to is kept, as long as they are short and few. */
+const rememberedMax = 500;
+const rememberedCharactersMax = 200;
+
+/** The names that a variant was written with. */
+function namesIn(variant: string): readonly string[] {
+  const known = names.get(variant);
+  if (known !== undefined) return known;
+  const found = variant
+    .slice(0, -1)
+    .split("\n")
+    .map((line) => line.split(":", 1)[0]!);
+  remember(names, variant, found);
+  return found;
+}
+
+function remember<Value>(into: Map<string, Value>, key: string, value: Value): void {
+  if (key.length > rememberedCharactersMax) return;
+  if (into.size >= rememberedMax) into.clear();
+  into.set(key, value);
+}
+
 function selectingValue(name: string, fields: FieldList): string | null {
   const lines = fieldLines(fields, name);
   if (lines.length === 0) return null;
-  const elements = listElements(lines.join(","));
+  const text = lines.length === 1 ? lines[0]! : lines.join(",");
+  const key = `${name}:${text}`;
+  const known = values.get(key);
+  if (known !== undefined) return known;
+  const value = normalised(name, listElements(text));
+  remember(values, key, value);
+  return value;
+}
+
+function normalised(name: string, elements: readonly string[]): string {
   if (name === "accept-encoding") return preferences(elements, normaliseCoding);
   if (name === "accept-language") return preferences(elements, (language) => language);
   return elements.join(",");

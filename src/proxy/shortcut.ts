@@ -63,7 +63,7 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
   if (!current.joined || takesTracing(needs, exchange)) return false;
   const isLogged = recorder.tellsNext(exchange.hop);
   const startedMs = performance.now();
-  const glance = store.glance(shortcutKey(exchange));
+  const glance = store.glance(shortcutKey(exchange), exchange.head.fields);
   if (glance === null) return false;
   const kept = glance.forms(current.routing.number, current.view.epoch);
   if ((kept & form) === 0) return false;
@@ -114,7 +114,7 @@ export function readyShortcut(
 ): ReadyHit | null {
   if (!current.joined || takesTracing({ desk, current }, { head, client, hop: 0 })) return null;
   const startedMs = performance.now();
-  const glance = store.glance(keyOf(head, client));
+  const glance = store.glance(keyOf(head, client), head.fields);
   if (glance === null) return null;
   const kept = glance.forms(current.routing.number, current.view.epoch);
   if ((kept & formOf(head, client)) === 0) return null;

@@ -48,7 +48,7 @@ export interface Keepsake {
 }
 
 /**
- * The one stored response of a key, as the shortcut of a hit asks for it: numbers, and an answer in bytes. It stands
+ * A stored response, as the shortcut of a hit asks for it: numbers, and an answer in bytes. It stands
  * for what was looked up last, until the next look-up.
  */
 export interface Glance extends AnswerBytes {
@@ -178,9 +178,10 @@ export interface Store {
   /** Hot copies kept. */
   readonly copyCount: number;
   /**
-   * The only stored response of a key, where it has just one: without Vary, whole, in one piece, not out of date.
+   * The stored response of a key that a request with these fields selects by what they say, where it is whole, in one
+   * piece, and not out of date.
    */
-  glance(key: string): Glance | null;
+  glance(key: string, asked: FieldList): Glance | null;
   /** Lets the shortcut answer such requests with it. */
   allow(stored: StoredResponse, allowed: Allowed): void;
   /**

@@ -71,7 +71,7 @@ export class FrontHits implements Answerer {
     const { board, reader, front } = this.#options;
     if (!board.isJoined || this.#isTraced(head)) return false;
     const startedMs = this.#options.monotonicMs();
-    const glance = reader.enter(keyOf(head, client));
+    const glance = reader.enter(keyOf(head, client), head.fields);
     if (glance === null) return false;
     let bytes = -1;
     try {
@@ -94,7 +94,7 @@ export class FrontHits implements Answerer {
     const { board, reader, front, log } = this.#options;
     if (!board.isJoined || this.#isTraced(head)) return null;
     const startedMs = this.#options.monotonicMs();
-    const glance = reader.enter(keyOf(head, client));
+    const glance = reader.enter(keyOf(head, client), head.fields);
     if (glance === null) return null;
     let answer: ReadyAnswer | null = null;
     try {

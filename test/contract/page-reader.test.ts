@@ -18,8 +18,8 @@ function pair(bytesMax = 2 ** 22): { readonly store: PageStore; readonly reader:
   return { store, reader };
 }
 
-function textOf(reader: PageReader, key: string): string | null {
-  const glance = reader.enter(key);
+function textOf(reader: PageReader, key: string, asked: readonly string[] = []): string | null {
+  const glance = reader.enter(key, asked);
   if (glance === null) return null;
   const text = glance.memory.toString("latin1", glance.contentAt, glance.contentEnd);
   reader.leave();
@@ -40,13 +40,39 @@ describe("a reading thread's view of a store", () => {
     expect(textOf(reader, "http://h/b")).toBe(null);
   });
 
-  it("leaves to the other what has variants, parts, content elsewhere, or has to be validated", () => {
+  it("finds of several variants the one that a request selects, the newest first", () => {
     const { store, reader } = pair();
-    stored(store, "http://h/vary", "content", ["vary", "x"]);
+    const [german, english] = [
+      ["accept-language", "de"],
+      ["accept-language", "en"],
+    ] as const;
+    const vary = (content: string, asked: readonly string[], names = "accept-language"): void =>
+      void put(store, keepsake("http://h/v", ["vary", names], { position: store.position }, asked), content);
+    vary("hallo", german);
+    vary("hello", english);
+    expect([german, english, []].map((asked) => textOf(reader, "http://h/v", asked))).toEqual(["hallo", "hello", null]);
+    vary("Hallo!", german);
+    expect(textOf(reader, "http://h/v", german)).toBe("Hallo!");
+    expect(textOf(reader, "http://h/v", ["accept-language", "DE;q=1"])).toBe("Hallo!");
+    // One for all requests is newer than those; then one that says by another field.
+    stored(store, "http://h/v", "for all");
+    expect([german, []].map((asked) => textOf(reader, "http://h/v", asked))).toEqual(["for all", "for all"]);
+    vary("for y", ["x", "y"], "x");
+    expect([["x", "y"], ["x", "z"], german].map((asked) => textOf(reader, "http://h/v", asked))).toEqual([
+      "for y",
+      "for all",
+      "for all",
+    ]);
+    store.invalidate({ kind: "uri", uri: "http://h/v" }, drop);
+    expect([german, ["x", "y"], []].map((asked) => textOf(reader, "http://h/v", asked))).toEqual([null, null, null]);
+  });
+
+  it("leaves to the other what has parts, content elsewhere, or has to be validated", () => {
+    const { store, reader } = pair();
     stored(store, "http://h/long", "x".repeat(200_000));
     stored(store, "http://h/outdated", "content");
     store.outdate(store.variants("http://h/outdated")[0]!);
-    for (const key of ["vary", "long", "outdated"]) expect(textOf(reader, `http://h/${key}`)).toBe(null);
+    for (const key of ["long", "outdated"]) expect(textOf(reader, `http://h/${key}`)).toBe(null);
   });
 
   it("finds nothing that may have been invalidated since it was looked at", () => {
@@ -74,7 +100,7 @@ describe("a reading thread's view of a store", () => {
     const { store, reader } = pair();
     stored(store, "http://h/a", "a");
     const formsUnder = (settings: number): number => {
-      const glance = reader.enter("http://h/a")!;
+      const glance = reader.enter("http://h/a", [])!;
       const forms = glance.formsNow(settings, 7);
       reader.leave();
       return forms;
@@ -92,7 +118,7 @@ describe("a reading thread's view of a store", () => {
   it("keeps what it is reading from being written over, and nobody waits for it", () => {
     const { store, reader } = pair(storeBytesMin);
     stored(store, "http://h/kept", "k".repeat(5000));
-    const glance = reader.enter("http://h/kept")!;
+    const glance = reader.enter("http://h/kept", [])!;
     let refused = 0;
     for (let number = 0; number < 3000; number++)
       if (!put(store, keepsake(`http://h/${number}`), "n".repeat(4000))) refused++;

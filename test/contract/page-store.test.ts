@@ -248,21 +248,25 @@ describe("the page store", () => {
       writer.over();
     };
     put(keepsake("http://h/a"), "content");
-    const glance = store.glance("http://h/a")!;
+    const glance = store.glance("http://h/a", [])!;
     const { memory, headAt, headEnd, contentAt, contentEnd } = glance;
     expect(memory.toString("latin1", headAt, headEnd)).toMatch(/^HTTP\/1\.1 200 OK\r\n.*content-length: 7\r\n$/s);
     expect(memory.toString("latin1", contentAt, contentEnd)).toBe("content");
     expect(glance.forms(3, 1)).toBe(0);
     store.allow(store.variants("http://h/a")[0]!, { settings: 3, epoch: 1, way: 9, form: 2 });
-    expect([store.glance("http://h/a")!.forms(3, 1), store.glance("http://h/a")!.way]).toEqual([2, 9]);
-    expect(store.glance("http://h/a")!.forms(4, 1)).toBe(0);
-    expect(store.glance("http://h/a")!.forms(3, 2), "another view").toBe(0);
+    expect([store.glance("http://h/a", [])!.forms(3, 1), store.glance("http://h/a", [])!.way]).toEqual([2, 9]);
+    expect(store.glance("http://h/a", [])!.forms(4, 1)).toBe(0);
+    expect(store.glance("http://h/a", [])!.forms(3, 2), "another view").toBe(0);
     store.outdate(store.variants("http://h/a")[0]!);
-    expect(store.glance("http://h/a")).toBeNull();
+    expect(store.glance("http://h/a", [])).toBeNull();
     put(keepsake("http://h/v", ["vary", "x"]), "v");
     put(keepsake("http://h/p", [], { part: { first: 0, last: 0, total: 9 } }), "p");
     put(keepsake("http://h/l"), "l".repeat(100_000));
-    for (const one of ["http://h/v", "http://h/p", "http://h/l", "http://h/none"]) expect(store.glance(one)).toBeNull();
+    for (const one of ["http://h/p", "http://h/l", "http://h/none"]) expect(store.glance(one, ["x", "1"])).toBeNull();
+    expect([store.glance("http://h/v", [])?.status, store.glance("http://h/v", ["x", "1"])?.status]).toEqual([
+      undefined,
+      200,
+    ]);
   });
 });
 

@@ -11,8 +11,12 @@ const times = { requestSeconds: 1000, responseSeconds: 1000 };
 const any = (): boolean => true;
 
 /** What is kept under a key, for a test. */
-export function keepsake(key: string, fields: readonly string[] = [], change: Partial<Keepsake> = {}): Keepsake {
-  const requestFields = ["x", "1"];
+export function keepsake(
+  key: string,
+  fields: readonly string[] = [],
+  change: Partial<Keepsake> = {},
+  requestFields: readonly string[] = ["x", "1"],
+): Keepsake {
   const head = storedHead(
     (names) => variantOf(names, requestFields),
     200,

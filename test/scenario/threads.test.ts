@@ -13,7 +13,7 @@ import { Fronts } from "../../src/member/fronts.ts";
 import { Recorder } from "../../src/proxy/request/recorder.ts";
 import { PageStore } from "../../src/store/pages/page-store.ts";
 import { wireLimits } from "../../src/wire/limits.ts";
-import { ask, RawClient } from "../support/client.ts";
+import { ask, RawClient, type Answer } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
 import { endAll, secret, startMember, statusOf, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
@@ -28,6 +28,11 @@ beforeAll(async () => {
     if (["/tagged", "/both"].includes(url)) response.setHeader("etag", '"one"');
     if (url === "/weak") response.setHeader("etag", 'W/"one"');
     if (url === "/gone") response.statusCode = 410;
+    if (url === "/varied") {
+      response.setHeader("vary", "accept-encoding");
+      response.end(`for ${String(request.headers["accept-encoding"] ?? null)}`);
+      return;
+    }
     if (request.method === "POST") response.end(`took ${body.length}`);
     else if (url.startsWith("/long")) response.end(`${url} `.repeat(20_000));
     else if (url.startsWith("/slow")) setTimeout(() => response.end(`content of ${url}`), 150);
@@ -145,6 +150,36 @@ describe("several threads", () => {
       await metricOf(one, "gyre_responses_total", 'status="304",'),
     );
   }, 60_000);
+
+  it("answer with the variant that a request selects, and with none that it does not", async () => {
+    const member = await served();
+    const agent = new Agent({ keepAlive: true });
+    const asking = (coding: string | null): Promise<Answer> =>
+      ask(member.port, "/varied", {
+        agent,
+        headers: { host: "h", ...(coding === null ? {} : { "accept-encoding": coding }) },
+      });
+    const hits = async (): Promise<number> => {
+      const text = await (await fetch(`http://${member.admin}/metrics`)).text();
+      const counted = [...text.matchAll(/^gyre_thread_hits_total\{[^}]*\} (\S+)$/gm)];
+      return counted.reduce((sum, [, value]) => sum + Number(value), 0);
+    };
+    const codings = ["gzip, br", "br", null, "identity;q=0.5"];
+    for (const coding of codings) for (let turn = 0; turn < 3; turn++) await asking(coding);
+    const [asked, before] = [origin.asked.length, await hits()];
+    for (let turn = 0; turn < 10; turn++)
+      for (const coding of [...codings, "br , GZIP;q=1"]) {
+        const expected = coding === "br , GZIP;q=1" ? "gzip, br" : String(coding);
+        expect((await asking(coding)).text, String(coding)).toBe(`for ${expected}`);
+      }
+    expect(origin.asked.length).toBe(asked);
+    expect((await hits()) - before).toBe(50);
+    // One more, that nobody has asked for yet; and all are gone at once.
+    expect((await asking("zstd")).text).toBe("for zstd");
+    expect((await gyre(["purge", "http://h/varied", "--admin", member.admin], temporaryFolder())).code).toBe(0);
+    for (const coding of codings) expect((await asking(coding)).cacheStatus).toContain("fwd=");
+    agent.destroy();
+  });
 
   it("keep the order of what is asked on a connection, whichever thread answers it, however the bytes come", async () => {
     const member = await served();

@@ -3,6 +3,8 @@
  */
 import { notModifiedHead } from "../../src/http/conditional.ts";
 import { beyondTags } from "../../src/http/tags.ts";
+import type { FieldList } from "../../src/http/fields.ts";
+import { variantOf } from "../../src/http/vary.ts";
 import type { StoredHead } from "../../src/http/stored-head.ts";
 import { namesKey, type Selector } from "../../src/invalidation/selector.ts";
 import { Body } from "../../src/store/body.ts";
@@ -78,10 +80,9 @@ export class SimpleStore implements Store {
     return 0;
   }
 
-  glance(key: string): Glance | null {
-    const [only, ...more] = this.variants(key);
-    if (only === undefined || more.length > 0 || only.outdated || only.part !== null) return null;
-    if (only.head.varyNames.length > 0 || only.body.segments.length > 1) return null;
+  glance(key: string, asked: FieldList): Glance | null {
+    const only = this.variants(key).find(({ head }) => head.variant === variantOf(head.varyNames, asked));
+    if (only === undefined || only.outdated || only.part !== null || only.body.segments.length > 1) return null;
     const { bytes, fieldsAt, lengthAt } = only.answerHead.encoded;
     const memory = Buffer.concat([bytes, ...(only.body.segments as Buffer[])]);
     return {

@@ -28,7 +28,7 @@ let found = 0;
 
 function look(number: number): void {
   looked++;
-  const glance = pages.enter(`http://torture/${number}`);
+  const glance = pages.enter(`http://torture/${number}`, []);
   if (glance === null) return;
   const { status } = glance;
   const content = Buffer.from(glance.memory.subarray(glance.contentAt, glance.contentEnd));

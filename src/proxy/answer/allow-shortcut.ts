@@ -3,6 +3,7 @@ import type { Store, StoredResponse } from "../../store/port.ts";
 import type { View } from "../../ring/view.ts";
 import type { Routing } from "../request/routes.ts";
 import { formAtRoute, noRoute } from "../request/route-counts.ts";
+import { selectsByItself } from "../request/selecting.ts";
 import type { Ticket } from "../request/ticket.ts";
 
 /**
@@ -12,10 +13,10 @@ import type { Ticket } from "../request/ticket.ts";
 export function allowShortcut(
   store: Pick<Store, "allow">,
   { routing, view }: { readonly routing: Routing; readonly view: View },
-  { shortcut, target }: Ticket,
+  { shortcut, target, exchange }: Ticket,
   stored: StoredResponse,
 ): void {
-  if (shortcut === 0) return;
+  if (shortcut === 0 || !selectsByItself(exchange, target, stored.head.varyNames)) return;
   const form = formAtRoute(shortcut, target.route?.number ?? noRoute);
   store.allow(stored, { settings: routing.number, epoch: view.epoch, way: target.settings, form });
 }

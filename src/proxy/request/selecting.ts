@@ -7,8 +7,23 @@ import { withoutFields, type FieldList } from "../../http/fields.ts";
 import { originText } from "../../http/uri.ts";
 import { variantOf } from "../../http/vary.ts";
 import { areRewritten, originFields, type Asked } from "./origin-fields.ts";
+import type { Target } from "./target.ts";
 
 const acceptEncoding: ReadonlySet<string> = new Set(["accept-encoding"]);
+
+/**
+ * Whether a request selects by what it says itself in these fields, so that nobody has to know its route to find what
+ * it selects.
+ */
+export function selectsByItself(
+  { head }: Pick<Asked["exchange"], "head">,
+  { route }: Pick<Target, "route">,
+  names: readonly string[],
+): boolean {
+  if (names.length === 0) return true;
+  const isCoded = route !== null && route.compression !== null && names.includes("accept-encoding");
+  return !isCoded && !areRewritten(names, head.fields, route?.request ?? null);
+}
 
 /** Puts the fields that Vary names into one comparable string: equal strings select the same variant. */
 export function selectingOf(asked: Asked): (varyNames: readonly string[]) => string {

@@ -1,8 +1,23 @@
 /** The shortcut's view of a record: one object, set to whatever was looked up last. */
 import { fieldsOfBlock, type FieldList } from "../../http/fields.ts";
+import { selects } from "../../http/vary.ts";
 import type { Glance, StoredResponse } from "../port.ts";
 import type { PagePool } from "./page-pool.ts";
-import { flagCopy, flagElsewhere, flagInner, flagPart, float, numbersBytes, word, type Records } from "./records.ts";
+import {
+  flagCopy,
+  flagElsewhere,
+  flagInner,
+  flagOutdated,
+  flagPart,
+  flagSelected,
+  float,
+  numbersBytes,
+  word,
+  type Records,
+} from "./records.ts";
+
+/** Variants of a key that are looked at; of more, the whole way finds the right one. */
+const stepsMax = 8;
 
 /** See `Glance`. */
 export class PageGlance implements Glance {
@@ -93,16 +108,30 @@ export class PageGlance implements Glance {
     return this;
   }
 
-  /** Whether a record is one that can be looked at: alone under its key, whole, in one piece. */
-  static suits(records: Records, location: number, unfit: number): boolean {
+  /**
+   * The first record from the newest of a key on that a request selects by what it says itself: where it is one that
+   * can be looked at (whole, in one piece, not outdated), else 0. `isKin` says whether a record is still one of the key.
+   */
+  static selected(
+    records: Records,
+    newest: number,
+    asked: FieldList,
+    isKin: (location: number) => boolean = () => true,
+  ): number {
     const { memory } = records;
-    const words = memory.words(location);
-    const at = memory.wordAt(location);
-    return (
-      words[at + word.older] === 0 &&
-      words[at + word.extents] === 0 &&
-      (words[at + word.flags]! & (unfit | flagPart | flagElsewhere)) === 0
-    );
+    for (let location = newest, step = 0; location !== 0 && step < stepsMax; step++) {
+      // Who reads what another thread writes may be led anywhere.
+      if (!memory.has(location) || !isKin(location)) return 0;
+      const words = memory.words(location);
+      const at = memory.wordAt(location);
+      const flags = words[at + word.flags]!;
+      if ((flags & flagSelected) === 0 || selects(variantOf(records, location), asked)) {
+        const isFit = words[at + word.extents] === 0 && (flags & (flagOutdated | flagPart | flagElsewhere)) === 0;
+        return isFit ? location : 0;
+      }
+      location = words[at + word.older]!;
+    }
+    return 0;
   }
 
   forms(settings: number, epoch: number): number {
@@ -131,4 +160,8 @@ export class PageGlance implements Glance {
     this.#pool.pin(page);
     return () => this.#pool.unpin(page);
   }
+}
+
+function variantOf(records: Records, location: number): string {
+  return records.text(location, records.sections(location).variantAt, records.word(location, word.variantBytes));
 }

@@ -3,22 +3,13 @@
  * plain requests may be answered with them. Everything else is that thread's affair: what is not found here may be
  * there.
  */
+import type { FieldList } from "../../http/fields.ts";
 import { KeyBytes } from "./key-bytes.ts";
 import { slotMask } from "./key-index.ts";
 import { PageGlance } from "./page-glance.ts";
 import { PageMemory } from "./page-memory.ts";
 import { Published } from "./published.ts";
-import {
-  flagLive,
-  flagNamed,
-  flagOutdated,
-  flagSelected,
-  float,
-  kindMask,
-  kindResponse,
-  Records,
-  word,
-} from "./records.ts";
+import { flagLive, flagNamed, float, kindMask, kindResponse, Records, word } from "./records.ts";
 
 /** What a reading thread is given of a store. */
 export interface SharedStore {
@@ -63,22 +54,26 @@ export class PageReader {
    * Looks for what is stored under a key and may answer at once, as far as this thread can tell. What is found holds
    * until `leave` is called, which must be in the same turn, whatever happens; null: `leave` has been called.
    */
-  enter(key: string): PageGlance | null {
+  enter(key: string, asked: FieldList): PageGlance | null {
     const published = this.#published;
     published.enter(this.#reader);
-    const location = this.#find(key);
+    const records = this.#records;
+    const location = PageGlance.selected(records, this.#find(key), asked, this.#isKin);
     if (location !== 0) {
-      const records = this.#records;
       const isNamed = records.has(location, flagNamed);
-      if (
-        published.isClear(records.float(location, float.heard), isNamed) &&
-        PageGlance.suits(records, location, flagSelected | flagOutdated)
-      )
-        return this.#glance.at(location);
+      if (published.isClear(records.float(location, float.heard), isNamed)) return this.#glance.at(location);
     }
     this.leave();
     return null;
   }
+
+  /** Whether a record is one of the key that was looked for last. */
+  readonly #isKin = (location: number): boolean => {
+    const flags = this.#records.word(location, word.flags);
+    return (
+      (flags & kindMask) === kindResponse && (flags & flagLive) !== 0 && this.#records.isUnder(location, this.#key)
+    );
+  };
 
   leave(): void {
     this.#published.leave(this.#reader);

@@ -7,6 +7,7 @@
  *
  * `docs/store.md` tells the formats and what must always hold.
  */
+import type { FieldList } from "../../http/fields.ts";
 import { randomInt } from "node:crypto";
 import type { StoredHead } from "../../http/stored-head.ts";
 import type { Selector } from "../../invalidation/selector.ts";
@@ -34,7 +35,7 @@ import type { SharedStore } from "./page-reader.ts";
 import { Published } from "./published.ts";
 import { DetachedResponse, keepsakeOf, PageResponse, type Kept } from "./page-response.ts";
 import { draftOf } from "./record-writer.ts";
-import { flagOutdated, flagSelected, float, word, type Extent } from "./records.ts";
+import { flagOutdated, float, word, type Extent } from "./records.ts";
 import { Shelf } from "./shelf.ts";
 
 export interface PageStoreOptions {
@@ -134,12 +135,12 @@ export class PageStore implements Store {
     return this.#shelf.copies;
   }
 
-  glance(key: string): Glance | null {
+  glance(key: string, asked: FieldList): Glance | null {
     const { chains, records, heard } = this.#shelf;
-    const location = chains.newest(key);
+    const location = PageGlance.selected(records, chains.newest(key), asked);
     if (location === 0) return null;
     if (records.float(location, float.heard) !== heard.now && this.#shelf.isOver(location)) return null;
-    return PageGlance.suits(records, location, flagSelected | flagOutdated) ? this.#glance.at(location) : null;
+    return this.#glance.at(location);
   }
 
   allow(stored: StoredResponse, { settings, epoch, way, form }: Allowed): void {
