@@ -110,7 +110,7 @@ export class PageGlance implements Glance {
 
   /**
    * The first record from the newest of a key on that a request selects by what it says itself: where it is one that
-   * can be looked at (whole, in one piece, not outdated), else 0. `isKin` says whether a record is still one of the key.
+   * can be looked at (whole, in one piece, not outdated), else 0. `isKin` says whether one is still of the key.
    */
   static selected(
     records: Records,
