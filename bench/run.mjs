@@ -29,6 +29,8 @@ const scenarios = {
   "hit-256k": { path: "/262144", connections: 16 },
   "zipf-10000": { path: "/1024", script: zipf(10_000), warm: true },
   "hit-304": { path: "/1024", headers: ['If-None-Match: "1024"'] },
+  // As browsers ask, and as most sites answer.
+  "hit-vary": { path: "/1024-vary", headers: ["Accept-Encoding: gzip, deflate, br, zstd"] },
   miss: { path: "/1024", script: "unique" },
   // Never stored: what it costs to pass content on.
   "pass-1k": { path: "/1024-private" },

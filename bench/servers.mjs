@@ -144,7 +144,7 @@ createServer((request, response) => {
   const bytes = Number(/^\\/(\\d+)/.exec(request.url)?.[1] ?? 1024);
   let body = bodies.get(bytes);
   if (body === undefined) bodies.set(bytes, body = Buffer.alloc(bytes, "x"));
-  response.writeHead(200, { "cache-control": request.url.endsWith("-private") ? "private" : "public, max-age=3600", "content-type": "text/plain", "content-length": bytes, etag: '"' + bytes + '"', "last-modified": "Sun, 01 Nov 2026 10:00:00 GMT" });
+  response.writeHead(200, { "cache-control": request.url.endsWith("-private") ? "private" : "public, max-age=3600", "content-type": "text/plain", "content-length": bytes, etag: '"' + bytes + '"', "last-modified": "Sun, 01 Nov 2026 10:00:00 GMT", ...(request.url.endsWith("-vary") ? { vary: "accept-encoding" } : {}) });
   response.end(body);
 }).listen(${port}, "127.0.0.1");`,
   );

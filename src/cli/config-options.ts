@@ -16,7 +16,13 @@ const repeatable: ReadonlySet<string> = new Set([
   "compress-types",
   "listen",
 ]);
-const switches: ReadonlySet<string> = new Set(["request-id", "forward", "proxy-protocol", "verify-tls"]);
+const switches: ReadonlySet<string> = new Set([
+  "request-id",
+  "forward",
+  "proxy-protocol",
+  "verify-tls",
+  "peer-tls-require",
+]);
 const placeholders: Readonly<Record<string, string>> = {
   listen: "HOST:PORT",
   peer: "HOST:PORT",

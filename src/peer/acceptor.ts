@@ -79,7 +79,7 @@ export class PeerAcceptor {
 
   /** Whether a member has a link to this one. */
   hasLinkFrom(name: string): boolean {
-    for (const link of this.#links) if (link.name === name) return true;
+    for (const link of this.#links) if (link.name === name && link.isMember) return true;
     return false;
   }
 
@@ -290,6 +290,10 @@ export class AcceptedLink implements AnswerLink {
     this.#frames.writer.bytes(this.#nonce);
     this.#frames.writer.end();
     this.schedule();
+  }
+
+  get isMember(): boolean {
+    return this.#handshake?.purpose === "member";
   }
 
   /** A tool's, where only members have certificates. */

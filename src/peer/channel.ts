@@ -12,8 +12,8 @@ import {
   type SecureContextOptions,
   type Server as TlsServer,
 } from "node:tls";
-import { hostPortText, isLoopbackHost, type HostPort } from "../base/host-port.ts";
-import type { PeerIdentity } from "./identity.ts";
+import { isLoopbackHost, type HostPort } from "../base/host-port.ts";
+import type { PeerCertificates, PeerIdentity } from "./identity.ts";
 
 /** Where links are encrypted: to other machines, everywhere, nowhere. */
 export type PeerTls = "auto" | "on" | "off";
@@ -68,34 +68,28 @@ export interface DialOptions {
   readonly tls: PeerTls;
   readonly cluster: string;
   readonly secret: string;
-  /** Null: the secret alone. */
-  readonly identity?: PeerIdentity | null;
+  /** Certificates to show, and to judge the other side's by; null: the secret alone. */
+  readonly shown?: PeerCertificates | null;
 }
 
 /** Dials; `ready` is called when bytes can go. */
 export function dialChannel(
   address: HostPort,
-  { tls, cluster, secret, identity = null }: DialOptions,
+  { tls, cluster, secret, shown = null }: DialOptions,
   ready: () => void,
 ): Socket {
   const { host, port } = address;
-  if (!isEncrypted(tls, address) && identity?.isRequired !== true)
-    return connectPlain({ host, port, noDelay: true }, ready);
-  const place = hostPortText(address);
-  const shows = identity?.showsTo(place) === true;
+  if (shown === null && !isEncrypted(tls, address)) return connectPlain({ host, port, noDelay: true }, ready);
   // Whose name it must have is known when the other side has said it.
-  const how = shows
-    ? { ...identity.now, rejectUnauthorized: true }
-    : { pskCallback: () => keyOf(cluster, secret), rejectUnauthorized: false };
+  const how =
+    shown === null
+      ? { pskCallback: () => keyOf(cluster, secret), rejectUnauthorized: false }
+      : { ...shown, rejectUnauthorized: true };
   const socket = connectTls({ ...common, ...how, host, port, checkServerIdentity: () => undefined }, () => {
-    identity?.dialled(place, shows, false);
     // Who answers with a certificate, whoever has signed it, does not know the secret.
-    if (!shows && Object.keys(socket.getPeerCertificate()).length > 0)
+    if (shown === null && Object.keys(socket.getPeerCertificate()).length > 0)
       socket.destroy(new Error("it does not know the secret"));
     else ready();
-  });
-  socket.once("error", (error: NodeJS.ErrnoException) => {
-    if (error.syscall === undefined) identity?.dialled(place, shows, true);
   });
   socket.setNoDelay(true);
   return socket;

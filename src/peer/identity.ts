@@ -21,7 +21,8 @@ export class PeerIdentity {
   readonly #self: string;
   readonly #read: () => PeerCertificates;
   #now: PeerCertificates;
-  readonly #lacking = new Set<string>();
+  /** Addresses that are dialled without certificates next. */
+  readonly #bare = new Set<string>();
   /** Others are in use from now on. */
   changed: () => void = () => {};
 
@@ -39,28 +40,44 @@ export class PeerIdentity {
 
   /** Reads them again: they are renewed while members run. @throws like the constructor; the old ones stay. */
   again(): void {
-    this.#now = checked(this.#self, this.#read());
+    try {
+      this.#now = checked(this.#self, this.#read());
+    } catch (error) {
+      throw new Error(`peer-tls-cert, peer-tls-key, peer-tls-ca: ${(error as Error).message}`, { cause: error });
+    }
     this.changed();
   }
 
-  /** Whether an address is to be dialled with certificates; where both will do, in turn as the last try went. */
+  /** Whether an address is to be dialled with certificates; where both will do, in turn until a link has come of it. */
   showsTo(address: string): boolean {
-    return this.isRequired || !this.#lacking.has(address);
+    return this.isRequired || !this.#bare.has(address);
   }
 
-  /** How dialling an address has gone. */
-  dialled(address: string, shown: boolean, failed: boolean): void {
-    if (shown === failed) this.#lacking.add(address);
-    else this.#lacking.delete(address);
+  /** Dialling an address has led to no link, with certificates (`shown`) or without. */
+  failed(address: string, shown: boolean): void {
+    if (shown) this.#bare.add(address);
+    else this.#bare.delete(address);
   }
 }
 
 function checked(self: string, certificates: PeerCertificates): PeerCertificates {
   // OpenSSL says what is wrong with each.
   createSecureContext(certificates);
-  if (!isFor(new X509Certificate(certificates.cert), self))
+  const authority = certificatesIn(certificates.ca);
+  // Without any, TLS would trust every public authority.
+  if (authority.length === 0) throw new Error("peer-tls-ca has no certificate in it");
+  const [own, ...between] = certificatesIn(certificates.cert);
+  if (own === undefined || !isFor(own, self))
     throw new Error(`the certificate is not for this member's name, ${self} (name), as a DNS name`);
+  const isIssued = [...between, ...authority].some((one) => own.checkIssued(one) && own.verify(one.publicKey));
+  if (!isIssued) throw new Error("the certificate is not from an authority in peer-tls-ca");
   return certificates;
+}
+
+/** Those in a PEM text. */
+function certificatesIn(pem: string): X509Certificate[] {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  return blocks.map((block) => new X509Certificate(block));
 }
 
 /** Whether a certificate is for a name: one of its DNS names, letter by letter, RFC 6125 §6.4.1; no wildcards. */

@@ -7,7 +7,7 @@ import { jsonOf } from "../base/json.ts";
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { errorText } from "../base/background.ts";
-import type { HostPort } from "../base/host-port.ts";
+import { hostPortText, type HostPort } from "../base/host-port.ts";
 import { FrameSocket } from "./frame-socket.ts";
 import type { PeerRequest, PeerResponseHandler, PeerStream } from "./streams.ts";
 import { OutgoingStream } from "./outgoing-stream.ts";
@@ -86,6 +86,7 @@ export class Link {
   readonly #streams = new Map<number, OutgoingStream>();
   readonly #calls = new Map<number, Call>();
   readonly #nonce = randomBytes(nonceBytes);
+  readonly #hasShown: boolean;
   #handshake: Handshake | null = null;
   #nextStream = 1;
   /** Of the time that has been looked at: while this process was held up, nothing can have been heard. */
@@ -100,7 +101,9 @@ export class Link {
     this.#options = options;
     this.#events = events;
     const { address, tls = "auto", cluster, secret, identity = null } = options;
-    this.#socket = dialChannel(address, { tls, cluster, secret, identity }, () => this.#hello());
+    const shown = identity?.showsTo(hostPortText(address)) === true ? identity.now : null;
+    this.#hasShown = shown !== null;
+    this.#socket = dialChannel(address, { tls, cluster, secret, shown }, () => this.#hello());
     this.#frames = new FrameSocket(this.#socket, handshakeBytesMax, {
       take: (frame) => this.#take(frame),
       broken: (reason) => this.#go(reason),
@@ -316,6 +319,7 @@ export class Link {
 
   #go(reason: string): void {
     if (this.state === "gone") return;
+    if (this.state !== "up") this.#options.identity?.failed(hostPortText(this.#options.address), this.#hasShown);
     this.state = "gone";
     clearInterval(this.#pinger);
     clearTimeout(this.#proving);

@@ -1,6 +1,8 @@
 /** Members whose links are encrypted. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { hostPortOf } from "../../src/base/host-port.ts";
 import { Link } from "../../src/peer/link.ts";
@@ -102,9 +104,12 @@ describe("by certificates", () => {
 
   it("are refused without one, with another authority's, with another member's", async () => {
     const [first] = await startCluster(1, [], () => flagsOf("m1"));
+    // Who trusts the cluster's authority, and has a certificate of another.
+    const [stranger, both] = [ownAuthority(), join(temporaryFolder(), "both.pem")];
+    writeFileSync(both, [authority.ca, stranger.ca].map((file) => readFileSync(file, "utf8")).join(""));
     const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
       ["bare", ["--peer-tls", "on"], /bare: it has shown no certificate/],
-      ["strange", flagsOf("strange", ownAuthority()), /strange: its certificate is not taken/],
+      ["strange", flagsOf("strange", stranger, both), /strange: its certificate is not taken/],
     ];
     for (const [name, flags, reason] of cases) {
       const ports = ["--listen", "--peer", "--admin"].flatMap((flag) => [flag, "127.0.0.1:0"]);
@@ -118,6 +123,17 @@ describe("by certificates", () => {
       await ended;
     }
     // The name that it says is not the one in its certificate: it does not even start so.
+    const none = join(temporaryFolder(), "none.pem");
+    writeFileSync(none, "# to be written\n");
+    for (const [ca, reason] of [
+      [none, "peer-tls-ca has no certificate in it"],
+      [ownAuthority().ca, "not from an authority in peer-tls-ca"],
+    ] as const) {
+      const { cert, key } = authority.issue("m9");
+      const own = ["--peer-tls-cert", cert, "--peer-tls-key", key, "--peer-tls-ca", ca];
+      const refused = await gyre(["start", ...joining(first!, "m9"), ...own], temporaryFolder());
+      expect([refused.code, refused.errors]).toEqual([2, expect.stringContaining(reason)]);
+    }
     const wrong = await gyre(["start", ...joining(first!, "m9"), ...flagsOf("m8")], temporaryFolder(), {
       GYRE_SECRET: secret,
     });
@@ -139,20 +155,28 @@ describe("by certificates", () => {
       await expect(call(method), method).rejects.toThrow(/is for members/);
   });
 
-  it("can be handed out one member after the other, and then be asked for", async () => {
-    const names = ["m1", "m2", "m3"];
-    let members = await startCluster(3, ["--peer-tls", "on"]);
-    const restart = async (index: number, flags: readonly string[]): Promise<void> => {
-      const { name, listen, peer, admin } = members[index]!;
-      await members[index]!.stop();
-      const own = ["--name", name, "--listen", listen, "--peer", peer, "--admin", admin];
-      const where = index === 0 ? [] : ["--coordinator", `http://${members[0]!.peer}`];
-      const returned = await startMember(["--peer-tls", "on", ...own, ...where, ...flags]);
-      members = members.map((member, place) => (place === index ? returned : member));
-      await settled(members);
-    };
-    for (const required of ["false", "true"])
-      for (const index of [1, 2, 0]) await restart(index, [...flagsOf(names[index]!), "--peer-tls-require", required]);
-    await fetchAll(members);
-  }, 90_000);
+  it.each(["on", "auto"])(
+    "can be handed out one member after the other, and then be asked for (peer-tls: %s)",
+    async (tls) => {
+      const names = ["m1", "m2", "m3"];
+      let members = await startCluster(3, ["--peer-tls", tls]);
+      const restart = async (index: number, flags: readonly string[]): Promise<void> => {
+        const { name, listen, peer, admin } = members[index]!;
+        await members[index]!.stop();
+        const own = ["--name", name, "--listen", listen, "--peer", peer, "--admin", admin];
+        const where = index === 0 ? [] : ["--coordinator", `http://${members[0]!.peer}`];
+        const returned = await startMember(["--peer-tls", tls, ...own, ...where, ...flags]);
+        members = members.map((member, place) => (place === index ? returned : member));
+        await settled(members);
+      };
+      // In another order each time: who has dialled whom without certificates must find back to them.
+      for (const [required, order] of [
+        ["false", [0, 1, 2]],
+        ["true", [1, 2, 0]],
+      ] as const)
+        for (const index of order) await restart(index, [...flagsOf(names[index]!), "--peer-tls-require", required]);
+      await fetchAll(members);
+    },
+    90_000,
+  );
 });

@@ -1,7 +1,8 @@
 /** HTTP/2 frame by frame: what no library would send is sent to the running member. */
 import { writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { connect, constants } from "node:http2";
-import { createServer, type AddressInfo, type Socket } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask } from "../support/client.ts";
@@ -97,36 +98,55 @@ describe("a connection that makes work and no requests", () => {
     await closed;
   });
 
-  it("has room for so many uploads that nobody takes, and a tunnel counts as one", async () => {
-    // It takes connections, and nothing that comes over them.
-    const deaf = createServer((socket) => socket.pause());
-    await new Promise<void>((done) => deaf.listen(0, "127.0.0.1", done));
-    const { port } = deaf.address() as AddressInfo;
-    const member = await startMember(["--origin", `http://127.0.0.1:${port}`, "--listen", "127.0.0.1:0,http2"]);
-    const session = connect(`http://127.0.0.1:${member.port}`);
-    let calmed = 0;
-    const streams = Array.from({ length: 100 }, () => {
-      const stream = session.request({ ":method": "POST", ":path": "/deaf" }, { endStream: false });
-      stream.on("error", () => {});
-      stream.on("close", () => {
-        if (stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM) calmed++;
+  it("holds a window of each upload that nobody takes, and no more; all go on when somebody does", async () => {
+    // It takes requests, and for a while nothing of their content.
+    const waiting: (() => void)[] = [];
+    const slow = createHttpServer((request, response) => {
+      waiting.push(() => {
+        request.on("end", () => response.end());
+        request.resume();
       });
-      return stream;
     });
-    // More than the system holds for a connection.
-    const much = Buffer.alloc(16 * 2 ** 20);
-    for (const stream of streams) stream.write(much);
-    await until(() => calmed === 100 - 64, "those that there is no room for are told so");
-    for (const stream of streams.slice(0, 80)) stream.destroy();
-    await until(() => streams.slice(0, 80).every(({ destroyed }) => destroyed), "they leave");
-    const late = session.request({ ":method": "POST", ":path": "/deaf" }, { endStream: false });
-    late.on("error", () => {});
-    late.write(much);
-    await until(async () => (await statusOf(member)).self.inFlight > 0, "there is room again");
-    expect(late.destroyed).toBe(false);
+    await new Promise<void>((done) => slow.listen(0, "127.0.0.1", done));
+    const { port } = slow.address() as AddressInfo;
+    const member = await startMember(["--origin", `http://127.0.0.1:${port}`, "--listen", "127.0.0.1:0,http2"]);
+    // The client's own bound must not be what is met.
+    const session = connect(`http://127.0.0.1:${member.port}`, { maxSessionMemory: 2000 });
+    const much = Buffer.alloc(6 * 2 ** 20);
+    const before = (await statusOf(member)).self.residentBytes;
+    const answers = Array.from({ length: 100 }, () => {
+      const stream = session.request({ ":method": "PUT", ":path": "/slow" }, { endStream: false });
+      stream.end(much);
+      return new Promise<number>((done) => {
+        let status = 0;
+        stream.on("response", (head) => (status = Number(head[":status"])));
+        stream.on("close", () => done(stream.rstCode === constants.NGHTTP2_NO_ERROR ? status : -stream.rstCode));
+        stream.resume();
+      });
+    });
+    await until(() => waiting.length === 100, "all have come to the origin");
+    await new Promise((go) => setImmediate(go));
+    expect((await statusOf(member)).self.residentBytes - before).toBeLessThan(150 * 2 ** 20);
+    for (const go of waiting) go();
+    expect(new Set(await Promise.all(answers))).toEqual(new Set([200]));
     session.destroy();
     await member.stop();
-    deaf.close();
+    slow.close();
+  }, 60_000);
+
+  it("closes a tunnel that was refused, whatever its client has sent ahead", async () => {
+    const member = await startMember(["--listen", "127.0.0.1:0,http2"]);
+    const session = connect(`http://127.0.0.1:${member.port}`);
+    for (let turn = 0; turn < 300; turn++) {
+      const stream = session.request({ ":method": "CONNECT", ":authority": "127.0.0.1:1" }, { endStream: false });
+      stream.on("error", () => {});
+      const status = new Promise<number>((done) => stream.on("response", (head) => done(Number(head[":status"]))));
+      stream.write("early data");
+      stream.resume();
+      expect(await status, `tunnel ${turn}`).toBe(403);
+      // More of them than there may be at once: those before have been closed.
+    }
+    session.destroy();
   });
 
   it("is ended where it never lets an answer through", async () => {

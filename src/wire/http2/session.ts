@@ -37,9 +37,8 @@ const streamsMax = 256;
 const lanesMax = 16;
 /** Megabytes that node:http2 may hold for one session. */
 const sessionMemoryMb = 8;
-const windowBytes = 256 * 1024;
-/** Streams of one connection whose content may wait, a window each. */
-const heldMax = 64;
+/** Content of a stream that waits, at most: with as many streams as there may be, 16 MB for a connection. */
+const windowBytes = 64 * 1024;
 
 /** See above. */
 export class Http2Connection implements StreamHost {
@@ -56,7 +55,6 @@ export class Http2Connection implements StreamHost {
   #written = 0;
   #writtenMs: number;
   #open = 0;
-  #held = 0;
   #nowMs: number;
   /** When its last stream ended; ms, monotonic. */
   #idleSinceMs: number;
@@ -145,16 +143,6 @@ export class Http2Connection implements StreamHost {
     lane.listener = { ...nobody, cut: () => this.#dropped(lane), ended: () => this.#dropped(lane) };
     if (this.#lanes.length < lanesMax && !this.#session.closed) this.#lanes.push(lane);
     else lane.leave();
-  }
-
-  holds(): boolean {
-    if (this.#held >= heldMax) return false;
-    this.#held++;
-    return true;
-  }
-
-  holdsNoMore(): void {
-    this.#held--;
   }
 
   get nowMs(): number {

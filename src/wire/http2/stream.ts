@@ -15,10 +15,6 @@ export interface StreamHost {
   free(lane: Lane): void;
   /** As of the last look; monotonic. */
   readonly nowMs: number;
-  /** A stream's content waits from now on, a window of it at most. @returns whether there is room for that. */
-  holds(): boolean;
-  /** It goes on, or has ended. */
-  holdsNoMore(): void;
 }
 
 /** node:http2 holds one write of a stream at a time, and counts it against its session. */
@@ -98,8 +94,6 @@ export class GatewayStream implements LaneListener {
   #isFreed = false;
   /** Nothing follows what waits. */
   #isEnding = false;
-  /** Content of the client's waits in its window. */
-  #isHeld = false;
   /** When it last moved; ms, monotonic. */
   movedMs: number;
 
@@ -131,7 +125,7 @@ export class GatewayStream implements LaneListener {
     stream.on("trailers", (_fields: unknown, _flags: number, raw?: string[]) => (this.#trailers = raw ?? []));
     stream.on("end", () => this.#contentEnded());
     // A tunnel's bytes wait until it is one.
-    if (framing.kind === "tunnel") this.#hold();
+    if (framing.kind === "tunnel") stream.pause();
   }
 
   /** Whether it waits for its client to take what there is. */
@@ -141,15 +135,16 @@ export class GatewayStream implements LaneListener {
 
   /** Ends it as its client sees that it was cut. */
   reset(code: number): void {
-    this.#stream.close(code);
+    this.#close(code);
   }
 
   // ---- what the client sends ----------------------------------------------------------------------------------------
 
   #content(bytes: Buffer): void {
     this.movedMs = this.#host.nowMs;
-    if (this.#isOver) return;
     const { framing } = this.#request;
+    // What was sent ahead of an answer that opens no tunnel is nobody's.
+    if (this.#isOver || (framing.kind === "tunnel" && !this.#isTunnel)) return;
     let hasRoom = true;
     if (framing.kind === "chunked") {
       const size = Buffer.from(`${bytes.length.toString(16)}\r\n`, "latin1");
@@ -162,27 +157,14 @@ export class GatewayStream implements LaneListener {
       if (framing.kind === "length" && this.#left === 0) this.#last = piece;
       else hasRoom = this.#lane.send(piece);
     }
-    if (!hasRoom) this.#hold();
-  }
-
-  #hold(): void {
-    this.#stream.pause();
-    if (this.#isHeld) return;
-    this.#isHeld = this.#host.holds();
-    if (!this.#isHeld) this.#fail(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-  }
-
-  #letGo(): void {
-    if (!this.#isHeld) return;
-    this.#isHeld = false;
-    this.#host.holdsNoMore();
+    if (!hasRoom) this.#stream.pause();
   }
 
   #contentEnded(): void {
     this.#isWhole = true;
     if (this.#isOver) return undefined;
     const { framing } = this.#request;
-    if (framing.kind === "tunnel") return this.#lane.end();
+    if (framing.kind === "tunnel") return this.#isTunnel ? this.#lane.end() : undefined;
     if (framing.kind === "length") {
       if (this.#left > 0) return this.#fail(constants.NGHTTP2_PROTOCOL_ERROR);
       return void this.#lane.send(this.#last!);
@@ -220,7 +202,6 @@ export class GatewayStream implements LaneListener {
 
   room(): void {
     if (!this.#stream.isPaused() || (this.#request.framing.kind === "tunnel" && !this.#isTunnel)) return;
-    this.#letGo();
     this.#stream.resume();
   }
 
@@ -260,9 +241,9 @@ export class GatewayStream implements LaneListener {
       // What cannot be said in HTTP/2, such as a field twice that may be there once.
       return this.#fail(constants.NGHTTP2_INTERNAL_ERROR);
     }
-    if (!opens) return;
+    // What is not read to its end is never closed.
+    if (!opens) return void (by !== null && stream.resume());
     this.#isTunnel = true;
-    this.#letGo();
     stream.resume();
     const early = this.#reader.takeRest();
     this.#reader.stop();
@@ -272,6 +253,7 @@ export class GatewayStream implements LaneListener {
   #end(trailers: FieldList): void {
     this.#isOver = true;
     const stream = this.#stream;
+    stream.resume();
     if (stream.destroyed || stream.writableEnded) return;
     stream.on("wantTrailers", () => {
       try {
@@ -283,7 +265,8 @@ export class GatewayStream implements LaneListener {
     });
     // Content that nobody wants any more: the client need not send it. RFC 9113 §8.1.
     stream.once("finish", () => {
-      if (!stream.readableEnded && this.#request.framing.kind !== "none") stream.close(constants.NGHTTP2_NO_ERROR);
+      if (stream.readableEnded || this.#request.framing.kind === "none") return;
+      this.#close(constants.NGHTTP2_NO_ERROR);
     });
     this.#isEnding = true;
     this.#writeOn();
@@ -325,11 +308,16 @@ export class GatewayStream implements LaneListener {
     this.#isOver = true;
     this.#reader.stop();
     this.#lane.leave();
+    this.#close(code);
+  }
+
+  #close(code: number): void {
     this.#stream.close(code);
+    // Node waits for the end of what the client has sent, which it does not always see.
+    setImmediate(() => this.#stream.destroy());
   }
 
   #closed(): void {
-    this.#letGo();
     for (const next of this.#waiting.splice(0)) if (typeof next === "function") next();
     // Whoever has left, or been left, with something under way: nobody waits for the rest of it.
     if (!this.#isFreed && (!this.#isOver || this.#isTunnel || !this.#isWhole)) {
