@@ -322,7 +322,7 @@ export const configSchema = z.strictObject({
     .string()
     .default("off")
     .refine((text) => text === "off" || text === "all" || /^1\/[1-9]\d*$/.test(text), "all, off, or 1/N")
-    .describe("requests that bring no traceparent, and are no plain hits, begin a trace: all, off, or 1/N of them"),
+    .describe("requests that bring no traceparent, and go on from here, begin a trace: all, off, or 1/N of them"),
   "trace-export": z
     .url({ protocol: /^https?$/ })
     .optional()

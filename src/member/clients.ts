@@ -118,7 +118,6 @@ export class Clients {
             })),
             settings: this.#frontSettings(config),
             ticketKeys: options.certificates.ticketKeys,
-            traces: this.#traces.exports,
             store: plane.store,
             recorder,
             accept: (socket, client) => this.#servers[0]!.take(socket, client),
@@ -238,6 +237,7 @@ export class Clients {
       log: accessLog.ofThreads,
       routes: plane.current.routing.routes.map(({ name, host, path }) => ({ name, host, path })),
       watched: this.#watched,
+      traced: this.#traces.exports ? config["trust-forwarded"] : null,
     };
   }
 }

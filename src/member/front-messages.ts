@@ -21,6 +21,8 @@ export interface FrontSettings {
   readonly routes: readonly RoutePlace[];
   /** Somebody wants to hear of every request. */
   readonly watched: boolean;
+  /** Networks whose clients' traces are followed; null: nobody's. */
+  readonly traced: readonly string[] | null;
 }
 
 /** What a front is started with. */
@@ -33,8 +35,6 @@ export interface FrontInit {
   readonly listeners: readonly Pick<Listener, "tls" | "http2" | "proxyProtocol" | "role">[];
   readonly settings: FrontSettings;
   readonly ticketKeys: Uint8Array;
-  /** Requests that are part of a trace are home's. */
-  readonly traces: boolean;
   readonly store: SharedStore;
   readonly board: SharedArrayBuffer;
   /** Rings of frames, to home and from it. */

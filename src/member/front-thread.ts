@@ -6,6 +6,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import { Networks } from "../origin/destinations.ts";
 import { HitLines } from "../proxy/request/hit-lines.ts";
+import { isFollowed } from "../proxy/request/trace.ts";
 import { PageReader } from "../store/pages/page-reader.ts";
 import { Board } from "../threads/board.ts";
 import { BufferPool } from "../threads/buffer-pool.ts";
@@ -31,7 +32,6 @@ const {
   listeners,
   settings,
   ticketKeys,
-  traces,
   store,
   board: boardMemory,
   toHome,
@@ -51,6 +51,8 @@ const lines = new FrontLines(member, {
   dropped: (count) => board.dropped(front, count),
 });
 lines.follow(settings);
+const exporting = { exports: true, sample: 0 } as const;
+let traced = networksOf(settings.traced);
 let allowed = settings.allow.map((networks) => new Networks(networks));
 const tls = settings.tls === null ? null : new TlsIdentities(settings.tls, ticketKeys);
 
@@ -64,7 +66,7 @@ const hits = new FrontHits({
   self: member,
   monotonicMs: () => performance.now() + aheadMs,
   log: lines,
-  traces,
+  isTraced: ({ fields }, { address }) => traced?.has(address) === true && isFollowed(fields, exporting, true),
 });
 
 const connections = new Map<number, FromHome>();
@@ -126,6 +128,10 @@ setInterval(() => {
   delay.reset();
 }, 1000).unref();
 
+function networksOf(given: readonly string[] | null): Networks | null {
+  return given === null ? null : new Networks(given);
+}
+
 /** Frames from home. */
 function take(kind: number, number: number, content: Buffer): void {
   const connection = connections.get(number);
@@ -167,6 +173,7 @@ port.on("message", (message: ToFront) => {
     case "settings":
       allowed = message.settings.allow.map((networks) => new Networks(networks));
       lines.follow(message.settings);
+      traced = networksOf(message.settings.traced);
       if (tls !== null && message.settings.tls !== null) {
         tls.replace(message.settings.tls);
         tls.prove(message.settings.proofs);

@@ -21,7 +21,7 @@ const youngMbMax = 16;
 
 export interface FrontsOptions extends Pick<
   FrontInit,
-  "member" | "viaLine" | "limits" | "listeners" | "settings" | "ticketKeys" | "traces"
+  "member" | "viaLine" | "limits" | "listeners" | "settings" | "ticketKeys"
 > {
   readonly count: number;
   readonly store: PageStore;
@@ -92,7 +92,7 @@ export class Fronts {
     this.#blocks.push(...shared.blocks);
     for (let front = 0; front < count; front++) {
       const [toHome, fromHome] = [ByteRing.memory(ringBytes.toHome), ByteRing.memory(ringBytes.fromHome)];
-      const { member, viaLine, limits, listeners, settings, ticketKeys, traces } = this.#options;
+      const { member, viaLine, limits, listeners, settings, ticketKeys } = this.#options;
       const board = this.#board.memory;
       const init: FrontInit = {
         front,
@@ -102,7 +102,6 @@ export class Fronts {
         listeners,
         settings,
         ticketKeys,
-        traces,
         store: shared,
         board,
         toHome,

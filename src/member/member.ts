@@ -35,7 +35,7 @@ import { ownAddresses, placeOf } from "./place.ts";
 import { peerPort } from "./peer-port.ts";
 import { clockNotes, planeNotes } from "./plane-notes.ts";
 import { refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
-import { buildRouting, type BuiltRouting, type RoutingContext } from "./routing.ts";
+import { buildRouting, tlsOf, type BuiltRouting, type RoutingContext } from "./routing.ts";
 import { sayShortcomings } from "./shortcomings.ts";
 import { StartError } from "./start-error.ts";
 import { threadCount, type ThreadCount } from "./thread-count.ts";
@@ -243,15 +243,16 @@ export class RunningMember {
    */
   reload(config: Config): readonly string[] {
     refuseOpenProxy(config, listenersFor({ ...config, listen: this.#config.listen }));
+    tlsOf(config);
     this.#plane.identity?.again();
-    const identities = this.certificates.identities(config);
-    const built = buildRouting(config, this.#routingContext);
-    const isOtherTls = this.certificates.reloaded(identities);
+    const built = buildRouting(config, this.#routingContext, this.#built.routing);
+    this.#accessLog.follow(config); // The last that can fail.
+    const isOtherTls = this.certificates.reloaded(this.certificates.identities(config));
     const old = this.#built;
     this.#built = built;
     this.#plane.current.routing = built.routing;
     built.begin(old);
-    this.#accessLog.follow(config);
+    this.#plane.desk.recorder.routes.follow(built.routing.routes);
     this.clients.follow(config);
     this.#log.level = config["log-level"];
     // Requests that have their route already may still begin a fetch on the old clients; those under way end there,

@@ -40,8 +40,15 @@ export interface RoutingContext {
 /** Routings made in this process. */
 let routings = 0;
 
-/** @throws Error where a certificate file cannot be read. */
-export function buildRouting(config: Config, { notes, own, numbers }: RoutingContext): BuiltRouting {
+/**
+ * `before` is what was there until now: what is known of origins goes over. @throws Error where a certificate file cannot
+ * be read.
+ */
+export function buildRouting(
+  config: Config,
+  { notes, own, numbers }: RoutingContext,
+  before: Routing | null = null,
+): BuiltRouting {
   const clients: OriginClient[] = [];
   const checks: HealthChecks[] = [];
   const base = settingsOf(config, {});
@@ -55,7 +62,7 @@ export function buildRouting(config: Config, { notes, own, numbers }: RoutingCon
     (config.origin === undefined
       ? []
       : [{ origin: config.origin, "host-field": config["host-field"], "tls-name": config["tls-name"] }]);
-  const routes = given.map((route, index): Route => {
+  const routes = given.map((route): Route => {
     const policy = { inner: true, allowed: null, configured: true };
     const settings = settingsOf(config, route);
     const client = new OriginClient(policy, settings, notes);
@@ -65,7 +72,7 @@ export function buildRouting(config: Config, { notes, own, numbers }: RoutingCon
     const changes = directivesOf(route, config);
     const caching = cachingOf(route.caching, common);
     const hostField = hostFieldOf(route["host-field"], origins[0] ?? "");
-    const name = `${route.host ?? "*"}${route.path ?? "/"}#${index}`;
+    const name = `${route.host ?? "*"}${route.path ?? "/"}`;
     if (!settings.verifyTls && origins.some((origin) => origin.startsWith("https:"))) notes.unverified(`route ${name}`);
     const choice = new OriginChoice(specs, {
       balance: route.balance ?? "round-robin",
@@ -75,6 +82,8 @@ export function buildRouting(config: Config, { notes, own, numbers }: RoutingCon
         slowStartMs: route["slow-start"] ?? healthRules.slowStartMs,
       },
       changed: ({ origin, why }, health) => notes.health(name, origin, health, why),
+      before: before?.routes.find((one) => one.name === name)?.origins.origins ?? [],
+      isChecked: route.check !== undefined,
     });
     if (route.check !== undefined) {
       // With slots of its own: who is busy is not ill.
@@ -130,8 +139,9 @@ export function buildRouting(config: Config, { notes, own, numbers }: RoutingCon
     settings: fingerprint({ routes: routes.map((route) => route.settings), forward: forward?.settings ?? null })
       .toString(16)
       .padStart(8, "0"),
-    begin: (before) => {
-      before?.stop();
+    begin: (earlier) => {
+      earlier?.stop();
+      for (const { origins } of routes) origins.settle();
       for (const check of checks) check.begin();
     },
     stop: () => {

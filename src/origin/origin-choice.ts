@@ -35,7 +35,11 @@ export const healthRules: HealthRules = { failuresMax: 3, restMs: 10_000, slowSt
 const restMsMax = 300_000;
 
 /** What is known of an origin. Times in ms, monotonic. */
-export interface OriginState extends OriginSpec {
+export interface OriginState {
+  readonly origin: string;
+  /** As of the settings in force. */
+  weight: number;
+  backup: boolean;
   failures: number;
   /** Rests in a row. */
   rests: number;
@@ -70,34 +74,60 @@ export interface ChoiceOptions {
   readonly rules: HealthRules;
   /** An origin has changed its state. */
   readonly changed: (state: OriginState, health: OriginHealth) => void;
+  /** The origins of the same route under earlier settings: what is known of them is true of these. */
+  readonly before: readonly OriginState[];
+  /** Whether somebody looks after their health by itself. */
+  readonly isChecked: boolean;
+}
+
+/** What is known of an origin already: requests that are under way to it go on counting there. */
+function stateOf(spec: OriginSpec, before: readonly OriginState[]): OriginState | null {
+  return before.find(({ origin }) => origin === spec.origin) ?? null;
 }
 
 /** A route's origins with what is known of their health. */
 export class OriginChoice {
   readonly origins: readonly OriginState[];
   readonly balance: Balance;
+  readonly #settled: { readonly specs: readonly OriginSpec[]; readonly isChecked: boolean };
   readonly #rules: HealthRules;
   readonly #changed: ChoiceOptions["changed"];
   /** Requests that may be sent to a second origin: a fifth of all, so that retries never multiply an outage. */
   #budget = budgetMax;
 
   constructor(origins: readonly OriginSpec[], options: Partial<ChoiceOptions> = {}) {
-    this.origins = origins.map((spec) => ({
-      ...spec,
-      failures: 0,
-      rests: 0,
-      restsUntil: 0,
-      tried: false,
-      down: false,
-      wellSince: -Infinity,
-      why: "",
-      active: 0,
-      credit: 0,
-      answers: new OriginAnswers(),
-    }));
+    const { before = [], isChecked = false } = options;
+    this.origins = origins.map(
+      (spec) =>
+        stateOf(spec, before) ?? {
+          ...spec,
+          failures: 0,
+          rests: 0,
+          restsUntil: 0,
+          tried: false,
+          down: false,
+          wellSince: -Infinity,
+          why: "",
+          active: 0,
+          credit: 0,
+          answers: new OriginAnswers(),
+        },
+    );
+    this.#settled = { specs: origins, isChecked };
     this.balance = options.balance ?? "round-robin";
     this.#rules = options.rules ?? healthRules;
     this.#changed = options.changed ?? (() => {});
+  }
+
+  /** Its settings are in force from now on, for what is known already, too. */
+  settle(): void {
+    const { specs, isChecked } = this.#settled;
+    for (const [index, state] of this.origins.entries()) {
+      state.weight = specs[index]!.weight;
+      state.backup = specs[index]!.backup;
+      // Whom nobody checks any more nobody would bring back.
+      if (!isChecked) state.down = false;
+    }
   }
 
   /** The one that stands for all where just a name is needed. */

@@ -10,6 +10,8 @@ export const frameHeadBytes = 10;
 export const protocolVersion = 4;
 /** Before what the asker has heard: the answer is to be kept. */
 export const keeping = "keep ";
+/** Before that: the asker follows the trace that the fields name. */
+export const tracing = "trace ";
 /**
  * The largest payload from a member that has proved itself: a view of some 30,000 members. DATA and RESPONSE are cut
  * into much smaller pieces, so that one answer does not stand in the way of others.

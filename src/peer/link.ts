@@ -30,6 +30,7 @@ import {
   PayloadReader,
   payloadBytesMax,
   protocolVersion,
+  tracing,
   type Frame,
 } from "./frames.ts";
 import { nonceBytes, proof, sameProof, type Handshake, type Purpose } from "./handshake.ts";
@@ -151,7 +152,7 @@ export class Link {
     out.text(request.method);
     out.text(request.uri);
     out.text(request.client);
-    out.text(`${request.keeps ? keeping : ""}${request.heard}`);
+    out.text(`${request.traced === true ? tracing : ""}${request.keeps ? keeping : ""}${request.heard}`);
     out.u32(request.content?.length ?? 0);
     if (request.content !== null) out.bytes(request.content);
     out.tail(request.fields.join("\n"));

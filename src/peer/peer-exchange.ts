@@ -17,6 +17,7 @@ import {
   flagUnknownLength,
   FrameType,
   keeping,
+  tracing,
   PayloadReader,
   type Frame,
   type FrameWriter,
@@ -58,6 +59,7 @@ export class PeerExchange implements Exchange {
   /** How far the asking member has heard of invalidations, or of those told lately; and whether it keeps the answer. */
   readonly heard: string;
   readonly keeps: boolean;
+  readonly traced: boolean;
   /** The member that asks. */
   readonly asker: string;
   inner = false;
@@ -84,6 +86,7 @@ export class PeerExchange implements Exchange {
     settings: number,
     heard: string,
     keeps: boolean,
+    traced: boolean,
   ) {
     this.#stream = stream;
     this.#link = link;
@@ -96,6 +99,7 @@ export class PeerExchange implements Exchange {
     this.settings = settings;
     this.heard = heard;
     this.keeps = keeps;
+    this.traced = traced;
     this.asker = link.name;
   }
 
@@ -108,7 +112,9 @@ export class PeerExchange implements Exchange {
     const method = reader.text();
     const target = reader.text();
     const address = reader.text();
-    const said = reader.text();
+    const text = reader.text();
+    const traced = text.startsWith(tracing);
+    const said = traced ? text.slice(tracing.length) : text;
     const keeps = said.startsWith(keeping);
     const heard = keeps ? said.slice(keeping.length) : said;
     const content = reader.bytes(reader.u32());
@@ -137,6 +143,7 @@ export class PeerExchange implements Exchange {
       settings,
       heard,
       keeps,
+      traced,
     );
   }
 

@@ -34,6 +34,8 @@ export interface PeerRequest {
   readonly heard: string;
   /** The answer is to be kept: whoever answers says how the response is tagged. */
   readonly keeps: boolean;
+  /** The asking member follows the trace that the fields name. */
+  readonly traced?: boolean;
   readonly fields: FieldList;
   /** Small content that belongs to the cache key (QUERY), or null. */
   readonly content: Buffer | null;

@@ -90,10 +90,10 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
 /** Whether somebody follows this request: what is told of it takes the whole way. */
 function takesTracing(
   { desk: { tracing }, current }: Pick<ShortcutNeeds, "desk" | "current">,
-  { head, client, hop }: Pick<Exchange, "head" | "client" | "hop">,
+  { head, client, hop, traced }: Pick<Exchange, "head" | "client" | "hop" | "traced">,
 ): boolean {
   if (tracing?.exports !== true) return false;
-  return isFollowed(head.fields, tracing, hop === 1 || current.routing.trusts(client.address));
+  return isFollowed(head.fields, tracing, hop === 1 ? traced === true : current.routing.trusts(client.address));
 }
 
 /** An answer whose head is known: fields, names and values in turn, and content that is the asker's own. */

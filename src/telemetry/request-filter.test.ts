@@ -14,7 +14,7 @@ const request: SeenRequest = {
   reason: null,
   owner: "m1",
   owned: null,
-  route: "example.com/api#0",
+  route: "example.com/api",
   origin: null,
   requestId: null,
   bytes: 1200,

@@ -4,7 +4,7 @@
  * anything but that is home's.
  */
 import { isNotModified, notModifiedHead } from "../http/conditional.ts";
-import { fieldBlock, fieldsOfBlock, hasField, type FieldList } from "../http/fields.ts";
+import { fieldBlock, fieldsOfBlock, type FieldList } from "../http/fields.ts";
 import { reasonPhrase } from "../http/messages.ts";
 import { currentAge } from "../http/freshness.ts";
 import { mayBeShown } from "../proxy/answer/inside.ts";
@@ -34,8 +34,8 @@ export interface FrontHitsOptions {
   readonly lines: HitLines;
   readonly self: string;
   readonly monotonicMs: MonotonicMs;
-  /** Whether home wants to see requests that are part of a trace. */
-  readonly traces: boolean;
+  /** Whether home wants to see a request: it is part of a trace that is followed. */
+  readonly isTraced: (head: ParsedHead, client: Client) => boolean;
   /** Where a line is wanted of the next request. */
   readonly log: {
     readonly wants: () => boolean;
@@ -69,7 +69,7 @@ export class FrontHits implements Answerer {
 
   answer(head: ParsedHead, client: Client, socket: ClientSocket): boolean {
     const { board, reader, front } = this.#options;
-    if (!board.isJoined || this.#isTraced(head)) return false;
+    if (!board.isJoined || this.#options.isTraced(head, client)) return false;
     const startedMs = this.#options.monotonicMs();
     const glance = reader.enter(keyOf(head, client), head.fields);
     if (glance === null) return false;
@@ -92,7 +92,7 @@ export class FrontHits implements Answerer {
   /** The same as fields and content, for another version of HTTP; null where it is not for this thread. */
   ready(head: ParsedHead, client: Client): ReadyAnswer | null {
     const { board, reader, front, log } = this.#options;
-    if (!board.isJoined || this.#isTraced(head)) return null;
+    if (!board.isJoined || this.#options.isTraced(head, client)) return null;
     const startedMs = this.#options.monotonicMs();
     const glance = reader.enter(keyOf(head, client), head.fields);
     if (glance === null) return null;
@@ -131,10 +131,6 @@ export class FrontHits implements Answerer {
     socket.write(bytes);
     // What the system has not taken at once is read later: the memory is its own until then.
     if (socket.writableLength > 0) this.#gathered = Buffer.allocUnsafeSlow(gatherBytes);
-  }
-
-  #isTraced(head: ParsedHead): boolean {
-    return this.#options.traces && hasField(head.fields, "traceparent");
   }
 
   /** Puts the answer together. @returns bytes of its content, or -1 where it may not be given here. */

@@ -28,6 +28,8 @@ export interface Exchange {
   readonly client: Client;
   /** 0 from a client, 1 from another member: such a request is never forwarded again. */
   readonly hop: 0 | 1;
+  /** Of a request from another member: whether that follows the trace which the fields name. */
+  readonly traced?: boolean;
   /** The request's content, or null where it has none. */
   readonly body: Readable | null;
   /** Whether a final response has been begun. */

@@ -164,7 +164,7 @@ describe("lines", () => {
     for (const [index, line] of lines.entries()) {
       expect(Object.keys(line)).toEqual(names);
       expect(line).toMatchObject({
-        route: "*/#0",
+        route: "*/",
         "user-agent": 'odd "agent"',
         "request:X-Odd": "yes",
         hit: index > 0,

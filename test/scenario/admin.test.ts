@@ -205,7 +205,7 @@ describe("what is told of requests", () => {
     expect(
       pages().filter(({ outcome, owned }) => outcome === "hit" || owned?.includes("; hit") === true).length,
     ).toBeGreaterThanOrEqual(2);
-    expect(pages()[0]!.route).toBe("*/#0");
+    expect(pages()[0]!.route).toBe("*/");
     expect(broken.text()).not.toContain("/page");
     expect(broken.text()).toContain("/broken");
     all.end();
@@ -263,7 +263,7 @@ describe("what is told of requests", () => {
       members.map(({ port }) => `http://127.0.0.1:${port}/busy`).toSorted(),
     );
     expect(uri![0]!.requests).toBeGreaterThan(1);
-    expect(route![0]!.name).toBe("*/#0");
+    expect(route![0]!.name).toBe("*/");
     expect(client![0]!.name).toBe("127.0.0.1");
     expect(client![0]!.requests).toBeCloseTo(uri![0]!.requests + uri![1]!.requests, 3);
     const table = await gyre(["top", "--once", "--by", "client", "--admin", members[0]!.admin], folder);

@@ -20,7 +20,16 @@ let metrics = "";
 beforeAll(async () => {
   origin = await startOrigin((asked, response) => {
     response.setHeader("cache-control", asked.url!.endsWith("/private") ? "no-store" : "max-age=60");
-    response.end("content");
+    if (asked.url === "/a/held") {
+      response.setHeader("etag", '"1"');
+      if (asked.headers["if-none-match"] === '"1"') response.statusCode = 304;
+    }
+    if (asked.url === "/a/cut") {
+      response.setHeader("content-length", "1000");
+      response.write("cut");
+      return void setImmediate(() => response.destroy());
+    }
+    return void response.end(asked.url === "/a/large" ? Buffer.alloc(2 * 2 ** 20) : "content");
   });
   const member = await startMember(["--origin", origin.url, "--disk", temporaryFolder(), "--threads", "2"]);
   for (let turn = 0; turn < 3; turn++) await ask(member.port, "/x");
@@ -61,7 +70,7 @@ it.each([1, 3])("tell routes and origins apart, over a reload too (threads: %i)"
   const dead = await freePort();
   const file = join(temporaryFolder(), "gyre.yaml");
   const text = (first: string): string =>
-    `threads: ${threads}\nroutes:\n${first}  - { path: /a, origin: "${origin.url}" }\n  - { path: /b, origins: ["http://127.0.0.1:${dead}", "${origin.url}"], balance: first }\n`;
+    `threads: ${threads}\nobject-max: 1MB\nroutes:\n${first}  - { path: /a, origin: "${origin.url}" }\n  - { path: /b, origins: ["http://127.0.0.1:${dead}", "${origin.url}"], balance: first }\n`;
   writeFileSync(file, text(""));
   const member = await startMember(["--config", file]);
   for (let turn = 0; turn < 4; turn++) await ask(member.port, "/a/x");
@@ -69,7 +78,7 @@ it.each([1, 3])("tell routes and origins apart, over a reload too (threads: %i)"
   for (let turn = 0; turn < 2; turn++) await ask(member.port, "/b/x");
   await ask(member.port, "/elsewhere");
   let told = "";
-  const requests = { "*/a#0 uri-miss": 2, "*/a#0 hit": 3, "*/b#1 uri-miss": 1, "*/b#1 hit": 1, "- none": 1 };
+  const requests = { "*/a uri-miss": 2, "*/a hit": 3, "*/b uri-miss": 1, "*/b hit": 1, "- none": 1 };
   await until(
     async () => {
       told = await metricsOf(member);
@@ -77,19 +86,31 @@ it.each([1, 3])("tell routes and origins apart, over a reload too (threads: %i)"
     },
     `all are counted: ${JSON.stringify(valuesOf(told, "gyre_route_requests_total", "route", "outcome"))}`,
   );
-  expect(valuesOf(told, "gyre_route_sent_bytes_total", "route")).toMatchObject({ "*/a#0": 35, "*/b#1": 14 });
-  expect(valuesOf(told, "gyre_route_request_seconds_count", "route")).toEqual({ "*/a#0": 5, "*/b#1": 2, "-": 1 });
+  expect(valuesOf(told, "gyre_route_sent_bytes_total", "route")).toMatchObject({ "*/a": 35, "*/b": 14 });
+  expect(valuesOf(told, "gyre_route_request_seconds_count", "route")).toEqual({ "*/a": 5, "*/b": 2, "-": 1 });
   expect(valuesOf(told, "gyre_origin_requests_total", "route", "origin", "result")).toEqual({
-    [`*/a#0 ${origin.url} 2xx`]: 2,
-    [`*/b#1 http://127.0.0.1:${dead} error`]: 1,
-    [`*/b#1 ${origin.url} 2xx`]: 1,
+    [`*/a ${origin.url} 2xx`]: 2,
+    [`*/b http://127.0.0.1:${dead} error`]: 1,
+    [`*/b ${origin.url} 2xx`]: 1,
   });
   expect(valuesOf(told, "gyre_origin_head_seconds_count", "route", "origin")).toMatchObject({
-    [`*/a#0 ${origin.url}`]: 2,
-    [`*/b#1 http://127.0.0.1:${dead}`]: 0,
+    [`*/a ${origin.url}`]: 2,
+    [`*/b http://127.0.0.1:${dead}`]: 0,
   });
   expect(valuesOf(told, "gyre_stored_total")).toEqual({ "": 2 });
   expect(valuesOf(told, "gyre_not_stored_total", "reason")).toEqual({ "no-store": 1 });
+  // What is found to hold still is neither; what breaks off, or is too large, is not stored.
+  for (let turn = 0; turn < 2; turn++) await ask(member.port, "/a/held", { headers: { "cache-control": "no-cache" } });
+  await expect(ask(member.port, "/a/cut")).rejects.toThrow();
+  await ask(member.port, "/a/large");
+  const why = (): Promise<Record<string, number>> =>
+    metricsOf(member).then((text) => valuesOf(text, "gyre_not_stored_total", "reason"));
+  await until(
+    async () => isDeepStrictEqual(await why(), { "no-store": 1, incomplete: 1, "no-room": 1 }),
+    "all are told",
+  );
+  expect(valuesOf(await metricsOf(member), "gyre_stored_total")).toEqual({ "": 3 });
+  const counted = { "2xx": 4, "3xx": 1 };
   // Another route before them: names change, and what has been counted under the old ones stays as it was.
   writeFileSync(file, text(`  - { path: /new, origin: "${origin.url}" }\n`));
   expect((await gyre(["reload", "--admin", member.admin], temporaryFolder())).code).toBe(0);
@@ -97,8 +118,13 @@ it.each([1, 3])("tell routes and origins apart, over a reload too (threads: %i)"
   await until(async () => {
     told = await metricsOf(member);
     const now = valuesOf(told, "gyre_route_requests_total", "route", "outcome");
-    return now["*/a#1 hit"] === 3 && now["*/a#0 hit"] === 3;
-  }, "those after the reload are counted under their own");
+    return now["*/a hit"] === 6 && now["*/a uri-miss"] === 5;
+  }, "what is counted goes on under the same name");
+  expect(valuesOf(told, "gyre_origin_requests_total", "route", "result")).toMatchObject({
+    "*/a 2xx": counted["2xx"] + 1,
+    "*/a 3xx": counted["3xx"],
+    "*/b error": 1,
+  });
 });
 
 it("tell a hit of the cluster by its route where the client came in, and which members can be reached", async () => {
@@ -106,8 +132,8 @@ it("tell a hit of the cluster by its route where the client came in, and which m
   for (let turn = 0; turn < 3; turn++) for (let key = 0; key < 8; key++) await ask(first!.port, `/key${key}`);
   const [here, there] = [await metricsOf(first!), await metricsOf(second!)];
   expect(valuesOf(here, "gyre_route_requests_total", "route", "outcome")).toEqual({
-    "*/#0 uri-miss": 8,
-    "*/#0 hit": 16,
+    "*/ uri-miss": 8,
+    "*/ hit": 16,
   });
   expect(valuesOf(there, "gyre_route_requests_total", "route", "outcome")).toEqual({});
   expect(valuesOf(here, "gyre_peer_up", "peer")).toEqual({ m2: 1 });

@@ -94,7 +94,7 @@ it.each([1, 3])("that a believed client follows: each part is told, hits too (th
     "url.path": "/page",
     "url.query": "x=1",
     "gyre.origin": origin.url,
-    "gyre.route": "*/#0",
+    "gyre.route": "*/",
   });
   expect(BigInt(first!.endTimeUnixNano) >= BigInt(first!.startTimeUnixNano)).toBe(true);
   const asked = origin.asked.slice(before);
@@ -131,18 +131,36 @@ it("goes on from the entry member to the owner, and from there to the origin", a
   }
 });
 
-it("that a stranger follows passes through as it is, unless sampling takes it", async () => {
-  const member = await startMember(["--origin", origin.url, "--trace-export", to]);
-  await ask(member.port, "/strange", { headers: followed });
-  expect(origin.asked.at(-1)!.headers).toMatchObject({ traceparent: followed.traceparent, tracestate: "vendor=1" });
-  const sampling = await startMember(["--origin", origin.url, "--trace-export", to, "--trace-sample", "all"]);
+it("that a stranger follows passes through as it is, through all members; others begin where sampling says so", async () => {
+  const flags = ["--origin", origin.url, "--trace-export", to, "--hot-copies", "0"];
+  const members = await startCluster(2, flags);
+  for (let key = 0; key < 8; key++) {
+    await ask(members[0]!.port, `/strange${key}`, { headers: followed });
+    expect(origin.asked.at(-1)!.headers).toMatchObject({ traceparent: followed.traceparent, tracestate: "vendor=1" });
+  }
+  const sampling = await startMember([...flags, "--trace-sample", "all"]);
   await ask(sampling.port, "/sampled", { headers: followed });
-  await ask(sampling.port, "/begun", { headers: { host: "site.test" } });
-  await until(() => spans.length === 2, "two are told");
-  expect(spans[0]).toMatchObject({ traceId, parentSpanId: parentId });
-  const [, begun] = spans;
+  expect(origin.asked.at(-1)!.headers["traceparent"]).toBe(followed.traceparent);
+  for (let turn = 0; turn < 3; turn++) await ask(sampling.port, "/begun", { headers: { host: "site.test" } });
+  await until(() => spans.length > 0, "one is told");
+  await sampling.stop();
+  for (const member of members) await member.stop();
+  expect(spans, "hits begin none, and nobody else is told").toHaveLength(1);
+  const [begun] = spans;
   expect([begun!.traceId === traceId, begun!.parentSpanId ?? ""]).toEqual([false, ""]);
   expect(origin.asked.at(-1)!.headers["traceparent"]).toBe(`00-${begun!.traceId}-${begun!.spanId}-01`);
+});
+
+it("is begun once, where the client came in", async () => {
+  const flags = ["--origin", origin.url, "--trace-export", to, "--trace-sample", "1/2", "--hot-copies", "0"];
+  const members = await startCluster(2, flags);
+  for (let key = 0; key < 80; key++) await ask(members[0]!.port, `/once${key}`, { headers: { host: "site.test" } });
+  for (const member of members) await member.stop();
+  const begun = spans.filter(({ parentSpanId }) => (parentSpanId ?? "") === "");
+  expect(begun.length).toBeGreaterThan(10);
+  expect(new Set(begun.map(({ member }) => member))).toEqual(new Set(["m1"]));
+  for (const span of spans.filter(({ member }) => member === "m2"))
+    expect(begun.map(({ spanId }) => spanId)).toContain(span.parentSpanId);
 });
 
 it("begins without a collector too, and one that is not there costs nobody an answer", async () => {

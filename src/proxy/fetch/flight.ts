@@ -31,7 +31,7 @@ import type { Ticket } from "../request/ticket.ts";
 import { freshenByHead, freshenStored } from "./freshening.ts";
 import { Intake } from "./intake.ts";
 import { judge, passedFields, type Judgement } from "./judging.ts";
-import { keep, keepableBytes } from "./keeping.ts";
+import { conclude, keepableBytes, notKept } from "./keeping.ts";
 import type { FetchNeeds } from "./needs.ts";
 import { fetchForFlight } from "./forms.ts";
 import { uncoded } from "./coded-source.ts";
@@ -364,15 +364,8 @@ export class Flight {
 
   #conclude({ judgement, intake }: State & { readonly kind: "streaming" }): void {
     const { first, hash } = this.#init;
-    if (intake.storing) {
-      keep(this.#needs, first, intake, {
-        hash,
-        judgement,
-        inner: this.#inner,
-        position: this.#position,
-        source: this.#source,
-      });
-    }
+    const brought = { hash, judgement, inner: this.#inner, position: this.#position, source: this.#source };
+    conclude(this.#needs, first, intake, brought);
     intake.abandon();
     this.#finish();
   }
@@ -384,6 +377,7 @@ export class Flight {
     if ((this.#source !== null || isUncoded) && state.kind === "waiting") return this.#startOver(isUncoded);
     if (state.kind === "streaming") {
       this.#finish();
+      notKept(this.#init.first, this.#source, state.judgement.reason ?? "incomplete");
       return state.intake.fail();
     }
     if (state.kind === "judged") state.intake.fail();

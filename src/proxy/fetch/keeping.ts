@@ -32,8 +32,20 @@ export function keepableBytes({ objectBytesMax, store }: FetchNeeds, source: Pee
   return source?.kind === "copy" ? Math.min(objectBytesMax, store.copiesBytesMax * copyShareMax) : objectBytesMax;
 }
 
+/** What has come is stored, or it is counted why not. */
+export function conclude(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought: Brought): void {
+  const { source, judgement } = brought;
+  if (intake.storing) keep(needs, ticket, intake, brought);
+  else notKept(ticket, source, judgement.reason ?? "no-room");
+}
+
+/** An origin's answer is not stored. */
+export function notKept({ desk }: Ticket, source: PeerSource | null, why: string): void {
+  if (source === null) desk.recorder.notStored(why);
+}
+
 /** Stores what has been taken in, unless it has been invalidated, or the key's place has changed, meanwhile. */
-export function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought: Brought): void {
+function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought: Brought): void {
   const { store, current, objectBytesMax } = needs;
   const { target, desk } = ticket;
   const { hash, judgement, inner, position, source } = brought;
@@ -57,7 +69,7 @@ export function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought:
   if (target.coding !== null && source === null && isReplaced(store, target.key, ticket)) return;
   const larger = part === null ? null : grown(needs, ticket, intake, kept, objectBytesMax);
   if (larger === null) {
-    intake.commit(kept);
+    if (intake.commit(kept) && source === null) desk.recorder.stored();
     if (target.route !== null && target.route.compression !== null && target.coding === null && part === null)
       discardCoded(store, target.key);
     return;
@@ -67,7 +79,8 @@ export function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought:
   if (writer === null) return;
   writer.body.append(larger.content);
   writer.body.finish();
-  writer.commit({ ...kept, head: larger.head, part: larger.part, inner: larger.inner, tags: larger.tags });
+  const changed = { head: larger.head, part: larger.part, inner: larger.inner, tags: larger.tags };
+  if (writer.commit({ ...kept, ...changed }) && source === null) desk.recorder.stored();
   writer.over();
 }
 

@@ -1,6 +1,7 @@
 /** A ticket's request as another member gets it. */
 import type { View } from "../../ring/view.ts";
 import type { PeerRequest } from "../../peer/streams.ts";
+import { withTrace } from "../request/trace.ts";
 import type { Ticket } from "../request/ticket.ts";
 
 /** How one member asks another. */
@@ -14,8 +15,11 @@ export function peerRequest(ticket: Ticket, view: View, member: string, how: How
     target,
     content,
   } = ticket;
+  const { trace } = ticket;
   return {
     ...how,
+    fields: withTrace(how.fields, trace),
+    traced: trace !== null,
     epoch: view.epoch,
     uri: target.text,
     client: client.address,

@@ -16,7 +16,6 @@ import { AnswerHead } from "../../wire/answer-head.ts";
 import { refuse } from "../answer/refuse.ts";
 import { peerRequest } from "../fetch/peer-request.ts";
 import type { Invalidations } from "../invalidation/invalidations.ts";
-import { withTrace } from "../request/trace.ts";
 import { withRequestId } from "../request/request-id.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { identityOf, Resumption } from "./resumption.ts";
@@ -64,7 +63,8 @@ function ownPartOf(block: Buffer): string | null {
   const at = block.indexOf(ownLine);
   if (at === -1 || (at > 0 && block[at - 1] !== 0x0a)) return null;
   const begin = at + ownLine.length;
-  return /^[^,\r"]{1,200}/.exec(block.toString("latin1", begin, begin + 201))?.[0] ?? null;
+  // Up to the next entry; what stands in quotes may have anything in it.
+  return /^(?:[^,\r"]|"(?:[^"\\\r]|\\.)*")+/.exec(block.toString("latin1", begin, begin + 400))?.[0] ?? null;
 }
 
 const ownLine = "cache-status: ";
@@ -85,7 +85,7 @@ function ask(
   // Whoever has left already is told before `hold` returns.
   let hold: Hold | null = null;
   const own = head.plain ? head.fields : endToEndFields(head.fields);
-  const fields = withTrace(withRequestId(own, ticket.requestId), ticket.trace);
+  const fields = withRequestId(own, ticket.requestId);
   const stream: PeerStream | null = peers.request(
     member,
     peerRequest(ticket, current.view, member, {

@@ -344,6 +344,16 @@ export class Recorder {
     this.#counts.peeksAnswered++;
   }
 
+  /** What an origin has answered has been stored; or is not, and why. */
+  stored(): void {
+    this.#counts.stored++;
+  }
+
+  notStored(reason: string): void {
+    const { notStored } = this.#counts;
+    notStored.set(reason, (notStored.get(reason) ?? 0) + 1);
+  }
+
   handedOver(responses: number): void {
     this.#counts.handedOver += responses;
   }
@@ -361,9 +371,8 @@ export class Recorder {
     counts.bytesSent += record.bytes;
     if (outcome.collapsed === true) counts.collapsed++;
     this.#took(record);
-    this.#judged(outcome, record.reason);
     if (record.hop === 0) {
-      const route = record.route == null ? noRoute : this.routes.numbers.of(record.route);
+      const route = record.route == null ? noRoute : this.routes.numbers.known(record.route);
       this.routes.finished(route, answeredBy(record.owned) ?? label, record.bytes, record.durationMs);
     }
     if (this.tellsNext(record.hop)) this.#tell({ ...record, outcome: label });
@@ -371,13 +380,6 @@ export class Recorder {
     if (record.hop === 0) this.noted?.(record, label);
     else this.watchOwned?.(record);
     if (record.hop === 0 || this.logsHops) this.#seen++;
-  }
-
-  #judged({ forward, forwardStatus, collapsed, stored }: Outcome, reason: string | null): void {
-    if (forward === undefined || forward === "bypass" || forwardStatus === undefined || collapsed === true) return;
-    const { notStored } = this.#counts;
-    if (stored === true) this.#counts.stored++;
-    else if (reason !== null) notStored.set(reason, (notStored.get(reason) ?? 0) + 1);
   }
 
   #took({ status, bytes, durationMs, hop }: Pick<AccessRecord, "status" | "bytes" | "durationMs" | "hop">): void {

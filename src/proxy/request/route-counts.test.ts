@@ -15,6 +15,15 @@ describe("routes' counts", () => {
       "-",
     ]);
     expect(new RouteNumbers().name(5)).toBeNull();
+    // Those that are gone make room, again and again; one of too many gets a number when there is one.
+    for (let turn = 0; turn < 10; turn++) {
+      const names = ["r1", "r70", ...Array.from({ length: 40 }, (_, index) => `turn${turn}-${index}`)];
+      for (const name of names) numbers.of(name);
+      numbers.keep(new Set(names));
+      for (const name of names) expect(numbers.of(name), `${name} of turn ${turn}`).toBeLessThan(routeNumbersMax - 1);
+    }
+    expect([numbers.of("r1"), numbers.known("r5")]).toEqual([2, routeNumbersMax - 1]);
+    expect(numbers.keep(new Set(["r1"]))).not.toContain(2);
   });
 
   it("add what took the whole way, hits of the fast way, and what other threads have counted", () => {
@@ -37,5 +46,7 @@ describe("routes' counts", () => {
     expect(one!.durations).toHaveLength(durationBoundsMs.length + 1);
     expect([one!.durations[0], one!.durations.at(-1)]).toEqual([1, 1]);
     expect(one!.durations.reduce((sum, count) => sum + count)).toBe(4);
+    counts.follow([]);
+    expect(counts.all().map(({ route }) => route)).toEqual(["-"]);
   });
 });

@@ -1,6 +1,7 @@
 /**
  * What clients asked, route by route: numbers that cost next to nothing to count. Routes have small numbers of their
- * own, the same over reloads; what is beyond the bound is counted together, so that nobody's labels grow without end.
+ * own, the same over reloads as long as they are there; what is beyond the bound is counted together, so that nobody's
+ * labels grow without end.
  */
 import { durationBoundsMs } from "./durations.ts";
 
@@ -33,23 +34,42 @@ export function routeOfForms(kept: number): number {
 
 /** Numbers of routes, by name. */
 export class RouteNumbers {
-  readonly #names: string[] = ["-"];
+  readonly #names: (string | null)[] = ["-"];
   readonly #numbers = new Map<string, number>();
 
-  /** The number of a route; a new one gets the next. */
+  /** The number of a route; a new one gets the lowest that is free. */
   of(name: string): number {
     const known = this.#numbers.get(name);
     if (known !== undefined) return known;
-    const number = Math.min(this.#names.length, others);
-    if (number < others) this.#names[number] = name;
+    let number = 1;
+    while (number < others && this.#names[number] != null) number++;
+    this.#names[number] = number < others ? name : "(others)";
     this.#numbers.set(name, number);
-    if (number === others) this.#names[others] = "(others)";
     return number;
+  }
+
+  /** The number of a route as it is counted, if it is gone already, too. */
+  known(name: string): number {
+    return this.#numbers.get(name) ?? others;
+  }
+
+  /** Those of all other routes are free again. @returns which they are. */
+  keep(names: ReadonlySet<string>): readonly number[] {
+    const freed: number[] = [];
+    for (const [name, number] of this.#numbers) {
+      // One of too many gets a number of its own when there is one.
+      if (names.has(name) && number !== others) continue;
+      this.#numbers.delete(name);
+      if (number === others) continue;
+      this.#names[number] = null;
+      freed.push(number);
+    }
+    return freed;
   }
 
   /** Null where none has it. */
   name(number: number): string | null {
-    return this.#names[number] ?? null;
+    return this.#names[number] ?? (number === others ? "(others)" : null);
   }
 }
 
@@ -100,6 +120,14 @@ export class RouteCounts {
     countRoute(this.#table, number * routeFloats, sent, durationMs, false);
     const byOutcome = (this.#byOutcome[number] ??= new Map());
     byOutcome.set(outcome, (byOutcome.get(outcome) ?? 0) + 1);
+  }
+
+  /** These are the routes from now on: of others nothing is told any more. */
+  follow(routes: readonly { readonly name: string }[]): void {
+    for (const number of this.numbers.keep(new Set(routes.map(({ name }) => name)))) {
+      this.#table.fill(0, number * routeFloats, (number + 1) * routeFloats);
+      this.#byOutcome[number] = undefined;
+    }
   }
 
   /** Adds what another thread has counted since `before`; both are tables like this one. */

@@ -91,7 +91,7 @@ export class Ticket {
   #switched = false;
   #requestId: string | null = null;
   #firstByteMs: number | null = null;
-  #trace: Trace | null | undefined = undefined;
+  #trace: Trace | null = null;
 
   constructor(desk: Desk, { exchange, target, content, trusted, shortcut, isForKeeping, madeFor }: TicketInit) {
     this.desk = desk;
@@ -117,14 +117,19 @@ export class Ticket {
     return (this.#requestId ??= requestIdOf(this.exchange, this.trusted));
   }
 
-  /** Its part of a trace; null where none is followed. */
+  /** Its part of a trace, for what goes on; null where none is followed, or begins. */
   get trace(): Trace | null {
-    if (this.#trace === undefined) {
-      const { tracing } = this.desk;
-      const { head, hop } = this.exchange;
-      this.#trace = tracing === null ? null : traceOf(head.fields, tracing, this.trusted || hop === 1, random);
-    }
-    return this.#trace;
+    return (this.#trace ??= this.#traceOf(true));
+  }
+
+  #traceOf(mayBegin: boolean): Trace | null {
+    const { tracing } = this.desk;
+    if (tracing === null) return null;
+    const { head, hop, traced } = this.exchange;
+    // Where a client came in is where its trace is judged, and where one begins.
+    const believed = hop === 1 ? traced === true : this.trusted;
+    const sample = mayBegin && hop === 0 ? tracing.sample : 0;
+    return traceOf(head.fields, { exports: tracing.exports, sample }, believed, random);
   }
 
   /** The lines that this member adds to an answer: Age where it is known, Cache-Status, Via; for members also tags. */
@@ -177,7 +182,8 @@ export class Ticket {
         owned: this.owned,
         origin: this.origin,
         requestId: this.#requestId,
-        trace: this.trace,
+        // What has not gone on begins none.
+        trace: this.#trace ?? this.#traceOf(false),
         route: target.route?.name ?? null,
         firstByteMs: this.#firstByteMs,
         target: exchange.head.target,

@@ -18,7 +18,7 @@ export interface Trace {
 export interface Tracing {
   /** Whether parts are told to somebody: those of traces that others follow, too. */
   readonly exports: boolean;
-  /** Of requests that bring no trace, one in so many begins one; 0: none. */
+  /** Of requests that bring no trace and go on from here, one in so many begins one; 0: none. */
   readonly sample: number;
 }
 
@@ -59,10 +59,12 @@ export function traceOf(
   const context = contextOf(fields);
   // Who follows traces elsewhere, and has nobody to tell here, must not lose what lies between.
   if (context !== null && !tracing.exports) return null;
-  if (context !== null && believed)
-    return context.isSampled ? { traceId: context.traceId, parentId: context.parentId, spanId: hex(16) } : null;
+  if (context !== null)
+    return believed && context.isSampled
+      ? { traceId: context.traceId, parentId: context.parentId, spanId: hex(16) }
+      : null;
   if (tracing.sample === 0 || chance() * tracing.sample >= 1) return null;
-  return { traceId: context?.traceId ?? hex(32), parentId: context?.parentId ?? null, spanId: hex(16) };
+  return { traceId: hex(32), parentId: null, spanId: hex(16) };
 }
 
 /** The fields with a trace, in the place of what the client said. */
