@@ -25,12 +25,10 @@ export async function listening(
   { backlog = 511, reusePort = false } = {},
 ): Promise<HostPort> {
   if ("path" in place) {
+    const ids = place.owner === undefined ? null : ownerHere(place.owner);
     await removeLeftover(place.path);
     await listen(server, { path: place.path, backlog });
-    if (place.owner !== undefined) {
-      const { uid, gid } = ownerHere(place.owner);
-      chownSync(place.path, uid, gid);
-    }
+    if (ids !== null) chownSync(place.path, ids.uid, ids.gid);
     if (place.mode !== null) chmodSync(place.path, place.mode);
     return { host: `unix:${place.path}`, port: 0 };
   }

@@ -19,6 +19,8 @@ describe("an owner", () => {
   it("who is not there is named; what is no owner is not taken", () => {
     expect(() => ownerIn("nobody-here", passwd, group)).toThrow("no user nobody-here");
     expect(() => ownerIn("root:nobodies", passwd, group)).toThrow("no group nobodies");
+    for (const number of ["4294967295", "99999999999:0", "0:4294967296"])
+      expect(() => ownerIn(number, passwd, group)).toThrow("is no number of a");
     for (const wrong of ["", ":", "a:b:c", "a b", "a:"]) expect(ownerPattern.test(wrong), wrong).toBe(false);
   });
 });

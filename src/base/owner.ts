@@ -7,6 +7,9 @@ export interface OwnerIds {
   readonly gid: number;
 }
 
+/** The largest there is: one more means "as it is" to chown(2). */
+const idMax = 2 ** 32 - 2;
+
 export const ownerPattern: RegExp = /^(?=[^:]|:.)[\w.-]*(?::[\w.-]+)?$/;
 
 /**
@@ -17,7 +20,10 @@ export function ownerIn(owner: string, passwd: string, group: string): OwnerIds 
   const [user = "", ofGroup = ""] = owner.split(":");
   const find = (name: string, text: string, what: string): number => {
     if (name === "") return -1;
-    if (/^\d+$/.test(name)) return Number(name);
+    if (/^\d+$/.test(name)) {
+      if (Number(name) > idMax) throw new Error(`${name} is no number of a ${what}`);
+      return Number(name);
+    }
     const fields = text
       .split("\n")
       .map((line) => line.split(":"))

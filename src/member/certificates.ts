@@ -33,6 +33,8 @@ export interface CertificatesOptions {
 /** Tokens that may be kept: of a stranger's making they are not, but of a fault's they may be. */
 const challengesMax = 1000;
 const askMs = 5000;
+/** An authority has asked within this, or does not. */
+const proofMsMax = 300_000;
 
 /** See above. */
 export class Certificates {
@@ -44,6 +46,7 @@ export class Certificates {
   readonly #folder: StateFolder | null;
   /** By name, what an authority is shown that asks for a proof. */
   readonly #proofs = new Map<string, Identity>();
+  readonly #proofTimers = new Map<string, NodeJS.Timeout>();
 
   /** @throws Error where files cannot be read, or the state's folder cannot be used. */
   constructor(options: CertificatesOptions) {
@@ -199,7 +202,11 @@ export class Certificates {
     else if (challenges.size < challengesMax) challenges.set(token, answer);
   }
 
+  /** A proof goes, too, where nobody says that it is over. */
   #prove(name: string, shown: { readonly cert: string; readonly key: string } | null): void {
+    clearTimeout(this.#proofTimers.get(name));
+    this.#proofTimers.delete(name);
+    if (shown !== null) this.#proofTimers.set(name, setTimeout(() => this.#prove(name, null), proofMsMax).unref());
     if (shown === null) this.#proofs.delete(name);
     else if (this.#proofs.size < challengesMax) this.#proofs.set(name, { names: [name], ...shown });
     try {
@@ -218,6 +225,7 @@ export class Certificates {
       { kind: "certificate", name, until },
       `${own ? "has" : "has been given"} a certificate for ${name}, until ${until}`,
     );
+    if (this.#proofs.has(name)) this.#prove(name, null);
     const identities = this.identities(this.#options.config());
     if (this.tls !== null && identities !== null) this.tls.replace(identities);
     this.#options.changed();

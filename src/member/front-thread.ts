@@ -55,6 +55,7 @@ const exporting = { exports: true, sample: 0 } as const;
 let traced = networksOf(settings.traced);
 let allowed = settings.allow.map((networks) => new Networks(networks));
 const tls = settings.tls === null ? null : new TlsIdentities(settings.tls, ticketKeys);
+tls?.prove(settings.proofs);
 
 /** The system's monotonic clock is one for all threads; performance.now() counts from a thread's beginning. */
 const aheadMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();

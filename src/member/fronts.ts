@@ -58,9 +58,12 @@ export class Fronts {
   readonly #waiting: ((message: FromFront | null) => void)[] = [];
   readonly #blocks: SharedArrayBuffer[] = [];
   #isEnding = false;
+  /** As they are now: threads may be started later than they were first known. */
+  #settings: FrontSettings;
 
   constructor(options: FrontsOptions) {
     this.#options = options;
+    this.#settings = options.settings;
     this.#board = new Board(Board.memory(options.count));
   }
 
@@ -92,7 +95,7 @@ export class Fronts {
     this.#blocks.push(...shared.blocks);
     for (let front = 0; front < count; front++) {
       const [toHome, fromHome] = [ByteRing.memory(ringBytes.toHome), ByteRing.memory(ringBytes.fromHome)];
-      const { member, viaLine, limits, listeners, settings, ticketKeys } = this.#options;
+      const { member, viaLine, limits, listeners, ticketKeys } = this.#options;
       const board = this.#board.memory;
       const init: FrontInit = {
         front,
@@ -100,7 +103,7 @@ export class Fronts {
         viaLine,
         limits,
         listeners,
-        settings,
+        settings: this.#settings,
         ticketKeys,
         store: shared,
         board,
@@ -153,6 +156,7 @@ export class Fronts {
   }
 
   follow(settings: FrontSettings): void {
+    this.#settings = settings;
     this.#post({ kind: "settings", settings });
   }
 

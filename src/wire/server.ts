@@ -209,9 +209,13 @@ export class WireServer {
       const secureContext = this.#options.tls!.proofOf(hello.serverName);
       if (secureContext === null) return void socket.destroy();
       const proving = new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: [acmeProtocol] });
-      proving.setTimeout(this.#host.limits.headMs, () => proving.destroy());
+      // Nothing is said here but the certificate: whoever stays longer is shown out.
+      const limit = setTimeout(() => socket.destroy(), this.#host.limits.headMs);
+      socket.once("close", () => clearTimeout(limit));
       proving.on("secure", () => proving.end());
-      proving.on("error", () => proving.destroy());
+      proving.on("end", () => socket.destroy());
+      proving.on("error", () => socket.destroy());
+      proving.resume();
     });
   }
 

@@ -1,0 +1,77 @@
+/** What an authority is shown that asks for the proof of a name, and how long anybody may stay for it. */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect, type TLSSocket } from "node:tls";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { WireServer } from "./server.ts";
+import { TlsIdentities, type Identity } from "./tls-identities.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "gyre-proving-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function identity(name: string): Identity {
+  const [cert, key] = [join(folder, `${name}.pem`), join(folder, `${name}.key`)];
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+  execFileSync("openssl", ["req", "-x509", ...curve, "-subj", `/CN=${name}`, "-keyout", key, "-out", cert], {
+    stdio: "ignore",
+  });
+  return { names: [name], cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
+}
+const [own, proof] = [identity("own.test"), { ...identity("proof.test"), names: ["own.test"] }];
+
+let server: WireServer;
+let port = 0;
+let identities: TlsIdentities;
+beforeEach(async () => {
+  identities = new TlsIdentities([own]);
+  server = new WireServer({
+    tls: identities,
+    limits: { headMs: 700 },
+    admits: () => true,
+    isLocal: () => true,
+    handle: () => {},
+  });
+  ({ port } = await server.listen({ host: "127.0.0.1", port: 0 }));
+});
+afterEach(() => server.close(0));
+
+/** Shakes hands; the subject that was shown, or null where none was. */
+async function shake(name: string, protocols: readonly string[]): Promise<{ socket: TLSSocket; shown: string | null }> {
+  const options = { host: "127.0.0.1", port, servername: name, rejectUnauthorized: false };
+  const socket = connect({ ...options, ...(protocols.length === 0 ? {} : { ALPNProtocols: [...protocols] }) });
+  const shown = await Promise.race([
+    once(socket, "secureConnect").then(() => socket.getPeerX509Certificate()!.subject),
+    once(socket, "close").then(() => null),
+  ]).catch(() => null);
+  return { socket, shown };
+}
+
+describe("a proof", () => {
+  it("is shown to who speaks acme-tls/1 alone, while there is one, and to nobody else", async () => {
+    expect((await shake("own.test", ["acme-tls/1"])).shown).toBeNull();
+    identities.prove([proof]);
+    expect((await shake("own.test", ["acme-tls/1"])).shown).toBe("CN=proof.test");
+    for (const protocols of [[], ["http/1.1"], ["acme-tls/1", "http/1.1"]]) {
+      const { socket, shown } = await shake("own.test", protocols);
+      expect(shown, protocols.join()).toBe("CN=own.test");
+      socket.destroy();
+    }
+    expect((await shake("other.test", ["acme-tls/1"])).shown).toBeNull();
+    identities.prove([]);
+    expect((await shake("own.test", ["acme-tls/1"])).shown).toBeNull();
+  });
+
+  it("is all that a connection is for: who goes on talking is shown out in time", async () => {
+    identities.prove([proof]);
+    const { socket } = await shake("own.test", ["acme-tls/1"]);
+    socket.on("error", () => {});
+    const talking = setInterval(() => socket.destroyed || socket.write("x"), 50);
+    const began = performance.now();
+    await once(socket, "close");
+    clearInterval(talking);
+    expect(performance.now() - began).toBeLessThan(3000);
+  });
+});
