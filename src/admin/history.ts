@@ -1,5 +1,5 @@
 /** What a member has done lately, slot by slot: enough to draw the last ten minutes, and of the last slot the rates. */
-import type { Counts } from "../proxy/request/recorder.ts";
+import type { Counts } from "../proxy/request/counts.ts";
 
 /** What happened in one slot of time. */
 export interface Sample {

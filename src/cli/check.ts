@@ -1,11 +1,14 @@
 /** `gyre check`: whether a configuration would be accepted, without starting anything. */
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { lookup } from "node:dns/promises";
 import { dirname, resolve } from "node:path";
+import { canBeCertified } from "../certificates/certificate.ts";
 import { ConfigError, loadWithOrigins, type Given } from "../config/load.ts";
 import { ownerHere } from "../base/owner.ts";
 import type { ConfigProblem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
+import { namesOf } from "../member/certificates.ts";
+import { mustHaveTracePackages } from "../member/traces.ts";
 import { threadCount } from "../member/thread-count.ts";
 import { listenersFor } from "../member/listeners.ts";
 import { peerIdentityOf } from "../member/peer-identity.ts";
@@ -46,11 +49,11 @@ async function look(file: string | undefined): Promise<Found> {
   }
   const at = (key: string): string => given.get(key)?.from ?? file ?? "configuration";
   const problems: ConfigProblem[] = [];
-  const attempt = (where: string, trial: () => void): void => {
+  const attempt = (where: string, trial: () => void, before = ""): void => {
     try {
       trial();
     } catch (error) {
-      problems.push({ where, what: (error as Error).message });
+      problems.push({ where, what: `${before}${(error as Error).message}` });
     }
   };
   attempt(at(config.tls === undefined ? "tls-cert" : "tls"), () => tlsOf(config));
@@ -65,8 +68,18 @@ async function look(file: string | undefined): Promise<Found> {
   attempt(at("routes"), () =>
     buildRouting(config, { notes: unheard, own: () => false, numbers: new RouteNumbers() }).close(),
   );
-  const { name } = config;
-  if (name !== undefined) attempt(at("peer-tls-cert"), () => void peerIdentityOf(config, name));
+  // Where no name is given and others are to be joined, it is made up at the start.
+  const name = config.name ?? (config.coordinator === "embedded" ? "m1" : null);
+  if (name !== null) attempt(at("peer-tls-cert"), () => void peerIdentityOf(config, name));
+  for (const key of ["coordinator-ca", "coordinator-credentials", "acme-ca", "ca"] as const) {
+    const file = config[key];
+    if (file !== undefined) attempt(at(key), () => accessSync(file, constants.R_OK), `${key} cannot be read: `);
+  }
+  if (config.state !== undefined) attempt(at("state"), () => mustBeFolder(config.state!), "state cannot be used: ");
+  if (config["trace-export"] !== undefined)
+    await mustHaveTracePackages().catch((error: Error) =>
+      problems.push({ where: at("trace-export"), what: error.message }),
+    );
   const secret = config["secret-file"];
   if (secret !== undefined)
     attempt(at("secret-file"), () => {
@@ -76,16 +89,38 @@ async function look(file: string | undefined): Promise<Found> {
     });
   for (const key of ["disk", "access-log-file"] as const) {
     const path = config[key];
-    if (path !== undefined) attempt(at(key), () => mustBeWritable(key === "disk" ? path : dirname(resolve(path))));
+    if (path !== undefined)
+      attempt(at(key), () => (key === "disk" ? mustBeFolder(path) : mustBeFile(path)), `${key} cannot be used: `);
   }
-  return { problems, warnings: await unresolved(config, at("routes")) };
+  const warnings = [...uncertifiable(config, at("certificates")), ...(await unresolved(config, at("routes")))];
+  return { problems, warnings };
 }
 
 /** A folder that a start would make, or write to. @throws Error where it could not. */
-function mustBeWritable(folder: string): void {
+function mustBeFolder(folder: string): void {
   let there = resolve(folder);
   while (!existsSync(there)) there = dirname(there);
+  if (!statSync(there).isDirectory()) throw new Error(`${there} is no folder`);
   accessSync(there, constants.W_OK);
+}
+
+/** A file that a start would write to: in a folder that is there. @throws Error where it could not. */
+function mustBeFile(path: string): void {
+  if (existsSync(path) && statSync(path).isDirectory()) throw new Error(`${path} is a folder`);
+  accessSync(existsSync(path) ? path : dirname(resolve(path)), constants.W_OK);
+}
+
+/** What stands in the way of certificates from an authority, for people. */
+function uncertifiable(config: Config, where: string): ConfigProblem[] {
+  if (config.certificates !== "auto") return [];
+  const listeners = listenersFor(config);
+  const found: string[] = [];
+  if (!listeners.some(({ tls }) => tls)) found.push("certificates: auto, and no listener speaks TLS");
+  if (!namesOf(config).some((name) => canBeCertified(name)))
+    found.push("certificates: auto, and neither a route's host nor certificate-names can be certified");
+  if (config["acme-challenge"] === "http-01" && listeners.every(({ tls }) => tls))
+    found.push("acme-challenge: http-01 is asked for without TLS, and all listeners speak TLS");
+  return found.map((what) => ({ where, what: `warning: ${what}` }));
 }
 
 /** Origins whose names lead nowhere from here, at this moment. */

@@ -61,14 +61,24 @@ export async function contact(where: WhereOptions): Promise<Contact> {
 /** The secret of a member of this machine, by its admin address; null where another is given, or it is elsewhere. */
 function secretOf(admin: string): string | null {
   if (process.env["GYRE_SECRET"] !== undefined) return null;
-  return livingMembers(runFolder(process.env)).find((record) => record.admin === admin)?.secret ?? null;
+  try {
+    return livingMembers(runFolder(process.env)).find((record) => record.admin === admin)?.secret ?? null;
+  } catch {
+    // A run folder that cannot be believed tells nothing: what needs no secret works without.
+    return null;
+  }
 }
 
 /** Living members on this machine, of the one cluster meant. */
 export function recordsOf(cluster: string | undefined): MemberRecord[] {
   const records = livingMembers(runFolder(process.env));
-  if (cluster !== undefined) return records.filter((record) => record.cluster === cluster);
   const names = [...new Set(records.map((record) => record.cluster))];
+  if (cluster !== undefined && names.length > 0 && !names.includes(cluster))
+    throw new Failure(
+      `no member of a cluster ${cluster} runs on this machine: there are those of ${names.join(", ")}`,
+      2,
+    );
+  if (cluster !== undefined) return records.filter((record) => record.cluster === cluster);
   if (names.length > 1)
     throw new Failure(`several clusters run on this machine (${names.join(", ")}): choose with --cluster NAME`, 2);
   return records;

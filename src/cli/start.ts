@@ -152,7 +152,7 @@ function reload(member: RunningMember, options: Readonly<Record<string, unknown>
     const text =
       kept.length === 0
         ? "configuration reloaded"
-        : `configuration reloaded; ${kept.join(", ")} change only with a restart`;
+        : `configuration reloaded; taken up only with a restart: ${kept.join(", ")}`;
     log.info({ kind: "reload", kept }, text);
     return text;
   } catch (error) {

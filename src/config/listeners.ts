@@ -116,15 +116,20 @@ function long<Flag extends z.ZodType<boolean>, Network extends z.ZodType<string>
         .optional()
         .describe("permissions of a Unix socket"),
       owner: z
-        .string()
-        .regex(ownerPattern, 'write user, user:group or :group, as in "www-data:www-data"')
+        .union([z.string(), z.number().int().transform(String)])
+        .pipe(z.string())
+        .refine((text) => ownerPattern.test(text), 'write user, user:group or :group, as in "www-data:www-data"')
         .optional()
         .describe("whose a Unix socket is"),
     })
     .transform(({ mode, owner, ...rest }, context): GivenListener => {
       const place = listenPlaceOf(rest.address, mode === undefined ? null : Number.parseInt(mode, 8), owner);
       if (place !== null && !("path" in place) && (mode ?? owner) !== undefined)
-        context.addIssue({ code: "custom", path: ["mode"], message: "mode and owner are for Unix sockets" });
+        context.addIssue({
+          code: "custom",
+          path: [mode === undefined ? "owner" : "mode"],
+          message: "mode and owner are for Unix sockets",
+        });
       if (place === null)
         context.addIssue({
           code: "custom",

@@ -293,7 +293,7 @@ export const configSchema = z.strictObject({
   "certificate-names": z.array(hostName).default([]).describe("further names to be certified"),
   state: z.string().min(1).optional().describe("folder for what outlives a member: certificates, the ACME account"),
   "acme-directory": z
-    .url({ protocol: /^https$/ })
+    .url({ protocol: /^https$/, error: "write the https URL of the authority's directory" })
     .default("https://acme-v02.api.letsencrypt.org/directory")
     .describe("the authority; using it agrees to its terms"),
   "acme-contact": z.email().optional().describe("where it may write to"),
@@ -319,12 +319,12 @@ export const configSchema = z.strictObject({
     )
     .describe("all, off, or 1/N"),
   "trace-sample": z
-    .string()
+    .union([z.string(), z.number().transform(String)])
     .default("off")
     .refine((text) => text === "off" || text === "all" || /^1\/[1-9]\d*$/.test(text), "all, off, or 1/N")
     .describe("requests that bring no traceparent, and go on from here, begin a trace: all, off, or 1/N of them"),
   "trace-export": z
-    .url({ protocol: /^https?$/ })
+    .url({ protocol: /^https?$/, error: "write a URL, as in http://127.0.0.1:4318/v1/traces" })
     .optional()
     .describe("OTLP/HTTP URL that is told of traces, as in http://127.0.0.1:4318/v1/traces (OpenTelemetry's packages)"),
   "access-log-format": z

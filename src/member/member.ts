@@ -48,6 +48,7 @@ export class RunningMember {
   readonly startedMs: number = Date.now();
   readonly name: string;
   readonly #options: MemberOptions;
+  #weight: number | null = null; // As of an operator's last word; null: as configured.
   #config: Config;
   readonly #log: Logger;
   readonly #plane: DataPlane;
@@ -255,8 +256,7 @@ export class RunningMember {
     this.#plane.desk.recorder.routes.follow(built.routing.routes);
     this.clients.follow(config);
     this.#log.level = config["log-level"];
-    // Requests that have their route already may still begin a fetch on the old clients; those under way end there,
-    // however long they take.
+    // Requests that have their route already may still begin a fetch on the old clients, and end there.
     setTimeout(() => background(old.retire(), (error) => this.#failed(error)), 60_000).unref();
     // Others must know that this member's settings are not theirs any more, or are again.
     if (old.settings !== built.settings && this.#addresses !== null)
@@ -287,7 +287,7 @@ export class RunningMember {
   async reweigh(weight: number): Promise<void> {
     if (this.#control === null || this.#addresses === null || this.state !== "ready")
       throw new Error(`${this.name} is ${this.state}`);
-    this.#config = { ...this.#config, weight };
+    this.#weight = weight;
     this.#log.info({ kind: "weight", weight }, `weighs ${weight} from now on`);
     await this.#control.announce(this.#announcement(this.#addresses, "active"));
   }
@@ -378,7 +378,7 @@ export class RunningMember {
   }
 
   #announcement(addresses: Addresses, state: Member["state"]): Member {
-    return announcementOf(this.#config, addresses, {
+    return announcementOf({ ...this.#config, weight: this.#weight ?? this.#config.weight }, addresses, {
       name: this.name,
       state,
       tls: this.#main.tls,

@@ -84,7 +84,7 @@ export function runFolder(
           : null;
   if (wrong !== null)
     throw new StartError(
-      `the run folder ${folder} ${wrong}: what stands in it cannot be believed. Remove it, or name another with GYRE_RUN_DIR`,
+      `the run folder ${folder} ${wrong}: what stands in it cannot be believed. Name another with GYRE_RUN_DIR, or become who it belongs to`,
     );
   return folder;
 }
@@ -150,6 +150,7 @@ export function unmarkStopping(folder: string, pid: number): void {
 export function livingMembers(folder: string): MemberRecord[] {
   const living: MemberRecord[] = [];
   for (const name of readdirSync(folder)) {
+    if (/^left-\d+\.json$/.test(name)) forgetOld(join(folder, name));
     if (!/^member-\d+\.json$/.test(name)) continue;
     const record = readJson(join(folder, name)) as MemberRecord | null;
     if (record !== null && isAlive(record)) living.push(record);
@@ -157,6 +158,13 @@ export function livingMembers(folder: string): MemberRecord[] {
   }
   return living.sort((a, b) => a.startedMs - b.startedMs || a.name.localeCompare(b.name));
 }
+
+/** Word of who has left is for whoever has told him to, and waits: not for days. */
+function forgetOld(file: string): void {
+  const writtenMs = lstatSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+  if (Date.now() - writtenMs > farewellMsMax) rmSync(file, { force: true });
+}
+const farewellMsMax = 3_600_000;
 
 /** Whether the very process that wrote the record runs: its pid, and its start mark where the system tells one. */
 export function isAlive({ pid, processMark }: Pick<MemberRecord, "pid" | "processMark">): boolean {

@@ -41,8 +41,8 @@ export interface RoutingContext {
 let routings = 0;
 
 /**
- * `before` is what was there until now: what is known of origins goes over. @throws Error where a certificate file cannot
- * be read.
+ * `before` is what was there until now: what is known of origins goes over. @throws Error where a certificate file
+ * cannot be read.
  */
 export function buildRouting(
   config: Config,

@@ -7,6 +7,17 @@ import type { Logger } from "../telemetry/log.ts";
 import { openTraceExport, tracePackages, type Span, type TraceExport } from "../telemetry/trace-export.ts";
 import { StartError } from "./start-error.ts";
 
+/** @throws StartError where what telling takes is not installed. */
+export async function mustHaveTracePackages(): Promise<void> {
+  try {
+    await Promise.all(tracePackages.map((name) => import(name)));
+  } catch (error) {
+    throw new StartError(
+      `trace-export needs OpenTelemetry's packages beside Gyre: npm install ${tracePackages.join(" ")} (${(error as Error).message.split("\n")[0]})`,
+    );
+  }
+}
+
 /** See above. */
 export class Traces {
   readonly #desk: Desk;
@@ -38,13 +49,8 @@ export class Traces {
     if (this.#to === undefined) return;
     const { self, recorder } = this.#desk;
     const resource = { "service.name": "gyre", "service.namespace": cluster, "service.instance.id": self };
-    try {
-      this.#export = await openTraceExport(this.#to, resource, (spans, reason) => this.#losing(spans, reason));
-    } catch (error) {
-      throw new StartError(
-        `trace-export needs OpenTelemetry's packages beside Gyre: npm install ${tracePackages.join(" ")} (${(error as Error).message.split("\n")[0]})`,
-      );
-    }
+    await mustHaveTracePackages();
+    this.#export = await openTraceExport(this.#to, resource, (spans, reason) => this.#losing(spans, reason));
     recorder.traced = (record) => this.#export?.tell(spanOf(record, Date.now()));
   }
 

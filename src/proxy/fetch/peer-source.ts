@@ -13,6 +13,7 @@ import { tagsField, tagsOfLine } from "../request/tags-line.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { judge } from "./judging.ts";
 import type { FetchNeeds } from "./needs.ts";
+import { ownPartOf } from "./own-part.ts";
 import { peerRequest } from "./peer-request.ts";
 
 export interface PeerSource {
@@ -63,6 +64,7 @@ export function fetchFromPeer(
     if (over) return;
     if (head === null) return failed("an answer without a head");
     const given = fieldsOf(head);
+    if (kind === "copy") ticket.owned = ownPartOf(head.fields);
     const tags = tagsOfLine(fieldValue(given, tagsField));
     const fields = withoutFields(given, new Set([tagsField]));
     if (tags !== null) tagged(tags);

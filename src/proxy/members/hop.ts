@@ -14,6 +14,7 @@ import type { View } from "../../ring/view.ts";
 import type { Hold } from "../../wire/holds.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import { refuse } from "../answer/refuse.ts";
+import { ownPartOf } from "../fetch/own-part.ts";
 import { peerRequest } from "../fetch/peer-request.ts";
 import type { Invalidations } from "../invalidation/invalidations.ts";
 import { withRequestId } from "../request/request-id.ts";
@@ -57,17 +58,6 @@ export function hop(needs: HopNeeds, ticket: Ticket, candidates: Iterator<Candid
     }
   }
 }
-
-/** What the member that answers says of its part: the first entry of its Cache-Status. */
-function ownPartOf(block: Buffer): string | null {
-  const at = block.indexOf(ownLine);
-  if (at === -1 || (at > 0 && block[at - 1] !== 0x0a)) return null;
-  const begin = at + ownLine.length;
-  // Up to the next entry; what stands in quotes may have anything in it.
-  return /^(?:[^,\r"]|"(?:[^"\\\r]|\\.)*")+/.exec(block.toString("latin1", begin, begin + 400))?.[0] ?? null;
-}
-
-const ownLine = "cache-status: ";
 
 /** @returns false where the member cannot be reached now; else `failed` is called if somebody else must answer. */
 function ask(
