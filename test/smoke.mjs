@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 
 const program = resolve(import.meta.dirname, "../bin/gyre");
 const folder = mkdtempSync(join(tmpdir(), "gyre-smoke-"));
-const environment = { ...process.env, GYRE_RUN_DIR: folder };
+const environment = { ...process.env, GYRE_RUN_DIR: folder, GYRE_NODE: "own" };
 let fetches = 0;
 const origin = createServer((_request, response) => {
   fetches++;

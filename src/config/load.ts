@@ -33,7 +33,13 @@ export interface ConfigSources {
 }
 
 /** Variables of Gyre that are no configuration keys. */
-const otherVariables: ReadonlySet<string> = new Set(["GYRE_CONFIG", "GYRE_SECRET", "GYRE_RUN_DIR", "GYRE_DETACHED"]);
+const otherVariables: ReadonlySet<string> = new Set([
+  "GYRE_CONFIG",
+  "GYRE_SECRET",
+  "GYRE_RUN_DIR",
+  "GYRE_DETACHED",
+  "GYRE_NODE",
+]);
 const listKeys: ReadonlySet<string> = new Set([
   "allow",
   "allow-destination",

@@ -9,6 +9,8 @@ import { Registry, registryTimes, type Changes, type RegistryTimes } from "./reg
 
 /** The host's end of a link to another member. */
 export interface SessionLink {
+  /** Of the member at its other end, as that has proved. */
+  readonly name?: string;
   note(topic: string, value: unknown): void;
   whenGone(listener: () => void): void;
 }
@@ -90,6 +92,7 @@ export class EmbeddedHost implements Coordinator {
     switch (method) {
       case methods.open: {
         const announced = memberOf(member);
+        mustBeItself(link, announced);
         if (announced === null || session.length < 8 || session.length > 100)
           throw new Error("not a member's announcement");
         const changes = this.#registry.open(session, announced, publishedViewOf(lastView), now);
@@ -108,6 +111,7 @@ export class EmbeddedHost implements Coordinator {
         return { known: this.#registry.heartbeat(session, now) };
       case methods.announce: {
         const announced = memberOf(member);
+        mustBeItself(link, announced);
         if (announced === null) throw new Error("not a member's announcement");
         if (!this.#registry.has(session)) throw new Error("the session has expired");
         this.#tell(this.#registry.announce(session, announced));
@@ -196,4 +200,10 @@ export class EmbeddedHost implements Coordinator {
       else if (leader !== null) this.#links.get(leader.id)?.note(topics.members, { members, epochFloor });
     }
   }
+}
+
+/** A member announces itself, and nobody else. @throws Error where it does not. */
+function mustBeItself({ name }: SessionLink, announced: Member | null): void {
+  if (name !== undefined && announced !== null && announced.name !== name)
+    throw new Error(`${name} may not announce ${announced.name}`);
 }

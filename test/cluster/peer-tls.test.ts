@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { hostPortOf } from "../../src/base/host-port.ts";
+import { PeerIdentity } from "../../src/peer/identity.ts";
 import { Link } from "../../src/peer/link.ts";
 import { through } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
@@ -140,6 +141,32 @@ describe("by certificates", () => {
     expect([wrong.code, wrong.errors]).toEqual([2, expect.stringContaining("not for this member's name, m9")]);
     expect((await statusOf(first!)).members.map(({ name }) => name)).toEqual(["m1"]);
   }, 60_000);
+
+  it("let a member announce itself, and nobody else", async () => {
+    const [first] = await startCluster(1, [], () => flagsOf("m1"));
+    const { cert, key } = authority.issue("m9");
+    const read = (file: string): string => readFileSync(file, "utf8");
+    const identity = new PeerIdentity("m9", true, () => ({ cert: read(cert), key: read(key), ca: read(authority.ca) }));
+    const view = (await (await fetch(`http://${first!.admin}/api/status`)).json()) as { members: object[] };
+    const announce = (name: string): Promise<unknown> =>
+      new Promise((done, fail) => {
+        const address = hostPortOf(first!.peer)!;
+        const link = new Link(
+          { cluster: "gyre", secret, identity, self: "m9", purpose: "coordinator", expected: null, address },
+          {
+            up: () => {
+              const member = { ...view.members[0], name, startedMs: 1, settings: "0", state: "active", tls: false };
+              const asked = link.call("coordination.open", { session: "a session of some length", member });
+              void asked.then(done, fail).finally(() => link.close());
+            },
+            gone: fail,
+            note: () => {},
+          },
+        );
+      });
+    await expect(announce("m1")).rejects.toThrow("m9 may not announce m1");
+    await expect(announce("m9")).resolves.toMatchObject({ session: expect.any(String) as string });
+  });
 
   it("give tools that have the secret alone the view, and nothing of members'", async () => {
     const [first] = await startCluster(1, [], () => flagsOf("m1"));

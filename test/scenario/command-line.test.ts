@@ -1,12 +1,23 @@
 /** The program as users type it: what it prints, how it ends, what it says of mistakes. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { RawClient } from "../support/client.ts";
 import { gyre as run, type Run } from "../support/command.ts";
 import { startOrigin } from "../support/origin.ts";
-import { endAll, startMember, statusOf, temporaryFolder, until, type TestMember } from "../support/member.ts";
+import {
+  endAll,
+  program,
+  secret,
+  startMember,
+  statusOf,
+  temporaryFolder,
+  until,
+  type TestMember,
+} from "../support/member.ts";
 
 const folder = temporaryFolder();
 
@@ -293,5 +304,48 @@ describe("signals", () => {
     member.child.kill("SIGHUP");
     await until(() => member.output().includes('unknown setting \\"nonsense\\"'), "the mistake is said");
     expect((await fetch(`http://${member.admin}/readyz`)).status).toBe(200);
+  });
+});
+
+/** The machine's own Node, where it is an older one that Gyre runs on. */
+function olderNode(): string | null {
+  for (const folder of ["/usr/local/bin", "/usr/bin", "/bin"]) {
+    const node = join(folder, "node");
+    if (!existsSync(node)) continue;
+    const [major = 0, minor = 0] = execFileSync(node, ["-p", "process.versions.node"])
+      .toString()
+      .split(".")
+      .map(Number);
+    const own = Number(process.versions.node.split(".")[0]);
+    if (major < own && (major > 20 || (major === 20 && minor >= 19))) return node;
+  }
+  return null;
+}
+const older = olderNode();
+
+describe.skipIf(older === null)("a checkout", () => {
+  it.each([
+    ["goes on under its own Node, which is newer, and ends as that does", {}, process.versions.node],
+    ["stays with the one that it was started with where that is said", { GYRE_NODE: "own" }, null],
+  ])("%s", async (_, environment, version) => {
+    const runs = temporaryFolder();
+    const flags = ["--listen", "--peer", "--admin"].flatMap((flag) => [flag, "127.0.0.1:0"]);
+    const child = spawn(older!, [program, "start", ...flags], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, GYRE_RUN_DIR: runs, GYRE_SECRET: secret, ...environment },
+    });
+    let printed = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (bytes: Buffer) => (printed += bytes.toString()));
+    const ended = once(child, "exit");
+    await until(() => /admin\s+http:/.test(printed), `it is ready:\n${printed}`);
+    const [, admin] = /admin\s+http:\/\/(\S+)/.exec(printed)!;
+    const metrics = await (await fetch(`http://${admin}/metrics`)).text();
+    const runsOn = /^gyre_build_info\{[^}]*node="([^"]*)"/m.exec(metrics)![1];
+    if (version === null) expect(runsOn).not.toBe(process.versions.node);
+    else expect(runsOn).toBe(version);
+    child.kill("SIGTERM");
+    expect(await ended).toEqual([0, null]);
+    await expect(fetch(`http://${admin}/healthz`)).rejects.toThrow();
   });
 });
