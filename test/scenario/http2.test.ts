@@ -66,7 +66,8 @@ beforeAll(async () => {
     } else if (url.startsWith("/picture")) {
       response.setHeader("content-type", "image/gif");
       response.end(Buffer.from("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7", "base64"));
-    } else if (url.startsWith("/long")) response.end(`${url} `.repeat(200_000));
+    } else if (url.startsWith("/huge")) response.end(Buffer.alloc(8_000_000, "x"));
+    else if (url.startsWith("/long")) response.end(`${url} `.repeat(200_000));
     else response.end(`content of ${url}`);
   });
   origin.server.on("upgrade", (request, socket: Socket) => {
@@ -264,6 +265,22 @@ describe("HTTP/2", () => {
     expect(answers.filter(({ status }) => status === "rejected")).toEqual([]);
     await until(async () => (await statusOf(member)).self.inFlight === 0, "nothing is under way");
     session.close();
+  });
+
+  it("sends what is urgent first (RFC 9218)", async () => {
+    const member = await clear("--threads", "1");
+    // All share the connection's window, which is small.
+    const session = await open(member, "http");
+    const paths = ["/huge1", "/huge2", "/huge3"];
+    for (const path of paths) await request(session, { ":path": path });
+    const order: string[] = [];
+    await Promise.all(
+      paths.map((path, index) =>
+        request(session, { ":path": path, priority: index === 2 ? "u=0" : "u=7" }).then(() => order.push(path)),
+      ),
+    );
+    expect(order[0]).toBe("/huge3");
+    session.destroy();
   });
 
   it("opens tunnels: a WebSocket, and CONNECT through the forward proxy", async () => {
