@@ -108,24 +108,30 @@ async function compare(name, scenario, origin, tls) {
   return summary(samples);
 }
 
-/** One hop, and a hot copy, beside a local hit; the CPU of both members added. */
+/** One hop, in clear and encrypted, and a hot copy, beside a local hit; the CPU of both members added. */
 async function hop(origin) {
-  const samples = { "local hit": [], "over one hop": [], "hot copy": [] };
+  const samples = { "local hit": [], "over one hop": [], "the same, encrypted": [], "hot copy": [] };
   const { port, path, children } = await startPair(origin);
   const pids = children.map(({ pid }) => pid);
   const copying = await startPair(origin, "128MB");
   const copyingPids = copying.children.map(({ pid }) => pid);
+  const encrypted = await startPair(origin, "0", ["--peer-tls", "on"]);
+  const encryptedPids = encrypted.children.map(({ pid }) => pid);
   const single = await servers.gyre.start(origin, null);
   await answers(`http://127.0.0.1:${single.port}/1024`);
   await load(`http://127.0.0.1:${port}${path}`, pids, { seconds: 2 });
+  await load(`http://127.0.0.1:${encrypted.port}${encrypted.path}`, encryptedPids, { seconds: 2 });
   await load(`http://127.0.0.1:${copying.port}${copying.path}`, copyingPids, { seconds: 2 });
   await load(`http://127.0.0.1:${single.port}/1024`, [single.child.pid], { seconds: 2 });
   for (let round = 0; round < rounds; round++) {
     samples["local hit"].push(await load(`http://127.0.0.1:${single.port}/1024`, [single.child.pid], { seconds }));
     samples["over one hop"].push(await load(`http://127.0.0.1:${port}${path}`, pids, { seconds }));
+    samples["the same, encrypted"].push(
+      await load(`http://127.0.0.1:${encrypted.port}${encrypted.path}`, encryptedPids, { seconds }),
+    );
     samples["hot copy"].push(await load(`http://127.0.0.1:${copying.port}${copying.path}`, copyingPids, { seconds }));
   }
-  for (const child of [...children, ...copying.children, single.child]) await stop(child);
+  for (const child of [...children, ...copying.children, ...encrypted.children, single.child]) await stop(child);
   return summary(samples);
 }
 

@@ -344,10 +344,10 @@ CONFIG proxy.config.http.keep_alive_no_activity_timeout_in INT 600
 
 /** Two members on the server's core; requests enter at the second for keys of the first. */
 /** @param copies what --hot-copies gets: 0, or hops would not stay hops. */
-export async function startPair(origin, copies = "0") {
+export async function startPair(origin, copies = "0", more = []) {
   mkdirSync(join(folder, "run"), { recursive: true });
   const [listen, peer, admin] = await Promise.all([freePort(), freePort(), freePort()]);
-  const common = ["--origin", `http://127.0.0.1:${origin}`, "--access-log", "off", "--memory", "1GB"];
+  const common = ["--origin", `http://127.0.0.1:${origin}`, "--access-log", "off", "--memory", "1GB", ...more];
   common.push("--hot-copies", copies);
   const first = pinned(
     serverCore,

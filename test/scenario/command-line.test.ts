@@ -329,10 +329,12 @@ describe.skipIf(older === null)("a checkout", () => {
     ["stays with the one that it was started with where that is said", { GYRE_NODE: "own" }, null],
   ])("%s", async (_, environment, version) => {
     const runs = temporaryFolder();
+    // Not every Node can share a port between threads.
+    const { GYRE_THREADS: _threads, ...inherited } = process.env;
     const flags = ["--listen", "--peer", "--admin"].flatMap((flag) => [flag, "127.0.0.1:0"]);
     const child = spawn(older!, [program, "start", ...flags], {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, GYRE_RUN_DIR: runs, GYRE_SECRET: secret, ...environment },
+      env: { ...inherited, GYRE_RUN_DIR: runs, GYRE_SECRET: secret, ...environment },
     });
     let printed = "";
     for (const stream of [child.stdout, child.stderr])

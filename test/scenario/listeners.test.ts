@@ -102,6 +102,28 @@ describe("listeners", () => {
     for (let turn = 0; turn < 8; turn++) expect((await shake(first.issued)).reused).toBe(true);
   });
 
+  it("show openssl the certificate of the name that it asks for, and resume its session", async () => {
+    const [other, otherKey] = [join(folder, "other.pem"), join(folder, "other.key")];
+    const subject = ["-subj", "/CN=other.test", "-days", "2", "-keyout", otherKey, "-out", other];
+    const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    execFileSync("openssl", ["req", "-x509", ...curve, ...subject], { stdio: "ignore" });
+    const port = await freePort();
+    const certificates = `tls: [ { names: [localhost], cert: ${cert}, key: ${key} }, { names: [other.test], cert: ${other}, key: ${otherKey} } ]`;
+    await configured(`listen: "127.0.0.1:${port},tls"\n${certificates}\norigin: ${origin.url}\n`);
+    const session = join(folder, "session.pem");
+    const asks = "GET / HTTP/1.1\\r\\nHost: h\\r\\nConnection: close\\r\\n\\r\\n";
+    const shake = async (...flags: string[]): Promise<string> => {
+      const client = `timeout 10 openssl s_client -connect 127.0.0.1:${port} -ign_eof ${flags.join(" ")}`;
+      return (await run("sh", ["-c", `printf '${asks}' | ${client} 2>/dev/null`])).stdout;
+    };
+    expect(await shake("-servername", "other.test")).toContain("subject=CN = other.test");
+    expect(await shake("-servername", "nobody.test")).toContain("subject=CN = localhost");
+    const first = await shake("-servername", "localhost", "-sess_out", session);
+    expect(first).toContain("subject=CN = localhost");
+    expect(first).toMatch(/^New, TLSv1\.3/m);
+    expect(await shake("-servername", "localhost", "-sess_in", session)).toMatch(/^Reused, TLSv1\.3/m);
+  });
+
   it("are for one proxy alone where they say so, whatever the other has stored", async () => {
     const [both, forward, reverse] = [await freePort(), await freePort(), await freePort()];
     await configured(
