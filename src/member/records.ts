@@ -62,7 +62,8 @@ export function runFolder(
   environment: Readonly<Record<string, string | undefined>>,
   { uid, temporary, run }: RunPlaces = places(),
 ): string {
-  const given = environment["GYRE_RUN_DIR"];
+  // An empty one is none.
+  const given = environment["GYRE_RUN_DIR"] === "" ? undefined : environment["GYRE_RUN_DIR"];
   const runtime = environment["XDG_RUNTIME_DIR"];
   const folder =
     given ??
