@@ -2,7 +2,7 @@
  * What front threads go by, and what they count, in memory that all threads share. Home writes the first part, each
  * front its own counters: nobody waits for anybody.
  */
-import { durationBoundsMs } from "../proxy/request/durations.ts";
+import { bucketOf, durationBoundsMs } from "../proxy/request/durations.ts";
 import type { CountedHits } from "../proxy/request/recorder.ts";
 import { countRoute, routeFloats, routeNumbersMax } from "../proxy/request/route-counts.ts";
 
@@ -134,11 +134,10 @@ export class Board {
     counters[at + hitBytes]! += bytes;
     if (isCopy) counters[at + copyHits]! += 1;
     counters[at + durationSum]! += durationMs;
-    let bucket = 0;
-    while (bucket < durationBoundsMs.length && durationMs > durationBoundsMs[bucket]!) bucket++;
+    const bucket = bucketOf(durationMs);
     counters[at + durationsAt + bucket]! += 1;
     counters[at + statusesAt + status]! += 1;
-    countRoute(counters, at + routesAt + route * routeFloats, bytes, durationMs, true);
+    countRoute(counters, at + routesAt + route * routeFloats, bytes, durationMs, bucket, true);
   }
 
   delayed(front: number, seconds: number): void {

@@ -1,25 +1,18 @@
 /** What an authority is shown that asks for the proof of a name, and how long anybody may stay for it. */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { once } from "node:events";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { endAll } from "../../test/support/member.ts";
+import { selfSigned } from "../../test/support/own-authority.ts";
 import { WireServer } from "./server.ts";
 import { TlsIdentities, type Identity } from "./tls-identities.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "gyre-proving-"));
-afterAll(() => rmSync(folder, { recursive: true }));
-
 function identity(name: string): Identity {
-  const [cert, key] = [join(folder, `${name}.pem`), join(folder, `${name}.key`)];
-  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
-  execFileSync("openssl", ["req", "-x509", ...curve, "-subj", `/CN=${name}`, "-keyout", key, "-out", cert], {
-    stdio: "ignore",
-  });
+  const { cert, key } = selfSigned(name);
   return { names: [name], cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
 }
+afterAll(endAll);
 const [own, proof] = [identity("own.test"), { ...identity("proof.test"), names: ["own.test"] }];
 
 let server: WireServer;

@@ -19,6 +19,7 @@ import {
   type TestMember,
 } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
+import { selfSigned } from "../support/own-authority.ts";
 
 let origin: TestOrigin;
 const folder = temporaryFolder();
@@ -114,10 +115,8 @@ describe("lines", () => {
   it.each([1, 3])(
     "say the name asked for in TLS, the tier and the tags, where they are to (threads: %i)",
     async (threads) => {
-      const [cert, key, disk] = [join(folder, "cert.pem"), join(folder, "key.pem"), temporaryFolder()];
-      const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-      const subject = ["-subj", "/CN=site.test", "-days", "2", "-keyout", key, "-out", cert];
-      execFileSync("openssl", ["req", "-x509", ...curve, ...subject], { stdio: "ignore" });
+      const { cert, key } = selfSigned("site.test");
+      const disk = temporaryFolder();
       const flags = ["--access-log-fields", "uri,server-name,tier,tags,hit", "--tls-cert", cert, "--tls-key", key];
       const lines = async (turns: number): Promise<unknown[]> => {
         const file = newFile();

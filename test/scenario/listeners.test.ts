@@ -12,6 +12,7 @@ import { ask, RawClient } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
 import { endAll, startMember, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
+import { selfSigned } from "../support/own-authority.ts";
 
 let origin: TestOrigin;
 const folder = temporaryFolder();
@@ -103,10 +104,7 @@ describe("listeners", () => {
   });
 
   it("show openssl the certificate of the name that it asks for, and resume its session", async () => {
-    const [other, otherKey] = [join(folder, "other.pem"), join(folder, "other.key")];
-    const subject = ["-subj", "/CN=other.test", "-days", "2", "-keyout", otherKey, "-out", other];
-    const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-    execFileSync("openssl", ["req", "-x509", ...curve, ...subject], { stdio: "ignore" });
+    const { cert: other, key: otherKey } = selfSigned("other.test");
     const port = await freePort();
     const certificates = `tls: [ { names: [localhost], cert: ${cert}, key: ${key} }, { names: [other.test], cert: ${other}, key: ${otherKey} } ]`;
     await configured(`listen: "127.0.0.1:${port},tls"\n${certificates}\norigin: ${origin.url}\n`);

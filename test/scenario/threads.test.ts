@@ -1,6 +1,4 @@
 /** Clients served by several threads: the same answers as from one, in order, and nothing old from any of them. */
-import { Agent } from "node:http";
-import { connect } from "node:http2";
 import { createServer } from "node:net";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,7 +11,7 @@ import { Fronts } from "../../src/member/fronts.ts";
 import { Recorder } from "../../src/proxy/request/recorder.ts";
 import { PageStore } from "../../src/store/pages/page-store.ts";
 import { wireLimits } from "../../src/wire/limits.ts";
-import { ask, RawClient, type Answer } from "../support/client.ts";
+import { ask, RawClient } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
 import { endAll, secret, startMember, statusOf, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
@@ -24,15 +22,6 @@ beforeAll(async () => {
   origin = await startOrigin((request, response, { body }) => {
     const url = request.url!;
     response.setHeader("cache-control", url.startsWith("/private") ? "no-store" : "max-age=600");
-    if (["/dated", "/both"].includes(url)) response.setHeader("last-modified", "Wed, 01 Jan 2025 00:00:00 GMT");
-    if (["/tagged", "/both"].includes(url)) response.setHeader("etag", '"one"');
-    if (url === "/weak") response.setHeader("etag", 'W/"one"');
-    if (url === "/gone") response.statusCode = 410;
-    if (url === "/varied") {
-      response.setHeader("vary", "accept-encoding");
-      response.end(`for ${String(request.headers["accept-encoding"] ?? null)}`);
-      return;
-    }
     if (request.method === "POST") response.end(`took ${body.length}`);
     else if (url.startsWith("/long")) response.end(`${url} `.repeat(20_000));
     else if (url.startsWith("/slow")) setTimeout(() => response.end(`content of ${url}`), 150);
@@ -74,111 +63,6 @@ describe("several threads", () => {
     expect(await metricOf(member, "gyre_request_seconds_count")).toBe(1 + 24 * 12);
     expect(await metricOf(member, "gyre_responses_total", 'status="200",')).toBe(1 + 24 * 12);
     for (const client of clients) client.close();
-  });
-
-  it("answer conditions and HEAD by themselves, as one thread does, in HTTP/1.1 and HTTP/2", async () => {
-    const flags = ["--origin", origin.url, "--listen", "127.0.0.1:0,http2", "--threads"];
-    const [one, several] = [await startMember([...flags, "1"]), await startMember([...flags, String(threads)])];
-    const agent = new Agent({ keepAlive: true });
-    const paths = ["/dated", "/tagged", "/weak", "/both", "/gone"];
-    const modified = "Wed, 01 Jan 2025 00:00:00 GMT";
-    const conditions: readonly Record<string, string>[] = [
-      {},
-      { "if-none-match": '"one"' },
-      { "if-none-match": 'W/"one"' },
-      { "if-none-match": '"two", "one"' },
-      { "if-none-match": '"two"' },
-      { "if-none-match": "*" },
-      { "if-none-match": "nonsense" },
-      { "if-modified-since": modified },
-      { "if-modified-since": "Wed, 01 Jan 2031 00:00:00 GMT" },
-      { "if-modified-since": "Tue, 31 Dec 2024 23:59:59 GMT" },
-      { "if-modified-since": "no date" },
-      { "if-none-match": '"two"', "if-modified-since": modified },
-      { "if-none-match": '"one"', "if-modified-since": "Tue, 31 Dec 2024 23:59:59 GMT" },
-    ];
-    /** What is told of an answer, but for what differs between members and moments. */
-    const told = (status: number, fields: Record<string, unknown>, text: string): string => {
-      const { date, age, via, ...rest } = fields;
-      for (const name of ["connection", "keep-alive"]) delete rest[name];
-      expect([typeof date, typeof age, typeof via]).toEqual(["string", "string", "string"]);
-      rest["cache-status"] = String(rest["cache-status"]).replace(/ttl=\d+/, "ttl=…");
-      return JSON.stringify([status, Object.entries(rest).toSorted(([a], [b]) => (a < b ? -1 : 1)), text]);
-    };
-    const overHttp2 = async (member: TestMember, method: string, path: string, fields: object): Promise<string> => {
-      const session = connect(`http://127.0.0.1:${member.port}`);
-      const stream = session.request({ ":method": method, ":path": path, ":authority": "h", ...fields });
-      const [head] = (await once(stream, "response")) as [Record<string, unknown>];
-      let text = "";
-      stream.on("data", (chunk: Buffer) => (text += chunk.toString()));
-      await once(stream, "end");
-      session.destroy();
-      const { ":status": status, ...rest } = head;
-      return told(Number(status), { ...rest }, text);
-    };
-    for (const member of [one, several])
-      for (const path of paths) for (let turn = 0; turn < 3; turn++) await ask(member.port, path, asH);
-    const before = await metricOf(several, "gyre_origin_fetches_total");
-    let asked = 0;
-    for (const path of paths)
-      for (const method of ["GET", "HEAD"])
-        for (const fields of conditions) {
-          const answers = await Promise.all(
-            [one, several].map(async ({ port }) => {
-              const { status, headers, text } = await ask(port, path, {
-                method,
-                headers: { host: "h", ...fields },
-                agent,
-              });
-              return told(status, headers, text);
-            }),
-          );
-          const what = `${method} ${path} ${JSON.stringify(fields)}`;
-          expect(answers[1], what).toBe(answers[0]);
-          const second = await Promise.all([one, several].map((member) => overHttp2(member, method, path, fields)));
-          expect(second[1], `${what} in HTTP/2`).toBe(second[0]);
-          expect(second[0], `${what}: both versions say the same`).toBe(answers[0]);
-          asked += 2;
-        }
-    expect(await metricOf(several, "gyre_origin_fetches_total")).toBe(before);
-    agent.destroy();
-    // What the threads have answered themselves: all of it.
-    const text = await (await fetch(`http://${several.admin}/metrics`)).text();
-    const hits = [...text.matchAll(/^gyre_thread_hits_total\{[^}]*\} (\S+)$/gm)].map(([, value]) => Number(value));
-    expect(hits.reduce((sum, value) => sum + value)).toBeGreaterThanOrEqual(asked);
-    expect(await metricOf(several, "gyre_responses_total", 'status="304",')).toBe(
-      await metricOf(one, "gyre_responses_total", 'status="304",'),
-    );
-  }, 60_000);
-
-  it("answer with the variant that a request selects, and with none that it does not", async () => {
-    const member = await served();
-    const agent = new Agent({ keepAlive: true });
-    const asking = (coding: string | null): Promise<Answer> =>
-      ask(member.port, "/varied", {
-        agent,
-        headers: { host: "h", ...(coding === null ? {} : { "accept-encoding": coding }) },
-      });
-    const hits = async (): Promise<number> => {
-      const text = await (await fetch(`http://${member.admin}/metrics`)).text();
-      const counted = [...text.matchAll(/^gyre_thread_hits_total\{[^}]*\} (\S+)$/gm)];
-      return counted.reduce((sum, [, value]) => sum + Number(value), 0);
-    };
-    const codings = ["gzip, br", "br", null, "identity;q=0.5"];
-    for (const coding of codings) for (let turn = 0; turn < 3; turn++) await asking(coding);
-    const [asked, before] = [origin.asked.length, await hits()];
-    for (let turn = 0; turn < 10; turn++)
-      for (const coding of [...codings, "br , GZIP;q=1"]) {
-        const expected = coding === "br , GZIP;q=1" ? "gzip, br" : String(coding);
-        expect((await asking(coding)).text, String(coding)).toBe(`for ${expected}`);
-      }
-    expect(origin.asked.length).toBe(asked);
-    expect((await hits()) - before).toBe(50);
-    // One more, that nobody has asked for yet; and all are gone at once.
-    expect((await asking("zstd")).text).toBe("for zstd");
-    expect((await gyre(["purge", "http://h/varied", "--admin", member.admin], temporaryFolder())).code).toBe(0);
-    for (const coding of codings) expect((await asking(coding)).cacheStatus).toContain("fwd=");
-    agent.destroy();
   });
 
   it("keep the order of what is asked on a connection, whichever thread answers it, however the bytes come", async () => {

@@ -31,3 +31,11 @@ export function ownAuthority(): OwnAuthority {
     },
   };
 }
+
+/** A certificate for a name that nobody has signed but itself, in files of its own. */
+export function selfSigned(name: string): { readonly cert: string; readonly key: string } {
+  const folder = temporaryFolder();
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  openssl("req", "-x509", ...newKey, "-days", "2", "-subj", `/CN=${name}`, "-keyout", key, "-out", cert);
+  return { cert, key };
+}

@@ -1,6 +1,6 @@
 /** What happened to requests, counted and told: plain numbers on the hit path, a log line only where one is wanted. */
 import type { FieldList } from "../../http/fields.ts";
-import { durationBoundsMs } from "./durations.ts";
+import { bucketOf } from "./durations.ts";
 import { noCounts, type Counts } from "./counts.ts";
 import { noRoute, RouteCounts, type RouteNumbers } from "./route-counts.ts";
 import type { Trace } from "./trace.ts";
@@ -127,9 +127,9 @@ export class Recorder {
     record: AccessRecord | null,
     route: number,
   ): void {
-    if (hop === 0) this.routes.hit(route, bytes, durationMs);
     if (record !== null) this.#tell(record);
-    this.#took({ status, bytes, durationMs, hop });
+    const bucket = this.#took({ status, bytes, durationMs, hop });
+    if (hop === 0) this.routes.hit(route, bytes, durationMs, bucket);
     if (hop === 0 || this.logsHops) this.#seen++;
     this.#counts.byStatus[status]!++;
     this.#counts.hits++;
@@ -275,10 +275,10 @@ export class Recorder {
     if (label.startsWith("hit")) counts.slowHitBytes += record.bytes;
     counts.bytesSent += record.bytes;
     if (outcome.collapsed === true) counts.collapsed++;
-    this.#took(record);
+    const bucket = this.#took(record);
     if (record.hop === 0) {
       const route = record.route == null ? noRoute : this.routes.numbers.known(record.route);
-      this.routes.finished(route, answeredBy(record.owned) ?? label, record.bytes, record.durationMs);
+      this.routes.finished(route, answeredBy(record.owned) ?? label, record.bytes, record.durationMs, bucket);
     }
     if (this.tellsNext(record.hop)) this.#tell({ ...record, outcome: label });
     if (record.trace !== null) this.traced?.({ ...record, outcome: label });
@@ -287,16 +287,17 @@ export class Recorder {
     if (record.hop === 0 || this.logsHops) this.#seen++;
   }
 
-  #took({ status, bytes, durationMs, hop }: Pick<AccessRecord, "status" | "bytes" | "durationMs" | "hop">): void {
+  /** @returns the bucket of its duration. */
+  #took({ status, bytes, durationMs, hop }: Pick<AccessRecord, "status" | "bytes" | "durationMs" | "hop">): number {
     const counts = this.#counts;
-    let bucket = 0;
-    while (bucket < durationBoundsMs.length && durationMs > durationBoundsMs[bucket]!) bucket++;
+    const bucket = bucketOf(durationMs);
     counts.durations[bucket]!++;
     counts.durationSumMs += durationMs;
-    if (hop === 1) return;
+    if (hop === 1) return bucket;
     counts.clientDurations[bucket]!++;
     counts.clientBytes += bytes;
     if (status >= 500) counts.failed++;
+    return bucket;
   }
 }
 

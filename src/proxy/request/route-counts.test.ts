@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { durationBoundsMs } from "./durations.ts";
+import { bucketOf, durationBoundsMs } from "./durations.ts";
 import { countRoute, noRoute, RouteCounts, routeFloats, RouteNumbers, routeNumbersMax } from "./route-counts.ts";
 
 describe("routes' counts", () => {
@@ -29,13 +29,13 @@ describe("routes' counts", () => {
   it("add what took the whole way, hits of the fast way, and what other threads have counted", () => {
     const counts = new RouteCounts();
     const api = counts.numbers.of("/api");
-    counts.finished(api, "uri-miss", 100, 30);
-    counts.finished(api, "hit", 100, 3);
-    counts.hit(api, 100, 0.01);
-    counts.finished(noRoute, "method", 7, 1);
+    counts.finished(api, "uri-miss", 100, 30, bucketOf(30));
+    counts.finished(api, "hit", 100, 3, bucketOf(3));
+    counts.hit(api, 100, 0.01, bucketOf(0.01));
+    counts.finished(noRoute, "method", 7, 1, bucketOf(1));
     const before = new Float64Array(routeNumbersMax * routeFloats);
     const now = before.slice();
-    countRoute(now, api * routeFloats, 100, 100_000, true);
+    countRoute(now, api * routeFloats, 100, 100_000, bucketOf(100_000), true);
     counts.absorb(now, before);
     counts.absorb(now, now);
     const [none, one, ...rest] = counts.all();
