@@ -2,6 +2,7 @@
  * A front thread, put together: it listens beside others on the port of clients, answers hits from the store's memory,
  * and passes everything else home. It knows no origin, no ring, no other member.
  */
+import { PassingMap } from "../base/passing.ts";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import { Networks } from "../origin/destinations.ts";
@@ -70,7 +71,7 @@ const hits = new FrontHits({
   isTraced: ({ fields }, { address }) => traced?.has(address) === true && isFollowed(fields, exporting, true),
 });
 
-const connections = new Map<number, FromHome>();
+const connections = new PassingMap<number, FromHome>();
 let lastNumber = 0;
 let isDraining = false;
 let coarseNow = performance.now();
@@ -112,7 +113,7 @@ const servers = listeners.map(({ tls: speaksTls, http2, proxyProtocol, role }, l
       const number = (lastNumber = (lastNumber + 1) | 0);
       const connection = new FrontConnection(number, socket, client, host, () => {
         connections.delete(number);
-        closed(connection);
+        closed();
       });
       connections.set(number, connection);
       return connection;

@@ -3,6 +3,7 @@
  * What stays open for long (event streams, long polls, slow downloads) is counted apart, so that it cannot keep short
  * requests out.
  */
+import { PassingSet, type Place } from "../base/passing.ts";
 
 export interface SlotRules {
   /** Requests under way to one origin; those that have been open for long not counted. */
@@ -43,6 +44,7 @@ interface Waiting {
   readonly listener: SlotListener;
   readonly untilMs: number;
   readonly enter: () => void;
+  readonly leave: () => void;
 }
 
 /** The slots of one origin. Times in ms, monotonic. */
@@ -50,7 +52,7 @@ export class Slots {
   readonly #rules: SlotRules;
   readonly #now: () => number;
   readonly #held = new Set<Held>();
-  readonly #waiting = new Set<Waiting>();
+  readonly #waiting = new PassingSet<Waiting>();
   #short = 0;
   #admitting = false;
   #timer: NodeJS.Timeout | null = null;
@@ -71,7 +73,7 @@ export class Slots {
   take(listener: SlotListener): Slot {
     const { connectionsMax, queueMax, queueMs } = this.#rules;
     let held: Held | null = null;
-    let place: Waiting | null = null;
+    let place: Place<Waiting> | null = null;
     let over = false;
     const enter = (): void => {
       held = { sinceMs: this.#now(), long: false };
@@ -84,8 +86,9 @@ export class Slots {
       over = true;
       listener.refused(`${this.#waiting.size} requests wait for it already`);
     } else {
-      place = { listener, untilMs: this.#now() + queueMs, enter };
-      this.#waiting.add(place);
+      const mine = this.#waiting.open();
+      mine.value = { listener, untilMs: this.#now() + queueMs, enter, leave: () => mine.leave() };
+      place = mine;
       this.#look();
     }
     return {
@@ -96,7 +99,7 @@ export class Slots {
       release: () => {
         if (over) return;
         over = true;
-        if (place !== null) this.#waiting.delete(place);
+        place?.leave();
         if (held !== null && this.#held.delete(held) && !held.long) this.#short--;
         this.#admit();
       },
@@ -117,7 +120,7 @@ export class Slots {
     try {
       for (const waiting of this.#waiting) {
         if (this.#short >= this.#rules.connectionsMax) break;
-        this.#waiting.delete(waiting);
+        waiting.leave();
         waiting.enter();
       }
     } finally {
@@ -134,7 +137,7 @@ export class Slots {
       this.#admit();
       for (const waiting of this.#waiting) {
         if (waiting.untilMs > now) continue;
-        this.#waiting.delete(waiting);
+        waiting.leave();
         waiting.listener.refused(
           `none of its ${this.#rules.connectionsMax} requests ended in ${this.#rules.queueMs} ms`,
         );

@@ -2,6 +2,7 @@
  * The peer port: accepts links, proves them, gives their requests to the data plane and their calls to whoever answers
  * calls. Until a link has proved itself nothing of it is believed, and it may send two small frames.
  */
+import { PassingMap } from "../base/passing.ts";
 import { jsonOf } from "../base/json.ts";
 import { randomBytes } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
@@ -171,7 +172,7 @@ export class AcceptedLink implements AnswerLink {
   readonly #frames: FrameSocket;
   /** The last request under way on this link has ended. */
   readonly #quiet: () => void;
-  readonly #exchanges = new Map<number, PeerExchange>();
+  readonly #exchanges = new PassingMap<number, PeerExchange>();
   readonly #nonce = randomBytes(nonceBytes);
   readonly #gone: (() => void)[] = [];
   #state: "hello" | "proof" | "up" | "gone" = "hello";

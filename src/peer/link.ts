@@ -3,6 +3,7 @@
  * order. States: dialling → proving → up → gone (docs/peer-protocol.md has the table). A link that is gone fails what
  * it carried at once and is not used again; whoever owns it dials a new one.
  */
+import { PassingMap } from "../base/passing.ts";
 import { jsonOf } from "../base/json.ts";
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
@@ -84,8 +85,8 @@ export class Link {
   readonly #events: LinkEvents;
   readonly #socket: Socket;
   readonly #frames: FrameSocket;
-  readonly #streams = new Map<number, OutgoingStream>();
-  readonly #calls = new Map<number, Call>();
+  readonly #streams = new PassingMap<number, OutgoingStream>();
+  readonly #calls = new PassingMap<number, Call>();
   readonly #nonce = randomBytes(nonceBytes);
   readonly #hasShown: boolean;
   #handshake: Handshake | null = null;
@@ -306,7 +307,7 @@ export class Link {
     if (what !== "still") return;
     // Who has no answer yet goes elsewhere; one that has begun is worth waiting for, as long as the link is. It stays,
     // and is used again as soon as it gives a sign.
-    for (const [number, stream] of this.#streams) {
+    for (const [number, stream] of this.#streams.entries()) {
       if (stream.begun) continue;
       this.cancel(number);
       stream.failed("it stands still");

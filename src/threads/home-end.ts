@@ -1,4 +1,5 @@
 /** Home's end of the link to one front: which connections have come here, and what becomes of them. */
+import { PassingMap } from "../base/passing.ts";
 import type { Client } from "../wire/exchange.ts";
 import { jsonOf } from "../base/json.ts";
 import type { ByteRing } from "./byte-ring.ts";
@@ -14,7 +15,7 @@ export class HomeEnd {
   readonly #link: ThreadLink;
   readonly #blocks: StoreBlocks;
   readonly #accept: AcceptConnection;
-  readonly #sockets = new Map<number, HomeSocket>();
+  readonly #sockets = new PassingMap<number, HomeSocket>();
 
   /** `blocks` are those that the front has said to have. */
   constructor(

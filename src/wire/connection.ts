@@ -21,7 +21,6 @@ export interface ConnectionHost {
   readonly handle: (exchange: Exchange) => void;
   readonly refused: (refusal: Refusal, client: Client) => void;
   readonly bug: (error: Error) => void;
-  readonly closed: (connection: Connection) => void;
   /** Milliseconds, monotonic, as of the last sweep: precise enough for deadlines of seconds. */
   coarseNow: number;
   draining: boolean;
@@ -37,6 +36,7 @@ export class Connection {
   readonly client: Client;
   readonly socket: ClientSocket;
   readonly #host: ConnectionHost;
+  readonly #left: () => void;
   #state: "idle" | "head" | "answering" | "closing" | "over" = "idle";
   #rest: Buffer = empty;
   #running = false;
@@ -50,10 +50,12 @@ export class Connection {
   /** When a connection that we have closed is given up, whatever still comes. */
   #lingerEnd = Infinity;
 
-  constructor(socket: ClientSocket, client: Client, host: ConnectionHost) {
+  /** `closed` is called when it is over. */
+  constructor(socket: ClientSocket, client: Client, host: ConnectionHost, closed: () => void) {
     this.socket = socket;
     this.client = client;
     this.#host = host;
+    this.#left = closed;
     this.#deadlines = new Deadlines(host.limits, host.coarseNow + host.limits.idleMs);
     this.#halfClose = new HalfClose(host.limits.probeMs);
     socket.setNoDelay(true);
@@ -387,6 +389,6 @@ export class Connection {
     this.#content?.fail("the client left before its content ended");
     this.#exchange?.askerLeft();
     this.#exchange = null;
-    this.#host.closed(this);
+    this.#left();
   }
 }

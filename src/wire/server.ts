@@ -2,6 +2,7 @@
  * Listens for clients: plain or TLS, with or without a PROXY header before. Counts connections, sweeps deadlines once
  * in a while, drains. What a request means is the handler's affair.
  */
+import { PassingSet } from "../base/passing.ts";
 import { createServer, isIPv4, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, TLSSocket, type Server as TlsServer } from "node:tls";
 import type { HostPort } from "../base/host-port.ts";
@@ -29,7 +30,7 @@ export interface Served {
 }
 
 /** What becomes of an accepted connection; `closed` is to be called when it is over. */
-export type Connect = (socket: ClientSocket, client: Client, closed: (connection: Served) => void) => Served;
+export type Connect = (socket: ClientSocket, client: Client, closed: () => void) => Served;
 
 export interface WireOptions {
   readonly limits?: Partial<WireLimits>;
@@ -73,8 +74,8 @@ export class WireServer {
   readonly #connect: Connect;
   readonly #http2: SessionHost | null;
   readonly #count: ConnectionCount;
-  readonly #connections = new Set<Served>();
-  readonly #raw = new Set<ClientSocket>();
+  readonly #connections = new PassingSet<Served>();
+  readonly #raw = new PassingSet<ClientSocket>();
   #emptied: () => void = () => {};
   #sweeper: NodeJS.Timeout | null = null;
 
@@ -85,12 +86,11 @@ export class WireServer {
       handle: options.handle ?? (() => {}),
       refused: options.refused ?? (() => {}),
       bug: options.bug ?? (() => {}),
-      closed: (connection) => this.#forget(connection),
       coarseNow: performance.now(),
       draining: false,
     };
     this.#count = options.count ?? new OwnCount();
-    this.#connect = options.connect ?? ((socket, client) => new Connection(socket, client, this.#host));
+    this.#connect = options.connect ?? ((socket, client, closed) => new Connection(socket, client, this.#host, closed));
     const openHere: OpenLane = (client) => openLocalLane(client, (socket, asker) => this.#serveClient(socket, asker));
     this.#http2 =
       options.http2 === true
@@ -236,35 +236,32 @@ export class WireServer {
     if (this.#http2 === null) return this.#serveClient(socket, client);
     if ("alpnProtocol" in socket)
       return socket.alpnProtocol === "h2" ? this.#serveHttp2(socket, client) : this.#serveClient(socket, client);
-    const undecided: Served = whenPreface(socket, performance.now() + this.#host.limits.idleMs, (isHttp2) => {
-      this.#forget(undecided);
+    const undecided = this.#connections.open();
+    undecided.value = whenPreface(socket, performance.now() + this.#host.limits.idleMs, (isHttp2) => {
+      undecided.leave();
       if (isHttp2 === true) this.#serveHttp2(socket, client);
       else if (isHttp2 === false) this.#serveClient(socket, client);
     });
-    this.#connections.add(undecided);
     return undefined;
   }
 
   #serveHttp2(socket: Socket, client: Client): void {
     if (this.#host.draining) return void socket.destroy();
-    const forget = (connection: Served): void => this.#forget(connection);
-    this.#connections.add(new Http2Connection(socket, client, this.#http2!, performance.now(), forget));
+    const place = this.#connections.open();
+    place.value = new Http2Connection(socket, client, this.#http2!, performance.now(), () => place.leave());
   }
 
   #serveClient(socket: ClientSocket, client: Client): void {
-    this.#connections.add(this.#connect(socket, client, (connection) => this.#forget(connection)));
+    const place = this.#connections.open();
+    place.value = this.#connect(socket, client, () => place.leave());
   }
 
   #keep(socket: ClientSocket): void {
-    this.#raw.add(socket);
+    const place = this.#raw.open(socket);
     socket.once("close", () => {
-      this.#raw.delete(socket);
+      place.leave();
       if (this.#raw.size === 0) this.#emptied();
     });
-  }
-
-  #forget(connection: Served): void {
-    this.#connections.delete(connection);
   }
 
   #sweep(): void {

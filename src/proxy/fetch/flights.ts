@@ -1,5 +1,6 @@
 /** Which flight a request takes: one that is under way for the same key, or one that begins with it. */
 import { background } from "../../base/background.ts";
+import { PassingMap } from "../../base/passing.ts";
 import { requestDirectives } from "../../http/directives.ts";
 import type { Lease, StoredResponse } from "../../store/port.ts";
 import type { Ticket } from "../request/ticket.ts";
@@ -15,7 +16,7 @@ const diallingMsMax = 300;
 /** The flights of one member that may be joined. */
 export class Flights {
   readonly #needs: FetchNeeds;
-  readonly #listed = new Map<string, Flight>();
+  readonly #listed = new PassingMap<string, Flight>();
 
   constructor(needs: FetchNeeds) {
     this.#needs = needs;

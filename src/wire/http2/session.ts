@@ -2,6 +2,7 @@
  * One connection of HTTP/2: its streams, and bounds on what it may cost. Requests are answered at once where somebody
  * can (a thread that has the store's memory), and carried over lanes to where HTTP/1.1 is served.
  */
+import { PassingSet } from "../../base/passing.ts";
 import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { reasonPhrase } from "../../http/messages.ts";
@@ -46,11 +47,11 @@ export class Http2Connection implements StreamHost {
   readonly #socket: Socket;
   readonly #client: Client;
   readonly #host: SessionHost;
-  readonly #streams = new Set<GatewayStream>();
+  readonly #streams = new PassingSet<GatewayStream>();
   readonly #lanes: Lane[] = [];
   readonly #overhead: Overhead;
   /** Streams that have been given their answer as a whole, and when. */
-  readonly #given = new Map<ServerHttp2Stream, number>();
+  readonly #given = new PassingSet<{ readonly stream: ServerHttp2Stream; readonly sinceMs: number }>();
   /** Bytes written, and since when it has been so many. */
   #written = 0;
   #writtenMs: number;
@@ -61,13 +62,7 @@ export class Http2Connection implements StreamHost {
   #hasAsked = false;
 
   /** `closed` is called when it is over. */
-  constructor(
-    socket: Socket,
-    client: Client,
-    host: SessionHost,
-    nowMs: number,
-    closed: (connection: Http2Connection) => void,
-  ) {
+  constructor(socket: Socket, client: Client, host: SessionHost, nowMs: number, closed: () => void) {
     this.#socket = socket;
     this.#client = client;
     this.#host = host;
@@ -102,7 +97,7 @@ export class Http2Connection implements StreamHost {
     socket.once("close", () => {
       session.destroy();
       for (const lane of this.#lanes.splice(0)) lane.leave();
-      closed(this);
+      closed();
     });
   }
 
@@ -128,7 +123,8 @@ export class Http2Connection implements StreamHost {
     // Where others move, a stream may have to wait for its turn among them.
     const patientMs = limits.rateWindowMs * (1 + waiting);
     for (const stream of blocked) if (now - stream.movedMs > patientMs) stream.reset(constants.NGHTTP2_CANCEL);
-    for (const [stream, sinceMs] of this.#given) if (now - sinceMs > patientMs) stream.close(constants.NGHTTP2_CANCEL);
+    for (const { stream, sinceMs } of this.#given)
+      if (now - sinceMs > patientMs) stream.close(constants.NGHTTP2_CANCEL);
     const patienceMs = this.#hasAsked ? limits.idleMs : Math.min(limits.idleMs, limits.headMs);
     if (this.#open > 0 || now - this.#idleSinceMs < patienceMs) return undefined;
     // One that has been told to go and does not is shown out.
@@ -196,15 +192,15 @@ export class Http2Connection implements StreamHost {
   /** Whoever does not take what it has been given is not waited for. */
   #follow(stream: ServerHttp2Stream): void {
     stream.on("error", () => {});
-    this.#given.set(stream, this.#nowMs);
-    stream.once("close", () => this.#given.delete(stream));
+    const place = this.#given.open({ stream, sinceMs: this.#nowMs });
+    stream.once("close", () => place.leave());
   }
 
   #pass(stream: ServerHttp2Stream, request: RequestText): void {
     const lane = this.#lanes.pop() ?? this.#host.open(this.#client);
     const one = new GatewayStream(stream, request, lane, this);
-    this.#streams.add(one);
-    stream.once("close", () => this.#streams.delete(one));
+    const place = this.#streams.open(one);
+    stream.once("close", () => place.leave());
     if (request.framing.kind === "none") return;
     stream.on("data", (bytes: Buffer) => this.#overhead.content(bytes.length));
     // Content within its window that nobody reads, or that is dropped when it has been answered, is no overhead.
