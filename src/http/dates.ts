@@ -2,6 +2,7 @@
  * HTTP dates in their three formats. RFC 9110 §5.6.7. Whatever else a date field holds is no date: in Expires, a time
  * in the past.
  */
+import { ownCopy } from "../base/own-copy.ts";
 
 const days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const daysLong = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
@@ -17,6 +18,21 @@ const asctime = /^([A-Z][a-z]{2}) ([A-Z][a-z]{2}) ([ \d]\d) (\d{2}):(\d{2}):(\d{
  * @param now seconds since the epoch: a two-digit year more than 50 years ahead of it means the past century.
  */
 export function dateSeconds(text: string, now: number): number | null {
+  for (const { text: known, seconds: its } of lately) if (known === text) return its;
+  const read = readDate(text, now);
+  // Those of another format depend on today.
+  if (text.length !== fixdateLength || read === null) return read;
+  lately.unshift({ text: ownCopy(text), seconds: read });
+  if (lately.length > latelyMax) lately.pop();
+  return read;
+}
+
+const fixdateLength = "Sun, 06 Nov 1994 08:49:37 GMT".length;
+/** Dates of IMF-fixdate read last: responses of one second have the same Date. */
+const lately: { readonly text: string; readonly seconds: number }[] = [];
+const latelyMax = 4;
+
+function readDate(text: string, now: number): number | null {
   let match = fixdate.exec(text);
   if (match !== null) {
     if (dayIndex(days, match[1]!) === -1) return null;

@@ -2,6 +2,7 @@
  * Cache-Control of requests and responses, and the targeted fields that stand in for it. RFC 9111 §5.2, RFC 9213.
  * A directive's name maps to its argument, or to null where it has none; the first of several wins (RFC 9111 §4.2.1).
  */
+import { ownCopy } from "../base/own-copy.ts";
 import { parseDictionary } from "structured-headers";
 import { fieldValue, hasField, type FieldList } from "./fields.ts";
 import { deltaSeconds, deltaSecondsMax, isToken, listElements, parameter } from "./grammar.ts";
@@ -29,6 +30,22 @@ const restrictive: readonly string[] = ["no-store", "no-cache", "private", "must
  */
 export function directivesOf(value: string | undefined): Directives {
   if (value === undefined) return none;
+  const known = read.get(value);
+  if (known !== undefined) return known;
+  if (value.length > readCharactersMax) return readDirectives(value);
+  if (read.size === readMax) read.clear();
+  const own = ownCopy(value);
+  const directives = readDirectives(own);
+  read.set(own, directives);
+  return directives;
+}
+
+/** Values read before: origins and clients say the same few. Bounded, since a stranger chooses them. */
+const read = new Map<string, Directives>();
+const readMax = 256;
+const readCharactersMax = 256;
+
+function readDirectives(value: string): Directives {
   const directives = new Map<string, string | null>();
   for (const element of listElements(value)) {
     const { name, value: argument, quoted } = parameter(element);

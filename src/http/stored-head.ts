@@ -42,6 +42,9 @@ export interface FreshnessOverride {
 /** Framing is made anew for every answer, and Age is computed. RFC 9111 §5.1, RFC 9112 §6. */
 const notKept: ReadonlySet<string> = new Set(["age", "content-length", "transfer-encoding"]);
 
+/** With field names as their argument, these forbid to keep those fields. RFC 9111 §5.2.2.4, §5.2.2.7. */
+const qualified = ["no-cache", "private"] as const;
+
 /**
  * Errors that negative caching may keep without the origin's word. Left out are those that answer one request's
  * credentials (401, 403, 407), size (413, 431), framing (400, 408, 411, 417, 421) or rate (425, 429): they say nothing
@@ -60,10 +63,8 @@ export function storedHead(
   override: FreshnessOverride = {},
 ): StoredHead {
   const directives = responseDirectives(responseFields);
-  const dropped = new Set(notKept);
-  for (const name of ["no-cache", "private"] as const) {
-    for (const field of qualifiedNames(directives.directives, name) ?? []) dropped.add(field);
-  }
+  const forbidden = qualified.flatMap((name) => qualifiedNames(directives.directives, name) ?? []);
+  const dropped = forbidden.length === 0 ? notKept : new Set([...notKept, ...forbidden]);
   const names = varyNames(responseFields);
   const selecting = names === "*" ? [] : names;
   return {

@@ -8,7 +8,7 @@
  *   xkey                        with commas or spaces, on several lines
  */
 import { parseList } from "structured-headers";
-import { fieldLines, fieldValue, type FieldList } from "./fields.ts";
+import { fieldLines, fieldValue, hasField, type FieldList } from "./fields.ts";
 import { trimmed } from "./grammar.ts";
 import { isSafe } from "./messages.ts";
 
@@ -26,8 +26,11 @@ const tagsCharactersMax = 16 * 1024;
  */
 export const beyondTags = "\0";
 
+const noTags: readonly string[] = [];
+
 /** The tags of a response in these fields, each once. */
 export function tagsOf(fields: FieldList, from: readonly TagField[] = tagFields): readonly string[] {
+  if (!from.some((name) => hasField(fields, name))) return noTags;
   const tags = new Set<string>();
   let characters = 0;
   for (const name of from) {

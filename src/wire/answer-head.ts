@@ -106,8 +106,7 @@ export class AnswerHead {
     const length = contentBytes === null || status === 204 || status < 200 ? "" : `content-length: ${contentBytes}\r\n`;
     const block = this.#block ?? fieldBlock(this.#fields!);
     const size = line.length + block.length + length.length;
-    // What comes over a link is sent once: only what may stay in the store must not hold a whole pool with it.
-    const bytes = this.#block === null ? Buffer.allocUnsafeSlow(size) : Buffer.allocUnsafe(size);
+    const bytes = Buffer.allocUnsafe(size);
     bytes.write(line, 0, "latin1");
     if (typeof block === "string") bytes.write(block, line.length, "latin1");
     else bytes.set(block, line.length);

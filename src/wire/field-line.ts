@@ -1,4 +1,5 @@
 /** Characters of field names and values, checked one by one: the innermost loops of the parser. RFC 9110 §5.1, §5.5. */
+import { ownCopy } from "../base/own-copy.ts";
 
 /** 1: token character. 2: token character in upper case. */
 const nameClass = new Uint8Array(256);
@@ -22,7 +23,7 @@ export function lowerName(raw: string): string | null {
     if (code > 255 || nameClass[code] === 0) return null;
   }
   const lower = raw.toLowerCase();
-  if (known.size < knownMax && raw.length <= 40) known.set(flat(raw), flat(lower));
+  if (known.size < knownMax && raw.length <= 40) known.set(ownCopy(raw), ownCopy(lower));
   return lower;
 }
 
@@ -36,9 +37,4 @@ export function validValue(text: string, start: number, end: number): boolean {
     if (code < 0x20 ? code !== 0x09 : code === 0x7f) return false;
   }
   return true;
-}
-
-/** A copy that does not keep the request it was cut from alive. */
-function flat(text: string): string {
-  return Buffer.from(text, "latin1").toString("latin1");
 }

@@ -88,12 +88,19 @@ export function responseHead(text: string, method: string, fieldsMax: number): R
   if ("bad" in framing) return framing;
   // One length, said once and plainly, whatever it was said as.
   const plain = framing.kind === "length" || fields.includes("content-length") ? withLength(fields) : fields;
-  const options = listElements(fieldLines(fields, "connection").join(",").toLowerCase());
+  const options = elementsOf(fields, "connection");
   const keepAlive =
     framing.kind !== "end" && !options.includes("close") && (minor === 1 || options.includes("keep-alive"));
   // §6.1: whoever sends a transfer coding in HTTP/1.0 has its framing from elsewhere.
   const trusted = minor === 1 || !hasField(fields, "transfer-encoding");
   return { status, fields: plain, minor, framing, keepAlive: keepAlive && trusted };
+}
+
+const none: readonly string[] = [];
+
+/** The elements of a field's lines, in lower case. */
+function elementsOf(fields: readonly string[], name: string): readonly string[] {
+  return hasField(fields, name) ? listElements(fieldLines(fields, name).join(",").toLowerCase()) : none;
 }
 
 function withLength(fields: readonly string[]): readonly string[] {
@@ -104,9 +111,15 @@ function withLength(fields: readonly string[]): readonly string[] {
   return lines.length === 1 && first === length ? fields : withField(fields, "content-length", length);
 }
 
+function lengthsIn(lines: readonly string[]): readonly string[] {
+  // Nearly always one, and plain.
+  if (lines.length === 0 || (lines.length === 1 && !lines[0]!.includes(","))) return lines;
+  return lines.flatMap((line) => line.split(",").map((one) => trimmed(one)));
+}
+
 function framingOf(fields: readonly string[], status: number, method: string): ResponseFraming | BadResponse {
-  const codings = listElements(fieldLines(fields, "transfer-encoding").join(",").toLowerCase());
-  const lengths = fieldLines(fields, "content-length").flatMap((value) => value.split(",").map((one) => trimmed(one)));
+  const codings = elementsOf(fields, "transfer-encoding");
+  const lengths = lengthsIn(fieldLines(fields, "content-length"));
   if (codings.some((coding) => codingsThatChangeContent.has(coding.split(";", 1)[0]!)))
     return { bad: `content in a transfer coding that is not understood (${codings.join(", ")})` };
   if (hasField(fields, "transfer-encoding") && lengths.length > 0)

@@ -46,6 +46,8 @@ export class WireExchange implements Exchange {
   #delimitedByEnd = false;
   #left = Infinity;
   #probes = 0;
+  /** A head that content may still join. */
+  #heldHead: Buffer | null = null;
 
   constructor(
     head: ParsedHead,
@@ -129,9 +131,16 @@ export class WireExchange implements Exchange {
     }
     const tail = `${changing}${framing}${this.#connectionLine()}\r\n`;
     // Content that has come with the head leaves with it: one system call less, the dearest part of a miss.
-    this.#socket.cork();
-    process.nextTick(uncork, this.#socket);
-    this.#socket.write(joined(head.http1, tail, head.http1.length + tail.length));
+    this.#heldHead = joined(head.http1, tail, head.http1.length + tail.length);
+    process.nextTick(letGo, this);
+  }
+
+  /** A head that has waited for content goes without. */
+  letHeadGo(): void {
+    if (this.#heldHead === null) return;
+    const head = this.#heldHead;
+    this.#heldHead = null;
+    if (!this.closed) this.#socket.write(head);
   }
 
   write(content: Buffer, taken?: () => void): boolean {
@@ -142,6 +151,7 @@ export class WireExchange implements Exchange {
     this.sentBytes += content.length;
     if (this.#chunked) {
       this.#socket.cork();
+      this.letHeadGo();
       this.#probes = 0;
       this.#socket.write(`${content.length.toString(16)}\r\n`, "latin1");
       this.#socket.write(content);
@@ -154,7 +164,7 @@ export class WireExchange implements Exchange {
         this.abort();
         return true;
       }
-      this.#socket.write(content);
+      this.#writeContent(content);
     }
     if (taken !== undefined) this.#whenTaken(taken);
     return !this.#socket.writableNeedDrain;
@@ -162,8 +172,12 @@ export class WireExchange implements Exchange {
 
   end(trailers: FieldList = []): void {
     if (this.closed || this.finished) return;
+    const isHeld = this.#heldHead !== null;
+    if (isHeld) this.#socket.cork();
+    this.letHeadGo();
     if (this.#chunked) this.#socket.write(`0\r\n${fieldBlock(trailers)}\r\n`, "latin1");
-    else if (!this.#silent && this.#left !== Infinity && this.#left > 0) {
+    if (isHeld) this.#socket.uncork();
+    if (!this.#chunked && !this.#silent && this.#left !== Infinity && this.#left > 0) {
       this.abort();
       return;
     }
@@ -172,6 +186,7 @@ export class WireExchange implements Exchange {
 
   abort(): void {
     if (this.closed || this.finished) return;
+    this.letHeadGo();
     this.closed = true;
     this.#connection.answerCut(this.#delimitedByEnd);
   }
@@ -213,8 +228,26 @@ export class WireExchange implements Exchange {
       return true;
     }
     if (!this.#chunked || this.#probes++ >= probesMax) return false;
+    this.letHeadGo();
     this.#socket.write("0", "latin1");
     return true;
+  }
+
+  #writeContent(content: Buffer): void {
+    const head = this.#heldHead;
+    if (head === null) {
+      this.#socket.write(content);
+      return;
+    }
+    this.#heldHead = null;
+    if (content.length > joinedBytesMax) {
+      this.#writeBoth(head, content, undefined);
+      return;
+    }
+    const whole = Buffer.allocUnsafe(head.length + content.length);
+    whole.set(head, 0);
+    whole.set(content, head.length);
+    this.#socket.write(whole);
   }
 
   #writeBoth(head: Buffer, content: Buffer, taken: (() => void) | undefined): void {
@@ -253,8 +286,8 @@ export class WireExchange implements Exchange {
   }
 }
 
-function uncork(socket: ClientSocket): void {
-  socket.uncork();
+function letGo(exchange: WireExchange): void {
+  exchange.letHeadGo();
 }
 
 function joined(head: Buffer, tail: string, bytes: number): Buffer {
