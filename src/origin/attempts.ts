@@ -48,6 +48,10 @@ export class Attempts {
     this.#connection?.resume();
   }
 
+  keep(): (() => void) | null {
+    return this.#connection?.keep() ?? null;
+  }
+
   cancel(): void {
     if (this.#over) return;
     this.#over = true;

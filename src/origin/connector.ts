@@ -2,6 +2,7 @@
  * Connections to origins. Names are resolved here, every address is judged before it is connected to, and the address
  * of the finished connection is judged once more: a name that changes its mind between two look-ups gains nothing.
  */
+import type { Reading } from "./reading.ts";
 import { lookup as systemLookup, promises as dns, type LookupAddress } from "node:dns";
 import { connect as netConnect, isIP, type LookupFunction, type NetConnectOpts, type Socket } from "node:net";
 import {
@@ -58,12 +59,6 @@ function kindOf(address: string, { own }: ConnectPolicy): ReturnType<typeof dest
   return kind === "public" && own?.(address) === true ? "inner" : kind;
 }
 
-/**
- * What comes on all connections is read into one buffer: whoever is given it uses it up, or copies it, before the call
- * returns. (A buffer for each read would be 64 KB of memory outside the heap until the next collection.)
- */
-const readBuffer: Buffer = Buffer.allocUnsafeSlow(64 * 1024);
-
 /** A connection that is being made. */
 export interface Dialling {
   /** Nobody waits for it any more. */
@@ -101,14 +96,9 @@ export function dialContext(policy: ConnectPolicy, options: ConnectOptions): Dia
 /**
  * Connects to an origin, TLS included. All addresses of a name are tried, those of both families in turn (RFC 8305, as
  * Node does it). `done` is called once, never within this call: with a socket, and whether its address lies inside, or
- * with an error. `received` is given what comes, to be used up at once; null for a socket that is read as a stream.
+ * with an error. `reading` is given what comes; null for a socket that is read as a stream.
  */
-export function dial(
-  place: Place,
-  context: DialContext,
-  received: ((bytes: Buffer) => void) | null,
-  done: Dialled,
-): Dialling {
+export function dial(place: Place, context: DialContext, reading: Reading | null, done: Dialled): Dialling {
   const { policy, options } = context;
   const name = bare(place.host);
   const refused = refusedPlace(place, policy);
@@ -138,18 +128,7 @@ export function dial(
   } else if (!isName(name)) {
     process.nextTick(settle, Object.assign(new Error(`${name} is no name`), { code: "EBADNAME" }));
   } else {
-    const onread =
-      received === null
-        ? { allowHalfOpen: true }
-        : {
-            onread: {
-              buffer: readBuffer,
-              callback: (bytes: number) => {
-                received(readBuffer.subarray(0, bytes));
-                return true;
-              },
-            },
-          };
+    const onread = reading === null ? { allowHalfOpen: true } : { onread: reading.onread };
     const to =
       place.path === undefined
         ? {

@@ -1,4 +1,5 @@
 /** Connections to origins by way of a parent proxy. */
+import type { Reading } from "./reading.ts";
 import { isLoopbackName } from "../http/uri.ts";
 import type { Socket } from "node:net";
 import {
@@ -22,7 +23,7 @@ export function dialThrough(
   parent: Parent,
   place: Place,
   context: DialContext,
-  received: ((bytes: Buffer) => void) | null,
+  reading: Reading | null,
   done: Dialled,
 ): Dialling {
   const refused = refusedPlace(place, context.policy) ?? refusedName(place.host, context.policy);
@@ -31,7 +32,7 @@ export function dialThrough(
     process.nextTick(() => cancelled || done(refused, null, false));
     return { cancel: () => void (cancelled = true) };
   }
-  const tunnels = place.secure || received === null;
+  const tunnels = place.secure || reading === null;
   // The operator has named it: nothing is denied.
   const toParent = { ...context, policy: { inner: true, allowed: null, configured: true } };
   let socket: Socket | null = null;
@@ -47,7 +48,7 @@ export function dialThrough(
     }
     done(error, error === null ? socket : null, false);
   };
-  const dialling = dial(parent.place, toParent, tunnels ? null : received, (error, connected) => {
+  const dialling = dial(parent.place, toParent, tunnels ? null : reading, (error, connected) => {
     if (isOver) return;
     socket = connected;
     if (error !== null || connected === null || !tunnels) return settle(error);

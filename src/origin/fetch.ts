@@ -75,7 +75,7 @@ export interface OriginHandler {
   interim(status: number, fields: FieldList): void;
   /** `inner`: the address was a loopback or private one. */
   head(status: number, fields: FieldList, inner: boolean): void;
-  /** Content: to be used up, or copied, before this returns. */
+  /** Content: to be used up, copied or kept before this returns. */
   data(chunk: Buffer): void;
   end(trailers: FieldList): void;
   failed(error: OriginError): void;
@@ -86,5 +86,10 @@ export interface OriginHandler {
 export interface Fetch {
   pause(): void;
   resume(): void;
+  /**
+   * While `data` is called: what it was given stays as it is until what is returned has been called. Null, or absent,
+   * where it does not.
+   */
+  keep?(): (() => void) | null;
   cancel(): void;
 }

@@ -97,6 +97,7 @@ export class OriginClient {
         paused = false;
         attempts?.resume();
       },
+      keep: () => attempts?.keep() ?? null,
       cancel: () => {
         if (over) return;
         end();

@@ -7,6 +7,7 @@
  * An answer may come before the request's content has been sent: it is passed on at once, and the connection ends with
  * it.
  */
+import type { Reading } from "./reading.ts";
 import type { Socket } from "node:net";
 import type { Duplex, Readable } from "node:stream";
 import { fieldBlock, fieldValue, hasField, type FieldList } from "../http/fields.ts";
@@ -49,6 +50,9 @@ const expectsContent: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 /** An origin that gives no word for so long is taken to wait for the content. RFC 9110 §10.1.1. */
 const continueMs = 1000;
 
+/** Content of less than this is copied where it is to be kept. */
+const longBytes = 32 * 1024;
+
 /** What a connection tells whoever keeps it. */
 export interface ConnectionOwner {
   /** It can be used again. */
@@ -75,6 +79,7 @@ export class OriginConnection {
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
   readonly #times: ConnectionTimes;
+  readonly #reading: Reading | null;
   readonly #reader = new ResponseReader();
   #outgoing: Outgoing | null = null;
   #incoming: Incoming | null = null;
@@ -89,7 +94,15 @@ export class OriginConnection {
   #cause: (Error & { code?: string }) | null = null;
   #over = false;
 
-  constructor(socket: Socket, inside: boolean, times: ConnectionTimes, owner: ConnectionOwner) {
+  /** `reading`: its own, where it is not read as a stream. */
+  constructor(
+    socket: Socket,
+    inside: boolean,
+    times: ConnectionTimes,
+    owner: ConnectionOwner,
+    reading: Reading | null,
+  ) {
+    this.#reading = reading;
     this.#socket = socket;
     this.inside = inside;
     this.#times = times;
@@ -132,6 +145,11 @@ export class OriginConnection {
     this.#paused = false;
     this.#touch();
     this.#socket.resume();
+  }
+
+  /** Within `Incoming.data`: see `Fetch.keep`. */
+  keep(): (() => void) | null {
+    return this.#reading?.keep() ?? null;
   }
 
   /** Nobody waits for the answer any more: nothing more is heard of it. */
@@ -278,12 +296,16 @@ export class OriginConnection {
     if (this.#continue !== null || (!this.#sent && !head.keepAlive)) this.#letGo();
     const kept = /(?:^|[,;\s])timeout=(\d+)/i.exec(fieldValue(head.fields, "keep-alive") ?? "");
     this.keptSeconds = kept === null ? null : Number(kept[1]);
+    const { framing } = head;
+    if (this.#reading !== null)
+      this.#reading.isLong = framing.kind === "length" ? framing.bytes > longBytes : framing.kind !== "none";
     return incoming.head(head);
   }
 
   #end(trailers: FieldList): void {
     const incoming = this.#incoming;
     this.#incoming = null;
+    if (this.#reading !== null) this.#reading.isLong = false;
     this.#deadlineMs = Infinity;
     const isFree = this.#sent && this.#reader.reusable && !this.#socket.destroyed && this.#socket.writable;
     if (isFree) {

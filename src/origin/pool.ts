@@ -2,6 +2,7 @@
  * Connections to origins under one policy: those that are idle are used again, the last one first; those that are not
  * used are closed before the origin would.
  */
+import { Reading } from "./reading.ts";
 import {
   dial,
   dialContext,
@@ -73,15 +74,16 @@ export class Pool {
       return { cancel: () => void (cancelled = true) };
     }
     let connection: OriginConnection | null = null;
-    const received = as === "stream" ? null : (bytes: Buffer): void => connection?.received(bytes);
+    const reading = as === "stream" ? null : new Reading((bytes) => connection?.received(bytes));
     const { parent } = this.#options;
     const via = parent === null || place.path !== undefined || parent.spares(place.host) ? null : parent;
     const dialled: Dialled = (error, socket, inside) => {
       if (error !== null || socket === null) return wanting.failed(error ?? new Error("no connection"));
-      connection = new OriginConnection(socket, inside, this.#options, {
-        idle: (one) => this.#keep(origin, one),
-        gone: (one) => this.#forget(one),
-      });
+      const owner = {
+        idle: (one: OriginConnection): void => this.#keep(origin, one),
+        gone: (one: OriginConnection): void => this.#forget(one),
+      };
+      connection = new OriginConnection(socket, inside, this.#options, owner, reading);
       this.#all.add(connection);
       this.#places.set(connection, origin);
       if (via !== null && !place.secure && as === "answers") connection.via = via;
@@ -89,8 +91,8 @@ export class Pool {
       return wanting.connected(connection);
     };
     return via === null
-      ? dial(place, this.#context, received, dialled)
-      : dialThrough(via, place, this.#context, received, dialled);
+      ? dial(place, this.#context, reading, dialled)
+      : dialThrough(via, place, this.#context, reading, dialled);
   }
 
   /** Idle ones are closed now, those in use when their answers have ended. */

@@ -51,6 +51,7 @@ export function askInTurn(
       paused = false;
       fetch?.resume();
     },
+    keep: () => fetch?.keep?.() ?? null,
     cancel: () => {
       if (over) return;
       over = true;

@@ -12,6 +12,11 @@ import { BodyReader, type ContentSink } from "./body-reader.ts";
 export interface ContentSource {
   pause(): void;
   resume(): void;
+  /**
+   * While content is appended: its memory stays as it is until what is returned has been called, once. Null, or absent,
+   * where it does not.
+   */
+  keep?(): (() => void) | null;
 }
 
 /** Where the segments of content that is kept come from. */
@@ -42,6 +47,8 @@ const lagBytesMax = 16 * windowBytes;
  */
 const paceBytesMin = 256 * 1024;
 const paceMs = 10_000;
+/** Less than this is copied: keeping it would keep all that was read with it. */
+const keptBytesMin = 16 * 1024;
 const segmentBytesMax = 256 * 1024;
 const segmentBytesMin = 4 * 1024;
 
@@ -70,7 +77,10 @@ export class Body {
   readonly #settling = new Set<{ readonly neededSegment: number }>();
   readonly #room: SegmentSource | null;
   /** Segments that lie in the room, the first ones; and those of them that have been given back. */
-  #roomSegments = Infinity;
+  #roomSegments: number;
+  /** By segment: lets go memory of the source's. */
+  readonly #loans = new Map<number, () => void>();
+  #loansFrom = Infinity;
   #given = 0;
   #pin: Pin | null = null;
   #unread: (() => void) | null = null;
@@ -79,6 +89,7 @@ export class Body {
   /** `room` null: segments are memory of their own. */
   constructor(mode: "keeping" | "passing", expectedBytes: number | null, room: SegmentSource | null = null) {
     this.#passing = mode === "passing";
+    this.#roomSegments = this.#passing ? 0 : Infinity;
     this.#expected = expectedBytes;
     this.#room = room;
   }
@@ -115,13 +126,13 @@ export class Body {
 
   /** Whether segments are used again once nobody needs them. */
   get #lent(): boolean {
-    return this.#room !== null || this.#pin !== null;
+    return this.#room !== null || this.#pin !== null || this.source?.keep !== undefined;
   }
 
   /** The first segment that is used again once nobody needs it. */
   get lentFrom(): number {
     if (this.#pin !== null) return 0;
-    return this.#room === null ? Infinity : this.#room.lentFrom;
+    return this.#room === null ? this.#loansFrom : Math.min(this.#room.lentFrom, this.#loansFrom);
   }
 
   /**
@@ -155,9 +166,9 @@ export class Body {
     return this.#dropped === 0 && !this.failed;
   }
 
-  /** Adds content; it is copied. */
+  /** Adds content; it is copied, or kept where the source lets it be kept. */
   append(chunk: Buffer): void {
-    if (this.#passing) this.segments.push(Buffer.from(chunk));
+    if (this.#passing) this.segments.push(this.#held(chunk));
     else this.#keep(chunk);
     this.bytes += chunk.length;
     for (const reader of this.#readers) reader.pump();
@@ -232,6 +243,15 @@ export class Body {
     return this.segments.length === 1 ? this.segments[0]! : Buffer.concat(this.segments as Buffer[]);
   }
 
+  #held(chunk: Buffer): Buffer {
+    const release = chunk.length < keptBytesMin ? null : (this.source?.keep?.() ?? null);
+    if (release === null) return Buffer.from(chunk);
+    const segment = this.segments.length;
+    this.#loans.set(segment, release);
+    this.#loansFrom = Math.min(this.#loansFrom, segment);
+    return chunk;
+  }
+
   #keep(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length) {
@@ -295,15 +315,16 @@ export class Body {
     }
   }
 
-  /** Room whose content has been read, and taken by all whom it was written to. */
+  /** Memory whose content has been read, and taken by all whom it was written to. */
   #giveBack(): void {
-    if (this.#room === null) return;
-    let needed = Math.min(this.#dropped, this.#roomSegments);
+    if (this.#room === null && this.#loansFrom === Infinity) return;
+    let needed = this.#dropped;
     for (const reader of this.#readers) needed = Math.min(needed, reader.neededSegment);
     for (const reader of this.#settling) needed = Math.min(needed, reader.neededSegment);
-    while (this.#given < needed) {
-      this.#given++;
-      this.#room.let();
+    for (; this.#given < needed; this.#given++) {
+      if (this.#given < this.#roomSegments) this.#room?.let();
+      else this.#loans.get(this.#given)?.();
+      this.#loans.delete(this.#given);
     }
   }
 
