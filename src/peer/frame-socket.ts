@@ -2,6 +2,7 @@
  * A socket that speaks frames, whichever side opened it: all frames of one turn of the event loop leave in one gathered
  * write (under load that is what makes a hop cheap), what comes in is cut into frames.
  */
+import { countRead } from "../base/read-buffers.ts";
 import type { Socket } from "node:net";
 import { FrameReader, FrameWriter, type Frame } from "./frames.ts";
 
@@ -25,6 +26,7 @@ export class FrameSocket {
     this.#socket = socket;
     this.#in = new FrameReader(payloadBytesMax);
     socket.on("data", (bytes: Buffer) => {
+      countRead(bytes.length);
       if (!this.#in.feed(bytes, (frame) => listener.take(frame))) listener.broken("a frame was too large");
     });
   }

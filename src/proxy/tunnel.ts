@@ -1,6 +1,7 @@
 /**
  * Requests that leave HTTP: CONNECT (RFC 9110 §9.3.6) and Upgrade (§7.8). Bytes both ways, half-close kept, idle bound.
  */
+import { countRead } from "../base/read-buffers.ts";
 import { unforwarded } from "./request/recorder.ts";
 import type { Duplex } from "node:stream";
 import { background } from "../base/background.ts";
@@ -186,6 +187,7 @@ function join(
   const carry = (from: Duplex, to: Duplex, count: boolean): void => {
     from.on("data", (chunk: Buffer) => {
       movedAt = performance.now();
+      countRead(chunk.length);
       if (count) bytes += chunk.length;
       if (!to.write(chunk)) from.pause();
     });

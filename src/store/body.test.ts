@@ -41,6 +41,23 @@ class Sink implements ContentSink {
   }
 }
 
+/** An asker whose connection takes what was written to it later: only then are the bytes looked at. */
+class LateSink extends Sink {
+  readonly taken: Buffer[] = [];
+  readonly #written: { readonly content: Buffer; readonly taken: (() => void) | undefined }[] = [];
+  override write(content: Buffer, taken?: () => void): boolean {
+    this.#written.push({ content, taken });
+    this.room -= content.length;
+    return this.room > 0;
+  }
+  take(pieces: number): void {
+    for (const { content, taken } of this.#written.splice(0, pieces)) {
+      this.taken.push(Buffer.from(content));
+      taken?.();
+    }
+  }
+}
+
 const text = (bytes: number): string =>
   Array.from({ length: bytes }, (_, index) => String.fromCharCode(97 + (index % 26))).join("");
 
@@ -107,6 +124,67 @@ describe("Body", () => {
         }
       }),
       { numRuns: 400 },
+    );
+  });
+
+  it("gives what its source lends as it was, however late it is taken, and lets all of it go", () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant("append" as const), bytes: fc.integer({ min: 1, max: 65_536 }) }),
+      fc.record({ kind: fc.constant("read" as const), room: fc.integer({ min: 1, max: 200_000 }) }),
+      fc.record({ kind: fc.constant("drain" as const), which: fc.nat(3), room: fc.integer({ min: 1, max: 200_000 }) }),
+      fc.record({ kind: fc.constant("take" as const), which: fc.nat(3), pieces: fc.nat(5) }),
+      fc.record({ kind: fc.constant("leave" as const), which: fc.nat(3) }),
+      fc.record({ kind: fc.constant("pass" as const) }),
+    );
+    const all = Buffer.from(text(3_000_000), "latin1");
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), fc.boolean(), (steps, keeping) => {
+        const body = new Body(keeping ? "keeping" : "passing", null);
+        const sinks: LateSink[] = [];
+        let [paused, lent] = [false, 0];
+        let lend = (): (() => void) => () => {};
+        body.source = { pause: () => (paused = true), resume: () => (paused = false), keep: () => lend() };
+        for (const one of steps) {
+          if (one.kind === "append" && !paused && body.bytes + one.bytes <= all.length) {
+            // Memory that goes back to its source is read into again: whatever still points there sees other bytes.
+            const memory = Buffer.from(all.subarray(body.bytes, body.bytes + one.bytes));
+            let mine = 0;
+            lend = () => {
+              mine++;
+              lent++;
+              return () => {
+                mine--;
+                lent--;
+                memory.fill(0);
+              };
+            };
+            body.append(memory);
+            if (mine === 0) memory.fill(0);
+          } else if (one.kind === "read" && body.whole) {
+            const sink = new LateSink(one.room);
+            sinks.push(sink);
+            body.read(sink, 0, null, () => {});
+          } else if (one.kind === "drain") sinks[one.which]?.drain(one.room);
+          else if (one.kind === "take") sinks[one.which]?.take(one.pieces);
+          else if (one.kind === "leave") sinks[one.which]?.leave();
+          else if (one.kind === "pass") body.pass();
+        }
+        const { bytes } = body;
+        body.finish();
+        for (let round = 0; round < 60; round++)
+          for (const sink of sinks) {
+            sink.drain(Infinity);
+            sink.take(Infinity);
+          }
+        for (const sink of sinks) {
+          const taken = Buffer.concat(sink.taken);
+          expect(taken.equals(all.subarray(0, taken.length))).toBe(true);
+          if (!sink.closed) expect(taken.length).toBe(bytes);
+        }
+        // Until the first reader has come nothing is let go.
+        if (sinks.length > 0) expect(lent).toBe(0);
+      }),
+      { numRuns: 300 },
     );
   });
 

@@ -124,7 +124,7 @@ export class Body {
     return this.complete && this.#reads === null && this.segments.length <= 1;
   }
 
-  /** Whether segments are used again once nobody needs them. */
+  /** Whether segments may be used again once nobody needs them. */
   get #lent(): boolean {
     return this.#room !== null || this.#pin !== null || this.source?.keep !== undefined;
   }
@@ -213,11 +213,13 @@ export class Body {
       return;
     }
     if (this.#reads !== null) return this.#reads(sink, from, to, done);
+    // As it is now: a source that has ended lends nothing more, but has lent.
+    const lent = this.#lent;
     const reader: BodyReader = new BodyReader(this, sink, from, to, {
-      lent: this.#lent,
+      lent,
       done: (complete) => {
         this.#readers.delete(reader);
-        if (this.#lent) this.#settling.add(reader);
+        if (lent) this.#settling.add(reader);
         done(complete);
         this.#balance();
       },

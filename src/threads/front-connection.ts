@@ -5,6 +5,7 @@
  *
  *   here ──a request that is not for here──▶ passed ──`rest`, and nothing sent since──▶ here
  */
+import { countRead } from "../base/read-buffers.ts";
 import { Deadlines } from "../wire/deadlines.ts";
 import type { Client } from "../wire/exchange.ts";
 import type { ClientSocket } from "../wire/client-socket.ts";
@@ -112,6 +113,7 @@ export class FrontConnection implements FromHome {
   }
 
   #received(bytes: Buffer): void {
+    countRead(bytes.length);
     if (this.#isPassed) return this.#pass(bytes);
     // Nothing can be answered any more, and so nothing may be done.
     if (this.#isEnding) return undefined;

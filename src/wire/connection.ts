@@ -5,6 +5,7 @@
  * States: idle → head → answering (its content, if any, being read meanwhile) → idle …, or `over` when the socket was
  * given to a tunnel or closed. A request's content is incoming-content.ts's affair, deadlines are deadlines.ts's.
  */
+import { countRead } from "../base/read-buffers.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { reasonPhrase } from "../http/messages.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -111,6 +112,7 @@ export class Connection {
   }
 
   #received(bytes: Buffer): void {
+    countRead(bytes.length);
     if (this.#state === "over") return;
     if (this.#state === "closing") {
       // It is still sending, and will read our answer when it has done so. RFC 9112 §9.6.

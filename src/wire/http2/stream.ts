@@ -2,6 +2,7 @@
  * One request of HTTP/2 and its answer: carried over a lane as HTTP/1.1, both ways, with what is read of either side
  * waiting for the other.
  */
+import { countRead } from "../../base/read-buffers.ts";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { FieldList } from "../../http/fields.ts";
 import type { ResponseHead } from "../response-head.ts";
@@ -141,6 +142,7 @@ export class GatewayStream implements LaneListener {
   // ---- what the client sends ----------------------------------------------------------------------------------------
 
   #content(bytes: Buffer): void {
+    countRead(bytes.length);
     this.movedMs = this.#host.nowMs;
     const { framing } = this.#request;
     // What was sent ahead of an answer that opens no tunnel is nobody's.
