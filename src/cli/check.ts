@@ -64,7 +64,7 @@ async function look(file: string | undefined): Promise<Found> {
       attempt(at("listen"), () => void ownerHere(owner));
     }
   attempt(at("peer"), () => refuseWildcardPeer(config));
-  attempt(at("threads"), () => threadCount(config.threads));
+  attempt(at("threads"), () => threadCount(config.threads, config.memory));
   attempt(at("routes"), () =>
     buildRouting(config, { notes: unheard, own: () => false, numbers: new RouteNumbers() }).close(),
   );

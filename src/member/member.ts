@@ -91,7 +91,7 @@ export class RunningMember {
     };
     let served: ThreadCount;
     try {
-      served = threadCount(config.threads);
+      served = threadCount(config.threads, config.memory);
       this.#built = buildRouting(config, this.#routingContext);
       this.certificates = new Certificates({
         config: () => this.#config,

@@ -3,13 +3,15 @@ import { availableParallelism } from "node:os";
 
 /** More than these share little but memory. */
 const defaultMax = 8;
+/** What a thread takes beside the store, in bytes: a heap of its own, and the program in it. */
+const threadBytes = 40 * 2 ** 20;
 /** The first Node that can let several threads listen on one port, each with a queue of its own. */
 const sharedPortSince = [23, 1] as const;
 
 export interface ThreadCount {
   /** 1: clients are served by the thread that does everything else. */
   readonly threads: number;
-  /** Why it is one where there are more processors; else empty. */
+  /** Why there are fewer than processors, eight counted; else empty. */
   readonly why: string;
 }
 
@@ -26,10 +28,14 @@ const thisMachine = (): Machine => ({
 });
 
 /**
- * The threads to serve clients with; `wanted` undefined: by the machine. @throws Error with a sentence where so many
- * cannot be had.
+ * The threads to serve clients with; `wanted` undefined: by the machine, and by the store's budget in bytes, since who
+ * gives a member little memory means it. @throws Error with a sentence where so many cannot be had.
  */
-export function threadCount(wanted: number | undefined, machine: Machine = thisMachine()): ThreadCount {
+export function threadCount(
+  wanted: number | undefined,
+  storeBytes: number,
+  machine: Machine = thisMachine(),
+): ThreadCount {
   const [major, minor] = machine.nodeVersion.split(".", 2).map(Number) as [number, number];
   const isNew = major > sharedPortSince[0] || (major === sharedPortSince[0] && minor >= sharedPortSince[1]);
   const lacking =
@@ -43,5 +49,10 @@ export function threadCount(wanted: number | undefined, machine: Machine = thisM
     return { threads: wanted, why: "" };
   }
   if (machine.processors === 1) return { threads: 1, why: "" };
-  return lacking === "" ? { threads: Math.min(defaultMax, machine.processors), why: "" } : { threads: 1, why: lacking };
+  if (lacking !== "") return { threads: 1, why: lacking };
+  const all = Math.min(defaultMax, machine.processors);
+  const affordable = Math.max(1, Math.floor(storeBytes / threadBytes));
+  return affordable >= all
+    ? { threads: all, why: "" }
+    : { threads: affordable, why: `each takes some 40 MB beside the store's budget (threads: ${all} has them all)` };
 }
