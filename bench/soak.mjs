@@ -1,8 +1,8 @@
 /**
- * `node bench/soak.mjs [--minutes N]`: mixed load on two members for ten minutes (hits, misses, large bodies, aborts,
- * slow readers, bad requests), and what it leaves: memory at the same load early and late, open handles, unhandled
- * errors. Prints a line every ten seconds, ends with a verdict, and exits 1 where memory grew or handles stayed.
- * Loopback only.
+ * `node bench/soak.mjs [--minutes N] [--threads N] [--disk]`: mixed load on two members for ten minutes (hits, misses,
+ * large bodies, aborts, slow readers, bad requests), and what it leaves: memory at the same load early and late, open
+ * handles, unhandled errors. Prints a line every ten seconds, ends with a verdict, and exits 1 where memory grew or
+ * handles stayed. Threads are the default's, where they are not said. Loopback only.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -12,7 +12,13 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
-const { values } = parseArgs({ options: { minutes: { type: "string", default: "10" } } });
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "10" },
+    threads: { type: "string" },
+    disk: { type: "boolean", default: false },
+  },
+});
 const durationMs = Number(values.minutes) * 60_000;
 const folder = mkdtempSync(join(tmpdir(), "gyre-soak-"));
 const program = resolve(import.meta.dirname, "../bin/gyre");
@@ -59,6 +65,8 @@ function start(flags) {
       "1/1000",
       "--log-level",
       "warn",
+      ...(values.threads === undefined ? [] : ["--threads", values.threads]),
+      ...(values.disk ? ["--disk", mkdtempSync(join(folder, "disk-")), "--disk-size", "1GB"] : []),
       ...flags,
     ],
     {

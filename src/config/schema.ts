@@ -230,7 +230,9 @@ export const configSchema = z.strictObject({
   threads: positive
     .pipe(z.number().max(64))
     .optional()
-    .describe("threads that serve clients; default one for each processor, 8 at most, where they can share a port and take less memory than the store"),
+    .describe(
+      "threads that serve clients; default one for each processor, 8 at most, where they can share a port and take less memory than the store",
+    ),
   disk: z.string().min(1).optional().describe("folder in which what is stored outlives memory, and a restart"),
   "disk-size": bytes.default(10 * 2 ** 30).describe("room that it may take there, all files together"),
   "hot-copies": bytes
