@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { defaultMemory } from "../config/default-memory.ts";
 import { markStopping, runFolder, unmarkStopping } from "../member/records.ts";
-import { statusText } from "./status.ts";
+import { rendered } from "./status.ts";
 import { listenersFor } from "../member/listeners.ts";
 import { configArguments, configOf } from "./config-options.ts";
 import { demoUrl, startDemoOrigin } from "./demo-origin.ts";
@@ -157,7 +157,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   }
   const demo = options.demoOrigin === true ? await startDemoOrigin() : null;
   const { status } = await contact({ admin: members[0]!.admin, secret });
-  say(`\n${statusText(status, [])}\n`);
+  say(`\n${await rendered({ admin: members[0]!.admin, secret })}\n`);
   if (from === "generated") note(`secret   ${toldSecret(secret, config.cluster)}`);
   note(`logs     ${folder}`);
   if (demo !== null) tryOut(demo, status.members, members, status.leader);

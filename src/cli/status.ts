@@ -26,7 +26,8 @@ async function show(options: StatusOptions): Promise<void> {
   } else say(await rendered(options));
 }
 
-async function rendered(options: WhereOptions): Promise<string> {
+/** The status of the cluster whose member's admin port is said, with all members' own figures. */
+export async function rendered(options: WhereOptions): Promise<string> {
   const { status: found, secret } = await contact(options);
   const selves = await Promise.all(found.members.map((member) => selfOf(member, secret)));
   return statusText(found, selves);
@@ -45,10 +46,7 @@ async function selfOf({ admin }: MemberStatus, secret: string | null): Promise<S
 export function statusText(found: Status, selves: readonly (SelfStatus | null)[]): string {
   const acts = selves.some((self) => self?.leads === true);
   // The view names who led when it was published; whether anybody leads now, only the members know.
-  const leader =
-    found.leader === null || selves.length === 0 || acts
-      ? (found.leader ?? "none")
-      : `${found.leader} (nobody leads now)`;
+  const leader = found.leader === null || acts ? (found.leader ?? "none") : `${found.leader} (nobody leads now)`;
   const head = `cluster ${styled("bold", found.cluster)}   epoch ${found.epoch}   leader ${leader}   coordinator ${found.coordinator} (session ${found.session})`;
   const total = totalText(found, selves);
   const hasDisk = selves.some((self) => self?.disk != null);
@@ -57,7 +55,7 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
     return [
       member.name,
       self === null || self.session === "connected" ? member.state : `${member.state}, ${self.session}`,
-      (self === null ? member.leader && selves.length === 0 : self.leads) ? "leads" : "",
+      self?.leads === true ? "leads" : "",
       percent(member.share),
       self?.hitRatio == null ? "-" : percent(self.hitRatio),
       self === null ? "-" : String(self.requests),

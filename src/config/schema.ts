@@ -335,6 +335,7 @@ export const configSchema = z.strictObject({
     .describe("auto: one short line on a terminal, json elsewhere"),
   "access-log-fields": z
     .array(z.string().refine(isFieldName, `one of ${fieldNames.join(", ")}, or request:NAME for a field of requests`))
+    .refine((names) => new Set(names).size === names.length, "each field once")
     .default([])
     .describe("an object of JSON with these alone, instead of a format"),
   "access-log-syslog": z

@@ -25,6 +25,8 @@ export class Traces {
   readonly #to: string | undefined;
   #export: TraceExport | null = null;
   #lost = 0;
+  /** How many of them have been spoken of. */
+  #said = 0;
   #toldMs = -Infinity;
 
   constructor(desk: Desk, config: Config, log: Logger) {
@@ -56,11 +58,19 @@ export class Traces {
 
   /** Tells what waits, or does not for longer than a second. */
   async end(): Promise<void> {
-    const ending = this.#export?.end().catch(() => {});
+    const last = this.#export;
+    if (last === null) return;
     this.#export = null;
     let timer: NodeJS.Timeout | undefined;
-    await Promise.race([ending, new Promise((done) => (timer = setTimeout(done, 1000)))]);
+    const limit = new Promise((done) => (timer = setTimeout(done, 1000)));
+    await Promise.race([last.end().catch(() => {}), limit]);
     clearTimeout(timer);
+    const untold = last.waiting + this.#lost - this.#said;
+    if (untold > 0)
+      this.#log.warn(
+        { kind: "trace", lost: untold },
+        `${untold} ${untold === 1 ? "part" : "parts"} of traces ${untold === 1 ? "was" : "were"} not told to ${this.#to} before the end`,
+      );
   }
 
   #losing(spans: number, reason: string): void {
@@ -68,6 +78,7 @@ export class Traces {
     const now = performance.now();
     if (now - this.#toldMs < 60_000) return;
     this.#toldMs = now;
+    this.#said = this.#lost;
     this.#log.warn(
       { kind: "trace", lost: this.#lost, reason },
       `parts of traces could not be told to ${this.#to}: ${reason}; ${this.#lost} so far`,

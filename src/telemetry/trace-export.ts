@@ -18,6 +18,8 @@ export interface Span {
 }
 
 export interface TraceExport {
+  /** Parts of which nobody knows yet whether they have been told. */
+  readonly waiting: number;
   tell(span: Span): void;
   /** Tells what waits. */
   end(): Promise<void>;
@@ -47,9 +49,11 @@ export async function openTraceExport(
     import("@opentelemetry/exporter-trace-otlp-http"),
   ]);
   const exporter = new otlp.OTLPTraceExporter({ url, timeoutMillis: 5000 });
+  let waiting = 0;
   const told: SpanExporter = {
     export: (spans: ReadableSpan[], done) =>
       exporter.export(spans, (result) => {
+        waiting -= spans.length;
         if (result.code !== 0) lost(spans.length, result.error?.message ?? "no reason was given");
         done(result);
       }),
@@ -66,6 +70,9 @@ export async function openTraceExport(
   });
   const tracer = provider.getTracer("gyre");
   return {
+    get waiting() {
+      return waiting;
+    },
     tell: ({ traceId, spanId, parentId, name, startMs, endMs, failed, attributes }) => {
       next = { traceId, spanId };
       const isRemote = true;
@@ -75,6 +82,7 @@ export async function openTraceExport(
           : api.trace.setSpanContext(api.ROOT_CONTEXT, { traceId, spanId: parentId, traceFlags: 1, isRemote });
       const span = tracer.startSpan(name, { kind: api.SpanKind.SERVER, startTime: startMs, attributes }, parent);
       if (failed) span.setStatus({ code: api.SpanStatusCode.ERROR });
+      waiting++;
       span.end(endMs);
     },
     end: () => provider.shutdown(),

@@ -173,5 +173,8 @@ it("begins without a collector too, and one that is not there costs nobody an an
   const member = await startMember(["--origin", origin.url, "--trace-export", nowhere, "--trace-sample", "all"]);
   for (let turn = 0; turn < 5; turn++) expect((await ask(member.port, `/n${turn}`)).status).toBe(200);
   await until(() => member.output().includes("parts of traces could not be told"), "the loss is said", 30_000);
+  // What waits when it ends is spoken of too.
+  await ask(member.port, "/last");
   expect(await member.stop()).toBe(0);
+  expect(member.output()).toContain(`1 part of traces was not told to ${nowhere} before the end`);
 });
