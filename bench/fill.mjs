@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { fetchAll } from "./fetch-all.mjs";
+import { node } from "./node.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -45,7 +46,7 @@ const origin = createServer((socket) => {
 await new Promise((done) => origin.listen(0, "127.0.0.1", done));
 
 const child = spawn(
-  process.execPath,
+  node,
   [
     "--trace-gc",
     resolve(import.meta.dirname, "../bin/gyre"),

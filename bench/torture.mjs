@@ -6,6 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { node } from "./node.mjs";
 
 const { values } = parseArgs({
   options: { minutes: { type: "string", default: "2" }, kills: { type: "string", default: "200" } },
@@ -22,7 +23,7 @@ const runs = [
 let status = 0;
 for (const { file, name, more } of runs) {
   const begunMs = performance.now();
-  const run = spawnSync(process.execPath, [resolve(root, "node_modules/vitest/vitest.mjs"), "run", file, "-t", name], {
+  const run = spawnSync(node, [resolve(root, "node_modules/vitest/vitest.mjs"), "run", file, "-t", name], {
     cwd: root,
     stdio: "inherit",
     env: { ...process.env, ...more },
