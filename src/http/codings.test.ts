@@ -1,16 +1,21 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  codings,
   codedFields,
   codedTag,
   codedTypes,
   codingFor,
   isWorthCoding,
+  orderNumber,
   plainFields,
   plainRequest,
   removableCoding,
+  selectsCoded,
   varying,
   type Coding,
 } from "./codings.ts";
+import { variantOf } from "./vary.ts";
 
 const all: readonly Coding[] = ["zstd", "br", "gzip"];
 
@@ -129,5 +134,52 @@ describe("a coding that is taken off", () => {
       "etag",
       'W/"abc"',
     ]);
+  });
+});
+
+describe("a variant that is one of codings", () => {
+  const accepted = fc.option(
+    fc.constantFrom(
+      "gzip",
+      "br, gzip",
+      "gzip;q=0.5, zstd",
+      "x-gzip",
+      "*",
+      "identity",
+      "br;q=0, *;q=0.1",
+      "",
+      "gzip, deflate, br, zstd",
+    ),
+  );
+  const offered = fc.shuffledSubarray([...codings], { minLength: 1 });
+
+  it("is selected by those who would be answered in it, and by nobody else", () => {
+    fc.assert(
+      fc.property(accepted, accepted, offered, fc.boolean(), (mine, other, order, hasMore) => {
+        const asking = (text: string | null): string[] => [
+          "accept-language",
+          "de",
+          ...(text === null ? [] : ["accept-encoding", text]),
+        ];
+        const names = ["accept-encoding", ...(hasMore ? ["accept-language"] : [])];
+        const codingOf = (text: string | null): Coding | null => codingFor(asking(text), order);
+        const own = codingOf(mine);
+        const variant = variantOf(names, ["accept-language", "de", ...(own === null ? [] : ["accept-encoding", own])]);
+        expect(selectsCoded(variant, asking(other), orderNumber(order))).toBe(codingOf(other) === own);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("is known by the number of the order, from 1 to 15", () => {
+    const numbers = new Set<number>();
+    fc.assert(
+      fc.property(offered, (order) => void numbers.add(orderNumber(order))),
+      { numRuns: 500 },
+    );
+    expect([...numbers].toSorted((one, other) => one - other)).toEqual(
+      Array.from({ length: 15 }, (_, index) => index + 1),
+    );
+    expect(orderNumber([])).toBe(0);
   });
 });

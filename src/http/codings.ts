@@ -2,13 +2,35 @@
  * Content codings that this proxy applies itself: which one a client takes, what is worth it, and what it makes of a
  * response's fields. RFC 9110 §8.4, §12.5.3.
  */
+import { ownCopy } from "../base/own-copy.ts";
 import { responseDirectives } from "./directives.ts";
 import { fieldLines, fieldValue, withoutFields, type FieldList } from "./fields.ts";
 import { listElements, parameter } from "./grammar.ts";
+import { selects } from "./vary.ts";
 
 /** Codings that can be applied. */
 export const codings = ["zstd", "br", "gzip"] as const;
 export type Coding = (typeof codings)[number];
+
+/** All orders in which codings can be offered, each known by its number from 1 on. */
+const orders: readonly (readonly Coding[])[] = codings.flatMap((first) => {
+  const others = codings.filter((coding) => coding !== first);
+  return [
+    [first],
+    ...others.flatMap((second) => [
+      [first, second],
+      [first, second, ...others.filter((coding) => coding !== second)],
+    ]),
+  ];
+});
+
+/** The number of the order in which these are offered, 15 at most; 0 for none. */
+export function orderNumber(offered: readonly Coding[]): number {
+  return (
+    1 +
+    orders.findIndex((order) => order.length === offered.length && order.every((coding, at) => coding === offered[at]))
+  );
+}
 
 /** What a route compresses, and with what. */
 export interface CompressionRules {
@@ -62,6 +84,36 @@ export function codingFor(requestFields: FieldList, offered: readonly Coding[]):
     if (weight > 0 && (best === null ? weight >= least : weight > least)) [best, least] = [coding, weight];
   }
   return best;
+}
+
+/**
+ * Whether a request selects a variant, as `variantOf` has written it, where the proxy compresses: Accept-Encoding says
+ * which of the codings offered, by the number of their order, the answer is to have.
+ */
+export function selectsCoded(variant: string, requestFields: FieldList, order: number): boolean {
+  const coding = takenOf(order, requestFields);
+  if (variant === (coding === null ? "accept-encoding\n" : `accept-encoding:${coding}\n`)) return true;
+  const asked = withoutFields(requestFields, acceptAlone);
+  if (coding !== null) asked.push("accept-encoding", coding);
+  return selects(variant, asked);
+}
+
+/** What clients have said before, to what they take: they say the same few things. */
+const taken = new Map<string, Coding | null>();
+const takenMax = 500;
+const takenCharactersMax = 200;
+
+function takenOf(order: number, requestFields: FieldList): Coding | null {
+  const accepted = fieldValue(requestFields, "accept-encoding");
+  if (accepted === undefined) return null;
+  const key = `${order}:${accepted}`;
+  const known = taken.get(key);
+  if (known !== undefined) return known;
+  const coding = codingFor(requestFields, orders[order - 1]!);
+  if (key.length > takenCharactersMax) return coding;
+  if (taken.size >= takenMax) taken.clear();
+  taken.set(ownCopy(key), coding);
+  return coding;
 }
 
 /** Whether a response is one that the rules compress. `contentBytes` null where only the end will tell. */

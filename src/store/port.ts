@@ -78,8 +78,29 @@ export interface Allowed {
   readonly epoch: number;
   /** Of those of them that decided this request. */
   readonly way: number;
-  /** A bit for the form of the request; above them, what is the same for all requests of the same way. */
+  /**
+   * A bit for the form of the request. Above these four, where the proxy compresses, the number of the order of the
+   * codings that it offers (`orderNumber`); above those four bits, what is the same for all requests of the same way.
+   */
   readonly form: number;
+}
+
+/** Bits of forms above which their way is told. */
+const wayShift = 4;
+
+/** Whether forms were allowed for the same way. */
+export function areOfOneWay(forms: number, others: number): boolean {
+  return forms >>> wayShift === others >>> wayShift;
+}
+
+/** A form of request that is answered in one of the codings offered, by the number of their order. */
+export function formCoded(form: number, order: number): number {
+  return form | (order << wayShift);
+}
+
+/** The number of the order of the codings that are offered to requests of these forms; 0 for none. */
+export function orderOfForms(forms: number): number {
+  return (forms >>> wayShift) & 15;
 }
 
 /** A stored response. */

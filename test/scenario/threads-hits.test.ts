@@ -1,7 +1,9 @@
 /** What threads answer by themselves: conditions, HEAD and variants, as one thread does, and nothing else. */
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { Agent } from "node:http";
 import { connect } from "node:http2";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask, type Answer } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
@@ -16,6 +18,11 @@ beforeAll(async () => {
     if (["/dated", "/both"].includes(url)) response.setHeader("last-modified", "Wed, 01 Jan 2025 00:00:00 GMT");
     if (["/tagged", "/both"].includes(url)) response.setHeader("etag", '"one"');
     if (url === "/weak") response.setHeader("etag", 'W/"one"');
+    if (url === "/page") {
+      response.setHeader("etag", '"page"');
+      response.setHeader("content-type", "text/html");
+      return void response.end("a page of some length, ".repeat(200));
+    }
     if (url === "/gone") response.statusCode = 410;
     if (url === "/varied") {
       response.setHeader("vary", "accept-encoding");
@@ -139,6 +146,64 @@ describe("several threads", () => {
     expect((await asking("zstd")).text).toBe("for zstd");
     expect((await gyre(["purge", "http://h/varied", "--admin", member.admin], temporaryFolder())).code).toBe(0);
     for (const coding of codings) expect((await asking(coding)).cacheStatus).toContain("fwd=");
+    agent.destroy();
+  });
+
+  it("answer with the coding that a client takes, where the member compresses, also after the order has changed", async () => {
+    const folder = temporaryFolder();
+    const file = join(folder, "gyre.yaml");
+    const configured = (compress: string): void =>
+      writeFileSync(file, `routes:\n  - origin: ${origin.url}\n    compress: ${compress}\n    compress-least: 100B\n`);
+    configured("[br, gzip]");
+    const flags = ["--config", file, "--listen", "127.0.0.1:0,http2", "--threads"];
+    const [one, several] = [await startMember([...flags, "1"]), await startMember([...flags, String(threads)])];
+    const agent = new Agent({ keepAlive: true });
+    const asked: readonly (string | null)[] = [
+      "gzip, deflate, br, zstd",
+      "gzip",
+      "x-gzip",
+      "br;q=0.1, gzip",
+      "br;q=0",
+      "*",
+      "identity",
+      "deflate",
+      "",
+      null,
+    ];
+    const asking = (member: TestMember, coding: string | null, more = {}): Promise<Answer> =>
+      ask(member.port, "/page", {
+        agent,
+        headers: { host: "h", ...(coding === null ? {} : { "accept-encoding": coding }), ...more },
+      });
+    const told = ({ status, headers, body }: Answer): string =>
+      JSON.stringify([status, headers["content-encoding"], headers["vary"], headers["etag"], body.toString("latin1")]);
+    const compared = async (): Promise<void> => {
+      for (const coding of asked)
+        for (const member of [one, several]) for (let turn = 0; turn < 2; turn++) await asking(member, coding);
+      const before = await hitsOf(several);
+      for (let turn = 0; turn < 5; turn++)
+        for (const coding of asked) {
+          const [expected, got] = [await asking(one, coding), await asking(several, coding)];
+          expect(told(got), String(coding)).toBe(told(expected));
+          expect(got.cacheStatus).toContain("; hit;");
+        }
+      expect((await hitsOf(several)) - before).toBe(5 * asked.length);
+    };
+    await compared();
+    const coded = await asking(several, "br");
+    expect([coded.headers["content-encoding"], coded.body.length < 1000]).toEqual(["br", true]);
+    const again = await asking(several, "br", { "if-none-match": coded.headers["etag"] });
+    expect([again.status, again.headers["etag"]]).toEqual([304, coded.headers["etag"]]);
+    // What is asked for in part, or as it is, is home's affair.
+    expect((await asking(several, "br", { range: "bytes=0-9" })).body.toString()).toBe("a page of ");
+    expect((await asking(several, "br", { "cache-control": "no-transform" })).headers["content-encoding"]).toBe(
+      undefined,
+    );
+    configured("[gzip, br]");
+    for (const { admin } of [one, several])
+      expect((await gyre(["reload", "--admin", admin], temporaryFolder())).code).toBe(0);
+    await compared();
+    expect((await asking(several, "gzip, deflate, br, zstd")).headers["content-encoding"]).toBe("gzip");
     agent.destroy();
   });
 });

@@ -1,9 +1,10 @@
 /** Word left with a stored response that the whole way has answered with it (shortcut.ts). */
-import type { Store, StoredResponse } from "../../store/port.ts";
+import { orderNumber } from "../../http/codings.ts";
+import { formCoded, type Store, type StoredResponse } from "../../store/port.ts";
 import type { View } from "../../ring/view.ts";
 import type { Routing } from "../request/routes.ts";
 import { formAtRoute, noRoute } from "../request/route-counts.ts";
-import { selectsByItself } from "../request/selecting.ts";
+import { codingsOffered, selectsByItself } from "../request/selecting.ts";
 import type { Ticket } from "../request/ticket.ts";
 
 /**
@@ -16,7 +17,9 @@ export function allowShortcut(
   { shortcut, target, exchange }: Ticket,
   stored: StoredResponse,
 ): void {
-  if (shortcut === 0 || !selectsByItself(exchange, target, stored.head.varyNames)) return;
-  const form = formAtRoute(shortcut, target.route?.number ?? noRoute);
+  const { varyNames } = stored.head;
+  if (shortcut === 0 || !selectsByItself(exchange, target, varyNames)) return;
+  const coded = formCoded(shortcut, orderNumber(codingsOffered(target, varyNames)));
+  const form = formAtRoute(coded, target.route?.number ?? noRoute);
   store.allow(stored, { settings: routing.number, epoch: view.epoch, way: target.settings, form });
 }

@@ -3,6 +3,7 @@
  * not as the client sent them, where this member adds, drops or rewrites some on the way. RFC 9111 §4.1. Where this
  * member compresses, Accept-Encoding says which coding the answer is to have.
  */
+import type { Coding } from "../../http/codings.ts";
 import { withoutFields, type FieldList } from "../../http/fields.ts";
 import { originText } from "../../http/uri.ts";
 import { variantOf } from "../../http/vary.ts";
@@ -13,17 +14,24 @@ const acceptEncoding: ReadonlySet<string> = new Set(["accept-encoding"]);
 
 /**
  * Whether a request selects by what it says itself in these fields, so that nobody has to know its route to find what
- * it selects.
+ * it selects: but for the codings that are offered (`codingsOffered`).
  */
 export function selectsByItself(
   { head }: Pick<Asked["exchange"], "head">,
   { route }: Pick<Target, "route">,
   names: readonly string[],
 ): boolean {
-  if (names.length === 0) return true;
-  const isCoded = route !== null && route.compression !== null && names.includes("accept-encoding");
-  return !isCoded && !areRewritten(names, head.fields, route?.request ?? null);
+  return names.length === 0 || !areRewritten(names, head.fields, route?.request ?? null);
 }
+
+/** The codings by which Accept-Encoding selects, where Vary names it and this member compresses; else none. */
+export function codingsOffered({ route }: Pick<Target, "route">, names: readonly string[]): readonly Coding[] {
+  return route !== null && route.compression !== null && names.includes("accept-encoding")
+    ? route.compression.codings
+    : none;
+}
+
+const none: readonly Coding[] = [];
 
 /** Puts the fields that Vary names into one comparable string: equal strings select the same variant. */
 export function selectingOf(asked: Asked): (varyNames: readonly string[]) => string {

@@ -1,7 +1,8 @@
 /** The shortcut's view of a record: one object, set to whatever was looked up last. */
 import { fieldsOfBlock, type FieldList } from "../../http/fields.ts";
+import { selectsCoded } from "../../http/codings.ts";
 import { selects } from "../../http/vary.ts";
-import type { Glance, StoredResponse } from "../port.ts";
+import { orderOfForms, type Glance, type StoredResponse } from "../port.ts";
 import type { PagePool } from "./page-pool.ts";
 import {
   flagCopy,
@@ -109,8 +110,9 @@ export class PageGlance implements Glance {
   }
 
   /**
-   * The first record from the newest of a key on that a request selects by what it says itself: where it is one that
-   * can be looked at (whole, in one piece, not outdated), else 0. `isKin` says whether one is still of the key.
+   * The first record from the newest of a key on that a request selects by what it says itself, and by the codings
+   * that are offered to it: where it is one that can be looked at (whole, in one piece, not outdated), else 0. `isKin`
+   * says whether one is still of the key.
    */
   static selected(
     records: Records,
@@ -125,7 +127,7 @@ export class PageGlance implements Glance {
       const words = memory.words(location);
       const at = memory.wordAt(location);
       const flags = words[at + word.flags]!;
-      if ((flags & flagSelected) === 0 || selects(variantOf(records, location), asked)) {
+      if ((flags & flagSelected) === 0 || isSelected(variantOf(records, location), words[at + word.forms]!, asked)) {
         const isFit = words[at + word.extents] === 0 && (flags & (flagOutdated | flagPart | flagElsewhere)) === 0;
         return isFit ? location : 0;
       }
@@ -160,6 +162,11 @@ export class PageGlance implements Glance {
     this.#pool.pin(page);
     return () => this.#pool.unpin(page);
   }
+}
+
+function isSelected(variant: string, forms: number, asked: FieldList): boolean {
+  const order = orderOfForms(forms);
+  return order === 0 ? selects(variant, asked) : selectsCoded(variant, asked, order);
 }
 
 function variantOf(records: Records, location: number): string {

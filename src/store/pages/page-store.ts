@@ -25,6 +25,7 @@ import type {
   StoreUsage,
   Writer,
 } from "../port.ts";
+import { areOfOneWay } from "../port.ts";
 import type { Behind, Recalled } from "./behind.ts";
 import { Arrival, type ArrivalRoom } from "./arrival.ts";
 import { PageGlance } from "./page-glance.ts";
@@ -148,6 +149,7 @@ export class PageStore implements Store {
     if (location === 0) return;
     const { records } = this.#shelf;
     const known =
+      areOfOneWay(records.word(location, word.forms), form) &&
       records.word(location, word.settings) === settings &&
       records.word(location, word.way) === way &&
       records.word(location, word.epoch) === epoch >>> 0;
