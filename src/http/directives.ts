@@ -35,6 +35,8 @@ export function directivesOf(value: string | undefined): Directives {
   if (value.length > readCharactersMax) return readDirectives(value);
   if (read.size === readMax) read.clear();
   const own = ownCopy(value);
+  // What is no latin1 was not copied as it is.
+  if (own !== value) return readDirectives(value);
   const directives = readDirectives(own);
   read.set(own, directives);
   return directives;

@@ -6,8 +6,8 @@
  */
 
 const bufferBytes = 64 * 1024;
-/** Reads of less than this are not worth a buffer. */
-const ownBytesMin = 16 * 1024;
+/** Reads of less than this are not worth a buffer: what they bring is copied. */
+const ownBytesMin = 32 * 1024;
 /** Buffers that wait to be used again. */
 const freeMax = 32;
 

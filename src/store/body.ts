@@ -47,8 +47,8 @@ const lagBytesMax = 16 * windowBytes;
  */
 const paceBytesMin = 256 * 1024;
 const paceMs = 10_000;
-/** Less than this is copied: keeping it would keep all that was read with it. */
-const keptBytesMin = 16 * 1024;
+/** Less than this is copied: keeping it would keep all that was read with it, twice as much and more. */
+const keptBytesMin = 32 * 1024;
 const segmentBytesMax = 256 * 1024;
 const segmentBytesMin = 4 * 1024;
 
@@ -126,7 +126,9 @@ export class Body {
 
   /** Whether segments may be used again once nobody needs them. */
   get #lent(): boolean {
-    return this.#room !== null || this.#pin !== null || this.source?.keep !== undefined;
+    // A source that has ended lends nothing more, but what it has lent before may still be read.
+    const isLoaned = this.source?.keep !== undefined || this.#loansFrom !== Infinity;
+    return this.#room !== null || this.#pin !== null || isLoaned;
   }
 
   /** The first segment that is used again once nobody needs it. */
@@ -213,7 +215,6 @@ export class Body {
       return;
     }
     if (this.#reads !== null) return this.#reads(sink, from, to, done);
-    // As it is now: a source that has ended lends nothing more, but has lent.
     const lent = this.#lent;
     const reader: BodyReader = new BodyReader(this, sink, from, to, {
       lent,

@@ -36,6 +36,7 @@ export class AnswerHead {
   #fields: FieldList | null;
   #block: Buffer | null;
   #http1: Http1Bytes | null = null;
+  #isKept = true;
 
   private constructor(status: number, contentBytes: number | null, fields: FieldList | null, block: Buffer | null) {
     this.status = status;
@@ -46,6 +47,13 @@ export class AnswerHead {
 
   static of(status: number, fields: FieldList, contentBytes: number | null): AnswerHead {
     return new AnswerHead(status, contentBytes, fields, null);
+  }
+
+  /** The same for one that is not kept: it may lie in memory that it shares with much else. */
+  static once(status: number, fields: FieldList, contentBytes: number | null): AnswerHead {
+    const head = new AnswerHead(status, contentBytes, fields, null);
+    head.#isKept = false;
+    return head;
   }
 
   /** From field lines as they came over a link: what is only passed on is never taken apart. */
@@ -106,7 +114,9 @@ export class AnswerHead {
     const length = contentBytes === null || status === 204 || status < 200 ? "" : `content-length: ${contentBytes}\r\n`;
     const block = this.#block ?? fieldBlock(this.#fields!);
     const size = line.length + block.length + length.length;
-    const bytes = Buffer.allocUnsafe(size);
+    // What comes over a link is sent once too.
+    const isKept = this.#isKept && this.#block === null;
+    const bytes = isKept ? Buffer.allocUnsafeSlow(size) : Buffer.allocUnsafe(size);
     bytes.write(line, 0, "latin1");
     if (typeof block === "string") bytes.write(block, line.length, "latin1");
     else bytes.set(block, line.length);

@@ -113,7 +113,8 @@ function withLength(fields: readonly string[]): readonly string[] {
 
 function lengthsIn(lines: readonly string[]): readonly string[] {
   // Nearly always one, and plain.
-  if (lines.length === 0 || (lines.length === 1 && !lines[0]!.includes(","))) return lines;
+  if (lines.length === 0) return lines;
+  if (lines.length === 1 && !lines[0]!.includes(",")) return [trimmed(lines[0]!)];
   return lines.flatMap((line) => line.split(",").map((one) => trimmed(one)));
 }
 

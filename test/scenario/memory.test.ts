@@ -43,8 +43,10 @@ beforeAll(async () => {
     return undefined;
   });
   member = await startMember(["--origin", origin.url, "--memory", "32MB"]);
+  sampling = setInterval(own, 10);
 });
 afterAll(async () => {
+  clearInterval(sampling);
   await endAll();
   await origin.close();
 });
@@ -61,6 +63,7 @@ function own(): number {
   return bytes;
 }
 let mostEver = 0;
+let sampling: NodeJS.Timeout;
 
 const agent = new Agent({ keepAlive: true, maxSockets: 16 });
 /** So many requests, sixteen at a time. @returns the most that it had for itself meanwhile, in bytes. */

@@ -25,6 +25,26 @@ describe("a coder", () => {
     expect(untaken).toBe(0);
   });
 
+  it("says as often that it has taken something as it was given something, by whatever function", async () => {
+    const ended = new EventTarget();
+    const coder = Coder.coding("gzip", "stored", null, {
+      data: () => {},
+      end: () => ended.dispatchEvent(new Event("end")),
+      failed: () => {},
+      drained: () => {},
+    })!;
+    let untaken = 0;
+    const taken = (): void => void untaken--;
+    const over = once(ended, "end");
+    for (let count = 0; count < 5; count++) {
+      untaken++;
+      coder.write(randomBytes(2000), taken);
+    }
+    coder.end();
+    await over;
+    expect(untaken).toBe(0);
+  });
+
   it("gives what it was given, whatever the pieces", async () => {
     const pieces = Array.from({ length: 50 }, () => randomBytes(7000).toString("hex"));
     const out: Buffer[] = [];

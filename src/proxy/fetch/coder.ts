@@ -85,9 +85,11 @@ export class Coder {
       taken();
       return true;
     }
-    this.#untaken.add(taken);
+    // One for each write: a reader gives the same function each time.
+    const once = (): void => taken();
+    this.#untaken.add(once);
     return this.#transform.write(chunk, () => {
-      if (this.#untaken.delete(taken)) taken();
+      if (this.#untaken.delete(once)) once();
     });
   }
 

@@ -267,8 +267,8 @@ export class Flight {
     const { first } = this.#init;
     const now = first.desk.nowSeconds();
     const { head, contentBytes, passed } = judgement;
-    const own = AnswerHead.of(head.status, passed, contentBytes);
-    const shared = intake.storing ? AnswerHead.of(head.status, head.fields, contentBytes) : own;
+    const own = AnswerHead.once(head.status, passed, contentBytes);
+    const shared = intake.storing ? AnswerHead.once(head.status, head.fields, contentBytes) : own;
     const state = { kind: "streaming", judgement, intake, own, shared } as const;
     this.#state = state;
     const shareable = intake.storing && isHit(head, now);

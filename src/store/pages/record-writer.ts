@@ -60,7 +60,7 @@ export function draftOf(
   if (!isReadable(head) || tags.length > 0xffff) return null;
   const inlineBytes = inline.reduce((sum, piece) => sum + piece.length, 0);
   const contentBytes = extents.reduce((sum, { bytes }) => sum + bytes, inlineBytes + (elsewhereBytes ?? 0));
-  const answer = AnswerHead.of(head.status, head.fields, contentBytes);
+  const answer = AnswerHead.once(head.status, head.fields, contentBytes);
   const sections = sectionsOf({
     hasPart: part !== null,
     extents: extents.length,
