@@ -5,7 +5,7 @@
  * handles stayed. Threads are the default's, where they are not said. Loopback only.
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { Agent, createServer, request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -187,10 +187,14 @@ for (const [index, { problems, name }] of members.entries()) {
   if (after[index] > 60) failures.push(`${name} keeps ${after[index]} handles`);
   if (problems.length > 0) failures.push(`${name} said: ${problems[0]}`);
 }
-for (const { child } of members) {
-  child.removeAllListeners("exit");
-  child.kill("SIGTERM");
-}
+await Promise.all(
+  members.map(({ child }) => {
+    child.removeAllListeners("exit");
+    const ended = new Promise((done) => child.once("exit", done));
+    child.kill("SIGTERM");
+    return ended;
+  }),
+);
 origin.close();
 origin.closeAllConnections();
 rmSync(folder, { recursive: true, force: true });
@@ -201,6 +205,15 @@ function rss(pid) {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) * 1024;
 }
 
+/** Without the files of a disk, which stay open. */
 function handles(pid) {
-  return readdirSync(`/proc/${pid}/fd`).length;
+  return readdirSync(`/proc/${pid}/fd`).filter((fd) => !targetOf(pid, fd).includes("/seg-")).length;
+}
+
+function targetOf(pid, fd) {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`);
+  } catch {
+    return ""; // It was closed while we looked.
+  }
 }

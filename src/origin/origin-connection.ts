@@ -297,15 +297,14 @@ export class OriginConnection {
     const kept = /(?:^|[,;\s])timeout=(\d+)/i.exec(fieldValue(head.fields, "keep-alive") ?? "");
     this.keptSeconds = kept === null ? null : Number(kept[1]);
     const { framing } = head;
-    if (this.#reading !== null)
-      this.#reading.isLong = framing.kind === "length" ? framing.bytes > longBytes : framing.kind !== "none";
+    this.#reading?.begins(framing.kind === "length" ? framing.bytes > longBytes : framing.kind !== "none");
     return incoming.head(head);
   }
 
   #end(trailers: FieldList): void {
     const incoming = this.#incoming;
     this.#incoming = null;
-    if (this.#reading !== null) this.#reading.isLong = false;
+    this.#reading?.ends();
     this.#deadlineMs = Infinity;
     const isFree = this.#sent && this.#reader.reusable && !this.#socket.destroyed && this.#socket.writable;
     if (isFree) {
@@ -349,6 +348,7 @@ export class OriginConnection {
   #gone(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#reading?.over();
     this.#owner.gone(this);
   }
 }

@@ -24,6 +24,7 @@ test("what has been kept stays as it was read until it is let go, whatever is re
     connection: fc.nat(2),
     bytes: fc.oneof(fc.integer({ min: 1, max: 65_536 }), fc.constant(65_536)),
     isLong: fc.boolean(),
+    ends: fc.boolean(),
     keeps: fc.boolean(),
     letsGo: fc.nat(3),
   });
@@ -45,7 +46,8 @@ test("what has been kept stays as it was read until it is let go, whatever is re
         at = one.connection;
         keeps = one.keeps;
         mark = (mark + 1) % 256;
-        connections[at]!.reading.isLong = one.isLong;
+        connections[at]!.reading.begins(one.isLong);
+        if (one.ends) connections[at]!.reading.ends();
         connections[at]!.source.read(one.bytes, mark);
         for (let left = one.letsGo; left > 0 && kept.length > 0; left--) {
           const [first] = kept.splice(0, 1);
@@ -55,18 +57,21 @@ test("what has been kept stays as it was read until it is let go, whatever is re
       }
       for (const { bytes, mark: own } of kept) expect(bytes.every((byte) => byte === own)).toBe(true);
       for (const { release } of kept) release();
+      for (const { reading } of connections) reading.over();
     }),
     { numRuns: 300 },
   );
 });
 
-test("a connection has a buffer for itself only while a long content comes in large pieces", () => {
+test("a connection has a buffer for itself while a long content comes in large pieces, and until the next answer", () => {
   const kept: unknown[] = [];
   const reading: Reading = new Reading(() => kept.push(reading.keep()));
   const source = new Source(reading);
   const shared = source.buffer;
-  source.read(65_536, 1);
-  reading.isLong = true;
+  reading.begins(false);
+  source.read(200, 1);
+  expect(source.buffer).toBe(shared);
+  reading.begins(true);
   source.read(65_536, 2);
   expect(kept).toEqual([null, null]);
   expect(source.buffer).not.toBe(shared);
@@ -74,17 +79,48 @@ test("a connection has a buffer for itself only while a long content comes in la
   source.read(100, 3);
   expect(source.buffer).toBe(shared);
   source.read(65_536, 4);
-  reading.isLong = false;
-  source.read(65_536, 5);
+  reading.ends();
+  source.read(100, 5);
+  expect(source.buffer).not.toBe(shared);
+  reading.begins(false);
+  source.read(200, 6);
   expect(source.buffer).toBe(shared);
+  reading.over();
+});
+
+test("of idle connections only so many have one", () => {
+  const all = Array.from({ length: 100 }, () => {
+    const reading = new Reading(() => {});
+    const source = new Source(reading);
+    const shared = source.buffer;
+    reading.begins(true);
+    source.read(65_536, 1);
+    reading.ends();
+    source.read(100, 1);
+    return { reading, source, hasOwn: () => source.buffer !== shared };
+  });
+  expect(all.filter(({ hasOwn }) => hasOwn()).length).toBe(64);
+  // One that goes, and one that is used, make room.
+  all[0]!.reading.over();
+  all[1]!.reading.begins(false);
+  all[1]!.source.read(10, 1);
+  for (const { reading, source } of all.slice(98)) {
+    reading.begins(true);
+    source.read(65_536, 1);
+    reading.ends();
+    source.read(100, 1);
+  }
+  expect(all.slice(98).every(({ hasOwn }) => hasOwn())).toBe(true);
+  for (const { reading } of all) reading.over();
 });
 
 test("what is let go at once is read into again", () => {
   const reading: Reading = new Reading(() => reading.keep()?.());
   const source = new Source(reading);
-  reading.isLong = true;
+  reading.begins(true);
   source.read(65_536, 1);
   const own = source.buffer;
   for (let round = 0; round < 10; round++) source.read(65_536, round);
   expect(source.buffer).toBe(own);
+  reading.over();
 });

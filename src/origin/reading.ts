@@ -10,6 +10,8 @@ const bufferBytes = 64 * 1024;
 const ownBytesMin = 32 * 1024;
 /** Buffers that wait to be used again. */
 const freeMax = 32;
+/** Idle connections that have one for themselves, since their last answer was long: so may the next be. */
+const idleMax = 64;
 
 /** A buffer, and how many keep something of what has been read into it. */
 interface Memory {
@@ -21,14 +23,17 @@ interface Memory {
 
 const shared: Memory = { buffer: Buffer.allocUnsafeSlow(bufferBytes), keepers: 0, inUse: true };
 const free: Memory[] = [];
+let idle = 0;
 
 /** The reads of one connection. */
 export class Reading {
-  /** A long content is on its way: the connection may have a buffer for itself. */
-  isLong = false;
   readonly #received: (bytes: Buffer) => void;
   #memory = shared;
   #lastBytes = 0;
+  #isLong = false;
+  /** Of the answer that comes, or came last, something came in a large piece. */
+  #hadLarge = false;
+  #isIdle = false;
 
   /** `received` is given what comes, to be used up, copied or kept at once. */
   constructor(received: (bytes: Buffer) => void) {
@@ -40,11 +45,30 @@ export class Reading {
     return {
       buffer: () => this.#next(),
       callback: (bytes) => {
+        this.#wakes();
         this.#lastBytes = bytes;
         this.#received(this.#memory.buffer.subarray(0, bytes));
+        if (bytes >= ownBytesMin) this.#hadLarge = true;
         return true;
       },
     };
+  }
+
+  /** An answer begins. Where a long content comes with it, the connection may have a buffer for itself. */
+  begins(isLong: boolean): void {
+    this.#isLong = isLong;
+    this.#hadLarge = false;
+  }
+
+  /** The answer has ended. */
+  ends(): void {
+    this.#isLong = false;
+  }
+
+  /** The connection is gone. */
+  over(): void {
+    this.#wakes();
+    this.#hadLarge = false;
   }
 
   /**
@@ -63,7 +87,7 @@ export class Reading {
   /** What the next read goes into. */
   #next(): Buffer {
     const memory = this.#memory;
-    const wantsOwn = this.isLong && this.#lastBytes >= ownBytesMin;
+    const wantsOwn = this.#isLong ? this.#lastBytes >= ownBytesMin : this.#hadLarge && this.#mayIdle();
     if (memory === shared ? wantsOwn : memory.keepers > 0 || !wantsOwn) {
       if (memory !== shared) {
         memory.inUse = false;
@@ -72,6 +96,18 @@ export class Reading {
       this.#memory = wantsOwn ? take() : shared;
     }
     return this.#memory.buffer;
+  }
+
+  #mayIdle(): boolean {
+    if (!this.#isIdle && idle >= idleMax) return false;
+    if (!this.#isIdle) idle++;
+    this.#isIdle = true;
+    return true;
+  }
+
+  #wakes(): void {
+    if (this.#isIdle) idle--;
+    this.#isIdle = false;
   }
 }
 
