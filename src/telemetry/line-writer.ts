@@ -173,7 +173,10 @@ export class LineWriter {
       this.#reason = "";
       this.#options.lost?.(untold, reason);
     }
-    if (this.#waitingLines > 0) this.#flush();
+    if (this.#waitingLines === 0) return;
+    // A write for each of the few lines that have come meanwhile would cost more than they did.
+    if (this.#waiting.length >= batchCharacters || this.#idle.length > 0) this.#flush();
+    else this.#timer = setTimeout(() => this.#flush(), flushMs).unref();
   }
 
   /** What has been given is written: a file may be changed now. */

@@ -1,0 +1,51 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test, vi } from "vitest";
+import { LineWriter } from "./line-writer.ts";
+
+const writes = vi.hoisted(() => ({ count: 0 }));
+vi.mock("node:fs", async (original) => {
+  const fs = await original<typeof import("node:fs")>();
+  const write = (...parameters: Parameters<typeof fs.write>): void => {
+    writes.count++;
+    fs.write(...parameters);
+  };
+  return { ...fs, write };
+});
+
+const folder = mkdtempSync(join(tmpdir(), "gyre-lines-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test("lines that come one by one are written together, ten times a second at most", async () => {
+  const path = join(folder, "access.log");
+  const writer = new LineWriter({ target: { path } });
+  const lines: string[] = [];
+  const begunMs = performance.now();
+  while (performance.now() - begunMs < 400) {
+    const line = `line ${lines.length}`;
+    lines.push(line);
+    writer.write(line);
+    // Time for a write to end: the next lines wait for the next batch all the same.
+    await new Promise((done) => setImmediate(done));
+  }
+  await writer.end(1000);
+  const text = readFileSync(path, "utf8");
+  expect(text).toBe(`${lines.join("\n")}\n`);
+  expect(lines.length).toBeGreaterThan(100);
+  expect(writes.count).toBeLessThanOrEqual(6 + text.length / (64 * 1024));
+});
+
+test("many lines are written as soon as they are a batch", async () => {
+  const path = join(folder, "busy.log");
+  const writer = new LineWriter({ target: { path } });
+  writes.count = 0;
+  const line = "x".repeat(1000);
+  for (let count = 0; count < 500; count++) {
+    writer.write(line);
+    await new Promise((done) => setImmediate(done));
+  }
+  await writer.end(1000);
+  expect(readFileSync(path, "utf8").length).toBe(500 * 1001);
+  expect(writes.count).toBeGreaterThanOrEqual(4);
+});
