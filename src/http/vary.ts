@@ -32,6 +32,15 @@ export function selects(variant: string, requestFields: FieldList): boolean {
   return variant === "" || variantOf(namesIn(variant), requestFields) === variant;
 }
 
+/**
+ * Whether variants, as `variantOf` has written them, are told apart by the same fields: then one excludes the other.
+ */
+export function areAlternatives(variant: string, other: string): boolean {
+  if (variant === "" || other === "") return variant === other;
+  const [own, others] = [namesIn(variant), namesIn(other)];
+  return own.length === others.length && own.every((name, index) => name === others[index]);
+}
+
 const names = new Map<string, readonly string[]>();
 const values = new Map<string, string>();
 /** Most requests say the same few things: what those come to is kept, as long as they are short and few. */

@@ -167,7 +167,8 @@ export class HomeSocket extends Duplex implements ClientSocket {
   #whenTaken(done: () => void): void {
     // What has been copied is the link's; only so much of it, and what has been lent, is waited for.
     const upTo = Math.max(this.#lentUpTo, this.#sent - untakenMax);
-    if (this.#taken >= upTo) process.nextTick(done);
+    // Once the client is gone nobody says any more what it has taken: what was on its way is copied or dropped.
+    if (this.#taken >= upTo || this.destroyed) process.nextTick(done);
     else this.#untaken.push({ upTo, done });
   }
 }

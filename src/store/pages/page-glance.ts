@@ -1,7 +1,7 @@
 /** The shortcut's view of a record: one object, set to whatever was looked up last. */
 import { fieldsOfBlock, type FieldList } from "../../http/fields.ts";
 import { selectsCoded } from "../../http/codings.ts";
-import { selects } from "../../http/vary.ts";
+import { areAlternatives, selects } from "../../http/vary.ts";
 import { orderOfForms, type Glance, type StoredResponse } from "../port.ts";
 import type { PagePool } from "./page-pool.ts";
 import {
@@ -121,16 +121,22 @@ export class PageGlance implements Glance {
     isKin: (location: number) => boolean = () => true,
   ): number {
     const { memory } = records;
+    let passedOver: string | null = null;
     for (let location = newest, step = 0; location !== 0 && step < stepsMax; step++) {
       // Who reads what another thread writes may be led anywhere.
       if (!memory.has(location) || !isKin(location)) return 0;
       const words = memory.words(location);
       const at = memory.wordAt(location);
       const flags = words[at + word.flags]!;
-      if ((flags & flagSelected) === 0 || isSelected(variantOf(records, location), words[at + word.forms]!, asked)) {
+      const variant = (flags & flagSelected) === 0 ? "" : variantOf(records, location);
+      // A newer one that nobody has been answered with yet may be this request's all the same (its route may say what
+      // selects): that it is not is certain only where this one is another by the same fields.
+      if (passedOver !== null && !areAlternatives(passedOver, variant)) return 0;
+      if (variant === "" || isSelected(variant, words[at + word.forms]!, asked)) {
         const isFit = words[at + word.extents] === 0 && (flags & (flagOutdated | flagPart | flagElsewhere)) === 0;
         return isFit ? location : 0;
       }
+      passedOver = variant;
       location = words[at + word.older]!;
     }
     return 0;

@@ -280,8 +280,12 @@ export class GatewayStream implements LaneListener {
 
   /** Puts content behind what is still to be written: node:http2 would take it all, and count it as held. */
   #write(bytes: Buffer): void {
-    if (this.#stream.destroyed) return;
-    for (let at = 0; at < bytes.length; at += pieceBytes) this.#waiting.push(bytes.subarray(at, at + pieceBytes));
+    const stream = this.#stream;
+    if (stream.destroyed) return;
+    // In clear text a frame that is half out when the stream is reset is still read from here: what is lent may hold
+    // somebody else's content by then. Encrypted, it has been copied.
+    const own = stream.session?.encrypted === true ? bytes : Buffer.from(bytes);
+    for (let at = 0; at < own.length; at += pieceBytes) this.#waiting.push(own.subarray(at, at + pieceBytes));
   }
 
   /** Writes what waits, a piece at a time; what stands between pieces is told when those before it have been taken. */
