@@ -7,10 +7,11 @@
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer, connect } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { constantOrigin } from "./constant-origin.mjs";
 import { fetchAll } from "./fetch-all.mjs";
 import { node } from "./node.mjs";
 
@@ -28,22 +29,7 @@ const [count, bytes, rate, seconds, connections] = ["count", "bytes", "rate", "s
 );
 const folder = mkdtempSync(join(tmpdir(), "gyre-fill-"));
 
-const answer = Buffer.from(
-  `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncache-control: max-age=86400\r\netag: "abc"\r\ndate: ${new Date().toUTCString()}\r\ncontent-length: ${bytes}\r\n\r\n${"x".repeat(bytes)}`,
-);
-const origin = createServer((socket) => {
-  socket.setNoDelay(true);
-  socket.on("error", () => {});
-  let rest = "";
-  socket.on("data", (data) => {
-    rest += data.toString("latin1");
-    for (let end = rest.indexOf("\r\n\r\n"); end !== -1; end = rest.indexOf("\r\n\r\n")) {
-      rest = rest.slice(end + 4);
-      socket.write(answer);
-    }
-  });
-});
-await new Promise((done) => origin.listen(0, "127.0.0.1", done));
+const origin = await constantOrigin(bytes);
 
 const child = spawn(
   node,

@@ -6,10 +6,10 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { get } from "node:http";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { constantOrigin } from "./constant-origin.mjs";
 import { fetchAll } from "./fetch-all.mjs";
 
 const { values } = parseArgs({
@@ -22,29 +22,7 @@ const { values } = parseArgs({
 const [count, bytes] = [Number(values.count), Number(values.bytes)];
 const folder = mkdtempSync(join(tmpdir(), "gyre-memory-"));
 
-const head = [
-  "HTTP/1.1 200 OK",
-  "content-type: text/plain",
-  "cache-control: max-age=3600",
-  'etag: "abc"',
-  "server: bench",
-  `date: ${new Date().toUTCString()}`,
-  `content-length: ${bytes}`,
-];
-const answer = Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), Buffer.alloc(bytes, "x")]);
-const origin = createServer((socket) => {
-  socket.setNoDelay(true);
-  socket.on("error", () => {});
-  let rest = "";
-  socket.on("data", (data) => {
-    rest += data.toString("latin1");
-    for (let end = rest.indexOf("\r\n\r\n"); end !== -1; end = rest.indexOf("\r\n\r\n")) {
-      rest = rest.slice(end + 4);
-      socket.write(answer);
-    }
-  });
-});
-await new Promise((done) => origin.listen(0, "127.0.0.1", done));
+const origin = await constantOrigin(bytes);
 
 const child = spawn(
   process.execPath,
