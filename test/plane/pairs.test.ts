@@ -3,8 +3,8 @@ import { expect, it } from "vitest";
 import { Resumption } from "../../src/proxy/members/resumption.ts";
 import { serve } from "../../src/proxy/serve.ts";
 import { serveShortcut, shortcutForm } from "../../src/proxy/shortcut.ts";
-import { keyHash, owner, placementVersion } from "../../src/ring/ring.ts";
-import { viewOf } from "../../src/ring/view.ts";
+import { keyHash, owner, placementVersion, successors } from "../../src/ring/ring.ts";
+import { viewOf, type View } from "../../src/ring/view.ts";
 import { FakeExchange, fakePlane, reply, turns, type FakePlane } from "../support/plane.ts";
 import { announcementOf } from "../support/seats.ts";
 
@@ -204,4 +204,49 @@ it("a copy on its way from a member does not keep that member waiting for this o
   reply(plane.calls[0]!, 200, fresh, "here");
   await turns();
   expect([forwarded.status, forwarded.content]).toEqual([200, "here"]);
+});
+
+it("who stands in for an owner that has just come asks that one for what it may have, then who owned the key before", async () => {
+  const viewOfThese = (epoch: number, ...names: string[]): View =>
+    viewOf({
+      cluster: "c",
+      epoch,
+      leader: null,
+      placement: placementVersion,
+      members: names.map((name) => announcementOf(name)),
+    });
+  const before = viewOfThese(1, "m1", "m3");
+  const view = viewOfThese(2, "m1", "m2", "m3");
+  const peeked: string[] = [];
+  const plane = fakePlane({
+    view: before,
+    peers: {
+      isUp: () => true,
+      request: (member, { asking }, handler) => {
+        // It can be spoken to again only after the request was turned away.
+        if (asking !== "peek") return null;
+        peeked.push(member);
+        queueMicrotask(() => {
+          if (member === "m2") return handler.failed("nothing stored", "gone");
+          const fields = Buffer.from("cache-control: max-age=60\r\n");
+          return handler.head({ status: 200, fields, contentBytes: 3, inner: false }, Buffer.from("its"));
+        });
+        return silent;
+      },
+    },
+  });
+  plane.current.view = view;
+  plane.ownership.follow(view, plane.now);
+  const isRight = (hash: number): boolean => {
+    const [first, second] = [...successors(view.ring, hash)];
+    return first!.name === "m2" && second!.name === "m1" && owner(before.ring, hash).name === "m3";
+  };
+  const path = Array.from({ length: 200 }, (_, index) => `/f${index}`).find((one) =>
+    isRight(keyHash(`http://a.test${one}`)),
+  )!;
+  const asked = request("", path);
+  await ask(plane, asked);
+  expect(peeked).toEqual(["m2", "m3"]);
+  expect([asked.status, asked.content]).toEqual([200, "its"]);
+  expect(plane.calls).toHaveLength(0);
 });

@@ -407,7 +407,7 @@ export class Flight {
     const waiters = this.#waiting.take();
     this.#finish();
     for (const { ticket, again } of waiters) {
-      ticket.peerTried = true;
+      if (this.#source !== null) ticket.membersTried = [...ticket.membersTried, this.#source.member];
       if (isUncoded) ticket.uncode();
       again?.(ticket, "anew");
     }

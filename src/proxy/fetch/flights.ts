@@ -12,6 +12,8 @@ import type { Again } from "./waiting.ts";
 
 /** How long a miss waits for the link to a previous owner that is being dialled. */
 const diallingMsMax = 300;
+/** Members asked, one after the other, for what they may have, before the origin is. */
+const triesMax = 2;
 
 /** The flights of one member that may be joined. */
 export class Flights {
@@ -38,7 +40,7 @@ export class Flights {
       background(
         peers.whenUp(previous, diallingMsMax).then(() => {
           hold.release();
-          ticket.peerTried = !peers.isUp(previous);
+          if (!peers.isUp(previous)) ticket.membersTried = [...ticket.membersTried, previous];
           if (!exchange.closed) again(ticket, "anew");
         }),
         failed,
@@ -135,15 +137,17 @@ export class Flights {
 
   /** A member that had the key before and may still have the response: worth asking before the origin is. */
   #previousOwner(ticket: Ticket, hash: number): string | null {
-    const { target, content, peerTried, desk } = ticket;
+    const { target, content, membersTried, desk } = ticket;
     const { method, fields } = ticket.exchange.head;
     const { uncacheable, ownership, peers } = this.#needs;
-    if (peerTried || content !== null || (method !== "GET" && method !== "HEAD")) return null;
+    if (membersTried.length >= triesMax || content !== null || (method !== "GET" && method !== "HEAD")) return null;
     const now = desk.nowSeconds();
     if (requestDirectives(fields).size > 0 || uncacheable.has(target.key, now)) return null;
-    // Who stands in for the owner that its own view names (the asker's is newer, or goes round it) asks that one.
+    // Who stands in for the owner that its own view names (the asker's is newer, or goes round it) asks that one, and
+    // then who had the key before it: an owner that has just come has nothing yet.
     const current = ticket.owner === desk.self ? [] : [ticket.owner];
-    const names = [...current, ...ownership.previousOwners(hash, now)];
+    const known = [...current, ...ownership.previousOwners(hash, now)];
+    const names = known.filter((name) => !membersTried.includes(name));
     return names.find((name) => peers.isUp(name)) ?? names.find((name) => peers.isDialling(name)) ?? null;
   }
 }

@@ -178,12 +178,12 @@ function mayCopy({ store, uncacheable }: ForeignNeeds, ticket: Ticket): boolean 
     exchange: { head },
     target,
     content,
-    peerTried,
+    membersTried,
     desk,
   } = ticket;
   return (
     store.copiesBytesMax > 0 &&
-    !peerTried &&
+    membersTried.length === 0 &&
     head.method === "GET" &&
     content === null &&
     !wantsPart(head.fields) &&

@@ -71,8 +71,8 @@ export class Ticket {
   owned: string | null = null;
   /** The origin that was asked for it, where one was. */
   origin: string | null = null;
-  /** Another member has been asked for a copy, or for what it had as the previous owner, in vain: once is enough. */
-  peerTried = false;
+  /** Members that have been asked for a copy, or for what they had as previous owners, in vain. */
+  membersTried: readonly string[] = [];
   /** What is stored and was not in memory has been brought back, as far as it could be. */
   recalled = false;
   /** Something has been brought back for it. */
