@@ -5,15 +5,15 @@
  * settings, and has left word of it with what is stored (`Allowed`). What is anything but plain, fresh and ours takes
  * the whole way.
  */
-import { isNotModified } from "../http/conditional.ts";
 import { fieldBlock, fieldsOfBlock, type FieldList } from "../http/fields.ts";
+import type { RequestHead } from "../http/messages.ts";
 import { currentAge } from "../http/freshness.ts";
 import type { View } from "../ring/view.ts";
-import type { Glance, Store, StoredResponse } from "../store/port.ts";
+import type { Glance, Store } from "../store/port.ts";
 import type { AnswerHead } from "../wire/answer-head.ts";
-import type { RequestHead } from "../http/messages.ts";
 import type { Client, Exchange } from "../wire/exchange.ts";
 import { mayBeShown } from "./answer/inside.ts";
+import { notModifiedFor } from "./answer/not-modified.ts";
 import type { Invalidations } from "./invalidation/invalidations.ts";
 import type { AccessRecord } from "./request/recorder.ts";
 import { routeOfForms } from "./request/route-counts.ts";
@@ -74,7 +74,7 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
   const ageSeconds = Math.floor(currentAge(glance, now));
   exchange.inner = glance.inner;
   const lines = desk.hitLines.of(ageSeconds, glance.lifetimeSeconds, glance.isCopy);
-  const headAlone = exchange.head.conditional ? headFor(exchange, glance.stored, now) : null;
+  const headAlone = exchange.head.conditional ? headFor(exchange, glance, now) : null;
   const status = headAlone?.status ?? glance.status;
   const bytes = headAlone === null ? glance.contentEnd - glance.contentAt : 0;
   glance.used();
@@ -125,7 +125,7 @@ export function readyShortcut(
   const { recorder, hitLines } = desk;
   const isLogged = recorder.tellsNext(0);
   const lines = hitLines.of(Math.floor(currentAge(glance, now)), glance.lifetimeSeconds, glance.isCopy);
-  const notModified = head.conditional ? notModifiedFor(head, glance.stored, now) : null;
+  const notModified = head.conditional ? notModifiedFor(head.fields, glance, now) : null;
   const status = notModified?.status ?? glance.status;
   const bytes = notModified !== null || head.method === "HEAD" ? 0 : contentEnd - contentAt;
   const content = Buffer.allocUnsafe(bytes);
@@ -179,15 +179,6 @@ function recordOf(
 }
 
 /** The head that is the answer to a HEAD, or to a condition that holds; null where the answer has content. */
-function headFor({ head }: Exchange, stored: StoredResponse, now: number): AnswerHead | null {
-  return notModifiedFor(head, stored, now) ?? (head.method === "HEAD" ? stored.answerHead : null);
-}
-
-/** The head of a 304, where what is stored is what the client has; else null. */
-function notModifiedFor(
-  { fields }: Pick<RequestHead, "fields">,
-  stored: StoredResponse,
-  now: number,
-): AnswerHead | null {
-  return stored.head.status === 200 && isNotModified(fields, stored.head, now) ? stored.notModifiedHead : null;
+function headFor({ head }: Exchange, glance: Glance, now: number): AnswerHead | null {
+  return notModifiedFor(head.fields, glance, now) ?? (head.method === "HEAD" ? glance.stored.answerHead : null);
 }

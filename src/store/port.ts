@@ -57,6 +57,8 @@ export interface Glance extends AnswerBytes {
   readonly isCopy: boolean;
   readonly born: number;
   readonly lifetimeSeconds: number;
+  /** What its Date says, in seconds since the epoch. */
+  readonly dateSeconds: number;
   /**
    * Forms of request that may be answered by the shortcut, as `allow` was told: under these settings, in a view of this
    * epoch, or none.

@@ -3,17 +3,17 @@
  * nothing: home has answered the same form of request for the same key before, under the same settings. What is
  * anything but that is home's.
  */
-import { isNotModified, notModifiedHead } from "../http/conditional.ts";
-import { fieldBlock, fieldsOfBlock, type FieldList } from "../http/fields.ts";
-import { reasonPhrase } from "../http/messages.ts";
+import { fieldBlock, fieldsOfBlock } from "../http/fields.ts";
 import { currentAge } from "../http/freshness.ts";
 import { mayBeShown } from "../proxy/answer/inside.ts";
+import { notModifiedFor } from "../proxy/answer/not-modified.ts";
 import type { HitLines } from "../proxy/request/hit-lines.ts";
 import type { AccessRecord } from "../proxy/request/recorder.ts";
 import { routeOfForms } from "../proxy/request/route-counts.ts";
 import { formOf, keyOf } from "../proxy/shortcut.ts";
 import type { PageGlance } from "../store/pages/page-glance.ts";
 import type { PageReader } from "../store/pages/page-reader.ts";
+import type { AnswerHead } from "../wire/answer-head.ts";
 import type { ClientSocket } from "../wire/client-socket.ts";
 import type { Client } from "../wire/exchange.ts";
 import type { ReadyAnswer } from "../wire/http2/session.ts";
@@ -22,7 +22,6 @@ import type { Board } from "./board.ts";
 
 /** Answers whose bytes are gathered before they are written, for pipelined requests. */
 const gatherBytes = 64 * 1024;
-const notModifiedLine = `HTTP/1.1 304 ${reasonPhrase(304)}\r\n`;
 
 /** How long a thread has to go by the system's monotonic clock; ms. */
 export type MonotonicMs = () => number;
@@ -102,10 +101,10 @@ export class FrontHits implements Answerer {
       if (tail !== null) {
         const { memory, status, headAt, fieldsAt, headEnd, contentAt, contentEnd } = glance;
         if (contentEnd - headAt > gatherBytes) return null;
-        const kept = head.conditional ? this.#notModified(glance, head, startedMs) : null;
+        const kept = this.#notModified(glance, head, startedMs);
         const content = Buffer.allocUnsafe(kept !== null || head.method === "HEAD" ? 0 : contentEnd - contentAt);
         memory.copy(content, 0, contentAt, contentAt + content.length);
-        const lines = kept === null ? memory.toString("latin1", fieldsAt, headEnd) : fieldBlock(kept);
+        const lines = kept === null ? memory.toString("latin1", fieldsAt, headEnd) : fieldBlock(kept.fields);
         answer = { status: kept === null ? status : 304, fields: fieldsOfBlock(lines + tail), content };
         glance.used();
       }
@@ -138,15 +137,15 @@ export class FrontHits implements Answerer {
     const tail = this.#tailOf(glance, head, client, nowMs);
     if (tail === null) return -1;
     const { memory, headAt, headEnd, contentAt } = glance;
-    const kept = head.conditional ? this.#notModified(glance, head, nowMs) : null;
+    const kept = this.#notModified(glance, head, nowMs);
     const contentEnd = kept !== null || head.method === "HEAD" ? contentAt : glance.contentEnd;
-    const begin = kept === null ? null : `${notModifiedLine}${fieldBlock(kept)}`;
+    const begin = kept === null ? null : kept.http1;
     const bytes = (begin?.length ?? headEnd - headAt) + tail.length + 2 + contentEnd - contentAt;
     if (bytes > gatherBytes) return -1;
     if (this.#at + bytes > gatherBytes) this.flush(socket);
     const into = this.#gathered;
     let at = this.#at;
-    at += begin === null ? memory.copy(into, at, headAt, headEnd) : into.write(begin, at, "latin1");
+    at += begin === null ? memory.copy(into, at, headAt, headEnd) : begin.copy(into, at);
     at += into.write(tail, at, "latin1");
     into[at++] = 0x0d;
     into[at++] = 0x0a;
@@ -157,12 +156,9 @@ export class FrontHits implements Answerer {
     return contentEnd - contentAt;
   }
 
-  /** The fields of a 304, where what is stored is what the client has; else null. RFC 9110 §13, §15.4.5. */
-  #notModified(glance: PageGlance, { fields }: ParsedHead, nowMs: number): FieldList | null {
-    if (glance.status !== 200) return null;
-    const stored = { fields: glance.fields, dateSeconds: glance.dateSeconds };
-    const now = this.#options.board.baseSeconds + nowMs / 1000;
-    return isNotModified(fields, stored, now) ? notModifiedHead(stored.fields) : null;
+  /** The head of a 304, where that is asked for and what is stored is what the client has; else null. */
+  #notModified(glance: PageGlance, { conditional, fields }: ParsedHead, nowMs: number): AnswerHead | null {
+    return conditional ? notModifiedFor(fields, glance, this.#options.board.baseSeconds + nowMs / 1000) : null;
   }
 
   /** The lines that change with an answer; null where it may not be given here. */

@@ -99,6 +99,7 @@ export class SimpleStore implements Store {
       isCopy: only.copyUntil !== null,
       born: only.head.born,
       lifetimeSeconds: only.head.lifetime.seconds,
+      dateSeconds: only.head.dateSeconds,
       way: only.allowed?.way ?? 0,
       forms: (settings, epoch) =>
         only.allowed?.settings === settings && only.allowed.epoch === epoch ? only.allowed.form : 0,

@@ -1,5 +1,5 @@
 /** The shortcut's view of a record: one object, set to whatever was looked up last. */
-import { fieldsOfBlock, type FieldList } from "../../http/fields.ts";
+import type { FieldList } from "../../http/fields.ts";
 import { selectsCoded } from "../../http/codings.ts";
 import { areAlternatives, selects } from "../../http/vary.ts";
 import { orderOfForms, type Glance, type StoredResponse } from "../port.ts";
@@ -65,11 +65,6 @@ export class PageGlance implements Glance {
     const bytes = records.word(this.#location, word.tags) & 0xffff;
     if (bytes === 0) return [];
     return records.text(this.#location, records.sections(this.#location).tagsAt, bytes).split("\n");
-  }
-
-  /** The fields of its head, read anew each time. */
-  get fields(): FieldList {
-    return fieldsOfBlock(this.memory.toString("latin1", this.fieldsAt, this.lengthAt));
   }
 
   /** Looks at a record of a whole response without extents. */
