@@ -47,7 +47,9 @@ export const directives = {
     .describe("fields that origins or clients do not get"),
   rewrite: path
     .optional()
-    .describe("what the origin gets in the place of the route's path: /api/x under /api is /v2/x with /v2"),
+    .describe(
+      "what the origin gets in the place of the route's path: /api/x under /api is /v2/x with /v2; Location and Content-Location are turned back",
+    ),
   redirect: z
     .union([
       target,

@@ -1,5 +1,6 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { areChanged, changed, isFieldText, movedPath, wrongFieldName } from "./field-changes.ts";
+import { areChanged, changed, isFieldText, movedPath, turnedBack, wrongFieldName } from "./field-changes.ts";
 
 describe("changes of fields", () => {
   const changes = {
@@ -67,5 +68,67 @@ describe("a path that is moved", () => {
     expect(movedPath("/api/%2e%2E/api/x?q", "/api/x", "/api", "/v2")).toBe("/v2/x?q");
     expect(movedPath("/apis/../api/z", "/api/z", "/api", "/v2")).toBe("/v2/z");
     expect(movedPath("/api/a%2F..b", "/api/a%2F..b", "/api", "/v2")).toBe("/v2/a%2F..b");
+  });
+});
+
+describe("a place in an answer to a path that was moved (RFC 9110 §8.7, §10.2.2)", () => {
+  const places = { client: "example.com", origin: ["10.0.0.1:3000", "app"] };
+  const back = (text: string, from: string, to: string): string =>
+    turnedBack(["location", text], { from, to }, places)[1]!;
+
+  it.each([
+    ["/v2/x?y=1#z", "/api", "/v2", "/api/x?y=1#z"],
+    ["/v2", "/api", "/v2", "/api"],
+    ["/login", "/api", "/", "/api/login"],
+    ["/", "/api", "/", "/api/"],
+    ["/v2/x", "/", "/v2", "/x"],
+    ["/a/b/x", "/a", "/a/b", "/a/x"],
+    ["http://example.com/v2/x", "/api", "/v2", "http://example.com/api/x"],
+    ["https://EXAMPLE.com:443/v2/x", "/api", "/v2", "https://EXAMPLE.com:443/api/x"],
+    ["http://10.0.0.1:3000/v2/x", "/api", "/v2", "/api/x"],
+    ["HTTP://App", "/api", "/", "/api/"],
+  ])("%s under %s, moved to %s, is %s to clients", (text, from, to, expected) =>
+    expect(back(text, from, to)).toBe(expected),
+  );
+
+  it.each([
+    ["/v22/x", "/api", "/v2"],
+    ["/v2/../x", "/api", "/v2"],
+    ["/v2/%2e%2e/x", "/api", "/v2"],
+    ["x", "/api", "/v2"],
+    ["?x", "/api", "/"],
+    ["//elsewhere.test/v2/x", "/api", "/v2"],
+    ["/\\elsewhere.test", "/api", "/v2"],
+    ["https://elsewhere.test/v2/x", "/api", "/v2"],
+    ["https://example.com@elsewhere.test/v2/x", "/api", "/v2"],
+    ["http://example.com:8080/v2/x", "/api", "/v2"],
+    ["mailto:a@example.com", "/api", "/"],
+    ["", "/api", "/"],
+    // An origin may know the path that it is known by.
+    ["/api/login", "/api", "/"],
+  ])("%s under %s, moved to %s, is left as it is", (text, from, to) => expect(back(text, from, to)).toBe(text));
+
+  it("is what the path that clients ask for leads to, for any of these", () => {
+    const segment = fc.constantFrom("a", "b", "api", "v2", "x%2F", "~");
+    const path = fc.array(segment, { maxLength: 4 }).map((parts) => `/${parts.join("/")}`);
+    const beginning = fc.array(segment, { minLength: 1, maxLength: 2 }).map((parts) => `/${parts.join("/")}`);
+    fc.assert(
+      fc.property(path, beginning, beginning, (rest, from, to) => {
+        const asked = rest === "/" ? from : `${from}${rest}`;
+        const moved = movedPath(asked, asked, from, to);
+        const isKnown = (moved === from || moved.startsWith(`${from}/`)) && from.length >= to.length;
+        expect(back(moved, from, to)).toBe(isKnown ? moved : asked);
+      }),
+    );
+  });
+
+  it("is no other field's", () => {
+    const fields = ["link", "</v2/x>", "content-location", "/v2/x"];
+    expect(turnedBack(fields, { from: "/api", to: "/v2" }, places)).toEqual([
+      "link",
+      "</v2/x>",
+      "content-location",
+      "/api/x",
+    ]);
   });
 });

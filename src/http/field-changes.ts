@@ -85,6 +85,53 @@ export function movedPath(path: string, routed: string, from: string, to: string
   return `${to.endsWith("/") && (rest.startsWith("/") || from.endsWith("/")) ? to.slice(0, -1) : to}${separated(rest, from, to)}${query}`;
 }
 
+/** A path that a route moves: what begins with `from` for clients begins with `to` for the origin. */
+export interface Move {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Where both sides of a move believe themselves to be: `example.com:8080`, in lower case, without a default port. */
+export interface MovePlaces {
+  readonly client: string;
+  /** The origin's own name, and the one that it was told. */
+  readonly origin: readonly string[];
+}
+
+/** Fields that name a place of the answering side's. RFC 9110 §8.7, §10.2.2. */
+const placing: ReadonlySet<string> = new Set(["location", "content-location"]);
+
+/**
+ * Fields with the places in them as clients see them: the opposite of `movedPath`, for what is a path of the moved
+ * ones, and for URLs of the origin or of the client's host with such a path. What leads elsewhere is left as it is, and
+ * so is what begins with the route's own path already: an origin may know it.
+ */
+export function turnedBack(fields: FieldList, move: Move, places: MovePlaces): FieldList {
+  if (!fields.some((text, index) => index % 2 === 0 && placing.has(text))) return fields;
+  return fields.map((text, index) =>
+    index % 2 === 1 && placing.has(fields[index - 1]!) ? back(text, move, places) : text,
+  );
+}
+
+function back(text: string, { from, to }: Move, { client, origin }: MovePlaces): string {
+  const match = /^(?:(https?):\/\/([^/?#@]+))?(\/(?!\/)[^?#]*)?([?#].*)?$/i.exec(text);
+  if (match === null) return text;
+  const [, scheme, authority, path = scheme === undefined ? "" : "/", rest = ""] = match;
+  if (!isUnder(path, to) || dotSegment.test(path)) return text;
+  if (isUnder(path, from) && from.length >= to.length) return text;
+  const moved = `${movedPath(path, path, to, from)}${rest}`;
+  if (scheme === undefined) return moved;
+  const place = authority!.toLowerCase().replace(scheme.toLowerCase() === "http" ? /:80$/ : /:443$/, "");
+  if (place === client) return `${scheme}://${authority!}${moved}`;
+  // Nobody else may be able to get there.
+  return origin.includes(place) ? moved : text;
+}
+
+function isUnder(path: string, beginning: string): boolean {
+  if (!path.startsWith(beginning)) return false;
+  return beginning.endsWith("/") || path.length === beginning.length || path[beginning.length] === "/";
+}
+
 /** What would lead elsewhere than it says, in each spelling. */
 const dotSegment = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
 

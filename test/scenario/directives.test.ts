@@ -16,7 +16,9 @@ beforeAll(async () => {
     response.setHeader("etag", '"1"');
     response.setHeader("vary", "cookie");
     response.setHeader("cache-control", request.url === "/short" ? "max-age=0" : "max-age=600");
-    if (request.headers["if-none-match"] === '"1"') response.statusCode = 304;
+    const place = /\/to\?(.*)$/.exec(request.url!)?.[1];
+    if (place !== undefined) response.writeHead(request.method === "POST" ? 201 : 302, { location: place });
+    else if (request.headers["if-none-match"] === '"1"') response.statusCode = 304;
     response.end(response.statusCode === 304 ? undefined : `content of ${request.url}`);
   });
 });
@@ -104,6 +106,32 @@ describe("a path that is moved", () => {
     expect((await ask(member.port, "/v2/things?x=/api")).text).toBe("content of /v2/things?x=/api");
     expect(origin.count("/v2/things?x=/api"), "two keys").toBe(2);
     expect((await ask(member.port, "/apis")).text).toBe("content of /apis");
+  });
+
+  it("is turned back in what the origin says of places, and a POST ends what is stored there (RFC 9111 §4.4)", async () => {
+    const member = await routed(`
+  - path: /api
+    rewrite: /v2
+    origin: ORIGIN
+  - path: /shop
+    rewrite: /
+    origin: ORIGIN
+    host-field: origin
+`);
+    const placeOf = async (path: string, host?: string): Promise<unknown> =>
+      (await ask(member.port, path, host === undefined ? {} : { headers: { host } })).headers["location"];
+    expect(await placeOf("/api/to?/v2/things")).toBe("/api/things");
+    expect(await placeOf("/api/to?/v2/things"), "stored").toBe("/api/things");
+    expect(await placeOf("/api/to?http://shop.test/v2/things", "shop.test")).toBe("http://shop.test/api/things");
+    expect(await placeOf("/api/to?https://elsewhere.test/v2/things")).toBe("https://elsewhere.test/v2/things");
+    expect(await placeOf("/api/to?/v2/elsewhere/../../x")).toBe("/v2/elsewhere/../../x");
+    expect(await placeOf(`/shop/to?${origin.url}/login`)).toBe("/shop/login");
+    await ask(member.port, "/api/things");
+    await ask(member.port, "/api/things");
+    const count = origin.count("/v2/things");
+    await ask(member.port, "/api/to?/v2/things", { method: "POST" });
+    await ask(member.port, "/api/things");
+    expect(origin.count("/v2/things")).toBe(count + 1);
   });
 });
 

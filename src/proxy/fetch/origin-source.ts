@@ -1,14 +1,15 @@
 /** One fetch from the right origin: chosen, counted, its health noted. */
-import { hasField } from "../../http/fields.ts";
-import { changed, movedPath } from "../../http/field-changes.ts";
-import { originText, routedPath } from "../../http/uri.ts";
+import { hasField, type FieldList } from "../../http/fields.ts";
+import { changed, movedPath, turnedBack } from "../../http/field-changes.ts";
+import { hostText, originText, routedPath } from "../../http/uri.ts";
 import type { Fetch, OriginHandler, OriginRequest } from "../../origin/fetch.ts";
 import { OriginError } from "../../origin/origin-error.ts";
 import { askInTurn } from "../../origin/turns.ts";
 import { keyHash } from "../../ring/ring.ts";
 import { gathered, isGathered } from "./gathered.ts";
+import { hostOfOrigin } from "../../origin/place.ts";
 import { originFields } from "../request/origin-fields.ts";
-import type { Routing } from "../request/routes.ts";
+import type { Route, Routing } from "../request/routes.ts";
 import type { Ticket } from "../request/ticket.ts";
 
 /** What is asked of an origin for a ticket. */
@@ -60,7 +61,8 @@ export function fetchFor(
       return askInTurn({ choice: origins, client, rules: turns }, requestFor, keyHash(key), {
         ...handler,
         // Where a route leads is the operator's affair: what lies inside is meant for whoever asks.
-        head: (status, fields) => handler.head(status, changed(fields, route.response, uri.scheme), false),
+        head: (status, fields) =>
+          handler.head(status, changed(asClientsSee(fields, ticket, route), route.response, uri.scheme), false),
       });
     }
     const client = exchange.client.local ? forward?.local : forward?.remote;
@@ -68,4 +70,16 @@ export function fetchFor(
     handler.failed(new OriginError("refused", "NO_FORWARD_PROXY", "this member is not a forward proxy", 403, false));
     return null;
   }
+}
+
+/** The fields with the places that they name as clients know them, where the route has moved the path. */
+function asClientsSee(
+  fields: FieldList,
+  { target: { uri }, origin }: Ticket,
+  { path, rewrite, hostField }: Route,
+): FieldList {
+  if (rewrite === null) return fields;
+  const told = typeof hostField === "string" ? [] : [hostField.name.toLowerCase()];
+  const places = { client: hostText(uri), origin: [...told, ...(origin === null ? [] : [hostOfOrigin(origin)])] };
+  return turnedBack(fields, { from: path, to: rewrite }, places);
 }
