@@ -82,6 +82,22 @@ function origin(): (call: OriginCall) => void {
   };
 }
 
+/** An origin of texts that are worth a coding, but for one. */
+function pages(): (call: OriginCall) => void {
+  const counts = new Map<string, number>();
+  return (call) => {
+    const { path, fields } = call.request;
+    const count = (counts.get(path) ?? 0) + 1;
+    counts.set(path, count);
+    const etag = `"${path}"`;
+    const kept = ["cache-control", path.includes("v=") ? "no-store" : "max-age=30", "etag", etag];
+    if (path.endsWith("/vary")) kept.push("vary", "accept-language");
+    if (fields[fields.indexOf("if-none-match") + 1] === etag) return reply(call, 304, kept);
+    const type = path.endsWith("/plain") ? "image/png" : "text/html";
+    return reply(call, 200, [...kept, "content-type", type], `${path} for the time ${count}. `.repeat(20));
+  };
+}
+
 const kinds = new Map<string, number>();
 
 async function run(
@@ -105,6 +121,8 @@ async function run(
       } else serve(plane, exchange);
     }
     await turns(3);
+    // Codings are made in other threads.
+    while (!exchange.finished && !exchange.closed) await turns(1);
     seen.push(exchange.seen);
   }
   return { seen, shortcuts };
@@ -136,6 +154,66 @@ describe("the shortcut", () => {
     expect(taken).toBeGreaterThan(50);
     for (const kind of ["GET 200", "GET 304", "HEAD 200", "HEAD 304"].flatMap((one) => [one, `${one} of a variant`]))
       expect(kinds.get(kind) ?? 0, kind).toBeGreaterThan(0);
+  }, 60_000);
+
+  it("answers as the whole way where the member compresses, whatever codings clients take", async () => {
+    const codedRequest = fc.record({
+      path: fc.constantFrom("/c", "/c", "/c?v=1", "/c/plain", "/c/vary"),
+      method: fc.constantFrom("GET", "GET", "GET", "HEAD"),
+      codings: fc.constantFrom(
+        "",
+        "gzip",
+        "br, gzip",
+        "gzip;q=1, br;q=0.5",
+        "gzip;q=0, br",
+        "identity",
+        "*",
+        "zstd",
+        "identity;q=0, gzip",
+      ),
+      fields: fc.oneof(
+        { weight: 4, arbitrary: fc.constant("") },
+        {
+          weight: 3,
+          arbitrary: fc
+            .constantFrom('"/c"', 'W/"/c-gzip"', 'W/"/c"', "*", '"/c/vary"')
+            .map((tag) => `If-None-Match: ${tag}\r\n`),
+        },
+        {
+          weight: 2,
+          arbitrary: fc.constantFrom("Accept-Language: de\r\n", "Cache-Control: no-cache\r\n", "Range: bytes=0-3\r\n"),
+        },
+      ),
+      later: fc.oneof({ weight: 12, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.constantFrom(1, 40) }),
+    });
+    let taken = 0;
+    let coded = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom<readonly ("br" | "gzip")[]>(["gzip"], ["br", "gzip"]),
+        fc.array(codedRequest, { minLength: 8, maxLength: 24 }),
+        async (codings, wanted) => {
+          const asked = wanted.map(({ path, method, codings: takes, fields, later }) => ({
+            text: `${method} ${path} HTTP/1.1\r\nHost: a.test\r\n${takes === "" ? "" : `Accept-Encoding: ${takes}\r\n`}${fields}`,
+            local: false,
+            later,
+          }));
+          const rules = { codings, types: ["text/html"], leastBytes: 64 };
+          const given = [{ host: null, path: "/c", compression: rules }];
+          const [one, other] = [0, 1].map(() => fakePlane({ answer: pages(), routes: given, forward: false }));
+          const [both, whole] = [await run(one!, "both", asked), await run(other!, "whole", asked)];
+          // Whether a coding is ready yet when it is asked for again is the other thread's affair: only this tells it.
+          const withoutStatus = (seen: readonly string[]): readonly string[] =>
+            seen.map((text) => text.replace(/"cache-status","[^"]*",/, ""));
+          expect(withoutStatus(both.seen)).toEqual(withoutStatus(whole.seen));
+          taken += both.shortcuts;
+          coded += both.seen.filter((text) => text.includes("content-encoding")).length;
+        },
+      ),
+      { numRuns: 150 },
+    );
+    expect(taken).toBeGreaterThan(50);
+    expect(coded).toBeGreaterThan(50);
   }, 60_000);
 
   it("does not answer a form of request for which the whole way has not (a forward client's URL is no route)", async () => {
