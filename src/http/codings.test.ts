@@ -5,6 +5,7 @@ import {
   codedFields,
   codedTag,
   codedTypes,
+  codedUpdate,
   codingFor,
   isWorthCoding,
   orderNumber,
@@ -15,6 +16,7 @@ import {
   varying,
   type Coding,
 } from "./codings.ts";
+import { fieldValue } from "./fields.ts";
 import { variantOf } from "./vary.ts";
 
 const all: readonly Coding[] = ["zstd", "br", "gzip"];
@@ -116,6 +118,24 @@ describe("the fields of a coded response", () => {
       'W/"abc", W/"abc;gzip", "d"',
     ]);
   });
+});
+
+describe("the fields of a 304 for what is coded (RFC 9110 §15.4.5)", () => {
+  const fields = ["etag", '"v"', "cache-control", "max-age=9"];
+  const tagFor = (asked: string | null): string | undefined =>
+    fieldValue(codedUpdate(fields, "gzip", asked === null ? null : ["if-none-match", asked]), "etag");
+
+  it.each([
+    [null, 'W/"v;gzip"'],
+    ['W/"v;gzip"', 'W/"v;gzip"'],
+    ["*", 'W/"v;gzip"'],
+    ['"v"', '"v"'],
+    ['"x", W/"v"', '"v"'],
+    ['"v", W/"v;gzip"', 'W/"v;gzip"'],
+    ["", 'W/"v;gzip"'],
+  ])("that was asked about by %s names %s", (asked, expected) => expect(tagFor(asked)).toBe(expected));
+
+  it("say that it varies", () => expect(codedUpdate(fields, "gzip", null)).toContain("Accept-Encoding"));
 });
 
 describe("a coding that is taken off", () => {

@@ -6,6 +6,7 @@ import { ownCopy } from "../base/own-copy.ts";
 import { responseDirectives } from "./directives.ts";
 import { fieldLines, fieldValue, withoutFields, type FieldList } from "./fields.ts";
 import { listElements, parameter } from "./grammar.ts";
+import { entityTagList, etagOf, weaklyEqual } from "./validators.ts";
 import { selects } from "./vary.ts";
 
 /** Codings that can be applied. */
@@ -209,9 +210,19 @@ export function weakened(fields: FieldList): string[] {
   return [...withoutFields(fields, tagAlone), "etag", `W/${tag}`];
 }
 
-/** The fields of a 304 for what is stored coded. */
-export function codedUpdate(fields: FieldList, coding: Coding): string[] {
-  return varying(tagged(withoutFields(fields, ofBytes), coding));
+/**
+ * The fields of a 304 for what is coded. `asked`: of the client's request, where its own conditions went along: a client
+ * that has named the uncoded response's tag has that one, and is told so. RFC 9110 §13.1.2, §15.4.5.
+ */
+export function codedUpdate(fields: FieldList, coding: Coding, asked: FieldList | null): string[] {
+  const kept = withoutFields(fields, ofBytes);
+  const coded = tagged(kept, coding);
+  const tags = entityTagList(asked === null ? "" : (fieldValue(asked, "if-none-match") ?? ""));
+  const names = (one: FieldList): boolean => {
+    const etag = etagOf(one);
+    return etag !== null && tags !== "*" && tags.some((tag) => weaklyEqual(tag, etag));
+  };
+  return varying(names(kept) && !names(coded) ? kept : coded);
 }
 
 /** A request's fields as who asks for the uncoded response sends them. */

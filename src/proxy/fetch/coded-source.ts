@@ -128,7 +128,10 @@ export function fetchCoded(
     }
     first.codedFrom = { outcome, shown, isStale: staleBy !== null };
     tagged(ticket.tags);
-    if (status === 304) return handler.head(status, [...codedUpdate(head.fields, coding), ...age], false);
+    if (status === 304) {
+      const asked = conditional === "kept" ? exchange.head.fields : null;
+      return handler.head(status, [...codedUpdate(head.fields, coding, asked), ...age], false);
+    }
     const isKept = hit || stored === true || forwardStatus === 304;
     const isWorth = isWorthCoding(status, head.fields, contentBytes, target.route!.compression!);
     if (isWorth && method !== "HEAD")
