@@ -211,8 +211,8 @@ export function weakened(fields: FieldList): string[] {
 }
 
 /**
- * The fields of a 304 for what is coded. `asked`: of the client's request, where its own conditions went along: a client
- * that has named the uncoded response's tag has that one, and is told so. RFC 9110 §13.1.2, §15.4.5.
+ * The fields of a 304 for what is coded. `asked`: of the client's request, where its own conditions went along. A
+ * client that has named the uncoded response's tag has that one, and is told so. RFC 9110 §13.1.2, §15.4.5.
  */
 export function codedUpdate(fields: FieldList, coding: Coding, asked: FieldList | null): string[] {
   const kept = withoutFields(fields, ofBytes);
