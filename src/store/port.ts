@@ -240,6 +240,8 @@ export interface Store {
   outdate(stored: StoredResponse): void;
   /** Drops one that turned out unusable. */
   discard(stored: StoredResponse): void;
+  /** The same of all under a key that are not in memory. */
+  discardAbsent(key: string): void;
   /** The position of the last invalidation. */
   readonly position: number;
   /**

@@ -76,6 +76,8 @@ export class SimpleStore implements Store {
     return false;
   }
 
+  discardAbsent(): void {}
+
   absent(): number {
     return 0;
   }

@@ -84,8 +84,12 @@ function keep(needs: FetchNeeds, ticket: Ticket, intake: Intake, brought: Brough
   writer.over();
 }
 
-/** What has been compressed here was made of what has been replaced just now. */
+/**
+ * What has been compressed here was made of what has been replaced just now. What is not in memory may be that: it goes
+ * too.
+ */
 function discardCoded(store: FetchNeeds["store"], key: string): void {
+  store.discardAbsent(key);
   for (const stored of store.variants(key).slice()) if (isCodedHere(stored.head)) store.discard(stored);
 }
 

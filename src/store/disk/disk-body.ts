@@ -13,9 +13,9 @@ export interface ContentPlace {
 }
 
 export interface ContentReading {
-  /** @returns null where it is not there. */
+  /** @returns null where it is not there, or cannot be read. */
   readonly read: (at: number, bytes: number) => Promise<Buffer | null>;
-  /** What is there is not what was written. */
+  /** What is there is not what was written, or cannot be read: nothing is said where it is there no more. */
   readonly bad: () => void;
 }
 
@@ -71,18 +71,16 @@ class DiskReading {
     const hold = sink.hold(flow);
     try {
       const checks = await flow.orLeft(checking);
-      if (checks === null) return false;
+      if (checks === "left") return false;
+      if (checks === null) return this.#isBad();
       for (let position = from; position < to;) {
         if (sink.closed) return false;
         const first = Math.floor(position / chunkBytes);
         const begin = first * chunkBytes;
         const end = Math.min(bytes, begin + chunksAtOnce * chunkBytes, Math.ceil(to / chunkBytes) * chunkBytes);
         const stretch = await flow.orLeft(this.#reading.read(at + begin, end - begin));
-        if (stretch === null) return false;
-        if (!isAsWritten(stretch, first, checks)) {
-          this.#reading.bad();
-          return false;
-        }
+        if (stretch === "left") return false;
+        if (stretch === null || !isAsWritten(stretch, first, checks)) return this.#isBad();
         if (sink.closed) return false;
         const piece = stretch.subarray(position - begin, Math.min(end, to) - begin);
         position += piece.length;
@@ -92,6 +90,11 @@ class DiskReading {
     } finally {
       hold.release();
     }
+  }
+
+  #isBad(): false {
+    this.#reading.bad();
+    return false;
   }
 }
 
@@ -113,11 +116,11 @@ class Flow {
     return new Promise((resolve) => (this.#wake = resolve));
   }
 
-  /** What comes, or null where the asker has left before, or the disk is too slow. */
-  orLeft<T>(coming: Promise<T | null>): Promise<T | null> {
+  /** What comes, or "left" where the asker has left before, or the disk is too slow. */
+  orLeft<T>(coming: Promise<T>): Promise<T | "left"> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => resolve(null), readMsMax);
-      this.#leave = () => resolve(null);
+      const timer = setTimeout(() => resolve("left"), readMsMax);
+      this.#leave = () => resolve("left");
       coming.then(resolve, reject).finally(() => clearTimeout(timer));
     });
   }

@@ -152,8 +152,11 @@ export class DiskLog {
 
   /** Writes all that has come, and resolves when that is done. */
   async flush(): Promise<void> {
-    this.#seal();
-    await this.#running;
+    // Making room tells that something is gone, which has to be written too.
+    do {
+      this.#seal();
+      await this.#running;
+    } while (!this.#ended && this.#open.entries.length > 0);
   }
 
   get isWriting(): boolean {

@@ -138,6 +138,11 @@ export class DiskTier implements Behind {
     if (slot !== -1 || pending !== undefined) this.#log.mark(kinds.gone, hash, id);
   }
 
+  /** What a start has found, and has no place for. */
+  tellGone(dropped: readonly { readonly hash: number; readonly id: number }[]): void {
+    for (const { hash, id } of dropped) this.#log.mark(kinds.gone, hash, id);
+  }
+
   replaced(hash: number, variant: number): void {
     if (this.#off !== null) return;
     const { index } = this.#init;
@@ -194,7 +199,10 @@ export class DiskTier implements Behind {
           // Short stretches lie where others will be read to.
           this.#read(generation, from, length, (read) => resolve(read === null ? null : Buffer.from(read))),
         ),
-      bad: () => this.#isBad(hash, id),
+      bad: () => {
+        // Older ones, which it was to answer instead of, must not take its place.
+        if (this.#isBad(hash, id)) this.invalidated(hash, "drop");
+      },
     });
     return { body, pin: { take: () => segments.pin(generation), release: () => segments.unpin(generation) } };
   }
@@ -254,15 +262,19 @@ export class DiskTier implements Behind {
     return reads.read(fd, at, bytes, (read) => done(segments.fd(generation) === fd ? read : null));
   }
 
-  /** What is there is not what was written. */
-  #isBad(hash: number, id: number): null {
-    if (this.#off !== null) return null;
+  /** What is there is not what was written. @returns whether it still was to be there: it is no more. */
+  #isBad(hash: number, id: number): boolean {
+    if (this.#off !== null) return false;
+    // As long as its newer head is on its way, the content lies where the older one says.
+    const slot = this.#slotOf(id, hash);
     // Its segment has been written anew meanwhile: nothing is wrong.
-    if (this.#init.index.slotOf(hash, id) === -1) return null;
+    if (slot === -1) return false;
+    const known = this.#init.index.id(slot);
     this.gone(id, hash);
+    if (known !== id) this.gone(known, hash);
     if (++this.#recalls.counts.bad >= badMax)
       this.#fail(`${badMax} responses could not be read as they had been written`);
-    return null;
+    return true;
   }
 
   #written(entry: Entry, generation: number): void {

@@ -1,5 +1,16 @@
 /** The folder of a disk tier: whose it is, what format it has, and that one process alone has it. */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import { jsonOf } from "../../base/json.ts";
@@ -56,7 +67,14 @@ export function takeFolder(path: string, bytesMax: number): DiskFolder {
       `--disk-size ${bytesText(bytesMax)} is less than a disk tier needs: ${bytesText(diskBytesMin)}`,
     );
   mkdirSync(path, { recursive: true, mode: 0o700 });
-  const release = lock(path);
+  let release: () => void;
+  try {
+    release = lock(path);
+  } catch (error) {
+    // The member goes on without it: what it hears now, what lies there has not heard.
+    if (!(error instanceof DiskUnusable)) dropState(path);
+    throw error;
+  }
   try {
     const manifest = manifestIn(path, bytesMax);
     return { path, manifest, segments: Math.floor(bytesMax / manifest.segmentBytes), release };
@@ -126,11 +144,25 @@ export function writeState(path: string, state: unknown): void {
   renameSync(`${file}.new`, file);
 }
 
-/** Takes that word, once: what is stored from now on it does not know of. Null where there is none. */
+/**
+ * Takes that word, once: what is stored from now on it does not know of. Null where there is none. When this returns it
+ * is gone, whatever becomes of the machine.
+ */
 export function takeState(path: string): unknown {
   const file = join(path, stateName);
   if (!existsSync(file)) return null;
   const state = jsonOf(readFileSync(file, "utf8"));
-  rmSync(file);
+  dropState(path);
   return state;
+}
+
+/** Takes the word away, if there is any, and can be: this life is not one that it knows of. */
+function dropState(path: string): void {
+  rmSync(join(path, stateName), { force: true });
+  const folder = openSync(path, "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
 }

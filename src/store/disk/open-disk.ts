@@ -67,10 +67,12 @@ export function openDisk(init: OpenDiskInit): OpenDisk {
   let segments: Segments | null = null;
   let reads: Reads | null = null;
   try {
+    // First: whatever becomes of this start, what was left does not know of this life.
+    const word = takeState(path);
     segments = new Segments({ folder: path, ...manifest, count: folder.segments });
     const index = new DiskIndex(slotsFor(memoryBytes, bytesMax));
     const replayed = replay(segments, index);
-    const left = stateOf(takeState(path), { storeId: manifest.storeId, replayed, segments, now: now() });
+    const left = stateOf(word, { storeId: manifest.storeId, replayed, segments, now: now() });
     // A disk that is stood in for is read as it says.
     reads =
       init.io === undefined
@@ -90,6 +92,7 @@ export function openDisk(init: OpenDiskInit): OpenDisk {
       },
       diskMemoryBytes(memoryBytes, bytesMax),
     );
+    tier.tellGone(replayed.dropped);
     const opened = segments;
     return {
       tier,

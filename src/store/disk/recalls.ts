@@ -13,8 +13,8 @@ export interface RecallNeeds {
   /** Null where it is not there, ends before, or has been written anew meanwhile. */
   readonly read: (generation: number, at: number, bytes: number, done: ReadDone) => void;
   readonly gone: (id: number, hash: number) => void;
-  /** What is there is not what was written. */
-  readonly isBad: (hash: number, id: number) => null;
+  /** What is there is not what was written. @returns whether it still was to be there: it is no more. */
+  readonly isBad: (hash: number, id: number) => boolean;
 }
 
 /** Content up to this size comes back into memory with its head. */
@@ -78,46 +78,51 @@ export class Recalls {
     const [only, ...more] = ids as [number];
     if (more.length === 0) {
       return this.#response(hash, only, (found) => {
-        if (found !== null) this.#back(hash, only, found, back);
+        if (found !== null && found !== "bad") this.#back(hash, only, found, back);
         finish();
       });
     }
     const all = new Map<number, Pick<Recalled, "record" | "content">>();
     let left = ids.length;
+    let isBad = false;
     for (const id of ids)
       this.#response(hash, id, (found) => {
-        if (found !== null) {
+        if (found === "bad") isBad = true;
+        else if (found !== null) {
           const { record, content } = found;
           all.set(id, { record: Buffer.from(record), content: content === null ? null : Buffer.from(content) });
         }
         if (--left > 0) return;
         // Those that are gone by now were not wanted; those that could not be read take the others with them.
-        const isWhole = ids.every((one) => all.has(one) || index.slotOf(hash, one) === -1);
-        for (const one of ids.toReversed()) {
+        const isWhole = !isBad && ids.every((one) => all.has(one) || index.slotOf(hash, one) === -1);
+        if (isBad) for (const one of ids) this.#needs.gone(one, hash);
+        // The newest first: where there is no room for it, there is none for older ones.
+        for (const one of isWhole ? ids : []) {
           const read = all.get(one);
-          if (isWhole && read !== undefined) this.#back(hash, one, read, back);
-          else if (!isWhole && this.counts.bad > 0) this.#needs.gone(one, hash);
+          if (read !== undefined && !this.#back(hash, one, read, back) && index.slotOf(hash, one) !== -1) break;
         }
         finish();
       });
     return undefined;
   }
 
-  /** What has been read is stored in memory again, unless it is gone meanwhile, or stored anew. */
+  /** What has been read is stored in memory again, unless it is gone meanwhile. @returns whether it is there. */
   #back(
     hash: number,
     id: number,
     found: Pick<Recalled, "record" | "content">,
     back: (recalled: Recalled) => boolean,
-  ): void {
+  ): boolean {
     const { index } = this.#needs;
     const slot = index.slotOf(hash, id);
-    if (slot === -1 || index.has(slot, flagInMemory)) return;
-    if (!back({ ...found, id, outdated: index.has(slot, flagOutdatedOnDisk) })) return;
+    if (slot === -1) return false;
+    if (index.has(slot, flagInMemory)) return true;
+    if (!back({ ...found, id, outdated: index.has(slot, flagOutdatedOnDisk) })) return false;
     // Making room for it may have cost it its place.
     const now = index.slotOf(hash, id);
     if (now !== -1) index.setFlag(now, flagInMemory);
     this.counts.recalled++;
+    return true;
   }
 
   /** Those that are not in memory, the newest first; what no request would get any more goes. */
@@ -138,8 +143,12 @@ export class Recalls {
     return wanted;
   }
 
-  /** Reads a response: its record, and its content where that is short. */
-  #response(hash: number, id: number, done: (found: Pick<Recalled, "record" | "content"> | null) => void): void {
+  /** Reads a response: its record, and its content where that is short. Null where it is not there any more. */
+  #response(
+    hash: number,
+    id: number,
+    done: (found: Pick<Recalled, "record" | "content"> | "bad" | null) => void,
+  ): void {
     const { index } = this.#needs;
     const slot = index.slotOf(hash, id);
     const [metaAt, metaBytes, metaCrc] = [index.metaAt(slot), index.metaBytes(slot), index.metaCrc(slot)];
@@ -149,14 +158,15 @@ export class Recalls {
     const isTogether = contentBytes > 0 && contentBytes <= promotedBytesMax && !isRenewed;
     const recordBytes = metaBytes - (isRenewed ? 0 : checksBytes(contentBytes));
     const bytes = metaBytes + (isTogether ? contentBytes : 0);
+    const bad = (): "bad" | null => (this.#needs.isBad(hash, id) ? "bad" : null);
     this.#reading++;
     this.#needs.read(index.metaGeneration(slot), metaAt, bytes, (read) => {
       this.#reading--;
-      if (read === null || crc32(read.subarray(0, metaBytes)) !== metaCrc) return done(this.#needs.isBad(hash, id));
+      if (read === null || crc32(read.subarray(0, metaBytes)) !== metaCrc) return done(bad());
       const record = read.subarray(0, recordBytes);
       if (!isTogether) return done({ record, content: null });
       const content = read.subarray(metaBytes);
-      if (!isAsWritten(content, 0, read.subarray(recordBytes, metaBytes))) return done(this.#needs.isBad(hash, id));
+      if (!isAsWritten(content, 0, read.subarray(recordBytes, metaBytes))) return done(bad());
       return done({ record, content });
     });
   }

@@ -1,5 +1,5 @@
 /** A start: the segments' batches are gone through in the order in which they were written, heads and tables alone. */
-import { readSync } from "node:fs";
+import { fstatSync, readSync } from "node:fs";
 import { DiskIndex, flagOutdatedOnDisk } from "./disk-index.ts";
 import {
   batchHeadBytes,
@@ -17,10 +17,18 @@ import type { Segments } from "./segments.ts";
 /** What the last batch says, and the last id that was given. */
 export interface Replayed {
   readonly lastId: number;
-  /** Not all that was found has a place in the index: what is told of the rest will not be written. */
+  /** What was found and has no place in the index, the oldest: hashes and ids. It must be told that it is gone. */
+  readonly dropped: readonly Dropped[];
+  /** There was more of that than can be told: what becomes of the rest will not be written. */
   readonly isCut: boolean;
   readonly last: Pick<BatchHead, "position" | "now" | "wallLead"> | null;
 }
+
+/** Names an entry. */
+export type Dropped = Pick<Entry, "hash" | "id">;
+
+/** Of these so many are told: the index is a little too small while it is filled, since what goes is told later. */
+const droppedMax = 200_000;
 
 interface Found {
   readonly number: number;
@@ -46,6 +54,7 @@ export function replay(segments: Segments, index: DiskIndex): Replayed {
   let lastId = 0;
   let last: BatchHead | null = null;
   let isCut = false;
+  const dropped: Dropped[] = [];
   for (const { number, fd, generation } of found) {
     let at = segmentHeadBytes;
     for (;;) {
@@ -53,19 +62,23 @@ export function replay(segments: Segments, index: DiskIndex): Replayed {
       if (batch === null || batch.head.generation !== generation) break;
       for (const entry of batch.entries) {
         lastId = Math.max(lastId, entry.id);
-        isCut = take(index, entry, generation) || isCut;
+        const older = take(index, entry, generation);
+        if (older === null) continue;
+        if (dropped.length < droppedMax) dropped.push(older);
+        else isCut = true;
       }
       last = batch.head;
       at += batch.head.bytes;
     }
     segments.found(number, generation, at);
   }
-  return { lastId, last, isCut };
+  return { lastId, last, dropped, isCut };
 
   function batchAt(fd: number, at: number): { readonly head: BatchHead; readonly entries: readonly Entry[] } | null {
     const length = readAt(fd, window, at);
     const head = readBatchHead(window.subarray(0, length), { storeId, at, segmentBytes });
-    if (head === null) return null;
+    // What does not end within its file has been cut off since.
+    if (head === null || at + head.bytes > fstatSync(fd).size) return null;
     const tableBytes = head.entries * entryBytes;
     let table = window.subarray(batchHeadBytes, batchHeadBytes + tableBytes);
     if (batchHeadBytes + tableBytes > length) {
@@ -77,23 +90,24 @@ export function replay(segments: Segments, index: DiskIndex): Replayed {
   }
 }
 
-/** @returns whether something older had to go for it. */
-function take(index: DiskIndex, entry: Entry, generation: number): boolean {
+/** @returns the older one that had to go for it, or null. */
+function take(index: DiskIndex, entry: Entry, generation: number): Dropped | null {
   const { kind, hash, id, renews } = entry;
   if (kind === kinds.response) {
-    const isFull = index.left === 0;
-    if (isFull) index.remove(index.oldest);
+    const oldest = index.left === 0 ? index.oldest : -1;
+    const older = oldest === -1 ? null : { hash: index.hash(oldest), id: index.id(oldest) };
+    if (oldest !== -1) index.remove(oldest);
     index.add(entry, generation, 0);
-    return isFull;
+    return older;
   }
   const slot = index.slotOf(hash, kind === kinds.renewed ? renews : id);
-  if (slot === -1) return false;
+  if (slot === -1) return null;
   if (kind === kinds.renewed) {
     index.renew(slot, entry, generation);
     index.clearFlag(slot, flagOutdatedOnDisk);
   } else if (kind === kinds.gone) index.remove(slot);
   else index.setFlag(slot, flagOutdatedOnDisk);
-  return false;
+  return null;
 }
 
 function readAt(fd: number, into: Buffer, at: number): number {

@@ -238,6 +238,10 @@ export class PageStore implements Store {
     return this.lease(this.#shelf.renewed(before, kept) ?? new DetachedResponse(before, head, kept));
   }
 
+  discardAbsent(key: string): void {
+    this.#behind?.invalidated(this.#shelf.chains.bytesOf(key).hash, "drop");
+  }
+
   discard(stored: StoredResponse): void {
     const location = this.#found(stored);
     if (location !== 0) this.#shelf.drop(location);

@@ -9,6 +9,7 @@ import { Chains } from "./chains.ts";
 import { emptyPage } from "./emptying.ts";
 import { Ends } from "./ends.ts";
 import { Heard, uriHash, type Verdict } from "./heard.ts";
+import { leaveBehind, olderKin } from "./older-kin.ts";
 import type { PagePool, QueueName } from "./page-pool.ts";
 import { unitsFor } from "./page-memory.ts";
 import { lifetimeSources, PageResponse, type Kept } from "./page-response.ts";
@@ -23,7 +24,6 @@ import {
   flagMoved,
   flagNamed,
   flagOutdated,
-  flagPart,
   float,
   sourceMask,
   sourceShift,
@@ -61,13 +61,12 @@ export class Shelf {
   }
 
   variants(key: string): readonly PageResponse[] {
-    const found: PageResponse[] = [];
-    for (let at = this.chains.newest(key); at !== 0;) {
-      const older = this.chains.older(at);
-      if (!this.isOver(at) && !this.#isLost(at)) found.push(this.responseAt(at));
-      at = older;
-    }
-    return found;
+    const { records, chains } = this;
+    const all: number[] = [];
+    for (let at = chains.newest(key); at !== 0; at = chains.older(at)) all.push(at);
+    // The end of one may be that of older ones.
+    const isThere = (at: number): boolean => records.has(at, flagLive) && !this.isOver(at) && !this.#isLost(at);
+    return all.filter(isThere).map((at) => this.responseAt(at));
   }
 
   /** All that is stored in pages of these queues. */
@@ -183,11 +182,14 @@ export class Shelf {
     const queue = kept.copyUntil !== null ? "copies" : this.room.ghosts.take(hash) ? "main" : "small";
     const location = this.#write(draft, queue);
     if (location === 0) return false;
+    // First, so that what stands behind is told it as well.
+    this.#carriedOut(location, verdict);
     if (this.#behind !== null) {
       const written = { location, head: kept.head };
       keepBehind(this.#behind, this.records, written, () => this.responseAt(location));
+      if (this.records.float(location, float.behind) === 0)
+        leaveBehind(this.#behind, this.records, location, this.#kinOf(location));
     }
-    this.#carriedOut(location, verdict);
     return true;
   }
 
@@ -253,12 +255,14 @@ export class Shelf {
       : 0;
     if (newer === 0 && records.has(location, flagLive)) this.drop(location);
     const written = { location: newer, head: kept.head, id };
+    if (newer !== 0) this.#carriedOut(newer, verdict);
     if (newer !== 0 && behind !== null && !renewBehind(behind, records, written, () => this.responseAt(newer)))
       this.drop(newer);
     current.pin.release();
     if (newer === 0 || !records.has(newer, flagLive)) return null;
     for (const [which, value] of marks) records.setWord(newer, which, value);
-    this.#carriedOut(newer, verdict);
+    if (behind !== null && records.float(newer, float.behind) === 0)
+      leaveBehind(behind, records, newer, this.#kinOf(newer));
     return this.responseAt(newer);
   }
 
@@ -320,6 +324,7 @@ export class Shelf {
     const { records } = this;
     if (!records.has(location, flagElsewhere)) return false;
     if (this.#behind!.has(records.float(location, float.behind), records.word(location, word.hash))) return false;
+    for (const other of this.#kinOf(location)) this.drop(other);
     this.drop(location);
     return true;
   }
@@ -354,19 +359,16 @@ export class Shelf {
 
   /** What stands behind keeps it. An older one with another Vary must not answer in its place: it goes as well. */
   #evict(location: number): void {
-    const { records } = this;
     const behind = this.#behind;
-    const isCopy = (records.word(location, word.flags) & (flagCopy | flagPart)) !== 0;
-    // Where it is not kept behind, older ones there must not answer in its place either.
-    if (behind !== null && !isCopy && records.float(location, float.behind) === 0)
-      behind.invalidated(records.word(location, word.hash), "drop");
-    const varies = (at: number): string => this.responseAt(at).head.varyNames.join();
-    for (let at = behind === null ? 0 : this.chains.older(location); at !== 0;) {
-      const older = this.chains.older(at);
-      if (varies(at) !== varies(location)) this.drop(at, "evicted");
-      at = older;
-    }
+    const kin = behind === null ? [] : this.#kinOf(location);
+    if (behind !== null && this.records.float(location, float.behind) === 0)
+      leaveBehind(behind, this.records, location, kin);
+    for (const other of kin) this.drop(other, "evicted");
     this.drop(location, "evicted");
+  }
+
+  #kinOf(location: number): readonly number[] {
+    return olderKin(this.chains, location, (at) => this.responseAt(at).head.varyNames.join());
   }
 
   #empty(page: number, queue: QueueName, forced: boolean): void {
