@@ -73,7 +73,7 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
   const route = routeOf(plane.current.routing.routes, uri);
   const caching = route?.caching ?? plane.current.routing.forward?.caching;
   if (caching === undefined) return { error: `no route leads to ${uri.host}${uri.path}` };
-  const key = cacheKey(uriText(uri), uri, caching, []);
+  const key = cacheKey(uriText(uri), uri, caching, [], false);
   const now = plane.desk.nowSeconds();
   const variants = plane.store.variants(key).map(({ head, body, hits, tags, position }): ExplainedVariant => {
     const decision = reuse(head, new Map(), now, {

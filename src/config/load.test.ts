@@ -30,6 +30,24 @@ describe("a configuration", () => {
     expect(() => loadConfig({ flags: {}, environment: { GYRE_PORT: "8080" } })).toThrow("GYRE_PORT: is not a setting");
   });
 
+  it("has no route that no request could match", () => {
+    const file = join(folder, "routes.yaml");
+    for (const [place, message] of [
+      ["path: /café", /no request would match it: write \/caf%C3%A9/],
+      ["path: /caf%c3%a9", /no request would match it: write \/caf%C3%A9/],
+      ["path: /%61dmin", /write \/admin/],
+      ["path: /a/../b", /write \/b/],
+      ['path: "/a b"', /write \/a%20b/],
+      ["path: /x?y", /leave the query out/],
+      ['host: "site.example:8080"', /without a port/],
+    ] as const) {
+      writeFileSync(file, `routes:\n  - { ${place}, origin: "http://127.0.0.1:1" }\n`);
+      expect(() => loadConfig({ file, flags: {}, environment: {} }), place).toThrow(message);
+    }
+    writeFileSync(file, 'routes:\n  - { host: "[::1]", path: "/caf%C3%A9/~x%20y", origin: "http://127.0.0.1:1" }\n');
+    expect(() => loadConfig({ file, flags: {}, environment: {} })).not.toThrow();
+  });
+
   it("is never turned into a forward proxy by a list of routes that is empty", () => {
     const file = join(folder, "empty.yaml");
     writeFileSync(file, "listen: 127.0.0.1:8080\nroutes: []\n");

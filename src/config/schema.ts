@@ -5,7 +5,7 @@
 import { tagFields } from "../http/tags.ts";
 import { z } from "zod";
 import { placesOf } from "../coordination/places.ts";
-import { authority, httpUri } from "../http/uri.ts";
+import { authority, httpUri, routedPath } from "../http/uri.ts";
 import { weightMax } from "../ring/ring.ts";
 import { isMemberName } from "../ring/view.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
@@ -113,14 +113,28 @@ const originTimes = {
   "client-key": z.string().optional().describe("its key"),
 };
 
+/** As a router reads the paths of requests: what is written otherwise would never match. */
+const routePath = z
+  .string()
+  .startsWith("/")
+  .refine((path) => !path.includes("?"), "a route goes by the path: leave the query out")
+  .refine((path) => path.includes("?") || readAs(path) === path, {
+    error: ({ input }) => `no request would match it: write ${readAs(String(input))}`,
+  });
+
+function readAs(path: string): string {
+  return routedPath(encodeURI(path).replaceAll("%25", "%"));
+}
+
 const route = z
   .strictObject({
     host: z
       .string()
       .toLowerCase()
       .refine((text) => authority(text.replace(/^\*\./, ""), "http") !== null, "write a host name, or *.example.com")
+      .refine((text) => !/:\d*$/.test(text), "write the host without a port: a route is for all ports")
       .optional(),
-    path: z.string().startsWith("/").optional(),
+    path: routePath.optional(),
     origin: originUrl.optional(),
     origins: z
       .array(z.union([originUrl, weightedOrigin]))

@@ -7,7 +7,7 @@ import { responseDirectives } from "./directives.ts";
 import { fieldLines, fieldValue, withoutFields, type FieldList } from "./fields.ts";
 import { listElements, parameter } from "./grammar.ts";
 import { entityTagList, etagOf, weaklyEqual } from "./validators.ts";
-import { selects } from "./vary.ts";
+import { selects, withVary } from "./vary.ts";
 
 /** Codings that can be applied. */
 export const codings = ["zstd", "br", "gzip"] as const;
@@ -179,12 +179,9 @@ export function plainFields(fields: FieldList): string[] {
 
 /** With Accept-Encoding among what Vary names. */
 export function varying(fields: FieldList): string[] {
-  const names = fieldLines(fields, "vary").flatMap((line) => listElements(line));
-  if (names.some((name) => name === "*" || name.toLowerCase() === "accept-encoding")) return [...fields];
-  return [...withoutFields(fields, varyAlone), "vary", [...names, "Accept-Encoding"].join(", ")];
+  return withVary(fields, ["Accept-Encoding"]);
 }
 
-const varyAlone: ReadonlySet<string> = new Set(["vary"]);
 const tagAlone: ReadonlySet<string> = new Set(["etag"]);
 
 /** The entity tag of one coding: weak, since the bytes are not those that the origin has tagged. */

@@ -9,6 +9,8 @@ const hopByHop: ReadonlySet<string> = new Set([
   "te",
   "transfer-encoding",
   "upgrade",
+  // RFC 7540 §3.2.1
+  "http2-settings",
   "trailer",
   // §11.7: challenges and credentials between a client and the proxy that asked for them; Gyre asks for none.
   "proxy-authenticate",

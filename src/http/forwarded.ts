@@ -34,7 +34,9 @@ const family: ReadonlySet<string> = new Set([
 
 /** Whether a field claims something about the client or the connection before this one. */
 export function isForwardingClaim(name: string): boolean {
-  return name.startsWith("x-forwarded") || family.has(name);
+  // CGI and its kin read an underscore as a hyphen.
+  const read = name.includes("_") ? name.replaceAll("_", "-") : name;
+  return read.startsWith("x-forwarded") || family.has(read);
 }
 
 /**
@@ -70,6 +72,31 @@ export function withForwarded(
     (hop.trustsClient ? fieldValue(fields, "x-forwarded-proto") : undefined) ?? hop.scheme,
   );
   return kept;
+}
+
+/** Claims that speak of a client's address: answers do not depend on them, or not so that a cache could know. */
+const ofClients: ReadonlySet<string> = new Set([
+  "forwarded",
+  "forwarded-for",
+  "x-forwarded-for",
+  "client-ip",
+  "x-client-ip",
+  "x-cluster-client-ip",
+  "x-real-ip",
+  "x-remote-ip",
+  "x-remote-addr",
+  "x-originating-ip",
+  "x-original-forwarded-for",
+  "true-client-ip",
+  "cf-connecting-ip",
+  "fastly-client-ip",
+]);
+
+/** Names of the claims about where a client believes itself to be: what an origin answers goes by them. */
+export function claimsOfPlace(fields: FieldList): string[] {
+  return fields.filter(
+    (name, at) => at % 2 === 0 && isForwardingClaim(name) && !ofClients.has(name.replaceAll("_", "-")),
+  );
 }
 
 /** Written anew at each hop, out of what came and what is known here. */

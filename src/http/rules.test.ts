@@ -4,7 +4,7 @@ import { cacheStatus } from "./cache-status.ts";
 import { isNotModified, mustAskOrigin, notModifiedHead, rangeApplies, validationFields } from "./conditional.ts";
 import { endToEndFields } from "./connection-fields.ts";
 import { requestDirectives, responseDirectives } from "./directives.ts";
-import { withForwarded } from "./forwarded.ts";
+import { claimsOfPlace, withForwarded } from "./forwarded.ts";
 import { freshenedFields, headDescribes, isSelectedByNotModified } from "./freshen.ts";
 import { bornSeconds, currentAge, freshnessLifetime } from "./freshness.ts";
 import { invalidatedUris, isLocatedAtTarget } from "./invalidation.ts";
@@ -620,6 +620,12 @@ describe("what travels", () => {
     expect(withForwarded(["x-forwarded-for", "6.6.6.6"], { ...hop, trustsClient: true })).toContain(
       "6.6.6.6, 2001:db8::1",
     );
+    // CGI reads these as the same names.
+    const spelled = ["x_forwarded_host", "evil", "x_real-ip", "6.6.6.6", "x_own", "y"];
+    expect(withForwarded(spelled, { ...hop, trustsClient: false }).slice(0, 3)).toEqual(["x_own", "y", "forwarded"]);
+    expect(
+      claimsOfPlace(["x-forwarded-for", "a", "x-forwarded-proto", "b", "x_original_url", "c", "forwarded", "d"]),
+    ).toEqual(["x-forwarded-proto", "x_original_url"]);
   });
 
   it("knows its own loops (RFC 8586, RFC 9110 §7.6.3)", () => {

@@ -1,5 +1,5 @@
 /** Which of the stored responses for one cache key a request selects. RFC 9111 §4.1. */
-import { fieldLines, fieldValue, type FieldList } from "./fields.ts";
+import { fieldLines, fieldValue, withoutFields, type FieldList } from "./fields.ts";
 import { isToken, listElements, parameter } from "./grammar.ts";
 
 /**
@@ -102,3 +102,14 @@ function preferences(elements: readonly string[], normalise: (value: string) => 
 function normaliseCoding(coding: string): string {
   return coding === "x-gzip" ? "gzip" : coding === "x-compress" ? "compress" : coding;
 }
+
+/** The fields of a response that varies by these names as well. */
+export function withVary(fields: FieldList, more: readonly string[]): string[] {
+  const names = fieldLines(fields, "vary").flatMap((line) => listElements(line));
+  const known = new Set(names.map((name) => name.toLowerCase()));
+  const added = known.has("*") ? [] : more.filter((name) => !known.has(name.toLowerCase()));
+  if (added.length === 0) return [...fields];
+  return [...withoutFields(fields, varyAlone), "vary", [...names, ...added].join(", ")];
+}
+
+const varyAlone: ReadonlySet<string> = new Set(["vary"]);

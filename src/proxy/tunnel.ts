@@ -24,6 +24,7 @@ import { fetchFor } from "./fetch/origin-source.ts";
 import { invalidatedBy } from "./invalidation/invalidated-by.ts";
 import type { Desk } from "./request/desk.ts";
 import type { Routing } from "./request/routes.ts";
+import { protocolsAsked } from "./request/decide.ts";
 import type { Ticket } from "./request/ticket.ts";
 
 export interface TunnelNeeds extends Pick<FetchNeeds, "invalidations" | "failed"> {
@@ -91,7 +92,7 @@ const dated: ReadonlySet<string> = new Set(["date"]);
 /** A request with Upgrade: the origin may switch, or answer as to any request. */
 export function upgrade({ current, invalidations, failed }: TunnelNeeds, ticket: Ticket): void {
   const { exchange, desk } = ticket;
-  const protocol = fieldValue(exchange.head.fields, "upgrade")!;
+  const protocol = protocolsAsked(exchange.head);
   ticket.outcome = { hit: false, forward: "request" };
   ticket.reason = "upgrade";
   let body: Body | null = null;

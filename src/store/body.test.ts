@@ -211,6 +211,21 @@ describe("Body", () => {
     expect([sink.aborted, sink.ended, done]).toEqual([true, false, [false]]);
   });
 
+  it("goes on when its fastest reader does, however far behind another is that nobody waits for yet", () => {
+    const body = new Body("keeping", null);
+    let paused = false;
+    body.source = { pause: () => (paused = true), resume: () => (paused = false) };
+    const [fast, slow] = [new Sink(6 * 1024 * 1024), new Sink(1)];
+    for (const sink of [fast, slow]) body.read(sink, 0, null, () => {});
+    body.pass();
+    const chunk = Buffer.alloc(1024 * 1024);
+    for (let count = 0; count < 7; count++) body.append(chunk);
+    expect(paused).toBe(true);
+    fast.drain(Infinity);
+    expect(paused).toBe(false);
+    body.fail();
+  });
+
   it("makes the source wait for a reader that is far behind, rather than cut it", () => {
     const body = new Body("keeping", null);
     let paused = false;

@@ -312,7 +312,11 @@ export class Body {
     if ((ahead > windowBytes || held) && !this.#paused) {
       this.#paused = true;
       this.source?.pause();
-    } else if (ahead <= windowBytes / 2 && lag <= lagBytesMax / 2 && this.#paused) {
+    } else if (
+      ahead <= windowBytes / 2 &&
+      lag <= (this.#pacing === null ? lagBytesMax : lagBytesMax / 2) &&
+      this.#paused
+    ) {
       this.#paused = false;
       this.source?.resume();
     }

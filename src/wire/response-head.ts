@@ -135,6 +135,9 @@ function framingOf(fields: readonly string[], status: number, method: string): R
     return { kind: "chunked" };
   }
   if (codings.includes("chunked")) return { bad: "a transfer coding after chunked" };
+  // RFC 9112 §6.1: what it is in nobody knows.
+  if (hasField(fields, "transfer-encoding") && codings.join() !== "identity")
+    return { bad: `content in a transfer coding that is not understood (${codings.join(", ")})` };
   if (length === undefined) return { kind: "end" };
   return { kind: "length", bytes: Number(length) };
 }

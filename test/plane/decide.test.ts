@@ -1,6 +1,7 @@
 /** What is to be done with a request, as data: the steps before an answer, without anything being carried out. */
 import { describe, expect, it } from "vitest";
-import { decide, type Forwarded } from "../../src/proxy/request/decide.ts";
+import { decide, protocolsAsked, type Forwarded } from "../../src/proxy/request/decide.ts";
+import { endToEndFields } from "../../src/http/connection-fields.ts";
 import { viewOf, type Member, type View } from "../../src/ring/view.ts";
 import { FakeExchange, fakePlane } from "../support/plane.ts";
 import { announcementOf } from "../support/seats.ts";
@@ -43,9 +44,12 @@ describe("decide", () => {
     ["GET http://other.test/", "", "here"],
     ["GET /x", "", "here"],
     ["HEAD /x", "", "here"],
-    ["GET /x", "Upgrade: websocket\r\n", "upgrade"],
-    ["POST /x", "Upgrade: tcp\r\n", "upgrade"],
-    ["GET /x", "Upgrade: h2c\r\n", "here"],
+    ["GET /x", "Connection: Upgrade\r\nUpgrade: websocket\r\n", "upgrade"],
+    ["POST /x", "Connection: x, upgrade\r\nUpgrade: tcp\r\n", "upgrade"],
+    ["GET /x", "Connection: Upgrade\r\nUpgrade: h2c\r\n", "here"],
+    // Of another connection, if of any. RFC 9110 §7.6.1, §7.8.
+    ["GET /x", "Upgrade: websocket\r\n", "here"],
+    ["GET /x", "Connection: close\r\nUpgrade: websocket\r\n", "here"],
     ["POST /x", "", "passed-on method"],
     ["GET /x", 'If-Match: "1"\r\n', "passed-on request"],
     ["OPTIONS /x", "Max-Forwards: 0\r\n", "refused 204"],
@@ -80,6 +84,58 @@ describe("decide", () => {
       expect(ask(one).kind).toBe("here");
     },
   );
+
+  it("declines an offer of HTTP/2 that stands among others, and any in HTTP/1.0 (RFC 9110 §7.8)", () => {
+    const headOf = (protocols: string, version = "1.1") =>
+      new FakeExchange(
+        `GET /x HTTP/${version}\r\nHost: site.test\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: ${protocols}\r\nHTTP2-Settings: AAMA\r\n`,
+      ).head;
+    expect(protocolsAsked(headOf("h2c, websocket"))).toBe("websocket");
+    expect(protocolsAsked(headOf("H2C , h2c/1"))).toBe("");
+    expect(protocolsAsked(headOf("websocket", "1.0"))).toBe("");
+    expect(endToEndFields(headOf("h2c").fields)).toEqual(["host", "site.test"]);
+    expect(endToEndFields(["http2-settings", "AAMA"])).toEqual([]);
+  });
+
+  it("has the key say what the origin is asked, whatever the request's spelling (RFC 9111 §2)", () => {
+    const selecting = fakePlane({
+      routes: [
+        { host: null, path: "/sel", caching: { query: { select: new Set(["id"]) } } },
+        { host: null, path: "/", caching: { keyFields: ["x-tenant", "x-forwarded-proto"] } },
+      ],
+    }).current.routing;
+    const keyOf = (line: string, fields = ""): string => {
+      const decision = decide({ ...needs, routing: selecting }, asked(line, fields), null, null);
+      return "target" in decision ? decision.target.key : decision.kind;
+    };
+    const bare = "http://site.test/sel";
+    expect(keyOf("GET /sel?id=1&u=2")).toBe(`${bare}?id=1`);
+    for (const query of ["id=1&i%64=2", "i%64=5", "x;id=2", "x=1;id=2", "id[]=3", "id%5B%5D=3", "+id=4", "%zz=1"])
+      expect(keyOf(`GET /sel?${query}`), query).toBe(`${bare}?${query}`);
+    expect(keyOf("GET /sel?x%64=2&y[]=3")).toBe(bare);
+    const tenant = keyOf("GET /t", "X-Tenant: a\r\n");
+    expect(tenant).toContain("x-tenant:a");
+    expect(keyOf("GET /t", "X-Tenant: a\r\nConnection: X-Tenant\r\n")).toBe(keyOf("GET /t"));
+    expect(keyOf("GET /t", "X-Forwarded-Proto: https\r\n"), "nobody believes it").toBe(keyOf("GET /t"));
+  });
+
+  it("goes by a host's name with or without the dot at its end", () => {
+    const named = fakePlane({
+      forward: false,
+      routes: [
+        { host: "site.test", path: "/" },
+        { host: "*.site.test", path: "/" },
+      ],
+    }).current.routing;
+    const routeFor = (host: string): string | undefined => {
+      const exchange = new FakeExchange(`GET /x HTTP/1.1\r\nHost: ${host}\r\n`);
+      const decision = decide({ ...needs, routing: named }, exchange, null, null);
+      return "target" in decision ? decision.target.route?.name : decision.kind;
+    };
+    expect(routeFor("site.test.")).toBe("r0");
+    expect(routeFor("a.site.test.")).toBe("r1");
+    expect(routeFor("other.test.")).toBe("refused");
+  });
 
   it("keeps and changes nothing before this member has joined", () => {
     const joining = { ...needs, joined: false };

@@ -57,6 +57,101 @@ describe("a flight", () => {
     atRest(plane);
   });
 
+  it("is not for who wants what the origin says from now on, once it is under way for a while (RFC 9111 §5.2.1.4)", async () => {
+    const plane = fakePlane();
+    const first = get();
+    await ask(plane, first);
+    plane.now += 1;
+    const [joiner, reload, refresh] = [get(), get("Cache-Control: no-cache\r\n"), get("Cache-Control: max-age=0\r\n")];
+    await ask(plane, joiner, reload, refresh);
+    expect(plane.calls.length).toBeGreaterThan(1);
+    reply(plane.calls[0]!, 200, fresh, "before");
+    await turns();
+    expect([first.content, joiner.content]).toEqual(["before", "before"]);
+    for (const call of plane.calls.slice(1)) reply(call, 200, fresh, "now");
+    await turns();
+    expect([reload.content, refresh.content]).toEqual(["now", "now"]);
+    atRest(plane);
+  });
+
+  it("does not take from others what is stored, where its asker is refused (RFC 9111 §4.3.3)", async () => {
+    const plane = fakePlane({
+      answer: (call) =>
+        call.request.fields.includes("authorization")
+          ? reply(call, 401, ["www-authenticate", "Basic"])
+          : reply(call, 200, [...fresh, "etag", '"1"'], "for all"),
+    });
+    await ask(plane, get());
+    const refused = get("Cache-Control: no-cache\r\nAuthorization: x\r\n");
+    await ask(plane, refused);
+    expect(refused.status).toBe(401);
+    const other = get();
+    await ask(plane, other);
+    expect([other.content, plane.calls.length]).toEqual(["for all", 2]);
+    for (const status of [404, 410]) {
+      const gone = fakePlane({ answer: (call) => reply(call, gone.calls.length > 1 ? status : 200, fresh, "x") });
+      for (const fields of ["", "Cache-Control: no-cache\r\n", ""]) await ask(gone, get(fields));
+      expect(gone.store.variants("http://a.test/x").map(({ head }) => head.status)).toEqual([status]);
+    }
+  });
+
+  it("tells the origin of the scheme that it is stored under, whatever connection it came by", async () => {
+    const plane = fakePlane({
+      routes: [{ host: "a.test", path: "/" }],
+      answer: (call) => reply(call, 200, fresh, String(call.request.fields.includes("https"))),
+    });
+    const poison = new FakeExchange("GET https://a.test/x HTTP/1.1\r\nHost: a.test\r\n", { scheme: "http" });
+    await ask(plane, poison);
+    const victim = new FakeExchange("GET /x HTTP/1.1\r\nHost: a.test\r\n", { scheme: "https" });
+    await ask(plane, victim);
+    expect([poison.content, victim.content, plane.calls.length]).toEqual(["true", "true", 1]);
+  });
+
+  it("keeps no part of what it would compress: parts grow to what the origin has coded (RFC 9111 §3.4)", async () => {
+    const plane = fakePlane({
+      routes: [{ host: "a.test", path: "/", compression: { codings: ["gzip"], types: ["text/html"], leastBytes: 1 } }],
+      answer: (call) => {
+        const range = call.request.fields.includes("range");
+        const type = call.request.path === "/film" ? "video/mp4" : "text/html";
+        const coded = call.request.path === "/coded" ? ["content-encoding", "gzip"] : [];
+        const fields = [...fresh, "etag", '"1"', "content-type", type, ...coded];
+        reply(call, range ? 206 : 200, range ? [...fields, "content-range", "bytes 0-1/4"] : fields, "ab");
+      },
+    });
+    const stored: number[] = [];
+    for (const path of ["/page", "/coded", "/film"]) {
+      await ask(plane, get("Range: bytes=0-1\r\n", path));
+      stored.push(plane.store.variants(`http://a.test${path}`).length);
+    }
+    expect(stored).toEqual([0, 0, 1]);
+  });
+
+  it("is of the place that a trusted proxy names, and of no other (RFC 9111 §4.1)", async () => {
+    const plane = fakePlane({
+      routes: [{ host: "a.test", path: "/" }],
+      answer: ({ request, ...call }) => {
+        const proto = request.fields[request.fields.indexOf("x-forwarded-proto") + 1]!;
+        reply({ request, ...call }, proto === "https" ? 200 : 301, fresh, proto);
+      },
+    });
+    (plane.current.routing as { trusts: (address: string) => boolean }).trusts = (address) => address === "10.0.0.1";
+    const by = (address: string, fields: string): FakeExchange =>
+      new FakeExchange(`GET /x HTTP/1.1\r\nHost: a.test\r\n${fields}`, { address });
+    const seen: unknown[] = [];
+    for (const [address, proto] of [
+      ["10.0.0.1", "http"],
+      ["10.0.0.1", "https"],
+      ["10.0.0.1", "http"],
+      ["10.9.9.9", "https"],
+    ] as const) {
+      const exchange = by(address, `X-Forwarded-Proto: ${proto}\r\nX-Forwarded-For: 1.2.3.4\r\n`);
+      await ask(plane, exchange);
+      seen.push(exchange.status);
+    }
+    expect(seen).toEqual([301, 200, 301, 301]);
+    expect(plane.calls).toHaveLength(2);
+  });
+
   it("goes on when the client that began it leaves, and ends when the last one does", async () => {
     const plane = fakePlane();
     const [one, other] = [get(), get()];

@@ -30,14 +30,14 @@ import { invalidatedBy } from "../invalidation/invalidated-by.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { freshenByHead, freshenStored } from "./freshening.ts";
 import { Intake } from "./intake.ts";
-import { judge, passedFields, type Judgement } from "./judging.ts";
+import { judge, passedFields, supersedes, type Judgement } from "./judging.ts";
 import { conclude, keepableBytes, notKept } from "./keeping.ts";
 import type { FetchNeeds } from "./needs.ts";
 import { fetchForFlight } from "./forms.ts";
 import { uncoded } from "./coded-source.ts";
 import { fetchFromPeer, type PeerSource } from "./peer-source.ts";
 import type { FlightInit } from "./flight-init.ts";
-import { conditionsOf, isHit } from "./sharing.ts";
+import { conditionsOf, isHit, wantsNews } from "./sharing.ts";
 import { Waiting, type Again, type Waiter } from "./waiting.ts";
 
 /**
@@ -114,6 +114,8 @@ export class Flight {
     if (this.#source !== null && directives.size > 0) return false;
     const waiter = { ticket, again, collapsed: true };
     if (!this.#isYoungEnough(ticket)) return false;
+    // Who wants what the origin says now knows of a change, perhaps, that an earlier request came before.
+    if (wantsNews(directives) && !this.#isYoung(ticket.desk.nowSeconds())) return false;
     if (state.kind === "waiting") {
       this.#waiting.add(waiter);
       return true;
@@ -134,7 +136,11 @@ export class Flight {
   #isYoungEnough({ desk }: Ticket): boolean {
     const now = desk.nowSeconds();
     if (this.#needs.invalidations.isInTouch(now)) return true;
-    return this.#state.kind === "waiting" && now - this.#requestSeconds < youngSeconds;
+    return this.#state.kind === "waiting" && this.#isYoung(now);
+  }
+
+  #isYoung(now: number): boolean {
+    return now - this.#requestSeconds < youngSeconds;
   }
 
   /** Sends the request for the ticket that needed it. */
@@ -273,8 +279,8 @@ export class Flight {
     this.#state = state;
     const shareable = intake.storing && isHit(head, now);
     this.#remember(judgement, { shareable, storing: intake.storing }, now);
-    // What came instead of a 304 supersedes what was asked about, whether it may be stored or not.
-    if (head.status < 500 && this.#validating !== null) this.#needs.store.discard(this.#validating.stored);
+    if (this.#validating !== null && supersedes(head.status, intake.storing))
+      this.#needs.store.discard(this.#validating.stored);
     // One whose answer ends as soon as it begins must not end it for those still to be served.
     this.#reading++;
     this.#waiting.settle({ head, shareable }, (waiter) => {

@@ -1,4 +1,5 @@
 /** An origin's response, judged: what is stored of it, what is passed on. */
+import { isWorthCoding } from "../../http/codings.ts";
 import { endToEndFields } from "../../http/connection-fields.ts";
 import { dateText } from "../../http/dates.ts";
 import { fieldLines, hasField, withoutFields, type FieldList } from "../../http/fields.ts";
@@ -72,11 +73,27 @@ export function judge(ticket: Ticket, answered: Answered): Judgement {
   );
   if (!decision.store) return no(decision.reason);
   if (status === 206 && (part === null || contentBytes !== part.last - part.first + 1)) return no("partial-content");
+  // Parts grow together to what the origin has, coded or not: here the whole is stored uncoded, and coded by us.
+  const rules = target.route?.compression ?? null;
+  if (
+    status === 206 &&
+    rules !== null &&
+    (hasField(fields, "content-encoding") || isWorthCoding(200, fields, null, rules))
+  )
+    return no("partial-content");
   const survives =
     validating !== null &&
     isServerError(status) &&
     outlivesError(validating.head, desk.nowSeconds(), caching.graceSeconds);
   return survives ? no("outlived") : { ...judgement, store: true, reason: null };
+}
+
+/**
+ * Whether what came instead of a 304 ends what was asked about, although it may not be stored itself: an answer to what
+ * its asker did wrong says nothing of it. RFC 9111 §4.3.3.
+ */
+export function supersedes(status: number, isStored: boolean): boolean {
+  return status < 400 || status === 404 || status === 410 || (status < 500 && isStored);
 }
 
 /** The fields without those that name tags, where clients are not to see them. */

@@ -1,6 +1,8 @@
 /** One fetch from the right origin: chosen, counted, its health noted. */
-import { hasField, type FieldList } from "../../http/fields.ts";
-import { changed, movedPath, turnedBack } from "../../http/field-changes.ts";
+import { hasField, withoutFields, type FieldList } from "../../http/fields.ts";
+import { claimsOfPlace } from "../../http/forwarded.ts";
+import { withVary } from "../../http/vary.ts";
+import { changed, movedPath, turnedBack, type FieldChanges } from "../../http/field-changes.ts";
 import { hostText, originText, routedPath } from "../../http/uri.ts";
 import type { Fetch, OriginHandler, OriginRequest } from "../../origin/fetch.ts";
 import { OriginError } from "../../origin/origin-error.ts";
@@ -61,8 +63,12 @@ export function fetchFor(
       return askInTurn({ choice: origins, client, rules: turns }, requestFor, keyHash(key), {
         ...handler,
         // Where a route leads is the operator's affair: what lies inside is meant for whoever asks.
-        head: (status, fields) =>
-          handler.head(status, changed(asClientsSee(fields, ticket, route), route.response, uri.scheme), false),
+        head: (status, fields) => {
+          const seen = changed(asClientsSee(fields, ticket, route), route.response, uri.scheme);
+          handler.head(status, asClaimed(status, seen, ticket), false);
+        },
+        interim: (status, fields) => handler.interim(status, without(fields, route.response)),
+        end: (trailers) => handler.end(without(trailers, route.response)),
       });
     }
     const client = exchange.client.local ? forward?.local : forward?.remote;
@@ -82,4 +88,18 @@ function asClientsSee(
   const told = typeof hostField === "string" ? [] : [hostField.name.toLowerCase()];
   const places = { client: hostText(uri), origin: [...told, ...(origin === null ? [] : [hostOfOrigin(origin)])] };
   return turnedBack(fields, { from: path, to: rewrite }, places);
+}
+
+/**
+ * What a trusted proxy says of the place that a client asked, the origin gets, and its answer may be for that place
+ * alone: a redirect to https, say. A 304 says it only where it says by what the response varies at all.
+ */
+function asClaimed(status: number, fields: FieldList, { trusted, exchange }: Ticket): FieldList {
+  const names = trusted ? claimsOfPlace(exchange.head.fields) : [];
+  return names.length === 0 || (status === 304 && !hasField(fields, "vary")) ? fields : withVary(fields, names);
+}
+
+/** Interim answers and trailers have nothing set, and nothing that is removed. */
+function without(fields: FieldList, changes: FieldChanges | null): FieldList {
+  return changes === null || changes.remove.size === 0 ? fields : withoutFields(fields, changes.remove);
 }

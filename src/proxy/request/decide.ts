@@ -2,6 +2,7 @@
  * What is to be done with a request, decided by its head alone: which way it takes, or why it is refused. A decision is
  * data; serve.ts carries it out, once.
  */
+import { connectionHas } from "../../http/connection-fields.ts";
 import { mustAskOrigin } from "../../http/conditional.ts";
 import { fieldValue, type FieldList } from "../../http/fields.ts";
 import { listElements } from "../../http/grammar.ts";
@@ -116,7 +117,7 @@ export function decide(
   const { route } = target;
   if (route !== null && route.fixed !== null) return { kind: "fixed", target, route, fixed: route.fixed };
   if (!joined) return whileJoining(exchange, target);
-  if (exchange.hop === 0 && asksForUpgrade(head.fields)) return { kind: "upgrade", target };
+  if (exchange.hop === 0 && protocolsAsked(head) !== "") return { kind: "upgrade", target };
   if (mustAskOrigin(head.fields)) return { kind: "passed-on", target: uncoded(target), why: "request" };
   if (!isCached(exchange, content)) return { kind: "passed-on", target: uncoded(target), why: "method" };
   // What loopback means depends on where one stands: it is for this member's own clients alone, and for no other member
@@ -156,10 +157,10 @@ const justJoining: Decision = {
 
 /** Others cannot be told yet what a request changes; and what they change is not heard of: nothing is kept. */
 function whileJoining(exchange: Exchange, target: Target): Decision {
-  const { method, fields } = exchange.head;
+  const { method } = exchange.head;
   if (exchange.hop === 1) return { kind: "declined", reason: "this member has not joined yet" };
   if (!isSafe(method)) return justJoining;
-  if (asksForUpgrade(fields)) return { kind: "upgrade", target };
+  if (protocolsAsked(exchange.head) !== "") return { kind: "upgrade", target };
   return { kind: "passed-on", target: unstored(target), why: "bypass" };
 }
 
@@ -180,10 +181,17 @@ function lastHop(method: string, fields: FieldList): Decision | null {
     : { kind: "refused", status: 405, reason: "Max-Forwards ends here", fields: ["allow", allowed] };
 }
 
-/** An offer of HTTP/2 (h2c) comes with ordinary requests and is declined by answering in HTTP/1.1. RFC 9110 §7.8. */
-function asksForUpgrade(fields: FieldList): boolean {
+/**
+ * The protocols that a request offers to go on in, as text; empty where it offers none. Only HTTP/1.1 has that, and
+ * only where Connection says that the offer is of this connection. One of HTTP/2 (h2c) comes with ordinary requests and
+ * is declined by answering in HTTP/1.1: through it a client would get round all that is decided here. RFC 9110 §7.8.
+ */
+export function protocolsAsked({ fields, minor }: Exchange["head"]): string {
   const protocols = fieldValue(fields, "upgrade");
-  return protocols !== undefined && listElements(protocols).some((protocol) => protocol.toLowerCase() !== "h2c");
+  if (protocols === undefined || minor !== 1 || !connectionHas(fields, "upgrade")) return "";
+  return listElements(protocols)
+    .filter((protocol) => !/^h2c(?:$|\/)/i.test(protocol))
+    .join(", ");
 }
 
 /**

@@ -55,7 +55,8 @@ export function originFields(asked: Asked, origin: string, conditional: "kept" |
     fields = withForwarded(fields, {
       client: client.address,
       host: head.host === "" ? "" : hostText(target.uri),
-      scheme: client.scheme,
+      // As the key has it: what is told must not be another's than what is stored under it.
+      scheme: target.uri.scheme,
       trustsClient: trusted,
     });
   }

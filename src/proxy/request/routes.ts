@@ -140,7 +140,9 @@ export function routeNameOf(routes: readonly RoutePlace[], text: string): string
   return uri === null ? null : (routeOf(routes, uri)?.name ?? null);
 }
 
-function hostMatches(pattern: string, host: string): boolean {
+function hostMatches(pattern: string, named: string): boolean {
+  // The same name, written as one that nothing is added to. RFC 3986 §3.2.2.
+  const host = named.endsWith(".") && !pattern.endsWith(".") ? named.slice(0, -1) : named;
   return pattern.startsWith("*.")
     ? host.endsWith(pattern.slice(1)) && host.length > pattern.length - 1
     : pattern === host;

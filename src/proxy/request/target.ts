@@ -1,5 +1,7 @@
 /** From a request head to what it asks for: the URI, the cache key, the way out. RFC 9110 §7.1, RFC 9111 §2. */
 import { createHash } from "node:crypto";
+import { endToEndFields } from "../../http/connection-fields.ts";
+import { isForwardingClaim } from "../../http/forwarded.ts";
 import { codingFor, type Coding, type CompressionRules } from "../../http/codings.ts";
 import { requestDirectives } from "../../http/directives.ts";
 import { fieldValue, hasField, type FieldList } from "../../http/fields.ts";
@@ -37,9 +39,10 @@ export function targetOf(
   const uri = head.form === "absolute" ? httpUri(head.target) : ownUri(head.target, head.host, client.scheme);
   if (uri === null) return { refused: 400, reason: "the target is not an http or https URI" };
   const route = forward === true || client.role === "forward" ? null : routeOf(routing.routes, uri);
-  if (route !== null) return target(uri, route, route, exchange, content);
+  const more = { content, trusted: routing.trusts(client.address) };
+  if (route !== null) return target(uri, route, route, exchange, more);
   if (routing.forward !== null && client.role !== "reverse" && (forward ?? head.form === "absolute"))
-    return target(uri, null, routing.forward, exchange, content);
+    return target(uri, null, routing.forward, exchange, more);
   if (routing.routes.length > 0 && client.role !== "forward")
     return { refused: 404, reason: `no route leads to ${uri.host}${uri.path}` };
   return {
@@ -54,10 +57,10 @@ function target(
   route: Route | null,
   { caching, settings }: Route | ForwardWay,
   exchange: Exchange,
-  content: Buffer | null,
+  { content, trusted }: { readonly content: Buffer | null; readonly trusted: boolean },
 ): Target {
   const text = uriText(uri);
-  const key = cacheKey(text, uri, caching, exchange.head.fields);
+  const key = cacheKey(text, uri, caching, exchange.head.fields, trusted);
   return {
     uri,
     text,
@@ -88,26 +91,55 @@ function contentKey(content: Buffer, fields: FieldList): string {
   return `\nquery:${createHash("sha256").update(described).update("\n\n").update(content).digest("base64url")}`;
 }
 
-/** The primary key: the URI, as the route's configuration narrows or widens it. RFC 9111 §2. */
-export function cacheKey(text: string, uri: HttpUri, caching: CachingRules, requestFields: FieldList): string {
+/**
+ * The primary key: the URI, as the route's configuration narrows or widens it. RFC 9111 §2. Fields count as the origin
+ * gets them: not where Connection names them, or where nobody believes the client what they say (`trusted`).
+ */
+export function cacheKey(
+  text: string,
+  uri: HttpUri,
+  { keyFields, ...caching }: CachingRules,
+  requestFields: FieldList,
+  trusted: boolean,
+): string {
   let key = keyedUri(text, uri, caching);
-  for (const name of caching.keyFields) key += `\n${name}:${fieldValue(requestFields, name) ?? ""}`;
+  if (keyFields.length === 0) return key;
+  const fields = endToEndFields(requestFields);
+  for (const name of keyFields) {
+    const value = isForwardingClaim(name) && !trusted ? undefined : fieldValue(fields, name);
+    key += `\n${name}:${value ?? ""}`;
+  }
   return key;
 }
 
 /** The URI as it stands in keys: without the query parameters that do not belong to them. */
-export function keyedUri(text: string, { path }: HttpUri, { query }: CachingRules): string {
+export function keyedUri(text: string, { path }: HttpUri, { query }: Pick<CachingRules, "query">): string {
   const question = path.indexOf("?");
   if (query === null || question === -1) return text;
   const kept = path
     .slice(question + 1)
     .split("&")
-    .filter((pair) => {
-      const name = pair.split("=", 1)[0]!;
-      return "ignore" in query ? !query.ignore.has(name) : query.select.has(name);
-    });
+    .filter((pair) => ("ignore" in query ? !query.ignore.has(pair.split("=", 1)[0]!) : mayBeOf(pair, query.select)));
   const base = text.slice(0, text.indexOf("?"));
   return kept.length === 0 ? base : `${base}?${kept.join("&")}`;
+}
+
+/**
+ * Whether some origin may read a pair as one of these parameters: names are decoded, `a[]` and `a[b]` are more of `a`,
+ * and there are those who separate pairs by semicolons. What only may be one belongs to the key: else a request that
+ * reads otherwise at its origin would be stored for those that do not.
+ */
+function mayBeOf(pair: string, names: ReadonlySet<string>): boolean {
+  return pair.split(";").some((one) => {
+    const raw = one.split("=", 1)[0]!;
+    if (!/[%+[]/.test(raw)) return names.has(raw);
+    try {
+      const name = decodeURIComponent(raw.replaceAll("+", " ")).replace(/^ +| +$/g, "");
+      return names.has(name) || names.has(name.split("[", 1)[0]!);
+    } catch {
+      return true;
+    }
+  });
 }
 
 /** The URI of a request in origin form. */

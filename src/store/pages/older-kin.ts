@@ -1,6 +1,6 @@
 /**
- * Older responses of a key that vary by other fields than a newer one. They must never answer in its place: neither when
- * it has been evicted, nor from behind when memory has been lost and it was not kept there.
+ * Older responses of a key that vary by other fields than a newer one. They must never answer in its place: neither
+ * when it has been evicted, nor from behind when memory has been lost and it was not kept there.
  */
 import type { Behind } from "./behind.ts";
 import type { Chains } from "./chains.ts";

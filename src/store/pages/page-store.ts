@@ -233,8 +233,8 @@ export class PageStore implements Store {
     known: { readonly position: number | null; readonly tags: readonly string[] },
   ): Lease {
     const before = stored as Kept;
-    const position = known.position ?? before.position;
-    const kept = { ...keepsakeOf(before), head, position, tags: known.tags, outdated: false };
+    const told = { position: known.position ?? before.position, tags: known.tags, outdated: false };
+    const kept = { ...keepsakeOf(before), head, ...told };
     return this.lease(this.#shelf.renewed(before, kept) ?? new DetachedResponse(before, head, kept));
   }
 
@@ -251,7 +251,6 @@ export class PageStore implements Store {
   get position(): number {
     return this.#shelf.heard.now;
   }
-
   invalidate(selector: Selector, invalidating: Invalidating): number {
     const { heard, ends } = this.#shelf;
     const position = heard.take(selector, invalidating);
@@ -263,8 +262,7 @@ export class PageStore implements Store {
         else this.#shelf.outlived(location, position, invalidating.at);
       }
       const { hash } = this.#shelf.chains.bytesOf(selector.uri);
-      const absent = this.#behind?.invalidated(hash, invalidating.mode) ?? 0;
-      for (let one = 0; one < absent; one++)
+      for (let absent = this.#behind?.invalidated(hash, invalidating.mode) ?? 0; absent > 0; absent--)
         ends[invalidating.mode === "drop" ? "dropped" : "outdated"](position, hash);
     }
     this.#publishHeard();

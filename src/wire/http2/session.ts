@@ -184,6 +184,8 @@ export class Http2Connection implements StreamHost {
   }
 
   #give(stream: ServerHttp2Stream, { status, fields, content }: ReadyAnswer): void {
+    // Its client has left as it came.
+    if (stream.destroyed) return;
     this.#follow(stream);
     stream.respond({ ":status": status, ...grouped(fields) }, { endStream: content.length === 0 });
     if (content.length > 0) stream.end(content);
