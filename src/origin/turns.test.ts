@@ -70,6 +70,39 @@ describe("askInTurn", () => {
     }
   });
 
+  it("tries one that has rested with what may be sent twice, not with what could not go on from there", () => {
+    for (const [method, expected] of [
+      ["POST", "b"],
+      ["GET", "a"],
+    ] as const) {
+      const { choice } = world();
+      const a = choice.origins[0]!;
+      a.restsUntil = performance.now() - 1;
+      const tried: string[] = [];
+      const client = {
+        fetch: ({ origin }: OriginRequest): Fetch => {
+          tried.push(origin);
+          return { pause: () => {}, resume: () => {}, cancel: () => {} };
+        },
+      } as unknown as OriginClient;
+      const handler: OriginHandler = {
+        interim: () => {},
+        head: () => {},
+        data: () => {},
+        end: () => {},
+        failed: () => {},
+      };
+      askInTurn(
+        { choice, client, rules: { retries: 1, retryOn: new Set() } },
+        (origin) => ({ origin, method, path: "/", fields: [], body: null }),
+        0,
+        handler,
+      );
+      expect([method, ...tried]).toEqual([method, expected]);
+      expect(a.tried).toBe(method === "GET");
+    }
+  });
+
   it("sends what may not be sent twice on only where nothing has been sent", () => {
     const lost = world({ method: "POST" });
     lost.fails(0, "head");

@@ -23,6 +23,8 @@ export type RequestFor = (origin: string) => OriginRequest;
 /** Failures that say something of the origin, not of the request. */
 const telling: ReadonlySet<OriginError["phase"]> = new Set(["resolve", "connect", "tls", "head"]);
 
+const none: ReadonlySet<OriginState> = new Set();
+
 /** Asks a route's origins. `hash` is of the key. The handler hears what one origin says. */
 export function askInTurn(
   {
@@ -35,6 +37,7 @@ export function askInTurn(
   handler: OriginHandler,
 ): Fetch {
   const asked = new Set<OriginState>();
+  let skipped: ReadonlySet<OriginState> = none;
   let fetch: Fetch | null = null;
   let paused = false;
   let over = false;
@@ -70,6 +73,17 @@ export function askInTurn(
   }
 
   function next({ state, isTrial }: Chosen): void {
+    const request = requestFor(state.origin);
+    const repeatable = (request.body === null || Buffer.isBuffer(request.body)) && isIdempotent(request.method);
+    // What could not go on to another origin is not what one that has rested is tried by, while there is a better one.
+    if (isTrial && !repeatable) {
+      const passedOver = new Set([...asked, ...skipped, state]);
+      if (choice.origins.some((one) => !passedOver.has(one) && choice.health(one) === "up")) {
+        skipped = passedOver;
+        choice.undecided(state);
+        return next(choice.choose(performance.now(), hash, passedOver)!);
+      }
+    }
     asked.add(state);
     state.active++;
     const startedMs = performance.now();
@@ -82,8 +96,6 @@ export function askInTurn(
       end();
       if (isTrial && !shown) choice.undecided(state);
     };
-    const request = requestFor(state.origin);
-    const repeatable = (request.body === null || Buffer.isBuffer(request.body)) && isIdempotent(request.method);
     const alone = choice.origins.length === 1;
     /** What this origin says is not passed on. */
     let left = false;

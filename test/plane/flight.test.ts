@@ -95,6 +95,20 @@ describe("a flight", () => {
     }
   });
 
+  it("shares no part that nobody has asked for (RFC 9110 §15.3.7)", async () => {
+    const plane = fakePlane();
+    const [one, other] = [get(), get()];
+    await ask(plane, one, other);
+    const part = [...fresh, "content-range", "bytes 0-1/4"];
+    reply(plane.calls[0]!, 206, part, "ab");
+    await turns();
+    expect([one.status, other.answered, plane.calls.length]).toEqual([206, false, 2]);
+    reply(plane.calls[1]!, 200, fresh, "abcd");
+    await turns();
+    expect([other.status, other.content]).toEqual([200, "abcd"]);
+    atRest(plane);
+  });
+
   it("tells the origin of the scheme that it is stored under, whatever connection it came by", async () => {
     const plane = fakePlane({
       routes: [{ host: "a.test", path: "/" }],

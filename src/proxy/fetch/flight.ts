@@ -283,7 +283,8 @@ export class Flight {
       this.#needs.store.discard(this.#validating.stored);
     // One whose answer ends as soon as it begins must not end it for those still to be served.
     this.#reading++;
-    this.#waiting.settle({ head, shareable }, (waiter) => {
+    // A part that nobody has asked for is its asker's to make something of.
+    this.#waiting.settle({ head, shareable: shareable && head.status !== 206 }, (waiter) => {
       if (judgement.reason !== null) waiter.ticket.reason = judgement.reason;
       this.#serve(state, waiter, now);
     });
