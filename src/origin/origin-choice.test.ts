@@ -76,8 +76,8 @@ describe("OriginChoice", () => {
     expect(counts(choice, 4, 10)).toEqual({ b: 4 });
     choice.checked(choice.origins[1]!, true, 10, "down");
     expect(choice.choose(10, 0)!.state.origin).toBe("a");
-    expect(choice.choose(10, 0, new Set([choice.origins[0]!]))!.state.origin).toBe("b");
-    expect(choice.choose(10, 0, new Set(choice.origins))).toBeNull();
+    expect(choice.choose(10, 0, [choice.origins[0]!])!.state.origin).toBe("b");
+    expect(choice.choose(10, 0, choice.origins)).toBeNull();
   });
 
   it("is an open circuit where none is well nor to be tried, and closed again for the one that tries", () => {
@@ -132,8 +132,8 @@ describe("OriginChoice", () => {
             else if (kind === "succeeded") choice.succeeded(state, now);
             else if (kind !== "choose") choice.checked(state, kind === "down", now, "x");
             const first = choice.choose(now, which)!.state;
-            const second = choice.choose(now, which, new Set([first]))!.state;
-            const third = choice.choose(now, which, new Set([first, second]))!.state;
+            const second = choice.choose(now, which, [first])!.state;
+            const third = choice.choose(now, which, [first, second])!.state;
             expect(new Set([first, second, third]).size).toBe(3);
           }
         },

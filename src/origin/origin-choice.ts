@@ -151,14 +151,13 @@ export class OriginChoice {
    * The origin to ask, of those not `asked` yet, or null where all have been. `hash` is the key's: with balance `hash`
    * a key stays with its origin as long as that is well.
    */
-  choose(nowMs: number, hash: number, asked: ReadonlySet<OriginState> = none): Chosen | null {
-    const left = this.origins.filter((state) => !asked.has(state));
+  choose(nowMs: number, hash: number, asked: readonly OriginState[] = none): Chosen | null {
+    if (this.origins.length === 1) return this.#only(this.origins[0]!, nowMs, asked);
+    const left = this.origins.filter((state) => !asked.includes(state));
     for (const backup of [false, true]) {
       const some = left.filter((state) => state.backup === backup);
       // Who has rested is tried by one request, before it gets its share again.
-      const trial = some.find(
-        (state) => state.restsUntil > 0 && state.restsUntil <= nowMs && !state.tried && !state.down,
-      );
+      const trial = some.find((state) => isToBeTried(state, nowMs));
       if (trial !== undefined) {
         trial.tried = true;
         return { state: trial, isTrial: true };
@@ -169,6 +168,13 @@ export class OriginChoice {
     // Nobody is well: who will be soonest is the best guess left.
     const [soonest] = left.toSorted((a, b) => Number(a.down) - Number(b.down) || a.restsUntil - b.restsUntil);
     return soonest === undefined ? null : { state: soonest, isTrial: false };
+  }
+
+  #only(state: OriginState, nowMs: number, asked: readonly OriginState[]): Chosen | null {
+    if (asked.includes(state)) return null;
+    const isTrial = isToBeTried(state, nowMs);
+    if (isTrial) state.tried = true;
+    return { state, isTrial };
   }
 
   /** Whether none of them is well, nor to be tried now: who can do without an answer need not wait for one. */
@@ -265,7 +271,12 @@ export class OriginChoice {
   }
 }
 
-const none: ReadonlySet<OriginState> = new Set();
+const none: readonly OriginState[] = [];
+
+function isToBeTried({ restsUntil, tried, down }: OriginState, nowMs: number): boolean {
+  return restsUntil > 0 && restsUntil <= nowMs && !tried && !down;
+}
+
 const budgetMax = 20;
 const budgetShare = 0.2;
 const slowStartLeast = 0.1;

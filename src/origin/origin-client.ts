@@ -38,7 +38,6 @@ export class OriginClient {
     const { origin } = request;
     const slots = this.#slots.get(origin) ?? new Slots(this.#settings);
     this.#slots.set(origin, slots);
-    const place = nameOfOrigin(origin);
     let attempts: Attempts | null = null;
     let paused = false;
     let over = false;
@@ -81,7 +80,7 @@ export class OriginClient {
       refused: (why) => {
         end();
         this.#notes.refused(origin, why);
-        handler.failed(busyOrigin(place, why));
+        handler.failed(busyOrigin(nameOfOrigin(origin), why));
       },
     });
     if (over) {

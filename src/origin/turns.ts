@@ -23,7 +23,7 @@ export type RequestFor = (origin: string) => OriginRequest;
 /** Failures that say something of the origin, not of the request. */
 const telling: ReadonlySet<OriginError["phase"]> = new Set(["resolve", "connect", "tls", "head"]);
 
-const none: ReadonlySet<OriginState> = new Set();
+const none: readonly OriginState[] = [];
 
 /** Asks a route's origins. `hash` is of the key. The handler hears what one origin says. */
 export function askInTurn(
@@ -36,8 +36,8 @@ export function askInTurn(
   hash: number,
   handler: OriginHandler,
 ): Fetch {
-  const asked = new Set<OriginState>();
-  let skipped: ReadonlySet<OriginState> = none;
+  const asked: OriginState[] = [];
+  let skipped: readonly OriginState[] = none;
   let fetch: Fetch | null = null;
   let paused = false;
   let over = false;
@@ -65,7 +65,7 @@ export function askInTurn(
 
   /** Another origin that may be asked now, or null. */
   function another(): Chosen | null {
-    if (asked.size > rules.retries || asked.size >= choice.origins.length) return null;
+    if (asked.length > rules.retries || asked.length >= choice.origins.length) return null;
     const chosen = choice.choose(performance.now(), hash, asked);
     if (chosen === null || choice.mayRetry()) return chosen;
     if (chosen.isTrial) choice.undecided(chosen.state);
@@ -77,14 +77,14 @@ export function askInTurn(
     const repeatable = (request.body === null || Buffer.isBuffer(request.body)) && isIdempotent(request.method);
     // What could not go on to another origin is not what one that has rested is tried by, while there is a better one.
     if (isTrial && !repeatable) {
-      const passedOver = new Set([...asked, ...skipped, state]);
-      if (choice.origins.some((one) => !passedOver.has(one) && choice.health(one) === "up")) {
+      const passedOver = [...asked, ...skipped, state];
+      if (choice.origins.some((one) => !passedOver.includes(one) && choice.health(one) === "up")) {
         skipped = passedOver;
         choice.undecided(state);
         return next(choice.choose(performance.now(), hash, passedOver)!);
       }
     }
-    asked.add(state);
+    asked.push(state);
     state.active++;
     const startedMs = performance.now();
     let isOver = false;
