@@ -44,7 +44,10 @@ describe("a configuration", () => {
       writeFileSync(file, `routes:\n  - { ${place}, origin: "http://127.0.0.1:1" }\n`);
       expect(() => loadConfig({ file, flags: {}, environment: {} }), place).toThrow(message);
     }
-    writeFileSync(file, 'routes:\n  - { host: "[::1]", path: "/caf%C3%A9/~x%20y", origin: "http://127.0.0.1:1" }\n');
+    writeFileSync(
+      file,
+      'routes:\n  - { host: "[::1]", path: "/caf%C3%A9/~x%20y[1]|{a}^", origin: "http://127.0.0.1:1" }\n',
+    );
     expect(() => loadConfig({ file, flags: {}, environment: {} })).not.toThrow();
   });
 

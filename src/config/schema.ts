@@ -123,7 +123,7 @@ const routePath = z
   });
 
 function readAs(path: string): string {
-  return routedPath(encodeURI(path).replaceAll("%25", "%"));
+  return routedPath(path.replace(/[^\x21-\x7e]/gu, encodeURIComponent));
 }
 
 const route = z

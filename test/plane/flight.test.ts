@@ -72,6 +72,11 @@ describe("a flight", () => {
     await turns();
     expect([reload.content, refresh.content]).toEqual(["now", "now"]);
     atRest(plane);
+    const closed = fakePlane({ routes: [{ host: "a.test", path: "/", caching: { honourReload: false } }] });
+    await ask(closed, get());
+    closed.now += 1;
+    await ask(closed, get("Cache-Control: no-cache\r\n"));
+    expect(closed.calls, "the route does not let clients reload").toHaveLength(1);
   });
 
   it("does not take from others what is stored, where its asker is refused (RFC 9111 §4.3.3)", async () => {

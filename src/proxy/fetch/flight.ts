@@ -115,7 +115,7 @@ export class Flight {
     const waiter = { ticket, again, collapsed: true };
     if (!this.#isYoungEnough(ticket)) return false;
     // Who wants what the origin says now knows of a change, perhaps, that an earlier request came before.
-    if (wantsNews(directives) && !this.#isYoung(ticket.desk.nowSeconds())) return false;
+    if (wantsNews(ticket, directives) && !this.#isYoung(ticket.desk.nowSeconds())) return false;
     if (state.kind === "waiting") {
       this.#waiting.add(waiter);
       return true;

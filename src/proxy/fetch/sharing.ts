@@ -50,7 +50,8 @@ export function isHit(head: StoredHead, now: number): boolean {
   return reuse(head, new Map(), now, { honourReload: false, graceSeconds: 0 }).kind === "hit";
 }
 
-/** Whether a request wants what the origin says from now on. RFC 9111 §5.2.1.1, §5.2.1.4. */
-export function wantsNews(directives: Directives): boolean {
+/** Whether a request wants what the origin says from now on, and may. RFC 9111 §5.2.1.1, §5.2.1.4. */
+export function wantsNews({ target }: Pick<Ticket, "target">, directives: Directives): boolean {
+  if (!target.caching.honourReload) return false;
   return directives.has("no-cache") || directiveSeconds(directives, "max-age") === 0;
 }
