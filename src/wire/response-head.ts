@@ -135,8 +135,9 @@ function framingOf(fields: readonly string[], status: number, method: string): R
     return { kind: "chunked" };
   }
   if (codings.includes("chunked")) return { bad: "a transfer coding after chunked" };
-  // RFC 9112 §6.1: what it is in nobody knows.
-  if (hasField(fields, "transfer-encoding") && codings.join() !== "identity")
+  // RFC 9112 §7: who says something like "chunked" means that. Other names that nobody has are borne: content ends with
+  // its connection then.
+  if (hasField(fields, "transfer-encoding") && (codings.length === 0 || codings.some((one) => one.includes("chunked"))))
     return { bad: `content in a transfer coding that is not understood (${codings.join(", ")})` };
   if (length === undefined) return { kind: "end" };
   return { kind: "length", bytes: Number(length) };
