@@ -2,14 +2,11 @@
 import { fieldValue, type FieldList } from "./fields.ts";
 import { isToken } from "./grammar.ts";
 
-/**
- * Fields beside X-Forwarded-* by which one proxy or another says who asked, how, and for what. Frameworks read them,
- * what they make of them (a redirect, an absolute link) is stored for everybody, and so nobody but a trusted proxy may
- * say them.
- */
-const family: ReadonlySet<string> = new Set([
+/** Claims that speak of a client's address: answers do not depend on them, or not so that a cache could know. */
+const ofClients: ReadonlySet<string> = new Set([
   "forwarded",
   "forwarded-for",
+  "x-forwarded-for",
   "client-ip",
   "x-client-ip",
   "x-cluster-client-ip",
@@ -18,6 +15,18 @@ const family: ReadonlySet<string> = new Set([
   "x-remote-addr",
   "x-originating-ip",
   "x-original-forwarded-for",
+  "true-client-ip",
+  "cf-connecting-ip",
+  "fastly-client-ip",
+]);
+
+/**
+ * Fields beside X-Forwarded-* by which one proxy or another says who asked, how, and for what. Frameworks read them,
+ * what they make of them (a redirect, an absolute link) is stored for everybody, and so nobody but a trusted proxy may
+ * say them.
+ */
+const family: ReadonlySet<string> = new Set([
+  ...ofClients,
   "x-original-host",
   "x-original-proto",
   "x-original-url",
@@ -27,9 +36,6 @@ const family: ReadonlySet<string> = new Set([
   "x-host",
   "x-http-host-override",
   "front-end-https",
-  "true-client-ip",
-  "cf-connecting-ip",
-  "fastly-client-ip",
 ]);
 
 /** Whether a field claims something about the client or the connection before this one. */
@@ -73,24 +79,6 @@ export function withForwarded(
   );
   return kept;
 }
-
-/** Claims that speak of a client's address: answers do not depend on them, or not so that a cache could know. */
-const ofClients: ReadonlySet<string> = new Set([
-  "forwarded",
-  "forwarded-for",
-  "x-forwarded-for",
-  "client-ip",
-  "x-client-ip",
-  "x-cluster-client-ip",
-  "x-real-ip",
-  "x-remote-ip",
-  "x-remote-addr",
-  "x-originating-ip",
-  "x-original-forwarded-for",
-  "true-client-ip",
-  "cf-connecting-ip",
-  "fastly-client-ip",
-]);
 
 /** Names of the claims about where a client believes itself to be: what an origin answers goes by them. */
 export function claimsOfPlace(fields: FieldList): string[] {
