@@ -103,6 +103,9 @@ describe("a place in an answer to a path that was moved (RFC 9110 §8.7, §10.2.
     ["https://example.com@elsewhere.test/v2/x", "/api", "/v2"],
     ["http://example.com:8080/v2/x", "/api", "/v2"],
     ["mailto:a@example.com", "/api", "/"],
+    ["/v2//elsewhere.test/", "/", "/v2"],
+    ["/v2/\\elsewhere.test", "/", "/v2"],
+    ["http://10.0.0.1:3000/v2//elsewhere.test/", "/", "/v2"],
     ["", "/api", "/"],
     // An origin may know the path that it is known by.
     ["/api/login", "/api", "/"],

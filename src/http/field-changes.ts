@@ -120,6 +120,8 @@ function back(text: string, { from, to }: Move, { client, origin }: MovePlaces):
   if (!isUnder(path, to) || dotSegment.test(path)) return text;
   if (isUnder(path, from) && from.length >= to.length) return text;
   const moved = `${movedPath(path, path, to, from)}${rest}`;
+  // What browsers read as another host's must not be made here.
+  if (/^\/[/\\]/.test(moved)) return text;
   if (scheme === undefined) return moved;
   const place = authority!.toLowerCase().replace(scheme.toLowerCase() === "http" ? /:80$/ : /:443$/, "");
   if (place === client) return `${scheme}://${authority!}${moved}`;

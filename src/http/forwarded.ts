@@ -2,11 +2,14 @@
 import { fieldValue, type FieldList } from "./fields.ts";
 import { isToken } from "./grammar.ts";
 
-/** Claims that speak of a client's address: answers do not depend on them, or not so that a cache could know. */
-const ofClients: ReadonlySet<string> = new Set([
+/**
+ * Fields beside X-Forwarded-* by which one proxy or another says who asked, how, and for what. Frameworks read them,
+ * what they make of them (a redirect, an absolute link) is stored for everybody, and so nobody but a trusted proxy may
+ * say them.
+ */
+const family: ReadonlySet<string> = new Set([
   "forwarded",
   "forwarded-for",
-  "x-forwarded-for",
   "client-ip",
   "x-client-ip",
   "x-cluster-client-ip",
@@ -20,29 +23,11 @@ const ofClients: ReadonlySet<string> = new Set([
   "fastly-client-ip",
 ]);
 
-/**
- * Fields beside X-Forwarded-* by which one proxy or another says who asked, how, and for what. Frameworks read them,
- * what they make of them (a redirect, an absolute link) is stored for everybody, and so nobody but a trusted proxy may
- * say them.
- */
-const family: ReadonlySet<string> = new Set([
-  ...ofClients,
-  "x-original-host",
-  "x-original-proto",
-  "x-original-url",
-  "x-rewrite-url",
-  "x-url-scheme",
-  "x-scheme",
-  "x-host",
-  "x-http-host-override",
-  "front-end-https",
-]);
-
 /** Whether a field claims something about the client or the connection before this one. */
 export function isForwardingClaim(name: string): boolean {
   // CGI and its kin read an underscore as a hyphen.
   const read = name.includes("_") ? name.replaceAll("_", "-") : name;
-  return read.startsWith("x-forwarded") || family.has(read);
+  return read.startsWith("x-forwarded") || family.has(read) || ofPlaces.has(read);
 }
 
 /**
@@ -80,11 +65,31 @@ export function withForwarded(
   return kept;
 }
 
-/** Names of the claims about where a client believes itself to be: what an origin answers goes by them. */
+/** Claims about where a client believes itself to be: what an origin answers goes by them. */
+const ofPlaces: ReadonlySet<string> = new Set([
+  "x-forwarded-proto",
+  "x-forwarded-protocol",
+  "x-forwarded-ssl",
+  "x-forwarded-scheme",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "x-forwarded-prefix",
+  "x-forwarded-path",
+  "x-forwarded-uri",
+  "x-original-host",
+  "x-original-proto",
+  "x-original-url",
+  "x-rewrite-url",
+  "x-url-scheme",
+  "x-scheme",
+  "x-host",
+  "x-http-host-override",
+  "front-end-https",
+]);
+
+/** The names of those among a request's fields. */
 export function claimsOfPlace(fields: FieldList): string[] {
-  return fields.filter(
-    (name, at) => at % 2 === 0 && isForwardingClaim(name) && !ofClients.has(name.replaceAll("_", "-")),
-  );
+  return fields.filter((name, at) => at % 2 === 0 && ofPlaces.has(name.replaceAll("_", "-")));
 }
 
 /** Written anew at each hop, out of what came and what is known here. */

@@ -37,7 +37,7 @@ import { fetchForFlight } from "./forms.ts";
 import { uncoded } from "./coded-source.ts";
 import { fetchFromPeer, type PeerSource } from "./peer-source.ts";
 import type { FlightInit } from "./flight-init.ts";
-import { conditionsOf, isHit, wantsNews } from "./sharing.ts";
+import { conditionsOf, isHit } from "./sharing.ts";
 import { Waiting, type Again, type Waiter } from "./waiting.ts";
 
 /**
@@ -114,8 +114,6 @@ export class Flight {
     if (this.#source !== null && directives.size > 0) return false;
     const waiter = { ticket, again, collapsed: true };
     if (!this.#isYoungEnough(ticket)) return false;
-    // Who wants what the origin says now knows of a change, perhaps, that an earlier request came before.
-    if (wantsNews(ticket, directives) && !this.#isYoung(ticket.desk.nowSeconds())) return false;
     if (state.kind === "waiting") {
       this.#waiting.add(waiter);
       return true;
@@ -136,11 +134,7 @@ export class Flight {
   #isYoungEnough({ desk }: Ticket): boolean {
     const now = desk.nowSeconds();
     if (this.#needs.invalidations.isInTouch(now)) return true;
-    return this.#state.kind === "waiting" && this.#isYoung(now);
-  }
-
-  #isYoung(now: number): boolean {
-    return now - this.#requestSeconds < youngSeconds;
+    return this.#state.kind === "waiting" && now - this.#requestSeconds < youngSeconds;
   }
 
   /** Sends the request for the ticket that needed it. */
@@ -279,8 +273,8 @@ export class Flight {
     this.#state = state;
     const shareable = intake.storing && isHit(head, now);
     this.#remember(judgement, { shareable, storing: intake.storing }, now);
-    if (this.#validating !== null && supersedes(head.status, intake.storing))
-      this.#needs.store.discard(this.#validating.stored);
+    const how = { isStored: intake.storing, isBackground: this.#background };
+    if (this.#validating !== null && supersedes(head.status, how)) this.#needs.store.discard(this.#validating.stored);
     // One whose answer ends as soon as it begins must not end it for those still to be served.
     this.#reading++;
     // A part that nobody has asked for is its asker's to make something of.

@@ -88,12 +88,20 @@ export function judge(ticket: Ticket, answered: Answered): Judgement {
   return survives ? no("outlived") : { ...judgement, store: true, reason: null };
 }
 
+/** What is wrong with a request, its credentials or its pace, and says nothing of what it asks for. RFC 9110 §15.5. */
+const ofAskers: ReadonlySet<number> = new Set([
+  400, 401, 405, 406, 407, 408, 412, 413, 414, 415, 416, 417, 421, 429, 431,
+]);
+
 /**
- * Whether what came instead of a 304 ends what was asked about, although it may not be stored itself: an answer to what
- * its asker did wrong says nothing of it. RFC 9111 §4.3.3.
+ * Whether what came instead of a 304 ends what was asked about, although it may not be stored itself. RFC 9111 §4.3.3.
+ * What no client asked for (`isBackground`) is no client's fault.
  */
-export function supersedes(status: number, isStored: boolean): boolean {
-  return status < 400 || status === 404 || status === 410 || (status < 500 && isStored);
+export function supersedes(
+  status: number,
+  how: { readonly isStored: boolean; readonly isBackground: boolean },
+): boolean {
+  return status < 500 && (how.isStored || how.isBackground || !ofAskers.has(status));
 }
 
 /** The fields without those that name tags, where clients are not to see them. */

@@ -1,6 +1,5 @@
 /** What a request means to the fetch that it needs: whom it can share it with, and what it asks on condition of. */
 import { validationFields } from "../../http/conditional.ts";
-import { directiveSeconds, type Directives } from "../../http/directives.ts";
 import { hasField, type FieldList } from "../../http/fields.ts";
 import { reuse } from "../../http/reuse.ts";
 import type { StoredHead } from "../../http/stored-head.ts";
@@ -48,10 +47,4 @@ export function conditionsOf(stored: StoredResponse): string[] {
 /** Whether a response may answer any plain request now. */
 export function isHit(head: StoredHead, now: number): boolean {
   return reuse(head, new Map(), now, { honourReload: false, graceSeconds: 0 }).kind === "hit";
-}
-
-/** Whether a request wants what the origin says from now on, and may. RFC 9111 §5.2.1.1, §5.2.1.4. */
-export function wantsNews({ target }: Pick<Ticket, "target">, directives: Directives): boolean {
-  if (!target.caching.honourReload) return false;
-  return directives.has("no-cache") || directiveSeconds(directives, "max-age") === 0;
 }

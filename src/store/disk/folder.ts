@@ -67,19 +67,15 @@ export function takeFolder(path: string, bytesMax: number): DiskFolder {
       `--disk-size ${bytesText(bytesMax)} is less than a disk tier needs: ${bytesText(diskBytesMin)}`,
     );
   mkdirSync(path, { recursive: true, mode: 0o700 });
-  let release: () => void;
+  let release: (() => void) | null = null;
   try {
     release = lock(path);
-  } catch (error) {
-    // The member goes on without it: what it hears now, what lies there has not heard.
-    if (!(error instanceof DiskUnusable)) dropState(path);
-    throw error;
-  }
-  try {
     const manifest = manifestIn(path, bytesMax);
     return { path, manifest, segments: Math.floor(bytesMax / manifest.segmentBytes), release };
   } catch (error) {
-    release();
+    // The member goes on without it: what it hears now, what lies there has not heard.
+    if (!(error instanceof DiskUnusable)) dropState(path);
+    release?.();
     throw error;
   }
 }

@@ -55,6 +55,8 @@ export function replay(segments: Segments, index: DiskIndex): Replayed {
   let last: BatchHead | null = null;
   let isCut = false;
   const dropped: Dropped[] = [];
+  /** A newer head of one of them goes as well. */
+  const droppedIds = new Set<number>();
   for (const { number, fd, generation } of found) {
     let at = segmentHeadBytes;
     for (;;) {
@@ -62,8 +64,10 @@ export function replay(segments: Segments, index: DiskIndex): Replayed {
       if (batch === null || batch.head.generation !== generation) break;
       for (const entry of batch.entries) {
         lastId = Math.max(lastId, entry.id);
-        const older = take(index, entry, generation);
+        const isOfDropped = entry.kind === kinds.renewed && droppedIds.has(entry.renews);
+        const older = isOfDropped ? { hash: entry.hash, id: entry.id } : take(index, entry, generation);
         if (older === null) continue;
+        droppedIds.add(older.id);
         if (dropped.length < droppedMax) dropped.push(older);
         else isCut = true;
       }
