@@ -74,8 +74,11 @@ export function takeFolder(path: string, bytesMax: number): DiskFolder {
     return { path, manifest, segments: Math.floor(bytesMax / manifest.segmentBytes), release };
   } catch (error) {
     // The member goes on without it: what it hears now, what lies there has not heard.
-    if (!(error instanceof DiskUnusable)) dropState(path);
-    release?.();
+    try {
+      if (!(error instanceof DiskUnusable)) dropState(path);
+    } finally {
+      release?.();
+    }
     throw error;
   }
 }
