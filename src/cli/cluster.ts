@@ -8,7 +8,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { defaultMemory } from "../config/default-memory.ts";
-import { markStopping, runFolder, unmarkStopping } from "../member/records.ts";
+import { markStopping, runFolder, takeFarewell, unmarkStopping } from "../member/records.ts";
 import { rendered } from "./status.ts";
 import { listenersFor } from "../member/listeners.ts";
 import { configArguments, configOf } from "./config-options.ts";
@@ -83,10 +83,15 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     ending = true;
     note("\nending: members drain and leave");
     // The embedded coordinator's host goes last: until then every other departure is published.
-    for (const { pid = 0 } of children) markStopping(runFolder(process.env), pid, "all");
+    const folder = runFolder(process.env);
+    const company = children.map((_, index) => memberName(index));
+    for (const { pid = 0 } of children) markStopping(folder, pid, company);
     for (const child of children.slice(1).reverse()) await endProcess(child, "SIGTERM");
     if (children[0] !== undefined) await endProcess(children[0], "SIGTERM");
-    for (const { pid = 0 } of children) unmarkStopping(runFolder(process.env), pid);
+    for (const { pid = 0 } of children) {
+      takeFarewell(folder, pid);
+      unmarkStopping(folder, pid);
+    }
     process.exit(exitCode);
   };
   let interrupts = 0;
@@ -103,7 +108,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   const taken = new Set<string>();
   try {
     for (let index = 0; index < count; index++) {
-      const name = `m${index + 1}`;
+      const name = memberName(index);
       const addresses = {
         listen: await place(hostPortText(listener.place), index, 0, taken),
         peer: await place(config.peer, index, 1, taken),
@@ -168,6 +173,10 @@ export async function cluster(options: ClusterOptions): Promise<void> {
       child.unref();
     }
   } else note(`\nCtrl-C ends all of it.`);
+}
+
+function memberName(index: number): string {
+  return `m${index + 1}`;
 }
 
 /** Starts a member and resolves when it has joined. @throws Failure with what its log says. */

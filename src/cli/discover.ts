@@ -48,7 +48,9 @@ export async function contact(where: WhereOptions): Promise<Contact> {
     );
   }
   let last: unknown;
-  for (const record of records) {
+  // One that has not joined yet knows of nobody but itself.
+  const order = records.toSorted((a, b) => Number(a.state === "starting") - Number(b.state === "starting"));
+  for (const record of order) {
     try {
       return await atAdmin(record.admin, record.secret);
     } catch (error) {

@@ -4,11 +4,20 @@ import { isatty } from "node:tty";
 import { asError, background } from "../base/background.ts";
 import { mainListener } from "../config/listeners.ts";
 import type { Config } from "../config/schema.ts";
+import type { Addresses } from "../member/announcement.ts";
 import { listenersFor } from "../member/listeners.ts";
 import { lastViewIn } from "../member/last-view.ts";
 import { keepHeapSmall } from "../member/small-heap.ts";
 import { RunningMember } from "../member/member.ts";
-import { isLastOf, processMarkOf, runFolder, writeFarewell, writeRecord } from "../member/records.ts";
+import {
+  companyOf,
+  processMarkOf,
+  removeRecord,
+  runFolder,
+  writeFarewell,
+  writeRecord,
+  type MemberRecord,
+} from "../member/records.ts";
 import { StartError } from "../member/start-error.ts";
 import { createLog, type Logger } from "../telemetry/log.ts";
 import { configOf } from "./config-options.ts";
@@ -51,10 +60,29 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     lastView: lastViewIn(folder, config.cluster, name),
     ousted: (reason) => stopSoon(reason, 1),
     drain: () => stopSoon("drained by an operator"),
+    listening: (addresses) => record("starting", addresses),
     reread: () => reload(member, options, log),
   });
   const systemd = systemdOf(process.env, (error) => log.warn({ kind: "service", err: error }, error.message));
   let stopping = false;
+  /** Where it listens, once it does. */
+  let recorded: Addresses | null = null;
+  const record = (state: MemberRecord["state"], addresses: Addresses): void => {
+    recorded = addresses;
+    writeRecord(folder, {
+      cluster: config.cluster,
+      name,
+      pid: process.pid,
+      state,
+      processMark: processMarkOf(process.pid),
+      ...addresses,
+      coordinator: member.coordinatorAddress,
+      hostsCoordinator: member.hostsCoordinator,
+      drainLimitMs: member.drainLimitMs,
+      secret,
+      startedMs: member.startedMs,
+    });
+  };
 
   const stop = async (reason: string, exitCode: 0 | 1): Promise<void> => {
     if (stopping) {
@@ -64,7 +92,12 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     stopping = true;
     systemd.stopping();
     log.info({ kind: "stop", reason }, reason);
-    const { cut } = await member.stop(member.drainLimitMs, isLastOf(folder, process.pid) ? "none" : "heirs");
+    if (recorded !== null) record("draining", recorded);
+    const company = companyOf(folder, process.pid);
+    const others = member.control?.view?.members ?? [];
+    // What it has stored is handed over where somebody is left to take it.
+    const isLast = !others.some(({ name: other, state }) => state === "active" && !company.includes(other));
+    const { cut } = await member.stop(member.drainLimitMs, isLast ? "none" : "heirs");
     writeFarewell(folder, { name, pid: process.pid, drained: cut === 0, cut });
     await logs.writer.end(lastWordsMs);
     process.exit(exitCode);
@@ -114,22 +147,12 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
   try {
     addresses = await member.start();
   } catch (error) {
+    removeRecord(folder, process.pid);
     if (error instanceof StartError || /^the name |^ZooKeeper at | refuses this member: /.test(asError(error).message))
       throw new Failure(asError(error).message);
     throw error;
   }
-  writeRecord(folder, {
-    cluster: config.cluster,
-    name,
-    pid: process.pid,
-    processMark: processMarkOf(process.pid),
-    ...addresses,
-    coordinator: member.coordinatorAddress,
-    hostsCoordinator: member.hostsCoordinator,
-    drainLimitMs: member.drainLimitMs,
-    secret,
-    startedMs: member.startedMs,
-  });
+  record("ready", addresses);
   systemd.ready(`proxy ${addresses.listen}`);
   if (process.send === undefined) greet(name, config, addresses, from === "generated" ? secret : null);
   else process.send({ kind: "ready", name, ...addresses });

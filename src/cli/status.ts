@@ -1,7 +1,8 @@
 /** `gyre status`: the cluster as a member sees it, each member's own figures beside it. */
 import type { MemberStatus, SelfStatus, Status } from "../admin/status.ts";
 import { bytesText } from "../base/sizes.ts";
-import { contact, type WhereOptions } from "./discover.ts";
+import type { MemberRecord } from "../member/records.ts";
+import { contact, recordsOf, type WhereOptions } from "./discover.ts";
 import { percent, say, sayJson, styled, table } from "./terminal.ts";
 
 export interface StatusOptions extends WhereOptions {
@@ -22,7 +23,7 @@ export async function status(options: StatusOptions): Promise<void> {
 async function show(options: StatusOptions): Promise<void> {
   if (options.json === true) {
     const { status: found } = await contact(options);
-    sayJson(found);
+    sayJson({ ...found, starting: startingOf(found, options) });
   } else say(await rendered(options));
 }
 
@@ -30,7 +31,27 @@ async function show(options: StatusOptions): Promise<void> {
 export async function rendered(options: WhereOptions): Promise<string> {
   const { status: found, secret } = await contact(options);
   const selves = await Promise.all(found.members.map((member) => selfOf(member, secret)));
-  return statusText(found, selves);
+  const starting = startingOf(found, options).map(
+    ({ name, pid, coordinator, admin }) =>
+      `\n${name} (pid ${pid}, admin ${admin}) listens and has not joined yet: it looks for the others at ${coordinator}`,
+  );
+  return `${statusText(found, selves)}${starting.length === 0 ? "" : `\n${starting.join("")}`}`;
+}
+
+/** Members of this machine that have not joined yet, where it is this machine that is asked about. */
+function startingOf(
+  { cluster }: Status,
+  { admin, coordinator }: WhereOptions,
+): readonly Pick<MemberRecord, "name" | "pid" | "admin" | "coordinator">[] {
+  if (admin !== undefined || coordinator !== undefined) return [];
+  return recordsOf(cluster)
+    .filter(({ state }) => state === "starting")
+    .map((record) => ({
+      name: record.name,
+      pid: record.pid,
+      admin: record.admin,
+      coordinator: record.coordinator,
+    }));
 }
 
 /** What the member says of itself, or null where it does not answer. */

@@ -2,6 +2,7 @@
 import {
   isAlive,
   markStopping,
+  recordOf,
   runFolder,
   takeFarewell,
   unmarkStopping,
@@ -27,12 +28,13 @@ export async function stop(
   const folder = runFolder(process.env);
   // Those that coordinate go last, so that every departure before theirs is published.
   const ordered = [...meant].sort((a, b) => Number(a.hostsCoordinator) - Number(b.hostsCoordinator));
+  const company = ordered.map(({ name }) => name);
   const results: { name: string; pid: number; result: string }[] = [];
   for (const record of ordered)
     results.push({
       name: record.name,
       pid: record.pid,
-      result: await end(record, folder, names.length === 0 ? "all" : "alone"),
+      result: await end(record, folder, company),
     });
   if (options.json === true) sayJson(results);
   else
@@ -45,12 +47,13 @@ export async function stop(
   if (results.some(({ result }) => result.startsWith("killed"))) throw new Failure("not every member ended by itself");
 }
 
-async function end(record: MemberRecord, folder: string, company: "alone" | "all"): Promise<string> {
-  // A second SIGTERM would force the member: where another stop is at work, this one only waits.
+async function end(record: MemberRecord, folder: string, company: readonly string[]): Promise<string> {
+  // A second SIGTERM would force the member: where it leaves already, this one only waits.
   const others = markStopping(folder, record.pid, company);
-  if (!others && isAlive(record)) process.kill(record.pid, "SIGTERM");
+  const leaves = others || recordOf(folder, record.pid)?.state === "draining";
+  if (!leaves && isAlive(record)) process.kill(record.pid, "SIGTERM");
   const result = await ended(record, folder);
-  unmarkStopping(folder, record.pid);
+  if (!others) unmarkStopping(folder, record.pid);
   return others && result === "ended without a word" ? "ended by another stop" : result;
 }
 

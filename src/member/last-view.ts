@@ -5,7 +5,7 @@
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { publishedViewOf, type PublishedView } from "../ring/view.ts";
+import { publishedViewOf, type Member, type PublishedView } from "../ring/view.ts";
 
 /** Where a member remembers the last view. */
 export interface LastView {
@@ -32,4 +32,13 @@ export function lastViewIn(folder: string, cluster: string, name: string): LastV
       return renameSync(`${file}.new`, file);
     },
   };
+}
+
+/**
+ * What is remembered of the last view, or null where it is of no use: where the member is found elsewhere than before,
+ * the members of then look for another one, and the view is theirs.
+ */
+export function lastViewOf({ name, peer }: Pick<Member, "name" | "peer">, kept?: LastView): PublishedView | null {
+  const view = kept?.read() ?? null;
+  return view?.members.some((then) => then.name === name && then.peer === peer) === true ? view : null;
 }

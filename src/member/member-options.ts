@@ -1,12 +1,15 @@
 /** What a member is started with, and what it tells whoever runs it. */
 import type { Config } from "../config/schema.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { Addresses } from "./announcement.ts";
 import type { LastView } from "./last-view.ts";
 
 /** What a member tells whoever runs it. */
 export interface MemberOptions {
   /** Its name has been taken by another process: it cannot go on. */
   readonly ousted: (reason: string) => void;
+  /** It listens, and looks for the others from now on. */
+  readonly listening?: (addresses: Addresses) => void;
   /** An operator wants it to leave: to be stopped as by a signal. */
   readonly drain: () => void;
   /** Takes up its configuration as it is now; says what has become of it. @throws Error with why the old one stays. */

@@ -28,6 +28,7 @@ import { answersOut, depart, type Departure } from "./departure.ts";
 import { allLinked } from "./linked.ts";
 import { listenersFor } from "./listeners.ts";
 import { listening } from "./listening.ts";
+import { lastViewOf } from "./last-view.ts";
 import type { MemberOptions } from "./member-options.ts";
 import { hostHere, mustBeLost, openCoordinator } from "./open-coordinator.ts";
 import { originNotes } from "./origin-notes.ts";
@@ -201,17 +202,15 @@ export class RunningMember {
     const listen = await this.clients.listen();
     this.#built.begin(null);
     this.#addresses = { listen: listen.main, peer: hostPortText(peer), admin: hostPortText(admin) };
+    this.#options.listening?.(this.#addresses);
     const member = this.#announcement(this.#addresses, "active");
-    // Where this member is found elsewhere than before, the members of then look for another one: the view is theirs.
-    const lastView = this.#options.lastView?.read() ?? null;
-    const isOurs = lastView?.members.some((then) => then.name === this.name && then.peer === member.peer) === true;
     const coordinator = openCoordinator(this.#config, {
       peer,
       self: this.name,
       secret: this.#options.secret,
       identity: this.#plane.identity,
       log: this.#log,
-      lastView: isOurs ? lastView : null,
+      lastView: lastViewOf(member, this.#options.lastView),
     });
     this.#coordinator = coordinator;
     this.#host = coordinator instanceof EmbeddedHost ? coordinator : null;

@@ -5,6 +5,7 @@
 import {
   accessSync,
   constants,
+  linkSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -21,6 +22,8 @@ export interface MemberRecord {
   readonly cluster: string;
   readonly name: string;
   readonly pid: number;
+  /** `starting`: it listens, and has not joined the others yet. `draining`: it has been told to leave. */
+  readonly state: "starting" | "ready" | "draining";
   /** The kernel's start mark of the process, "" where the system gives none: a reused pid has another. */
   readonly processMark: string;
   readonly listen: string;
@@ -106,10 +109,12 @@ export function writeRecord(folder: string, record: MemberRecord): void {
   renameSync(`${file}.new`, file);
 }
 
-/** Replaces a member's record by the way it ended. */
+/** Replaces a member's record by the way it ended, or by nothing where nobody waits for that word. */
 export function writeFarewell(folder: string, farewell: Farewell): void {
-  writeFileSync(join(folder, `left-${farewell.pid}.json`), JSON.stringify(farewell), { mode: 0o600 });
-  rmSync(join(folder, `member-${farewell.pid}.json`), { force: true });
+  const { pid } = farewell;
+  if (markOf(folder, pid) !== null)
+    writeFileSync(join(folder, `left-${pid}.json`), JSON.stringify(farewell), { mode: 0o600 });
+  removeRecord(folder, pid);
 }
 
 /** Takes a farewell away, or null where the member said none. */
@@ -120,31 +125,64 @@ export function takeFarewell(folder: string, pid: number): Farewell | null {
   return farewell;
 }
 
+/** Who stops a member, and whom beside it. */
+interface StopMark {
+  readonly by: Pick<MemberRecord, "pid" | "processMark">;
+  readonly company: readonly string[];
+}
+
 /**
- * Marks a member as being stopped, alone or with all of its cluster. @returns whether somebody else has marked it
- * already.
+ * Marks a member as being stopped, together with `company`: names of members, its own among them. @returns whether
+ * somebody else who still runs has marked it already.
  */
-export function markStopping(folder: string, pid: number, company: "alone" | "all"): boolean {
+export function markStopping(folder: string, pid: number, company: readonly string[]): boolean {
+  const by = { pid: process.pid, processMark: processMarkOf(process.pid) };
+  const file = stopFile(folder, pid);
+  const mark = `${file}.${process.pid}`;
+  writeFileSync(mark, JSON.stringify({ by, company } satisfies StopMark), { mode: 0o600 });
   try {
-    writeFileSync(join(folder, `stopping-${pid}`), company, { flag: "wx", mode: 0o600 });
-    return false;
-  } catch {
-    return true; // The mark exists: another `gyre stop` is at work.
+    for (;;) {
+      try {
+        linkSync(mark, file); // With all that is in it, or not at all.
+        return false;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      }
+      const other = markOf(folder, pid);
+      if (other !== null && isAlive(other.by)) return true;
+      rmSync(file, { force: true }); // Whoever made it was ended before the member was.
+    }
+  } finally {
+    rmSync(mark, { force: true });
   }
 }
 
-/** Whether a member is being stopped with all of its cluster: there are no heirs then for what it has stored. */
-export function isLastOf(folder: string, pid: number): boolean {
-  try {
-    return readFileSync(join(folder, `stopping-${pid}`), "utf8") === "all";
-  } catch {
-    return false; // No mark: a signal of somebody else's.
-  }
+/** The names of those that are stopped together with a member; none where it was told to leave by a signal alone. */
+export function companyOf(folder: string, pid: number): readonly string[] {
+  return markOf(folder, pid)?.company ?? [];
+}
+
+function markOf(folder: string, pid: number): StopMark | null {
+  return readJson(stopFile(folder, pid)) as StopMark | null;
+}
+
+function stopFile(folder: string, pid: number): string {
+  return join(folder, `stopping-${pid}`);
 }
 
 /** Takes the mark away again. */
 export function unmarkStopping(folder: string, pid: number): void {
-  rmSync(join(folder, `stopping-${pid}`), { force: true });
+  rmSync(stopFile(folder, pid), { force: true });
+}
+
+/** What a member's record says now, or null where it has none any more. */
+export function recordOf(folder: string, pid: number): MemberRecord | null {
+  return readJson(join(folder, `member-${pid}.json`)) as MemberRecord | null;
+}
+
+/** Takes a member's record away. */
+export function removeRecord(folder: string, pid: number): void {
+  rmSync(join(folder, `member-${pid}.json`), { force: true });
 }
 
 /** Records of members that live; those of processes that died without a word are cleared away. */
