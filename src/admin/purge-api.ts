@@ -13,7 +13,10 @@ import { selectorsMax, type PurgeReport, type Purges } from "../proxy/invalidati
 /** Bytes of a request. */
 const bodyBytesMax = 1024 * 1024;
 const idPattern = /^\w[\w.:-]{0,99}$/;
-const statuses = { conflict: 409, rate: 429, "too-many": 400 } as const;
+const statuses = { conflict: 409, rate: 429, "too-many": 400, joining: 503 } as const;
+const again = { "retry-after": "1" };
+/** What has become of purges elsewhere, and what is stored there, cannot be asked yet. */
+const joining = wrong(503, "this member is just joining: ask another one, or again", again);
 
 /** Answers what is about purges; null for everything else. The caller has admitted the request. */
 export async function purgeApi(
@@ -26,6 +29,7 @@ export async function purgeApi(
     if (request.method !== "GET" && request.method !== "HEAD")
       return { ...wrong(405, "ask for a purge with GET"), fields: { allow: "GET, HEAD" } };
     const report = await purges.find(decoded(id));
+    if (report === null && !purges.joined) return joining;
     return report === null
       ? wrong(404, `no purge ${id} is known here: it may have been forgotten`)
       : { status: 200, value: report };
@@ -37,12 +41,13 @@ export async function purgeApi(
   const asked = orderOf(body);
   if (typeof asked === "string") return wrong(400, asked);
   const { dryRun, ...order } = asked;
+  if (dryRun && !purges.joined) return joining;
   if (dryRun) return { status: 200, value: { dryRun: true, members: await purges.count(order.selectors) } };
   const address = request.socket.remoteAddress ?? "";
   const report = await purges.order({ ...order, by: order.by ?? `the admin port, from ${address}` });
   if (!("refused" in report)) return { status: 200, value: report satisfies PurgeReport };
   const { refused, reason } = report;
-  return { ...wrong(statuses[refused], reason), ...(refused === "rate" ? { fields: { "retry-after": "1" } } : {}) };
+  return wrong(statuses[refused], reason, refused === "rate" || refused === "joining" ? again : {});
 }
 
 interface Asked {

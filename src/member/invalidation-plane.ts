@@ -29,7 +29,7 @@ export interface InvalidationPlaneInit {
   readonly config: Config;
   readonly name: string;
   readonly startedMs: number;
-  readonly current: { readonly view: View; readonly routing: Routing };
+  readonly current: { readonly view: View; readonly routing: Routing; readonly joined: boolean };
   readonly store: Store;
   readonly peers: Peers;
   readonly nowSeconds: () => number;

@@ -49,9 +49,10 @@ export function purgeByMethod({ desk, purges, failed }: PurgeMethodNeeds, exchan
       if (exchange.closed) return;
       if ("refused" in report) {
         const { refused, reason } = report;
-        return refused === "rate"
-          ? refuseEarly(desk, exchange, { status: 429, reason, fields: ["retry-after", "1"] })
-          : refuseEarly(desk, exchange, { status: 400, reason });
+        const isLater = refused === "rate" || refused === "joining";
+        const status = refused === "rate" ? 429 : refused === "joining" ? 503 : 400;
+        const fields = isLater ? ["retry-after", "1"] : [];
+        return refuseEarly(desk, exchange, { status, reason, fields });
       }
       const content = Buffer.from(`${JSON.stringify(report)}\n`);
       const status = report.complete ? 200 : 202;

@@ -1,6 +1,7 @@
 /** Purges: everywhere at once, by every kind of name, entered at every member, and what has become of them told. */
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { PurgeReport } from "../../src/proxy/invalidation/purges.ts";
 import { ask, type Answer } from "../support/client.ts";
@@ -108,6 +109,30 @@ describe("a purge", () => {
       }, "all that was named is counted");
     }
   }, 90_000);
+
+  it("is refused by a member that has not joined yet: the others would not hear of it", async () => {
+    const [m1] = (await startCluster(1, site())) as [TestMember];
+    m1.child.kill("SIGSTOP");
+    const flags = ["--name", "late", "--coordinator", `http://${m1.peer}`, ...site(), "--admin", "127.0.0.1:0"];
+    const joining = startMember(flags, { GYRE_RUN_DIR: folder });
+    let late: { readonly admin: string } | undefined;
+    await until(() => {
+      const record = readdirSync(folder).find((name) => name.startsWith("member-"));
+      late = record === undefined ? undefined : (JSON.parse(readFileSync(join(folder, record), "utf8")) as TestMember);
+      return late !== undefined;
+    }, "it listens");
+    const asked = { selectors: [{ uri: "http://site.test/s1/p1" }] };
+    for (const body of [asked, { ...asked, dryRun: true }, { ...asked, id: "known" }]) {
+      const [status, value] = await api(late as TestMember, "/api/purge", body);
+      expect([status, (value as { error: string }).error]).toEqual([503, expect.stringMatching(/just joining/)]);
+    }
+    expect((await api(late as TestMember, "/api/purge/known"))[0]).toBe(503);
+    m1.child.kill("SIGCONT");
+    const member = await joining;
+    await settled([m1, member]);
+    const [status, report] = await api(member, "/api/purge", { ...asked, id: "known" });
+    expect([status, statesOf(report)]).toEqual([200, { m1: "applied", late: "applied" }]);
+  }, 30_000);
 
   it("is pending for one that stands still, gone for one that has died, applied when it goes on", async () => {
     const members = await startCluster(4, site());

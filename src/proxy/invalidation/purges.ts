@@ -15,7 +15,7 @@ import { background } from "../../base/background.ts";
 
 export interface PurgeNeeds {
   readonly self: string;
-  readonly current: { readonly view: View };
+  readonly current: { readonly view: View; readonly joined: boolean };
   readonly store: Pick<Store, "named">;
   readonly peers: Pick<Peers, "call" | "isUp">;
   readonly invalidations: Pick<Invalidations, "make" | "tell" | "ended" | "formsOf">;
@@ -66,7 +66,7 @@ export interface PurgeReport {
 
 /** Why a purge is not made. */
 export interface PurgeRefused {
-  readonly refused: "conflict" | "rate" | "too-many";
+  readonly refused: "conflict" | "rate" | "too-many" | "joining";
   readonly reason: string;
 }
 
@@ -123,6 +123,11 @@ export class Purges {
     return this.#counts;
   }
 
+  /** Whether the others hear of what is purged here. */
+  get joined(): boolean {
+    return this.#needs.current.joined;
+  }
+
   /** Makes a purge, and resolves when every member has applied it or has had the time. */
   async order(order: PurgeOrder): Promise<PurgeReport | PurgeRefused> {
     const outcome = await this.#order(order);
@@ -133,6 +138,8 @@ export class Purges {
   async #order(order: PurgeOrder): Promise<PurgeReport | PurgeRefused> {
     const { newId, nowMs, invalidations, self, audit } = this.#needs;
     const { selectors, mode, by } = order;
+    if (!this.joined)
+      return { refused: "joining", reason: `${self} is just joining: nobody else would hear of it, ask again` };
     const digest = digestOf(selectors, mode);
     const known = order.id === null ? null : await this.#known(order.id, digest);
     if (known !== null) return known;
@@ -214,7 +221,7 @@ export class Purges {
     return (answers.find((answer) => answer !== null) ?? null) as { report: PurgeReport; digest: string } | null;
   }
 
-  /** How many stored responses selectors name, at each member, without doing anything to them. */
+  /** How many stored responses selectors name, at each member of the view, without doing anything to them. */
   async count(
     selectors: readonly Selector[],
   ): Promise<readonly { readonly name: string; readonly named: number | null }[]> {
