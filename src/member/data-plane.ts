@@ -54,6 +54,7 @@ export interface DataPlane extends ServeNeeds, CallNeeds, InvalidationPlane {
   readonly identity: PeerIdentity | null;
   readonly ownership: Ownership;
   readonly uncacheable: Uncacheable;
+  readonly uncopied: Uncacheable;
   readonly invalidations: InvalidationPlane["invalidations"];
   readonly comparing: InvalidationPlane["comparing"];
   readonly purges: InvalidationPlane["purges"];
@@ -120,7 +121,7 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     lingerMs: trustSeconds(config) * 1000,
   });
   const ownership = new Ownership(name);
-  const uncacheable = new Uncacheable();
+  const [uncacheable, uncopied] = [new Uncacheable(), new Uncacheable()];
   const invalidation: InvalidationPlane = buildInvalidation({ ...init, store, peers, nowSeconds });
   const { invalidations, correspondence } = invalidation;
   const kept = disk?.goOn(store, correspondence, current) ?? null;
@@ -130,6 +131,7 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     peers,
     ownership,
     uncacheable,
+    uncopied,
     invalidations,
     objectBytesMax: config["object-max"],
     answerIdentity: (ticket, hash) => answerHere({ current, store, invalidations, flights }, ticket, hash),
@@ -146,6 +148,7 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     identity,
     ownership,
     uncacheable,
+    uncopied,
     ...invalidation,
     failed,
     flights,

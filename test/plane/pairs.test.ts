@@ -250,3 +250,58 @@ it("who stands in for an owner that has just come asks that one for what it may 
   expect([asked.status, asked.content]).toEqual([200, "its"]);
   expect(plane.calls).toHaveLength(0);
 });
+
+it("who stands in for a busy owner passes on what cannot be copied, and does not go to the origin with it", async () => {
+  const view = viewOf({
+    cluster: "c",
+    epoch: 1,
+    leader: null,
+    placement: placementVersion,
+    members: ["m1", "m2"].map((name) => announcementOf(name)),
+  });
+  const asked: string[] = [];
+  const plane = fakePlane({
+    view,
+    copies: 1_000_000,
+    peers: {
+      isUp: () => true,
+      request: (member, { asking, keeps, hops }, handler) => {
+        const isCopy = keeps;
+        const number = asked.push(`${asking} ${isCopy ? "copy" : "hop"} ${hops} of ${member}`);
+        queueMicrotask(() => {
+          const fields = Buffer.from("cache-control: max-age=60\r\n");
+          // The origin has not said where its content ends: to whoever keeps it, it could be for ever.
+          handler.head({ status: 200, fields, contentBytes: null, inner: false }, null);
+          if (isCopy) return;
+          handler.data(Buffer.from("its"));
+          handler.end([]);
+        });
+        return { ...silent, cancel: () => void asked.push(`not ${number} any more`) };
+      },
+    },
+  });
+  const path = Array.from({ length: 200 }, (_, index) => `/f${index}`).find(
+    (one) => owner(view.ring, keyHash(`http://a.test${one}`)).name === "m2",
+  )!;
+  const two = [0, 1].map(() => Object.assign(request("", path), { hop: 1 as const }));
+  for (const one of two)
+    serve(plane, one, { forward: true, settings: 0, content: null, asking: "stand-in", heard: "", keeps: false });
+  await turns();
+  expect(two.map(({ status, content }) => [status, content])).toEqual([
+    [200, "its"],
+    [200, "its"],
+  ]);
+  expect(plane.calls).toHaveLength(0);
+  // Once for both, then for each; and only then is it not wanted any more as a copy.
+  expect(asked).toEqual(["answer copy 2 of m2", "answer hop 2 of m2", "answer hop 2 of m2", "not 1 any more"]);
+  // Not for long: what has come has a length.
+  const third = Object.assign(request("", path), { hop: 1 as const });
+  serve(plane, third, { forward: true, settings: 0, content: null, asking: "stand-in", heard: "", keeps: false });
+  await turns();
+  expect(asked.slice(4)).toEqual(["answer hop 2 of m2"]);
+  plane.now += 2;
+  const later = Object.assign(request("", path), { hop: 1 as const });
+  serve(plane, later, { forward: true, settings: 0, content: null, asking: "stand-in", heard: "", keeps: false });
+  await turns();
+  expect(asked[5]).toBe("answer copy 2 of m2");
+});

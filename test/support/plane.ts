@@ -147,6 +147,7 @@ export interface FakePlane extends ServeNeeds, InvalidationPlane {
   readonly purges: Purges;
   readonly ownership: Ownership;
   readonly uncacheable: Uncacheable;
+  readonly uncopied: Uncacheable;
   /** Seconds by the steady clock, and how far the wall clock leads it. */
   now: number;
   wallLead: number;
@@ -240,7 +241,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
   const store = new PageStore(bytesMax, { copiesBytesMax: options.copies ?? 0 });
   const ownership = new Ownership(self);
   ownership.follow(view, plane.now);
-  const uncacheable = new Uncacheable();
+  const [uncacheable, uncopied] = [new Uncacheable(), new Uncacheable()];
   const peers = {
     call: () => Promise.reject(new Error("nobody there")),
     request: () => null,
@@ -290,6 +291,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
     peers,
     ownership,
     uncacheable,
+    uncopied,
     invalidations,
     objectBytesMax: bytesMax / 4,
     answerIdentity: (ticket, hash): void => answerHere({ current, store, invalidations, flights }, ticket, hash),
@@ -303,6 +305,7 @@ export function fakePlane(options: FakePlaneOptions = {}): FakePlane {
     peers,
     ownership,
     uncacheable,
+    uncopied,
     ...invalidation,
     failed,
     flights,

@@ -15,6 +15,8 @@ export interface FetchNeeds {
   readonly peers: Pick<Peers, "request" | "isUp" | "isDialling" | "whenUp">;
   readonly ownership: Ownership;
   readonly uncacheable: Uncacheable;
+  /** Keys of other members whose last response could not be copied. */
+  readonly uncopied: Uncacheable;
   readonly invalidations: Pick<Invalidations, "everywhere" | "isInTouch" | "reachText">;
   /** Responses larger than this pass through unstored. Bytes. */
   readonly objectBytesMax: number;

@@ -21,6 +21,9 @@ export interface PeerSource {
   readonly kind: "copy" | "peek";
 }
 
+/** What is still coming has a length when it has come. */
+const openSeconds = 1;
+
 /** What asks for less than the whole: only the whole can be kept. */
 const selecting: ReadonlySet<string> = new Set(["range", "if-range", "if-none-match", "if-modified-since"]);
 
@@ -36,7 +39,7 @@ export function fetchFromPeer(
   tagged: (tags: readonly string[]) => void,
 ): Fetch | null {
   const { exchange, target, desk } = ticket;
-  const { store, peers, uncacheable, current } = needs;
+  const { store, peers, uncopied, current } = needs;
   /** What is collected; the flight keeps it in room of its own. */
   let room: Writer | null = null;
   let head: PeerResponseHead | null = null;
@@ -54,11 +57,12 @@ export function fetchFromPeer(
     handler.failed(new OriginError("head", "PEER", `${member}: ${reason}`, 502, true));
   };
   /** What cannot be kept is not worth waiting for: from now on its requests take the plain hop. */
-  const refused = (reason: string): void => {
+  const refused = (reason: string, seconds?: number): void => {
     if (over) return;
-    if (kind === "copy") uncacheable.add(target.key, desk.nowSeconds(), null);
-    stream!.cancel();
+    if (kind === "copy") uncopied.add(target.key, desk.nowSeconds(), null, seconds);
+    // In this order: whoever waits asks anew before the owner hears that this is not wanted any more, and ends it.
     failed(reason);
+    stream!.cancel();
   };
   const arrived = (trailers: FieldList, whole: Buffer | null): void => {
     if (over) return;
@@ -95,7 +99,8 @@ export function fetchFromPeer(
         // An answer that nobody may keep, or whose end nobody knows, must reach those who wait as it comes. What the
         // owner compresses just now ends as soon as it can.
         isOpen = contentBytes === null && target.coding !== null;
-        if (!isOpen && (contentBytes === null || contentBytes > bytesMax)) return refused("more than may be kept");
+        if (!isOpen && contentBytes === null) return refused("its end is not known", openSeconds);
+        if (!isOpen && contentBytes! > bytesMax) return refused("more than may be kept");
         const seconds = desk.nowSeconds();
         const times = { requestSeconds: seconds, responseSeconds: seconds };
         const judgement = judge(ticket, { method: "GET", status, fields: fieldsOf(given), times, validating: null });

@@ -31,11 +31,11 @@ export class Uncacheable {
     return this.#remembered.get(murmur3(key))?.reason ?? null;
   }
 
-  add(key: string, now: number, reason: Unshared): void {
+  add(key: string, now: number, reason: Unshared, seconds: number = rememberSeconds): void {
     const hash = murmur3(key);
     this.#remembered.delete(hash);
     if (this.#remembered.size >= keysMax) this.#remembered.delete(this.#remembered.keys().next().value!);
-    this.#remembered.set(hash, { until: now + rememberSeconds, reason });
+    this.#remembered.set(hash, { until: now + seconds, reason });
   }
 
   delete(key: string): void {

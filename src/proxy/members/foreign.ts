@@ -38,6 +38,8 @@ export interface ForeignNeeds {
   readonly peers: Pick<Peers, "request" | "isUp" | "load">;
   readonly invalidations: Pick<Invalidations, "isInTouch" | "recentReachText">;
   readonly uncacheable: Uncacheable;
+  /** Keys of other members whose last response could not be copied. */
+  readonly uncopied: Uncacheable;
   readonly flights: Flights;
   /** How often other members' keys are asked for here. */
   readonly heat: FrequencySketch;
@@ -65,15 +67,23 @@ export function answerForeign(needs: ForeignNeeds, ticket: Ticket, hash: number,
 
 /**
  * Answers for an owner that is busy: from a copy, or with one made now, for which the owner is asked once whoever
- * waits.
+ * waits. What cannot be copied is the owner's to answer all the same: each member that went to the origin with it would
+ * be one more that asks.
  */
 export function standIn(needs: ForeignNeeds, ticket: Ticket, hash: number, here: () => void): void {
   ticket.desk.recorder.stoodIn();
   const copy = copyFor(needs, ticket);
   if (copy !== null && mayUse(needs, ticket, copy.stored)) return answerWith(needs, ticket, copy);
   copy?.release();
-  if (!mayCopy(needs, ticket)) return here();
-  return needs.flights.copyFrom(ticket, hash, ticket.owner, here);
+  const byOwner = (other: Ticket): void =>
+    other.ownerDeclined
+      ? here()
+      : hop(needs, other, [{ member: other.owner, asking: "answer" } as const].values(), {
+          none: here,
+          declined: here,
+        });
+  if (!mayCopy(needs, ticket)) return byOwner(ticket);
+  return needs.flights.copyFrom(ticket, hash, ticket.owner, byOwner);
 }
 
 /** Drops the copies that a new view makes useless, and lets the others serve in it. `before`: the ring until now. */
@@ -173,7 +183,7 @@ function isHot({ store, heat }: ForeignNeeds, hash: number, copyHits: number): b
 }
 
 /** Whether the answer to this request could be kept for others. */
-function mayCopy({ store, uncacheable }: ForeignNeeds, ticket: Ticket): boolean {
+function mayCopy({ store, uncacheable, uncopied }: ForeignNeeds, ticket: Ticket): boolean {
   const {
     exchange: { head },
     target,
@@ -189,6 +199,7 @@ function mayCopy({ store, uncacheable }: ForeignNeeds, ticket: Ticket): boolean 
     !wantsPart(head.fields) &&
     !isConditional(head.fields) &&
     requestDirectives(head.fields).size === 0 &&
-    !uncacheable.has(target.key, desk.nowSeconds())
+    !uncacheable.has(target.key, desk.nowSeconds()) &&
+    !uncopied.has(target.key, desk.nowSeconds())
   );
 }

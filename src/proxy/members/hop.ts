@@ -1,6 +1,6 @@
 /**
  * One hop to the member that owns the key, and round it where it is dead: its successors on the ring in order, this
- * member itself among them. What was forwarded is never forwarded again.
+ * member itself among them. What was forwarded is not forwarded again, but to the owner by who stands in for it.
  *
  * A member that dies in the middle of an answer: the rest is asked of the next one, and joined on only where a strong
  * validator and the length say that it is the same representation (RFC 9110 §8.8.1). A member that declines (it has
@@ -80,7 +80,7 @@ function ask(
     member,
     peerRequest(ticket, current.view, member, {
       asking,
-      hops: 1,
+      hops: exchange.hop === 1 ? 2 : 1,
       method: head.method,
       heard: invalidations.recentReachText(),
       keeps: false,
