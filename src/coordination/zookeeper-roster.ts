@@ -97,8 +97,9 @@ export class Roster {
    * @throws NameTaken where it stays.
    */
   async announce(announced: Announced): Promise<void> {
-    const { signal, acl, service } = this.#options;
+    const { signal, acl, service, failed } = this.#options;
     const path = `${this.#folder}/${announced.member.name}`;
+    let isSaid = false;
     const data = Buffer.from(instanceText(service, announced));
     const patienceUntil = performance.now() + 1.5 * this.#client.session.timeoutMs + 1000;
     for (;;) {
@@ -121,10 +122,10 @@ export class Roster {
           continue;
         }
         const patience = patienceUntil - performance.now();
-        if (patience <= 0)
-          throw new NameTaken(
-            `the name ${announced.member.name} belongs to another member (pid ${other?.pid} at ${other?.peer})`,
-          );
+        const whose = `the name ${announced.member.name} belongs to another member (pid ${other?.pid} at ${other?.peer})`;
+        if (patience <= 0) throw new NameTaken(whose);
+        if (!isSaid) failed(new Error(`${whose}: waiting ${Math.ceil(patience / 1000)} s, it may have died just now`));
+        isSaid = true;
         await gone.next(patience);
       } catch (error) {
         if (!hasCode(error, "NO_NODE", "BAD_VERSION")) throw error;

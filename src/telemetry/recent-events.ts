@@ -32,8 +32,21 @@ export class RecentEvents {
     if (line.length > charactersMax || this.#isTooOften(line)) return;
     const event = { number: (this.#last = Math.max(this.#last + 1, this.#nowMs())), line: line.trimEnd() };
     this.#events.push(event);
-    if (this.#events.length > eventsMax) this.#events.shift();
+    if (this.#events.length > eventsMax) this.#events.splice(this.#leastMissed(), 1);
     for (const listener of this.#listeners) listener(event);
+  }
+
+  /** The oldest of the kind that there is most of: a thousand purges do not push out the last change of leader. */
+  #leastMissed(): number {
+    const counts = new Map<string, number>();
+    let most = kindOf(this.#events[0]!.line);
+    for (const { line } of this.#events) {
+      const kind = kindOf(line);
+      const count = (counts.get(kind) ?? 0) + 1;
+      counts.set(kind, count);
+      if (count > (counts.get(most) ?? 0)) most = kind;
+    }
+    return this.#events.findIndex(({ line }) => kindOf(line) === most);
   }
 
   #isTooOften(line: string): boolean {
@@ -42,7 +55,7 @@ export class RecentEvents {
       this.#windowBeganMs = now;
       this.#ofKind.clear();
     }
-    const kind = /"kind":"([a-z0-9-]+)"/.exec(line)?.[1] ?? "";
+    const kind = kindOf(line);
     const count = (this.#ofKind.get(kind) ?? 0) + 1;
     this.#ofKind.set(kind, count);
     return count > perKindMax;
@@ -58,4 +71,8 @@ export class RecentEvents {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
+}
+
+function kindOf(line: string): string {
+  return /"kind":"([a-z0-9-]+)"/.exec(line)?.[1] ?? "";
 }

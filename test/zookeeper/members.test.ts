@@ -141,6 +141,18 @@ describe.skipIf(!needsZooKeeper())("members and one server", () => {
     expect((await statusOf(member!)).members).toHaveLength(1);
   });
 
+  it("a name that is taken is waited for, in case its bearer has died just now: both is said", async () => {
+    const coordinator = place(zk);
+    const [one] = (await startAll(coordinator, 1)) as [TestMember];
+    const refused = await startMember(["--name", "m1", "--coordinator", coordinator]).then(
+      () => "",
+      (error: Error) => error.message,
+    );
+    const whose = `the name m1 belongs to another member (pid ${one.pid} at ${one.peer})`;
+    expect(refused).toMatch(new RegExp(`${whose.replace(/[()]/g, "\\$&")}: waiting 4 s, it may have died just now`));
+    expect(refused.lastIndexOf(whose)).toBeGreaterThan(refused.indexOf(whose));
+  }, 30_000);
+
   it("whatever people do to the nodes by hand, it heals", async () => {
     const coordinator = place(zk);
     const chroot = `/cluster-${serial - 1}`;
