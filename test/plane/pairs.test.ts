@@ -305,3 +305,52 @@ it("who stands in for a busy owner passes on what cannot be copied, and does not
   await turns();
   expect(asked[5]).toBe("answer copy 2 of m2");
 });
+
+it("what an owner answers with and nobody may keep is its asker's, once; others ask for their own", async () => {
+  const view = viewOf({
+    cluster: "c",
+    epoch: 1,
+    leader: null,
+    placement: placementVersion,
+    members: ["m1", "m2"].map((name) => announcementOf(name)),
+  });
+  const asked: string[] = [];
+  const plane = fakePlane({
+    view,
+    copies: 1_000_000,
+    peers: {
+      isUp: () => true,
+      request: (_, { keeps }, handler) => {
+        const number = asked.push(keeps ? "copy" : "hop");
+        queueMicrotask(() => {
+          const fields = Buffer.from("cache-control: no-store\r\n");
+          handler.head({ status: 200, fields, contentBytes: 8, inner: false }, null);
+          handler.data(Buffer.from(`the ${number}`));
+          setImmediate(() => {
+            handler.data(Buffer.from("st."));
+            handler.end([]);
+          });
+        });
+        return { ...silent, cancel: () => void asked.push(`not ${number} any more`) };
+      },
+    },
+  });
+  const path = Array.from({ length: 200 }, (_, index) => `/f${index}`).find(
+    (one) => owner(view.ring, keyHash(`http://a.test${one}`)).name === "m2",
+  )!;
+  const two = [0, 1].map(() => Object.assign(request("", path), { hop: 1 as const }));
+  for (const one of two)
+    serve(plane, one, { forward: true, settings: 0, content: null, asking: "stand-in", heard: "", keeps: false });
+  await turns();
+  expect(two.map(({ status, content }) => [status, content])).toEqual([
+    [200, "the 1st."],
+    [200, "the 2st."],
+  ]);
+  expect(asked).toEqual(["copy", "hop"]);
+  expect(plane.calls).toHaveLength(0);
+  // It is remembered: who comes later does not wait for anybody.
+  const third = Object.assign(request("", path), { hop: 1 as const });
+  serve(plane, third, { forward: true, settings: 0, content: null, asking: "stand-in", heard: "", keeps: false });
+  await turns();
+  expect([third.content, asked.slice(2)]).toEqual(["the 3st.", ["hop"]]);
+});

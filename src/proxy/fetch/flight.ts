@@ -293,12 +293,13 @@ export class Flight {
     { shareable, storing }: { readonly shareable: boolean; readonly storing: boolean },
     now: number,
   ): void {
-    const { uncacheable } = this.#needs;
+    const { uncacheable, uncopied } = this.#needs;
     const { key } = this.#init.first.target;
-    if (shareable) uncacheable.delete(key);
+    const known = this.#source?.kind === "copy" ? uncopied : uncacheable;
+    if (shareable) known.delete(key);
     // What answers a HEAD or a POST says nothing of those who ask for the content.
-    else if (reason !== "method" && !this.isOver && (this.#init.unlist !== null || uncacheable.has(key, now))) {
-      uncacheable.add(key, now, storing ? "never-fresh" : reason);
+    else if (reason !== "method" && !this.isOver && (this.#init.unlist !== null || known.has(key, now))) {
+      known.add(key, now, storing ? "never-fresh" : reason);
       this.#init.unlist?.();
     }
   }

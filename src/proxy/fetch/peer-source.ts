@@ -1,7 +1,8 @@
 /**
  * What a flight brings from another member instead of the origin: a hot copy from the key's owner, or what a previous
  * owner still has. Collected whole before anybody hears of it: a member that dies in between is then no client's
- * affair.
+ * affair. What the owner answers with and nobody may keep is its asker's all the same: to ask again would be to ask the
+ * origin again.
  */
 import { endToEndFields } from "../../http/connection-fields.ts";
 import { fieldsOfBlock, fieldValue, withoutFields, type FieldList } from "../../http/fields.ts";
@@ -46,6 +47,8 @@ export function fetchFromPeer(
   let over = false;
   /** Its length is not known before its end. */
   let isOpen = false;
+  /** It goes to who has asked, as it comes. */
+  let isPassing = false;
   const release = (): void => {
     over = true;
     room?.abandon();
@@ -54,7 +57,13 @@ export function fetchFromPeer(
   const failed = (reason: string): void => {
     if (over) return;
     release();
-    handler.failed(new OriginError("head", "PEER", `${member}: ${reason}`, 502, true));
+    handler.failed(new OriginError(isPassing ? "content" : "head", "PEER", `${member}: ${reason}`, 502, !isPassing));
+  };
+  const headTold = (given: PeerResponseHead, fields: string[]): void => {
+    if (kind === "copy") ticket.owned = ownPartOf(given.fields);
+    const tags = tagsOfLine(fieldValue(fields, tagsField));
+    if (tags !== null) tagged(tags);
+    handler.head(given.status, withoutFields(fields, new Set([tagsField])), given.inner);
   };
   /** What cannot be kept is not worth waiting for: from now on its requests take the plain hop. */
   const refused = (reason: string, seconds?: number): void => {
@@ -67,13 +76,9 @@ export function fetchFromPeer(
   const arrived = (trailers: FieldList, whole: Buffer | null): void => {
     if (over) return;
     if (head === null) return failed("an answer without a head");
-    const given = fieldsOf(head);
-    if (kind === "copy") ticket.owned = ownPartOf(head.fields);
-    const tags = tagsOfLine(fieldValue(given, tagsField));
-    const fields = withoutFields(given, new Set([tagsField]));
-    if (tags !== null) tagged(tags);
     over = true;
-    handler.head(head.status, fields, head.inner);
+    if (isPassing) return handler.end(trailers);
+    headTold(head, fieldsOf(head));
     if (whole !== null && whole.length > 0) handler.data(whole);
     // Who passes it on holds on to what it is given, and this room will be used again.
     for (const segment of room?.body.segments ?? []) handler.data(Buffer.from(segment!));
@@ -96,20 +101,27 @@ export function fetchFromPeer(
         head = given;
         if (whole !== null) return arrived([], whole);
         const { contentBytes, status } = given;
+        const seconds = desk.nowSeconds();
+        const times = { requestSeconds: seconds, responseSeconds: seconds };
+        const judgement = judge(ticket, { method: "GET", status, fields: fieldsOf(given), times, validating: null });
+        if (!judgement.store && kind === "copy") {
+          isPassing = true;
+          return headTold(given, fieldsOf(given));
+        }
+        if (!judgement.store) return refused("not to be kept");
         // An answer that nobody may keep, or whose end nobody knows, must reach those who wait as it comes. What the
         // owner compresses just now ends as soon as it can.
         isOpen = contentBytes === null && target.coding !== null;
         if (!isOpen && contentBytes === null) return refused("its end is not known", openSeconds);
         if (!isOpen && contentBytes! > bytesMax) return refused("more than may be kept");
-        const seconds = desk.nowSeconds();
-        const times = { requestSeconds: seconds, responseSeconds: seconds };
-        const judgement = judge(ticket, { method: "GET", status, fields: fieldsOf(given), times, validating: null });
-        if (!judgement.store) return refused("not to be kept");
         room = store.begin(contentBytes);
         return room === null ? refused("no room") : undefined;
       },
       data: (chunk) => {
-        if (over || room === null) return;
+        if (over) return;
+        // It lies in what the link reads into.
+        if (isPassing) return handler.data(Buffer.from(chunk));
+        if (room === null) return;
         if (isOpen && (room.body.bytes + chunk.length > bytesMax || !room.grow(chunk.length)))
           return refused("more than may be kept");
         room.body.append(chunk);
@@ -123,8 +135,8 @@ export function fetchFromPeer(
   );
   if (stream === null) return null;
   return {
-    pause: () => {},
-    resume: () => {},
+    pause: () => isPassing && stream.pause(),
+    resume: () => isPassing && stream.resume(),
     cancel: () => {
       release();
       stream.cancel();
