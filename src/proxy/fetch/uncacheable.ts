@@ -18,6 +18,7 @@ export class Uncacheable {
   readonly #remembered = new Map<number, { readonly until: number; readonly reason: Unshared }>();
 
   has(key: string, now: number): boolean {
+    if (this.#remembered.size === 0) return false;
     const hash = murmur3(key);
     const known = this.#remembered.get(hash);
     if (known === undefined) return false;
@@ -39,6 +40,6 @@ export class Uncacheable {
   }
 
   delete(key: string): void {
-    this.#remembered.delete(murmur3(key));
+    if (this.#remembered.size > 0) this.#remembered.delete(murmur3(key));
   }
 }
