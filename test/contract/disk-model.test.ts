@@ -23,6 +23,7 @@ const operation = fc.oneof(
   { weight: 5, arbitrary: fc.record({ kind: fc.constant("read" as const), key, from: fc.nat(100_000) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("update" as const), key }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("invalidate" as const), key }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("end" as const), key }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("discard" as const), key }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("outdate" as const), key }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("hold" as const), key }) },
@@ -38,9 +39,14 @@ const operation = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("kill" as const) }) },
 );
 
+/** When lifetimes are ended: what is stored begins at 1000. */
+const endedAt = 1000;
+
 interface Known {
   readonly content: Buffer | null;
   readonly outdated: boolean;
+  /** Its lifetime was ended by its URI: stale from then on, or to be validated. */
+  readonly ended?: boolean;
   /** What may come back after a death, to be validated. */
   readonly olders: Buffer[];
 }
@@ -68,7 +74,7 @@ it("gives back what was stored last, or what has to be validated, whatever happe
         });
       };
       const check = async (name: string, from: number): Promise<void> => {
-        const { content, outdated, olders } = knownOf(name);
+        const { content, outdated, ended, olders } = knownOf(name);
         const found = await kept.content(name, Math.min(from, content?.length ?? 0));
         if (found === null) return;
         read++;
@@ -78,6 +84,7 @@ it("gives back what was stored last, or what has to be validated, whatever happe
           const begins = olders.map((older) => older.subarray(Math.min(from, content?.length ?? 0)));
           expect(found.bytes === null || begins.some((older) => older.equals(found.bytes!))).toBe(true);
         } else if (outdated) expect(found.outdated).toBe(true);
+        else if (ended === true) expect(found.outdated || found.freshUntil <= endedAt, `${name} lives on`).toBe(true);
       };
       for (const [index, step] of operations.entries()) {
         switch (step.kind) {
@@ -125,6 +132,10 @@ it("gives back what was stored last, or what has to be validated, whatever happe
           case "invalidate":
             kept.store.invalidate({ kind: "uri", uri: step.key }, { mode: "drop", at: 1000 });
             over(step.key);
+            break;
+          case "end":
+            kept.store.invalidate({ kind: "uri", uri: step.key }, { mode: "outdate", at: endedAt });
+            known.set(step.key, { ...knownOf(step.key), ended: true });
             break;
           case "discard": {
             const lease = await kept.find(step.key);

@@ -48,6 +48,28 @@ describe("what lies on the disk", () => {
     },
   );
 
+  it.each(["a stop", "an eviction"])(
+    "has to be validated where its lifetime was ended by its URI while it was in memory, after %s",
+    async (after) => {
+      const folder = newFolder();
+      let kept = new Kept(folder);
+      for (const one of [key, `${key}2`]) expect(put(kept.store, keepsake(one), "x")).toBe(true);
+      await kept.disk.tier.flush();
+      kept.store.invalidate({ kind: "uri", uri: key }, { mode: "outdate", at: 1001 });
+      // Until then it may be used as stale responses may.
+      const { outdated, freshUntil } = kept.store.variants(key)[0]!;
+      expect([outdated, freshUntil <= 1001]).toEqual([false, true]);
+      if (after === "a stop") {
+        await kept.stop();
+        kept = new Kept(folder);
+        expect(kept.disk.isUnclean).toBe(false);
+      } else await evictAll(kept, "f");
+      expect((await kept.content(key))?.outdated).toBe(true);
+      expect((await kept.content(`${key}2`))?.outdated).toBe(false);
+      await kept.stop();
+    },
+  );
+
   it("stays in doubt where everything was in doubt while it was on its way", async () => {
     const folder = newFolder();
     const kept = new Kept(folder);
@@ -76,10 +98,49 @@ describe("what lies on the disk", () => {
     expect((await kept.content(key))?.bytes?.equals(content)).toBe(true);
     // Its head is in memory again, and its content is not.
     isBroken = true;
-    expect(await kept.content(key)).toEqual({ bytes: null, outdated: false });
+    expect(await kept.content(key)).toMatchObject({ bytes: null, outdated: false });
     expect(await kept.content(key)).toBeNull();
     await kept.stop();
   });
+
+  it.each([20_000, 200_000])(
+    "comes back into memory whole where its head has been renewed (%d bytes)",
+    async (bytes) => {
+      const reads: number[] = [];
+      let flipped = false;
+      const io: DiskIo = {
+        ...systemIo,
+        read: (fd, into, at, done) =>
+          systemIo.read(fd, into, at, (error, count) => {
+            reads.push(into.length);
+            if (flipped && into.length > bytes) into[into.length - 1]! ^= 1;
+            done(error, count);
+          }),
+      };
+      const folder = newFolder();
+      const first = new Kept(folder, { io });
+      const content = contentOf(key, 1, bytes);
+      for (const one of [key, `${key}2`]) {
+        put(first.store, keepsake(one), content);
+        await first.disk.tier.flush();
+        const lease = (await first.find(one))!;
+        first.store.update(lease, lease.stored.head, { position: first.store.position, tags: [] }).release();
+        lease.release();
+      }
+      await first.stop();
+      const kept = new Kept(folder, { io });
+      reads.splice(0);
+      expect((await kept.content(key))?.bytes?.equals(content)).toBe(true);
+      expect(reads.filter((length) => length > bytes)).toHaveLength(1);
+      reads.splice(0);
+      expect((await kept.content(key))?.bytes?.equals(content)).toBe(true);
+      expect(reads).toEqual([]);
+      // What is not as it was written is a miss, and no answer that is cut.
+      flipped = true;
+      expect(await kept.content(`${key}2`)).toBe(null);
+      await kept.stop();
+    },
+  );
 
   it("does not count after a life in which it could not be opened", async () => {
     const folder = newFolder();

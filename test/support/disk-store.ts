@@ -87,10 +87,13 @@ export class Kept {
   }
 
   /** The content that is found, read as an asker does it; null where nothing is found, or the answer was broken off. */
-  async content(key: string, from = 0): Promise<{ readonly bytes: Buffer | null; readonly outdated: boolean } | null> {
+  async content(
+    key: string,
+    from = 0,
+  ): Promise<{ readonly bytes: Buffer | null; readonly outdated: boolean; readonly freshUntil: number } | null> {
     const lease = await this.find(key);
     if (lease === null) return null;
-    const { body, outdated } = lease.stored;
+    const { body, outdated, freshUntil } = lease.stored;
     const bytes = await new Promise<Buffer | null>((resolve) => {
       const holds = new Holds();
       const pieces: Buffer[] = [];
@@ -112,6 +115,6 @@ export class Kept {
       );
     });
     lease.release();
-    return { bytes, outdated };
+    return { bytes, outdated, freshUntil };
   }
 }

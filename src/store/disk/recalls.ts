@@ -153,21 +153,38 @@ export class Recalls {
     const slot = index.slotOf(hash, id);
     const [metaAt, metaBytes, metaCrc] = [index.metaAt(slot), index.metaBytes(slot), index.metaCrc(slot)];
     const [contentAt, contentBytes] = [index.contentAt(slot), index.contentBytes(slot)];
+    const [metaGeneration, generation] = [index.metaGeneration(slot), index.generation(slot)];
     // A newer head has no checksums of its own: those of its content lie with that.
     const isRenewed = contentBytes > 0 && contentAt !== metaAt + metaBytes;
-    const isTogether = contentBytes > 0 && contentBytes <= promotedBytesMax && !isRenewed;
+    const isShort = contentBytes > 0 && contentBytes <= promotedBytesMax;
+    const isTogether = isShort && !isRenewed;
     const recordBytes = metaBytes - (isRenewed ? 0 : checksBytes(contentBytes));
     const bytes = metaBytes + (isTogether ? contentBytes : 0);
     const bad = (): "bad" | null => (this.#needs.isBad(hash, id) ? "bad" : null);
-    this.#reading++;
-    this.#needs.read(index.metaGeneration(slot), metaAt, bytes, (read) => {
-      this.#reading--;
+    const checks = checksBytes(contentBytes);
+    this.#read(metaGeneration, metaAt, bytes, (read) => {
       if (read === null || crc32(read.subarray(0, metaBytes)) !== metaCrc) return done(bad());
       const record = read.subarray(0, recordBytes);
-      if (!isTogether) return done({ record, content: null });
-      const content = read.subarray(metaBytes);
-      if (!isAsWritten(content, 0, read.subarray(recordBytes, metaBytes))) return done(bad());
-      return done({ record, content });
+      if (!isShort) return done({ record, content: null });
+      if (isTogether) {
+        const content = read.subarray(metaBytes);
+        return isAsWritten(content, 0, read.subarray(recordBytes, metaBytes)) ? done({ record, content }) : done(bad());
+      }
+      // Where it has been read to will be read to again.
+      const kept = Buffer.from(record);
+      return this.#read(generation, contentAt - checks, checks + contentBytes, (then) => {
+        const content = then?.subarray(checks) ?? null;
+        if (content === null || !isAsWritten(content, 0, then!.subarray(0, checks))) return done(bad());
+        return done({ record: kept, content });
+      });
+    });
+  }
+
+  #read(generation: number, at: number, bytes: number, done: ReadDone): void {
+    this.#reading++;
+    this.#needs.read(generation, at, bytes, (read) => {
+      this.#reading--;
+      done(read);
     });
   }
 }

@@ -67,6 +67,12 @@ export function renewBehind(
   return true;
 }
 
+/** What of a stored response has ended in memory alone has to be validated when it comes back. */
+export function outdateBehind(behind: Behind | null, records: Records, location: number): void {
+  const id = records.float(location, float.behind);
+  if (id !== 0) behind?.outdated(id, records.word(location, word.hash));
+}
+
 /** A record as it is without its places in the pages. */
 function metaOf(records: Records, location: number, head: StoredHead): Pick<Kept, "hash" | "variant" | "meta"> {
   const { extentsAt, namesAt, contentAt, bytes } = records.sections(location);

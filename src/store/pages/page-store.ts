@@ -26,6 +26,7 @@ import type {
   Writer,
 } from "../port.ts";
 import { areOfOneWay } from "../port.ts";
+import { outdateBehind } from "./behind-records.ts";
 import type { Behind, Recalled } from "./behind.ts";
 import { Arrival, type ArrivalRoom } from "./arrival.ts";
 import { PageGlance } from "./page-glance.ts";
@@ -212,15 +213,11 @@ export class PageStore implements Store {
 
   outdate(stored: StoredResponse): void {
     const location = this.#found(stored);
-    if (location === 0) {
-      if (stored instanceof PageResponse && stored.knownAs !== 0)
-        this.#behind!.outdated(stored.knownAs, stored.keyHash);
-      return;
-    }
-    const { records } = this.#shelf;
-    records.setFlag(location, flagOutdated);
-    const id = records.float(location, float.behind);
-    if (id !== 0) this.#behind!.outdated(id, records.word(location, word.hash));
+    if (location !== 0) {
+      this.#shelf.records.setFlag(location, flagOutdated);
+      outdateBehind(this.#behind, this.#shelf.records, location);
+    } else if (stored instanceof PageResponse && stored.knownAs !== 0)
+      this.#behind!.outdated(stored.knownAs, stored.keyHash);
   }
 
   begin(contentBytes: number | null, as: "own" | "copy" = "own"): Writer | null {
@@ -252,14 +249,17 @@ export class PageStore implements Store {
     return this.#shelf.heard.now;
   }
   invalidate(selector: Selector, invalidating: Invalidating): number {
-    const { heard, ends } = this.#shelf;
+    const { heard, ends, records } = this.#shelf;
     const position = heard.take(selector, invalidating);
     if (invalidating.countedAs !== undefined) ends.count(position, invalidating.countedAs);
     // What lies under the very URI is found at once; what has longer keys when somebody comes by.
     if (selector.kind === "uri") {
       for (const { location } of this.variants(selector.uri)) {
         if (invalidating.mode === "drop") this.#shelf.invalidated(location, position);
-        else this.#shelf.outlived(location, position, invalidating.at);
+        else {
+          this.#shelf.outlived(location, position, invalidating.at);
+          outdateBehind(this.#behind, records, location);
+        }
       }
       const { hash } = this.#shelf.chains.bytesOf(selector.uri);
       for (let absent = this.#behind?.invalidated(hash, invalidating.mode) ?? 0; absent > 0; absent--)
