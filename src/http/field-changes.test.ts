@@ -57,6 +57,12 @@ describe("a path that is moved", () => {
     ["/api/x", "/api/", "/v2/", "/v2/x"],
     ["/api/x", "/api/", "/v2", "/v2/x"],
     ["/api/%2F?a", "/api", "/b", "/b/%2F?a"],
+    ["/app/", "/app/", "/", "/"],
+    ["/app/?q=1", "/app/", "/", "/?q=1"],
+    ["/app/", "/app/", "/v/", "/v/"],
+    ["/app/", "/app/", "/v", "/v/"],
+    ["/", "/", "/", "/"],
+    ["/?q", "/", "/v/", "/v/?q"],
   ])("%s under %s to %s is %s", (path, from, to, expected) =>
     expect(movedPath(path, path.split("?")[0]!, from, to)).toBe(expected),
   );
@@ -87,6 +93,9 @@ describe("a place in an answer to a path that was moved (RFC 9110 §8.7, §10.2.
     ["https://EXAMPLE.com:443/v2/x", "/api", "/v2", "https://EXAMPLE.com:443/api/x"],
     ["http://10.0.0.1:3000/v2/x", "/api", "/v2", "/api/x"],
     ["HTTP://App", "/api", "/", "/api/"],
+    ["/v/", "/app/", "/v/", "/app/"],
+    ["/", "/app/", "/", "/app/"],
+    ["/x", "/app/", "/", "/app/x"],
   ])("%s under %s, moved to %s, is %s to clients", (text, from, to, expected) =>
     expect(back(text, from, to)).toBe(expected),
   );

@@ -81,8 +81,9 @@ export function movedPath(path: string, routed: string, from: string, to: string
   const isAsRouted =
     bare.startsWith(from) && (from.endsWith("/") || border === undefined || border === "/") && !dotSegment.test(bare);
   const own = isAsRouted ? bare : routed;
-  const rest = own.slice(from.length);
-  return `${to.endsWith("/") && (rest.startsWith("/") || from.endsWith("/")) ? to.slice(0, -1) : to}${separated(rest, from, to)}${query}`;
+  // The slash that a beginning ends with is the first of the rest.
+  const rest = own.slice(withoutSlash(from).length);
+  return `${rest === "" ? to : withoutSlash(to)}${rest}${query}`;
 }
 
 /** A path that a route moves: what begins with `from` for clients begins with `to` for the origin. */
@@ -137,8 +138,6 @@ function isUnder(path: string, beginning: string): boolean {
 /** What would lead elsewhere than it says, in each spelling. */
 const dotSegment = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
 
-/** The rest of a path, with a slash before it where one is needed. */
-function separated(rest: string, from: string, to: string): string {
-  if (rest === "") return from.endsWith("/") && !to.endsWith("/") ? "/" : "";
-  return rest.startsWith("/") ? rest : `/${rest}`;
+function withoutSlash(beginning: string): string {
+  return beginning.endsWith("/") ? beginning.slice(0, -1) : beginning;
 }

@@ -7,41 +7,17 @@
  *   replied ◀─ reply    what was lacking, and how far the answering one has heard
  *   then                what the answering one lacks is told to it
  */
-import {
-  aheadOf,
-  invalidationsOf,
-  lifeOf,
-  vectorOf,
-  type Ahead,
-  type Invalidation,
-  type Vector,
-} from "./invalidation.ts";
+import { lifeOf, type Ahead, type Invalidation, type Vector } from "./invalidation.ts";
 import type { InvalidationLog, LogState } from "./log.ts";
-import type { Ages, Touch } from "./touch.ts";
+import { livesMax, type Fellow, type Reply, type Request, type Said } from "./said.ts";
+import type { Touch } from "./touch.ts";
 
-/** A member as a view has it: which of its lives is meant. */
-export interface Fellow {
-  readonly name: string;
+/** What somebody has said of its lives, with nothing that it has heard lacking here. */
+interface GoesOn {
   readonly startedMs: number;
-}
-
-/** What both sides say of themselves. */
-interface Said {
-  readonly epoch: number;
-  /** Of the life that speaks. */
-  readonly startedMs: number;
-  /** Whether the other is in the speaker's view. */
-  readonly knows: boolean;
-  readonly vector: Vector;
-  /** What has been heard beyond the vector. */
-  readonly ahead: Ahead;
-  readonly ages: Ages;
-  /** For how long the speaker goes on telling whoever it has told that it may count on it: seconds. */
-  readonly limit: number;
-  /**
-   * Earlier lives that the speaker goes on from, with all that they had heard: when they began. Null: not known yet.
-   */
-  readonly continues: readonly number[] | null;
+  readonly continues: readonly number[];
+  /** Lives without which that does not count. */
+  readonly awaits: readonly Fellow[];
 }
 
 /** What a life leaves to the next one of its name. */
@@ -51,19 +27,6 @@ export interface EarlierLife {
   readonly lives: readonly number[];
   /** By the next one's clock: seconds. */
   readonly stoppedAt: number;
-}
-
-export interface Request extends Said {
-  /** The last time that the other has named, by its own clock, in the life that it has begun then; null for none. */
-  readonly echo: { readonly stamp: number; readonly startedMs: number } | null;
-}
-
-export interface Reply extends Said {
-  readonly stamp: number;
-  readonly entries: readonly Invalidation[];
-  readonly forgotten: Vector;
-  readonly silences: Vector;
-  readonly more: boolean;
 }
 
 /** How far somebody has heard. */
@@ -89,8 +52,6 @@ export interface AfterReply extends News {
 
 /** For how long those are waited for whom an earlier life had beside it: they may be starting as well. Seconds. */
 const foundAgainSeconds = 15;
-/** Lives that are remembered one after the other. */
-const livesMax = 16;
 /** Bytes of entries in one message. */
 const stepBytesMax = 48 * 1024;
 /** A process that goes on after a pause has what had come meanwhile behind it after so long. */
@@ -110,8 +71,10 @@ export class Correspondence {
   readonly #stamps = new Map<string, { readonly stamp: number; readonly startedMs: number }>();
   /** Earlier lives of this member, whose store and log this one has, without a gap: when they began, the last first. */
   #continues: readonly number[] = [];
-  /** Lives that the last of them had beside it at its end, and that have not been found again yet. */
-  #before: Map<string, number> | null = null;
+  /** Lives that the last of them had beside it at its end, until all are found again. */
+  #before: ReadonlyMap<string, number> | null = null;
+  /** What others have said of theirs meanwhile. */
+  readonly #goOn = new Map<string, GoesOn>();
   #beforeUntil = 0;
   /** When this life has last looked at the time. */
   #lookedAt: number | null = null;
@@ -158,7 +121,11 @@ export class Correspondence {
     const isFirst = this.#lives.size === 0;
     const fresh = members
       .filter(({ name, startedMs }) => startedMs > (this.#lives.get(name) ?? -Infinity))
-      .map(({ name, startedMs }) => ({ name, startedMs, again: this.#lives.has(name) }));
+      .map(({ name, startedMs }) => ({
+        name,
+        startedMs,
+        again: this.#lives.has(name) && !this.#isAwaited(name) && name !== this.#self.name,
+      }));
     for (const { name, startedMs } of fresh) this.#lives.set(name, startedMs);
     // A process that has stood still gets its views late.
     const lookedAt = this.#lookedAt ?? now;
@@ -189,11 +156,13 @@ export class Correspondence {
     return { vector: only(vector), ahead: only(ahead) };
   }
 
-  /** Nobody listens at a member's address any more. */
+  /**
+   * Nobody listens at a member's address any more. Whom an earlier life had beside it may be starting as well: it is
+   * waited for, and nothing counts until then.
+   */
   gone(name: string, now: number): News {
-    const isUnknown = this.touch.gone(name, now);
-    const isMissed = this.#before?.has(name) === true && this.#givenUp();
-    return { doubt: this.#regained(now) || isUnknown || isMissed, entries: [] };
+    const isUnknown = this.touch.gone(name, now) && !this.#isAwaited(name);
+    return { doubt: this.#regained(now) || isUnknown, entries: [] };
   }
 
   /** What to ask another member. */
@@ -270,27 +239,59 @@ export class Correspondence {
       ages: this.touch.ages(now),
       limit: this.touch.limitSeconds,
       continues: this.#before === null ? this.#continues : null,
+      awaiting: this.#before === null ? null : { continues: this.#continues, fellows: fellowsOf(this.#before) },
     };
+  }
+
+  /** Whether an earlier life had it beside it, and it has not been found again yet. */
+  #isAwaited(name: string): boolean {
+    return this.#before?.has(name) === true;
   }
 
   /** Not all of an earlier life's fellows are found again. @returns true: everything is in doubt. */
   #givenUp(): true {
-    this.#before = null;
     this.#continues = [];
-    this.touch.hold(false);
+    this.#settled();
     return true;
   }
 
-  /** Another life has been heard. @returns whether it shows that something may be missing here. */
-  #foundAgain(from: string, { startedMs, continues }: Said): boolean {
-    const then = this.#before?.get(from);
-    if (then === undefined) return false;
-    if (startedMs !== then && continues?.includes(then) !== true) return continues !== null && this.#givenUp();
-    this.#before!.delete(from);
-    if (this.#before!.size > 0) return false;
+  #settled(): void {
     this.#before = null;
+    this.#goOn.clear();
     this.touch.hold(false);
+  }
+
+  /** Another life has been heard. @returns whether it shows that something may be missing here. */
+  #foundAgain(from: string, { startedMs, continues, awaiting }: Said): boolean {
+    if (this.#before === null) return false;
+    const then = this.#before.get(from);
+    const lives = continues ?? awaiting?.continues ?? null;
+    if (then !== undefined && startedMs !== then && lives?.includes(then) !== true)
+      return lives !== null && this.#givenUp();
+    this.#goOn.set(from, { startedMs, continues: lives ?? [], awaits: awaiting?.fellows ?? [] });
+    if (this.#areFound(this.#before)) this.#settled();
     return false;
+  }
+
+  /**
+   * Whether all are here again whom the earlier life had beside it, and all on whom those depend in turn: members that
+   * were stopped together wait for each other, and none of them can be the first to know.
+   */
+  #areFound(before: ReadonlyMap<string, number>): boolean {
+    const open = fellowsOf(before);
+    const seen = new Set<string>();
+    for (const { name, startedMs: then } of open) {
+      if (seen.has(`${name} ${then}`)) continue;
+      seen.add(`${name} ${then}`);
+      const its = name === this.#self.name ? this.#own : this.#goOn.get(name);
+      if (its === undefined || (its.startedMs !== then && !its.continues.includes(then))) return false;
+      open.push(...its.awaits);
+    }
+    return true;
+  }
+
+  get #own(): GoesOn {
+    return { startedMs: this.#self.startedMs, continues: this.#continues, awaits: [] };
   }
 
   /** What the other has heard counts as known here if it is; then it counts as of when it was said at the earliest. */
@@ -311,55 +312,6 @@ export class Correspondence {
   }
 }
 
-/** A request as it came, or null. */
-export function requestOf(value: unknown): Request | null {
-  const said = saidOf(value);
-  if (said === null) return null;
-  const { echo } = value as { echo?: unknown };
-  const { stamp, startedMs } = (echo ?? {}) as Record<string, unknown>;
-  const isEcho = typeof stamp === "number" && typeof startedMs === "number";
-  return { ...said, echo: isEcho ? { stamp, startedMs } : null };
-}
-
-/** A reply as it came, or null. */
-export function replyOf(value: unknown): Reply | null {
-  const said = saidOf(value);
-  if (said === null) return null;
-  const { stamp, entries, forgotten, silences, more } = value as Record<string, unknown>;
-  const [read, lost] = [invalidationsOf(entries), vectorOf(forgotten)];
-  if (typeof stamp !== "number" || read === null || lost === null) return null;
-  return { ...said, stamp, entries: read, forgotten: lost, silences: silencesOf(silences), more: more === true };
-}
-
-function saidOf(value: unknown): Said | null {
-  if (typeof value !== "object" || value === null) return null;
-  const { epoch, startedMs, knows, vector, ahead, ages, limit, continues } = value as Record<string, unknown>;
-  const read = vectorOf(vector);
-  if (typeof epoch !== "number" || typeof startedMs !== "number" || typeof limit !== "number" || read === null)
-    return null;
-  const isAges =
-    typeof ages === "object" && ages !== null && Object.values(ages).every((age) => typeof age === "number");
-  return isAges
-    ? {
-        epoch,
-        startedMs,
-        knows: knows === true,
-        vector: read,
-        ahead: aheadOf(ahead),
-        ages: ages as Ages,
-        limit,
-        continues: continues === null ? null : livesOf(continues),
-      }
-    : null;
-}
-
-function livesOf(value: unknown): readonly number[] {
-  return Array.isArray(value) && value.length <= livesMax && value.every((one) => typeof one === "number") ? value : [];
-}
-
-/** For how long tellers have been silent, as another member sent it; what cannot be read is no silence. */
-export function silencesOf(value: unknown): Vector {
-  if (typeof value !== "object" || value === null) return {};
-  const entries = Object.entries(value as Readonly<Record<string, unknown>>);
-  return Object.fromEntries(entries.filter((entry): entry is [string, number] => typeof entry[1] === "number"));
+function fellowsOf(lives: ReadonlyMap<string, number>): Fellow[] {
+  return [...lives].map(([name, startedMs]) => ({ name, startedMs }));
 }

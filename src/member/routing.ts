@@ -37,6 +37,8 @@ export interface RoutingContext {
   readonly numbers: RouteNumbers;
 }
 
+/** Origins asked one after the other after the first, where nothing is said of it. */
+const turnsMax = 5;
 /** Routings made in this process. */
 let routings = 0;
 
@@ -98,7 +100,8 @@ export function buildRouting(
       path: route.path ?? "/",
       origins: choice,
       turns: {
-        retries: route.retries ?? originSettings.retries,
+        // As many as it takes to ask each, where nothing is said; what may be repeated at all is bounded elsewhere.
+        retries: route.retries ?? Math.max(originSettings.retries, Math.min(turnsMax, choice.origins.length - 1)),
         retryOn: new Set(route["retry-on"]),
       },
       hostField,

@@ -112,6 +112,22 @@ describe("askInTurn", () => {
     expect(refused.asked).toHaveLength(2);
   });
 
+  it("does not count those that could not be reached: whoever is well is found", () => {
+    const { asked, heard, fails } = world({ retries: 0 });
+    fails(0, "connect");
+    fails(1, "tls");
+    asked[2]!.handler.head(200, [], false);
+    expect(heard).toEqual(["head 200"]);
+    // One that may have had the request is counted.
+    const reached = world({ retries: 0 });
+    reached.fails(0, "connect");
+    reached.fails(1, "head");
+    expect(reached.heard).toEqual(["failed head"]);
+    const busy = world({ retries: 0 });
+    busy.fails(0, "busy");
+    expect(busy.heard).toEqual(["failed busy"]);
+  });
+
   it("leaves an answer with a status that says so, and gives the last one's to the client", () => {
     const { asked, heard } = world({ retryOn: [503], retries: 1 });
     asked[0]!.handler.head(503, [], false);

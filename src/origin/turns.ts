@@ -11,7 +11,7 @@ import type { OriginError } from "./origin-error.ts";
 
 /** How a route's origins are asked. */
 export interface TurnRules {
-  /** Origins asked after the first. */
+  /** Origins asked after one that may have had the request; those that could not be reached are not counted. */
   readonly retries: number;
   /** Statuses that let another origin be asked, while there is one. */
   readonly retryOn: ReadonlySet<number>;
@@ -37,6 +37,7 @@ export function askInTurn(
   handler: OriginHandler,
 ): Fetch {
   const asked: OriginState[] = [];
+  let reached = 0;
   let skipped: readonly OriginState[] = none;
   let fetch: Fetch | null = null;
   let paused = false;
@@ -64,8 +65,9 @@ export function askInTurn(
   };
 
   /** Another origin that may be asked now, or null. */
-  function another(): Chosen | null {
-    if (asked.length > rules.retries || asked.length >= choice.origins.length) return null;
+  function another(isReached = true): Chosen | null {
+    if (isReached && ++reached > rules.retries) return null;
+    if (asked.length >= choice.origins.length) return null;
     const chosen = choice.choose(performance.now(), hash, asked);
     if (chosen === null || choice.mayRetry()) return chosen;
     if (chosen.isTrial) choice.undecided(chosen.state);
@@ -141,7 +143,10 @@ export function askInTurn(
           else if (isTrial) choice.undecided(state);
           const unsent =
             error.phase === "resolve" || error.phase === "connect" || error.phase === "tls" || error.phase === "busy";
-          const other = !shown && (unsent || (repeatable && error.phase === "head")) ? another() : null;
+          const other =
+            !shown && (unsent || (repeatable && error.phase === "head"))
+              ? another(!unsent || error.phase === "busy")
+              : null;
           if (other === null) {
             over = true;
             return handler.failed(error);

@@ -38,6 +38,10 @@ describe("proxyHeader", () => {
     "PROXY TCP4 192.0.2.7\r\n",
     "PROXY TCP6 192.0.2.7 192.0.2.1 1 2\r\n",
     `PROXY TCP4 ${"1".repeat(200)}`,
+    "PROXY TCP6 fe80::1%eth0 ::1 1 2\r\n",
+    "PROXY TCP6 ::1 fe80::1%eth0 1 2\r\n",
+    "PROXY TCP4 192.0.2.7 192.0.2.1 1 65536\r\n",
+    `PROXY UNKNOWN ${"1".repeat(100)}\r\n`,
   ])("refuses %j", (text) => {
     expect(proxyHeader(Buffer.from(text)).kind).toBe("broken");
   });
@@ -47,5 +51,13 @@ describe("proxyHeader", () => {
     for (let length = 0; length < whole.length; length++)
       expect(proxyHeader(whole.subarray(0, length)).kind).toBe("more");
     fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => void proxyHeader(Buffer.from(bytes))));
+    const word = fc.oneof(
+      fc.ipV4(),
+      fc.ipV6(),
+      fc.ipV6().map((one) => `${one}%z`),
+      fc.string({ maxLength: 9 }),
+    );
+    const line = fc.tuple(fc.constantFrom("TCP4", "TCP6", "UNKNOWN"), word, word, fc.nat(70_000), fc.nat(70_000));
+    fc.assert(fc.property(line, (words) => void proxyHeader(Buffer.from(`PROXY ${words.join(" ")}\r\n`, "latin1"))));
   });
 });

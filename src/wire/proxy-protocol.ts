@@ -42,25 +42,25 @@ function version2(bytes: Buffer): ProxyHeader {
   return { kind: "broken" };
 }
 
+/** With its end. */
+const line1BytesMax = 107;
+
 function version1(bytes: Buffer): ProxyHeader {
   const end = bytes.indexOf("\r\n");
   const start = bytes.toString("latin1", 0, 6);
   if (!"PROXY ".startsWith(start)) return { kind: "broken" };
-  if (end === -1) return bytes.length > 107 ? { kind: "broken" } : { kind: "more" };
+  if (end === -1 ? bytes.length > line1BytesMax : end + 2 > line1BytesMax) return { kind: "broken" };
+  if (end === -1) return { kind: "more" };
   const [, family, source, destination, sourcePort, destinationPort, ...rest] = bytes
     .toString("latin1", 0, end)
     .split(" ");
   if (family === "UNKNOWN") return { kind: "header", source: "", bytes: end + 2 };
   const version = family === "TCP4" ? 4 : family === "TCP6" ? 6 : 0;
-  const ports = /^\d{1,5}$/.test(sourcePort ?? "") && /^\d{1,5}$/.test(destinationPort ?? "");
-  if (
-    version === 0 ||
-    isIP(source ?? "") !== version ||
-    isIP(destination ?? "") !== version ||
-    !ports ||
-    rest.length > 0
-  )
-    return { kind: "broken" };
+  const isPort = (text = ""): boolean => /^\d{1,5}$/.test(text) && Number(text) <= 65_535;
+  // A zone is a link of the balancer's own: nobody here could make anything of it.
+  const isAddress = (text = ""): boolean => isIP(text) === version && !text.includes("%");
+  if (version === 0 || !isAddress(source) || !isAddress(destination) || rest.length > 0) return { kind: "broken" };
+  if (!isPort(sourcePort) || !isPort(destinationPort)) return { kind: "broken" };
   return { kind: "header", source: canonical(source!), bytes: end + 2 };
 }
 

@@ -55,11 +55,38 @@ describe("decide", () => {
     ["OPTIONS /x", "Max-Forwards: 0\r\n", "refused 204"],
     ["TRACE /x", "Max-Forwards: 0\r\n", "refused 405"],
     ["OPTIONS /x", "X-Max-Forwards: max-forwards\r\nA: 0\r\n", "passed-on method"],
+    // Of a site's own, over a connection in clear text. RFC 9110 §7.4.
+    ["GET https://site.test/x", "", "refused 421"],
+    ["GET https://other.test/x", "", "here"],
+    ["GET http://site.test/x", "", "here"],
   ])("%s %j is %s", (line, fields, wanted) => {
     const decision = decide(needs, asked(line, fields), null, null);
     const detail =
       decision.kind === "refused" ? ` ${decision.status}` : decision.kind === "passed-on" ? ` ${decision.why}` : "";
     expect(`${decision.kind}${detail}`).toBe(wanted);
+  });
+
+  it.each([
+    ["GET /x", "308"],
+    ["GET /.well-known/acme-challenge/a-token_1", "here"],
+    ["HEAD /.well-known/acme-challenge/a-token_1", "here"],
+    // What means another path, or changes something, is no authority's question.
+    ["GET /.well-known/acme-challenge/../../x", "308"],
+    ["GET /.well-known/acme-challenge/%2e%2e/%2e%2e/x", "308"],
+    ["GET /.well-known/acme-challenge/a?x", "308"],
+    ["GET /.well-known/acme-challenge/a/b", "308"],
+    ["POST /.well-known/acme-challenge/a", "308"],
+  ])("where only https is served, %s is %s", (line, wanted) => {
+    const exchange = asked(line);
+    const redirected = Object.assign(exchange, { client: { ...exchange.client, redirect: 443 } });
+    const decision = decide(needs, redirected, null, null);
+    expect(decision.kind === "refused" ? String(decision.status) : decision.kind).toBe(wanted);
+  });
+
+  it("believes that TLS ended before it where the client is trusted, or another member has looked", () => {
+    const trusting = { ...needs, routing: { ...routing, trusts: () => true } };
+    expect(decide(trusting, asked("GET https://site.test/x"), null, null).kind).toBe("here");
+    expect(decide(needs, asked("GET https://site.test/x", "", 1), forwarded(), null).kind).toBe("here");
   });
 
   it("sends a request back to the member that forwarded it where the settings for it differ, or no way leads there", () => {

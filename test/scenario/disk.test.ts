@@ -269,24 +269,34 @@ it("members that were away learn what was purged meanwhile before they answer fr
   }
 });
 
-it("a cluster that was stopped in order answers from its disks when it is started again, whoever comes first", async () => {
-  const folder = temporaryFolder();
-  const flags = ["--origin", origin.url, "--disk-size", "64MB", "--memory", "8MB"];
-  const disk = (index: number): string[] => ["--disk", join(folder, `m${index + 1}`)];
-  const before = await startCluster(3, flags, disk);
-  const all = Array.from({ length: 60 }, (_, index) => `/500/${index}`);
-  for (const url of all) await get(before[0]!, url);
+it.each([
   // As `gyre stop` does it: the coordinator's host last.
-  for (const index of [1, 2, 0]) expect(await before[index]!.stop()).toBe(0);
-  const first = await startMember(["--name", "m1", ...flags, ...disk(0)]);
-  const after = [first];
-  for (const index of [1, 2])
-    after.push(
-      await startMember(["--name", `m${index + 1}`, "--coordinator", `http://${first.peer}`, ...flags, ...disk(index)]),
-    );
-  await settled(after);
-  await until(async () => (await Promise.all(after.map(statusOf))).every(({ self }) => self.inTouch), "all trust");
-  origin.asked.length = 0;
-  for (const url of all) expect((await get(first, url)).cacheStatus, url).toContain("; hit");
-  expect(origin.asked.length).toBe(0);
-});
+  { order: [1, 2, 0], where: "elsewhere" },
+  // Each where it was: the first looks for the others before they listen.
+  { order: [1, 2, 0], where: "there" },
+  { order: [0, 1, 2], where: "there" },
+  { order: [1, 0, 2], where: "there" },
+])(
+  "a cluster that was stopped in order ($order) answers from its disks when it is started again $where, one after the other",
+  async ({ order, where }) => {
+    const folder = temporaryFolder();
+    const flags = ["--origin", origin.url, "--disk-size", "64MB", "--memory", "8MB"];
+    const disk = (index: number): string[] => ["--disk", join(folder, `m${index + 1}`)];
+    const before = await startCluster(3, flags, disk);
+    const all = Array.from({ length: 60 }, (_, index) => `/500/${index}`);
+    for (const url of all) await get(before[0]!, url);
+    for (const index of order) expect(await before[index]!.stop()).toBe(0);
+    const place = (index: number): string[] => (where === "there" ? ["--peer", before[index]!.peer] : []);
+    const first = await startMember(["--name", "m1", ...flags, ...disk(0), ...place(0)]);
+    const after = [first];
+    for (const index of [1, 2]) {
+      const joining = ["--name", `m${index + 1}`, "--coordinator", `http://${first.peer}`];
+      after.push(await startMember([...joining, ...flags, ...disk(index), ...place(index)]));
+    }
+    await settled(after);
+    await until(async () => (await Promise.all(after.map(statusOf))).every(({ self }) => self.inTouch), "all trust");
+    origin.asked.length = 0;
+    for (const url of all) expect((await get(first, url)).cacheStatus, url).toContain("; hit");
+    expect(origin.asked.length).toBe(0);
+  },
+);

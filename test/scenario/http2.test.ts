@@ -320,6 +320,38 @@ describe("HTTP/2", () => {
     await new Promise((done) => echo.close(done));
   });
 
+  it("opens no tunnel where the origin does not, and ends one whose client had nothing to say", async () => {
+    const ended = createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on("error", () => {});
+      socket.on("data", () => {});
+      socket.on("end", () => socket.end("that was all"));
+    });
+    await new Promise<void>((done) => ended.listen(0, "127.0.0.1", done));
+    const { port } = ended.address() as AddressInfo;
+    const refusing = await startOrigin((_request, response) => response.end("a page"));
+    refusing.server.on("upgrade", (_request, socket: Socket) =>
+      socket.end("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\na page"),
+    );
+    const member = await secured("--forward", "true", "--connect-ports", "any", "--origin", refusing.url);
+    const session = await open(member);
+    const socket = session.request({
+      ":method": "CONNECT",
+      ":protocol": "websocket",
+      ":scheme": "https",
+      ":path": "/socket",
+      ":authority": `127.0.0.1:${member.port}`,
+      "sec-websocket-version": "13",
+    });
+    // RFC 8441 §5: any 2xx would say that it is open.
+    expect((await answered(socket)).status).toBe(502);
+    const fields = { ":method": "CONNECT", ":authority": `127.0.0.1:${port}` };
+    const tunnel = await answered(session.request(fields, { endStream: true }));
+    expect([tunnel.status, tunnel.text]).toEqual([200, "that was all"]);
+    session.close();
+    await refusing.close();
+    await new Promise((done) => ended.close(done));
+  });
+
   it.skipIf(!existsSync(browser))("shows a browser a page of 200 pictures, all of them over it", async () => {
     const member = await secured();
     const running = await chromium.launch({

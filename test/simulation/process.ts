@@ -1,11 +1,6 @@
 /** One life of a member in the simulated world: what it has stored, heard and can say. */
-import {
-  Correspondence,
-  type EarlierLife,
-  type Reach,
-  type Reply,
-  type Request,
-} from "../../src/invalidation/correspondence.ts";
+import { Correspondence, type EarlierLife, type Reach } from "../../src/invalidation/correspondence.ts";
+import type { Reply, Request } from "../../src/invalidation/said.ts";
 import { lifeOf, tellerOf, type Invalidation } from "../../src/invalidation/invalidation.ts";
 import { InvalidationLog } from "../../src/invalidation/log.ts";
 import { Touch } from "../../src/invalidation/touch.ts";

@@ -3,7 +3,8 @@
  * One comparison with a member at a time; what calls for another one meanwhile gets it afterwards.
  */
 import { background } from "../../base/background.ts";
-import { replyOf, requestOf, type Correspondence, type Reply } from "../../invalidation/correspondence.ts";
+import type { Correspondence } from "../../invalidation/correspondence.ts";
+import { replyOf, requestOf, type Reply } from "../../invalidation/said.ts";
 import type { Peers } from "../../peer/peers.ts";
 import type { View } from "../../ring/view.ts";
 import type { Invalidations } from "./invalidations.ts";

@@ -11,7 +11,8 @@
 import { jsonOf } from "../../base/json.ts";
 import { Waiters } from "../../base/waiters.ts";
 import { httpUri } from "../../http/uri.ts";
-import { silencesOf, type Correspondence, type News, type Reach } from "../../invalidation/correspondence.ts";
+import type { Correspondence, News, Reach } from "../../invalidation/correspondence.ts";
+import { silencesOf } from "../../invalidation/said.ts";
 import {
   aheadOf,
   invalidationsOf,

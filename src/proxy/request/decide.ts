@@ -59,8 +59,8 @@ export interface DecideNeeds {
 /** Methods that a server may be asked about; what one origin allows is its own affair. */
 const allowed = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, TRACE, QUERY, CONNECT";
 
-/** What certificate authorities ask for, over http. RFC 8555 §8.3. */
-const acmePath = "/.well-known/acme-challenge/";
+/** What certificate authorities ask for, over http, and nothing that could mean another path. RFC 8555 §8.3. */
+const challengePattern = /^\/\.well-known\/acme-challenge\/([\w-]+)$/;
 
 /** Where only https is served: the same there. */
 function toHttps({ head, client }: Exchange, port: number): Decision {
@@ -83,11 +83,14 @@ export function decide(
   content: Buffer | null,
 ): Decision {
   const { head, client } = exchange;
-  if (challenges.size > 0 && head.target.startsWith(acmePath) && head.form === "origin") {
-    const content = challenges.get(head.target.slice(acmePath.length));
+  const challenge =
+    challenges.size > 0 || client.redirect !== undefined ? challengePattern.exec(head.target)?.[1] : undefined;
+  if (challenge !== undefined) {
+    const content = challenges.get(challenge);
     if (content !== undefined) return { kind: "refused", status: 200, reason: "a challenge", content };
   }
-  if (client.redirect !== undefined && !head.target.startsWith(acmePath)) {
+  const isChallenge = challenge !== undefined && (head.method === "GET" || head.method === "HEAD");
+  if (client.redirect !== undefined && !isChallenge) {
     // What a route answers itself (health, robots.txt) is answered here as well.
     const asked = targetOf(exchange, routing, null);
     const fixed = "refused" in asked ? null : (asked.route?.fixed ?? null);

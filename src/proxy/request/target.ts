@@ -24,7 +24,7 @@ export interface Target {
 }
 
 export interface NoTarget {
-  readonly refused: 400 | 404;
+  readonly refused: 400 | 404 | 421;
   readonly reason: string;
 }
 
@@ -40,6 +40,13 @@ export function targetOf(
   if (uri === null) return { refused: 400, reason: "the target is not an http or https URI" };
   const route = forward === true || client.role === "forward" ? null : routeOf(routing.routes, uri);
   const more = { content, trusted: routing.trusts(client.address) };
+  // RFC 9110 §7.4. Whoever terminates TLS before this may say so; another member has looked already.
+  if (route !== null && forward === null && uri.scheme === "https" && client.scheme === "http" && !more.trusted)
+    return {
+      refused: 421,
+      reason:
+        "an https URL is asked for over a connection that is not encrypted (trust-forwarded names who may say so)",
+    };
   if (route !== null) return target(uri, route, route, exchange, more);
   if (routing.forward !== null && client.role !== "reverse" && (forward ?? head.form === "absolute"))
     return target(uri, null, routing.forward, exchange, more);

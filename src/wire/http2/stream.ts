@@ -231,7 +231,9 @@ export class GatewayStream implements LaneListener {
     const by = framing.kind === "tunnel" ? framing.by : null;
     const opens =
       by === "websocket" ? head.status === 101 : by === "connect" && head.status >= 200 && head.status < 300;
-    const status = opens ? 200 : head.status;
+    // RFC 8441 §5: success would say that the tunnel is open.
+    const isMistaken = by === "websocket" && !opens && head.status >= 200 && head.status < 300;
+    const status = opens ? 200 : isMistaken ? 502 : head.status;
     const hasNone = !opens && head.framing.kind === "none";
     this.#isAnswered = true;
     try {
@@ -250,6 +252,7 @@ export class GatewayStream implements LaneListener {
     const early = this.#reader.takeRest();
     this.#reader.stop();
     this.#write(early);
+    if (this.#isWhole) this.#lane.end();
   }
 
   #end(trailers: FieldList): void {
