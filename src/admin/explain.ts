@@ -3,6 +3,7 @@ import { fieldValue } from "../http/fields.ts";
 import { currentAge } from "../http/freshness.ts";
 import { reuse, reuseReasons } from "../http/reuse.ts";
 import { storableReasons } from "../http/storable.ts";
+import type { Unshared } from "../proxy/fetch/uncacheable.ts";
 import { httpUri, uriText } from "../http/uri.ts";
 import type { AdministeredPlane } from "./administered.ts";
 import type { FieldChanges } from "../http/field-changes.ts";
@@ -125,9 +126,14 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
           : onDisk > 0
             ? "looked up on the disk first: something is stored there"
             : uncacheable
-              ? `miss: the last response served nobody else${why === null ? "" : ` (${why === "never-fresh" ? "it is never fresh" : storableReasons[why]})`}, so requests go to the origin side by side`
+              ? `miss: the last response served nobody else${why === null ? "" : ` (${unsharedText(why)})`}, so requests go to the origin side by side`
               : missText(plane, key, now),
   };
+}
+
+function unsharedText(why: NonNullable<Unshared>): string {
+  if (why === "never-fresh") return "it is never fresh";
+  return why === "no-room" ? "it is larger than object-max, or there was no room for it" : storableReasons[why];
 }
 
 /** Where a miss looks before it asks the origin. */

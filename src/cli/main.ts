@@ -11,6 +11,7 @@ import { experiments } from "../eval/experiments.ts";
 import { traces } from "../eval/workload.ts";
 import type { EvalOptions } from "./eval.ts";
 import { explain } from "./explain.ts";
+import { endWith, endWithStarter } from "./ending.ts";
 import { Failure } from "./failure.ts";
 import { fetchUrl, type FetchOptions } from "./fetch.ts";
 import { manPage } from "./man-page.ts";
@@ -288,11 +289,13 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+endWithStarter();
+
 try {
   await program.parseAsync();
 } catch (error) {
   // Not by exitCode alone: a member that could not join has ports open, which would keep the process.
-  process.exit(report(error));
+  await endWith(report(error));
 }
 
 /** An option that may be repeated, and takes one text each time: what stands behind it is left alone. */

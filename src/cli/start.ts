@@ -21,6 +21,7 @@ import {
 import { StartError } from "../member/start-error.ts";
 import { createLog, type Logger } from "../telemetry/log.ts";
 import { configOf } from "./config-options.ts";
+import { endWith } from "./ending.ts";
 import { Failure } from "./failure.ts";
 import { clusterSecret } from "./secret.ts";
 import { toldSecret } from "./secret-told.ts";
@@ -100,7 +101,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     const { cut } = await member.stop(member.drainLimitMs, isLast ? "none" : "heirs");
     writeFarewell(folder, { name, pid: process.pid, drained: cut === 0, cut });
     await logs.writer.end(lastWordsMs);
-    process.exit(exitCode);
+    await endWith(exitCode);
   };
   const stopSoon = (reason: string, exitCode: 0 | 1 = 0): void =>
     background(stop(reason, exitCode), (error) => {

@@ -323,31 +323,45 @@ function olderNode(): string | null {
 }
 const older = olderNode();
 
+/** A member that this Node has been asked for, when it is ready. */
+async function startUnder(node: string, environment: Readonly<Record<string, string>>) {
+  const runs = temporaryFolder();
+  // Not every Node can share a port between threads.
+  const { GYRE_THREADS: _threads, ...inherited } = process.env;
+  const flags = ["--listen", "--peer", "--admin"].flatMap((flag) => [flag, "127.0.0.1:0"]);
+  const child = spawn(node, [program, "start", ...flags], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...inherited, GYRE_RUN_DIR: runs, GYRE_SECRET: secret, ...environment },
+  });
+  let printed = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (bytes: Buffer) => (printed += bytes.toString()));
+  const ended = once(child, "exit");
+  await until(() => /admin\s+http:/.test(printed), `it is ready:\n${printed}`);
+  const [, admin] = /admin\s+http:\/\/(\S+)/.exec(printed)!;
+  return { child, admin: admin!, ended, printed: () => printed };
+}
+
 describe.skipIf(older === null)("a checkout", () => {
   it.each([
     ["goes on under its own Node, which is newer, and ends as that does", {}, process.versions.node],
     ["stays with the one that it was started with where that is said", { GYRE_NODE: "own" }, null],
   ])("%s", async (_, environment, version) => {
-    const runs = temporaryFolder();
-    // Not every Node can share a port between threads.
-    const { GYRE_THREADS: _threads, ...inherited } = process.env;
-    const flags = ["--listen", "--peer", "--admin"].flatMap((flag) => [flag, "127.0.0.1:0"]);
-    const child = spawn(older!, [program, "start", ...flags], {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { ...inherited, GYRE_RUN_DIR: runs, GYRE_SECRET: secret, ...environment },
-    });
-    let printed = "";
-    for (const stream of [child.stdout, child.stderr])
-      stream.on("data", (bytes: Buffer) => (printed += bytes.toString()));
-    const ended = once(child, "exit");
-    await until(() => /admin\s+http:/.test(printed), `it is ready:\n${printed}`);
-    const [, admin] = /admin\s+http:\/\/(\S+)/.exec(printed)!;
+    const { child, admin, ended } = await startUnder(older!, environment);
     const metrics = await (await fetch(`http://${admin}/metrics`)).text();
     const runsOn = /^gyre_build_info\{[^}]*node="([^"]*)"/m.exec(metrics)![1];
     if (version === null) expect(runsOn).not.toBe(process.versions.node);
     else expect(runsOn).toBe(version);
     child.kill("SIGTERM");
     expect(await ended).toEqual([0, null]);
+    await expect(fetch(`http://${admin}/healthz`)).rejects.toThrow();
+  });
+
+  it("leaves nothing behind where the process that was started is killed: its member stops in order", async () => {
+    const { child, admin, ended, printed } = await startUnder(older!, {});
+    child.kill("SIGKILL");
+    await ended;
+    await until(() => printed().includes("drained and left"), "the member has left");
     await expect(fetch(`http://${admin}/healthz`)).rejects.toThrow();
   });
 });

@@ -275,7 +275,6 @@ it.each([
   // Each where it was: the first looks for the others before they listen.
   { order: [1, 2, 0], where: "there" },
   { order: [0, 1, 2], where: "there" },
-  { order: [1, 0, 2], where: "there" },
 ])(
   "a cluster that was stopped in order ($order) answers from its disks when it is started again $where, one after the other",
   async ({ order, where }) => {

@@ -299,7 +299,7 @@ export class Flight {
     if (shareable) known.delete(key);
     // What answers a HEAD or a POST says nothing of those who ask for the content.
     else if (reason !== "method" && !this.isOver && (this.#init.unlist !== null || known.has(key, now))) {
-      known.add(key, now, storing ? "never-fresh" : reason);
+      known.add(key, now, storing ? "never-fresh" : (reason ?? "no-room"));
       this.#init.unlist?.();
     }
   }

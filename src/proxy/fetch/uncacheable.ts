@@ -10,8 +10,8 @@ import { murmur3 } from "../../ring/murmur3.ts";
 const keysMax = 20_000;
 const rememberSeconds = 60;
 
-/** Why a response served nobody else. */
-export type Unshared = NotStorable | "never-fresh" | null;
+/** Why a response served nobody else; `no-room`: it is larger than what is stored, or there was no room for it. */
+export type Unshared = NotStorable | "never-fresh" | "no-room" | null;
 
 /** The keys remembered. */
 export class Uncacheable {
