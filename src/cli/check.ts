@@ -12,6 +12,7 @@ import { mustHaveTracePackages } from "../member/traces.ts";
 import { threadCount } from "../member/thread-count.ts";
 import { listenersFor } from "../member/listeners.ts";
 import { peerIdentityOf } from "../member/peer-identity.ts";
+import { originCertificates } from "../member/origin-certificates.ts";
 import { openToOthers, refuseOpenProxy, refuseWildcardPeer } from "../member/refusals.ts";
 import { buildRouting, tlsOf } from "../member/routing.ts";
 import { unheard } from "../origin/fetch.ts";
@@ -65,13 +66,16 @@ async function look(file: string | undefined): Promise<Found> {
     }
   attempt(at("peer"), () => refuseWildcardPeer(config));
   attempt(at("threads"), () => threadCount(config.threads, config.memory));
+  attempt(at("ca"), () => void originCertificates(config, {}, null));
+  // Each fault once: what is said of all routes has been looked at.
+  const ofRoutes = { ...config, ca: undefined };
   attempt(at("routes"), () =>
-    buildRouting(config, { notes: unheard, own: () => false, numbers: new RouteNumbers() }).close(),
+    buildRouting(ofRoutes, { notes: unheard, own: () => false, numbers: new RouteNumbers() }).close(),
   );
   // Where no name is given and others are to be joined, it is made up at the start.
   const name = config.name ?? (config.coordinator === "embedded" ? "m1" : null);
   if (name !== null) attempt(at("peer-tls-cert"), () => void peerIdentityOf(config, name));
-  for (const key of ["coordinator-ca", "coordinator-credentials", "acme-ca", "ca"] as const) {
+  for (const key of ["coordinator-ca", "coordinator-credentials", "acme-ca"] as const) {
     const file = config[key];
     if (file !== undefined) attempt(at(key), () => accessSync(file, constants.R_OK), `${key} cannot be read: `);
   }

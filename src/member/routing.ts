@@ -10,6 +10,7 @@ import { originSettings, type OriginNotes, type OriginSettings } from "../origin
 import { OriginClient } from "../origin/origin-client.ts";
 import type { RouteNumbers } from "../proxy/request/route-counts.ts";
 import { cachingRules, type CachingRules, type Route, type Routing } from "../proxy/request/routes.ts";
+import { originCertificates } from "./origin-certificates.ts";
 import { directivesOf } from "./route-directives.ts";
 import { murmur3 } from "../ring/murmur3.ts";
 import { TlsIdentities, type Identity } from "../wire/tls-identities.ts";
@@ -43,8 +44,8 @@ const turnsMax = 5;
 let routings = 0;
 
 /**
- * `before` is what was there until now: what is known of origins goes over. @throws Error where a certificate file
- * cannot be read.
+ * `before` is what was there until now: what is known of origins goes over. @throws Error where certificates for
+ * origins cannot be used.
  */
 export function buildRouting(
   config: Config,
@@ -53,7 +54,7 @@ export function buildRouting(
 ): BuiltRouting {
   const clients: OriginClient[] = [];
   const checks: HealthChecks[] = [];
-  const base = settingsOf(config, {});
+  const base = settingsOf(config, {}, null);
   const parent = config.parent === undefined ? null : parentOf(config.parent, config["parent-except"]);
   /** For the forward proxy: routes lead where they say. */
   const beyond = { ...base, parent };
@@ -66,7 +67,8 @@ export function buildRouting(
       : [{ origin: config.origin, "host-field": config["host-field"], "tls-name": config["tls-name"] }]);
   const routes = given.map((route): Route => {
     const policy = { inner: true, allowed: null, configured: true };
-    const settings = settingsOf(config, route);
+    const name = `${route.host ?? "*"}${route.path ?? "/"}`;
+    const settings = settingsOf(config, route, name);
     const client = new OriginClient(policy, settings, notes);
     clients.push(client);
     const specs = (route.origins ?? (route.origin === undefined ? [] : [route.origin])).map(specOf);
@@ -74,7 +76,6 @@ export function buildRouting(
     const changes = directivesOf(route, config);
     const caching = cachingOf(route.caching, common);
     const hostField = hostFieldOf(route["host-field"], origins[0] ?? "");
-    const name = `${route.host ?? "*"}${route.path ?? "/"}`;
     if (!settings.verifyTls && origins.some((origin) => origin.startsWith("https:"))) notes.unverified(`route ${name}`);
     const choice = new OriginChoice(specs, {
       balance: route.balance ?? "round-robin",
@@ -89,7 +90,7 @@ export function buildRouting(
     });
     if (route.check !== undefined) {
       // With slots of its own: who is busy is not ill.
-      const checking = new OriginClient(policy, settingsOf(config, route), notes);
+      const checking = new OriginClient(policy, settings, notes);
       clients.push(checking);
       checks.push(new HealthChecks(choice, checking, checkRulesOf(route.check), hostOfOrigin));
     }
@@ -224,8 +225,7 @@ function checkRulesOf({
   };
 }
 
-function settingsOf(config: Config, route: Partial<RouteConfig>): OriginSettings {
-  const ca = route.ca ?? config.ca;
+function settingsOf(config: Config, route: Partial<RouteConfig>, name: string | null): OriginSettings {
   return {
     connectMs: route["connect-timeout"] ?? config["origin-connect-timeout"],
     headMs: route["head-timeout"] ?? config["origin-head-timeout"],
@@ -236,10 +236,9 @@ function settingsOf(config: Config, route: Partial<RouteConfig>): OriginSettings
     queueMs: route["queue-timeout"] ?? config["origin-queue-timeout"],
     tlsName: route["tls-name"],
     verifyTls: route["verify-tls"] ?? config["verify-tls"],
-    ca: ca === undefined ? undefined : certificatesIn(ca),
     resolver: config.resolver,
     parent: null,
-    certificate: clientCertificate(route),
+    ...originCertificates(config, route, name),
   };
 }
 
@@ -273,20 +272,6 @@ function cachingOf(config: CachingConfig | undefined, base: CachingRules): Cachi
 function hostFieldOf(given: string | undefined, origin: string): Route["hostField"] {
   if (given === undefined) return origin.startsWith("https:") ? "origin" : "preserve";
   return given === "preserve" || given === "origin" ? given : { name: given };
-}
-
-/** @throws Error where one of the two is missing, or cannot be read. */
-function clientCertificate(route: Partial<RouteConfig>): OriginSettings["certificate"] {
-  const [cert, key] = [route["client-cert"], route["client-key"]];
-  if (cert === undefined && key === undefined) return undefined;
-  if (cert === undefined || key === undefined) throw new Error("client-cert and client-key go together");
-  return { cert: certificatesIn(cert), key: readText(key) };
-}
-
-function certificatesIn(file: string): string {
-  const text = readText(file);
-  if (!text.includes("-----BEGIN CERTIFICATE-----")) throw new Error(`${file} holds no PEM certificate`);
-  return text;
 }
 
 function readText(file: string): string {

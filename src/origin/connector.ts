@@ -96,7 +96,7 @@ export function dialContext(policy: ConnectPolicy, options: ConnectOptions): Dia
 /**
  * Connects to an origin, TLS included. All addresses of a name are tried, those of both families in turn (RFC 8305, as
  * Node does it). `done` is called once, never within this call: with a socket, and whether its address lies inside, or
- * with an error. `reading` is given what comes; null for a socket that is read as a stream.
+ * with an error, whatever it is. `reading` is given what comes; null for a socket that is read as a stream.
  */
 export function dial(place: Place, context: DialContext, reading: Reading | null, done: Dialled): Dialling {
   const { policy, options } = context;
@@ -142,15 +142,15 @@ export function dial(place: Place, context: DialContext, reading: Reading | null
             ...onread,
           }
         : { path: place.path, ...onread };
-    if (place.secure) {
-      socket = secured(place, context, to);
-      socket.once("secureConnect", connected);
-    } else {
-      socket = netConnect(to as NetConnectOpts);
-      socket.once("connect", connected);
+    try {
+      socket = place.secure ? secured(place, context, to) : netConnect(to as NetConnectOpts);
+      socket.once(place.secure ? "secureConnect" : "connect", connected);
+      socket.setNoDelay(true);
+      socket.once("error", settle);
+    } catch (error) {
+      // No socket could be made: certificates that OpenSSL does not take, a name that Node does not.
+      process.nextTick(settle, error);
     }
-    socket.setNoDelay(true);
-    socket.once("error", settle);
   }
   return {
     cancel: () => {
@@ -163,7 +163,10 @@ export function dial(place: Place, context: DialContext, reading: Reading | null
   };
 }
 
-/** TLS with an origin, over a connection that is to be made, or one that there is. */
+/**
+ * TLS with an origin, over a connection that is to be made, or one that there is. @throws Error where OpenSSL does not
+ * take the certificates that are given for it.
+ */
 export function secured(place: Place, { options, secureContext, sessions }: DialContext, over: object): TLSSocket {
   const name = bare(place.host);
   const key = `${name}:${place.port}`;

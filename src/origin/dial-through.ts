@@ -62,7 +62,12 @@ export function dialThrough(
     timer = setTimeout(() => settle(late), context.options.connectMs);
     openTunnel(connected, parent, place, (failure) => {
       if (failure !== null || !place.secure) return settle(failure);
-      const secure = secured(place, context, { socket: connected });
+      let secure: Socket;
+      try {
+        secure = secured(place, context, { socket: connected });
+      } catch (error) {
+        return settle(error as Error);
+      }
       secure.once("error", settle);
       secure.once("secureConnect", () => {
         secure.off("error", settle);

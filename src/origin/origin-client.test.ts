@@ -62,6 +62,17 @@ describe("OriginClient", () => {
     expect(client.waiting).toBe(0);
   });
 
+  it("fails for certificates that cannot be used, at once and each time, and does not end by them", async () => {
+    const certificate = { cert: "no certificate", key: "no key" };
+    const client = new OriginClient(policy, { ...originSettings, connectionsMax: 1, certificate });
+    closing.push(() => client.close());
+    for (let time = 0; time < 3; time++)
+      expect(
+        await new Promise((done) => client.fetch(request("https://127.0.0.1:9"), { ...silent, failed: done })),
+      ).toMatchObject({ phase: "tls", status: 502, message: expect.stringContaining("TLS with") as string });
+    expect(client.waiting).toBe(0);
+  });
+
   it("retires when those under way have ended, and not before", async () => {
     const { url } = await listener();
     const client = new OriginClient(policy, originSettings);

@@ -102,7 +102,7 @@ export function originError(cause: unknown, place: string): OriginError {
   if (code === "ECONNREFUSED" || code === "EHOSTUNREACH" || code === "ENETUNREACH" || code === "EADDRNOTAVAIL") {
     return new OriginError("connect", code, `${place} cannot be reached (${code})`, 502, true);
   }
-  if (/^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|HOSTNAME_MISMATCH)/.test(code)) {
+  if (/^(?:CERT_|ERR_TLS|ERR_SSL|ERR_OSSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|HOSTNAME_MISMATCH)/.test(code)) {
     return new OriginError("tls", code, `TLS with ${place} failed: ${error.message} (${code})`, 502, false);
   }
   if (code === "ECONNRESET" || code === "EPIPE" || code === "ENOENT" || code === "EACCES")

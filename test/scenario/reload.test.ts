@@ -7,6 +7,7 @@ import { gyre, type Run } from "../support/command.ts";
 import { freePort } from "../support/free-port.ts";
 import { endAll, startMember, statusOf, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
+import { selfSigned } from "../support/own-authority.ts";
 
 let origin: TestOrigin;
 const folder = temporaryFolder();
@@ -99,6 +100,26 @@ describe("what a start would refuse", () => {
     writeFileSync(file, `origin: ${origin.url}\n${text}\n`);
     const { code, output, errors } = await gyre(["check", file], folder);
     expect([code, output + errors]).toEqual([1, expect.stringContaining(said)]);
+  });
+
+  it("certificates for origins that cannot be used, by route, setting and file: nor does a reload take them", async () => {
+    const [one, other] = [selfSigned("one.test"), selfSigned("other.test")];
+    const { member, change, file } = await configured(saying("old"));
+    const pair = `client-cert: ${one.cert}, client-key: ${other.key}`;
+    for (const [text, said] of [
+      [
+        `routes:\n  - { host: a.test, origin: "https://127.0.0.1:1", ${pair} }\n`,
+        `route a.test/: client-key ${other.key} does not fit client-cert ${one.cert}`,
+      ],
+      [`origin: https://127.0.0.1:1\nca: ${one.key}\n`, `ca ${one.key} holds no PEM certificate`],
+    ] as const) {
+      const reloaded = await change(text);
+      expect([reloaded.code, reloaded.output + reloaded.errors]).toEqual([1, expect.stringContaining(said)]);
+      const checked = await gyre(["check", file], folder);
+      expect([checked.code, checked.errors.split("\n")]).toEqual([1, [expect.stringContaining(`: ${said}`), ""]]);
+      await expect(startMember(["--config", file])).rejects.toThrow(said);
+    }
+    expect((await ask(member.port, "/")).text).toBe("old");
   });
 
   it("or would work in vain, is found", async () => {
