@@ -7,6 +7,7 @@ import { ConfigError, loadWithOrigins, type Given } from "../config/load.ts";
 import { ownerHere } from "../base/owner.ts";
 import type { ConfigProblem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
+import { filedCertificates } from "../member/certificate-files.ts";
 import { namesOf } from "../member/certificates.ts";
 import { mustHaveTracePackages } from "../member/traces.ts";
 import { threadCount } from "../member/thread-count.ts";
@@ -14,7 +15,7 @@ import { listenersFor } from "../member/listeners.ts";
 import { peerIdentityOf } from "../member/peer-identity.ts";
 import { originCertificates } from "../member/origin-certificates.ts";
 import { openToOthers, refuseOpenProxy, refuseWildcardPeer } from "../member/refusals.ts";
-import { buildRouting, tlsOf } from "../member/routing.ts";
+import { buildRouting } from "../member/routing.ts";
 import { unheard } from "../origin/fetch.ts";
 import { RouteNumbers } from "../proxy/request/route-counts.ts";
 import { Failure } from "./failure.ts";
@@ -57,7 +58,7 @@ async function look(file: string | undefined): Promise<Found> {
       problems.push({ where, what: `${before}${(error as Error).message}` });
     }
   };
-  attempt(at(config.tls === undefined ? "tls-cert" : "tls"), () => tlsOf(config));
+  attempt(at(config.tls === undefined ? "tls-cert" : "tls"), () => void filedCertificates(config));
   attempt(at("listen"), () => refuseOpenProxy(config, listenersFor(config)));
   for (const { place } of listenersFor(config))
     if ("path" in place && place.owner !== undefined) {

@@ -3,19 +3,19 @@
  * so. The leader asks the authority; what it gets, and what it has to answer meanwhile, all members hear of over their
  * links, so that whoever is asked can answer.
  */
-import { randomBytes, X509Certificate } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { background } from "../base/background.ts";
 import { newAccountKey, order, type ProofWay } from "../certificates/acme.ts";
-import { canBeCertified, lifetimeOf, type Certificate } from "../certificates/certificate.ts";
+import { canBeCertified, type Certificate } from "../certificates/certificate.ts";
 import { CertificateKeeper, type Standing } from "../certificates/keeper.ts";
 import { StateFolder } from "../certificates/state-folder.ts";
 import type { Config } from "../config/schema.ts";
 import type { Peers } from "../peer/peers.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { TlsIdentities, type Identity } from "../wire/tls-identities.ts";
+import { filedCertificates, type FiledCertificates } from "./certificate-files.ts";
 import { listenersFor } from "./listeners.ts";
-import { identitiesOf, tlsOf } from "./routing.ts";
 
 export interface CertificatesOptions {
   readonly config: () => Config;
@@ -44,6 +44,8 @@ export class Certificates {
   readonly #options: CertificatesOptions;
   readonly #keeper: CertificateKeeper | null;
   readonly #folder: StateFolder | null;
+  /** Those of files that are shown now. */
+  #filed: FiledCertificates | null;
   /** By name, what an authority is shown that asks for a proof. */
   readonly #proofs = new Map<string, Identity>();
   readonly #proofTimers = new Map<string, NodeJS.Timeout>();
@@ -71,12 +73,14 @@ export class Certificates {
               ),
             nowMs: () => Date.now(),
           });
-    this.tls = isAuto ? new TlsIdentities(this.identities(config)!, this.ticketKeys) : tlsOf(config, this.ticketKeys);
+    this.#filed = filedCertificates(config);
+    const identities = this.identities(config);
+    this.tls = identities === null ? null : new TlsIdentities(identities, this.ticketKeys);
   }
 
-  /** What is shown under a configuration; null where clients do not speak TLS. @throws Error where a file is wrong. */
+  /** What is shown for the names of a configuration; null where clients do not speak TLS. */
   identities(config: Config): readonly Identity[] | null {
-    const given = identitiesOf(config);
+    const given = this.#filed?.identities ?? null;
     if (this.#keeper === null) return given;
     const own = this.#keeper
       .certificatesFor(namesOf(config))
@@ -91,12 +95,7 @@ export class Certificates {
 
   /** Each certificate that is shown, and how those stand that are had from an authority. */
   standings(): Standing[] {
-    const given = (identitiesOf(this.#options.config()) ?? []).map(({ cert }): Standing => {
-      const parsed = new X509Certificate(cert);
-      const name = /CN=([^\n,]+)/.exec(parsed.subject)?.[1] ?? parsed.subjectAltName ?? "";
-      return { name, notAfterMs: lifetimeOf(parsed).notAfterMs, problem: null };
-    });
-    return [...given, ...(this.#keeper?.standings() ?? [])];
+    return [...(this.#filed?.standings ?? []), ...(this.#keeper?.standings() ?? [])];
   }
 
   /** Begins, when this member has joined the others. */
@@ -112,11 +111,18 @@ export class Certificates {
     this.#keeper.start();
   }
 
-  /** The configuration has changed. @returns whether clients would speak TLS now where they did not, or the reverse. */
-  reloaded(identities: readonly Identity[] | null): boolean {
-    if (this.tls !== null && identities !== null) this.tls.replace(identities);
+  /**
+   * The configuration has changed, and `filed` is what its files hold. @returns whether clients would speak TLS now
+   * where they did not, or the reverse: the old ones stay then.
+   */
+  reloaded(config: Config, filed: FiledCertificates | null): boolean {
+    const isOther = (this.tls === null) !== (filed === null && this.#keeper === null);
+    if (!isOther && this.tls !== null) {
+      this.#filed = filed;
+      this.tls.replace(this.identities(config)!);
+    }
     setImmediate(() => this.#keeper?.again());
-    return (this.tls === null) !== (identities === null);
+    return isOther;
   }
 
   stop(): void {

@@ -20,6 +20,7 @@ import type { Logger } from "../telemetry/log.ts";
 import type { RecentEvents } from "../telemetry/recent-events.ts";
 import { AccessLog } from "./access-log.ts";
 import { announcementOf, type Addresses } from "./announcement.ts";
+import { filedCertificates } from "./certificate-files.ts";
 import { Certificates } from "./certificates.ts";
 import { Clients } from "./clients.ts";
 import { Clock } from "./clock.ts";
@@ -36,7 +37,7 @@ import { ownAddresses, placeOf } from "./place.ts";
 import { peerPort } from "./peer-port.ts";
 import { clockNotes, planeNotes } from "./plane-notes.ts";
 import { refuseOpenProxy, refuseWildcardPeer } from "./refusals.ts";
-import { buildRouting, tlsOf, type BuiltRouting, type RoutingContext } from "./routing.ts";
+import { buildRouting, type BuiltRouting, type RoutingContext } from "./routing.ts";
 import { sayShortcomings } from "./shortcomings.ts";
 import { StartError } from "./start-error.ts";
 import { threadCount, type ThreadCount } from "./thread-count.ts";
@@ -243,11 +244,11 @@ export class RunningMember {
    */
   reload(config: Config): readonly string[] {
     refuseOpenProxy(config, listenersFor({ ...config, listen: this.#config.listen }));
-    tlsOf(config);
+    const certificates = filedCertificates(config);
     this.#plane.identity?.again();
     const built = buildRouting(config, this.#routingContext, this.#built.routing);
     this.#accessLog.follow(config); // The last that can fail.
-    const isOtherTls = this.certificates.reloaded(this.certificates.identities(config));
+    const isOtherTls = this.certificates.reloaded(config, certificates);
     const old = this.#built;
     this.#built = built;
     this.#plane.current.routing = built.routing;

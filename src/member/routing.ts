@@ -1,5 +1,4 @@
 /** From the configuration to what the data plane routes by. Made anew on every reload, with its origin clients. */
-import { readFileSync } from "node:fs";
 import type { CachingConfig, Config, RouteConfig } from "../config/schema.ts";
 import { parentOf } from "../origin/parent.ts";
 import { hostOfOrigin } from "../origin/place.ts";
@@ -13,7 +12,6 @@ import { cachingRules, type CachingRules, type Route, type Routing } from "../pr
 import { originCertificates } from "./origin-certificates.ts";
 import { directivesOf } from "./route-directives.ts";
 import { murmur3 } from "../ring/murmur3.ts";
-import { TlsIdentities, type Identity } from "../wire/tls-identities.ts";
 
 export interface BuiltRouting {
   readonly routing: Routing;
@@ -171,34 +169,6 @@ function fingerprint(settings: unknown): number {
   return murmur3(JSON.stringify(settings, plain)) || 1;
 }
 
-/** The certificates for clients, or null where they speak plainly. @throws Error where one cannot be read. */
-export function identitiesOf(config: Config): readonly Identity[] | null {
-  const list: Identity[] = (config.tls ?? []).map(({ names = [], cert, key }) => ({
-    names,
-    cert: readText(cert),
-    key: readText(key),
-  }));
-  if (config["tls-cert"] !== undefined)
-    list.unshift({ names: [], cert: readText(config["tls-cert"]), key: readText(config["tls-key"]!) });
-  return list.length === 0 ? null : list;
-}
-
-/** Certificates ready for use, or null. */
-export function tlsOf(config: Config, ticketKeys: Uint8Array | null = null): TlsIdentities | null {
-  const identities = identitiesOf(config);
-  if (identities === null) return null;
-  try {
-    return new TlsIdentities(identities, ticketKeys);
-  } catch (error) {
-    const files = [config["tls-cert"], ...(config.tls ?? []).map(({ cert }) => cert)].filter(
-      (file) => file !== undefined,
-    );
-    throw new Error(`the certificate or key cannot be used (${files.join(", ")}): ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
-}
-
 function specOf(given: NonNullable<RouteConfig["origins"]>[number]): OriginSpec {
   return typeof given === "string"
     ? { origin: given, weight: 1, backup: false }
@@ -272,12 +242,4 @@ function cachingOf(config: CachingConfig | undefined, base: CachingRules): Cachi
 function hostFieldOf(given: string | undefined, origin: string): Route["hostField"] {
   if (given === undefined) return origin.startsWith("https:") ? "origin" : "preserve";
   return given === "preserve" || given === "origin" ? given : { name: given };
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
-  }
 }

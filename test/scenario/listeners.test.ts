@@ -1,6 +1,6 @@
 /** Several places to listen at, each with its own way of speaking. */
 import { execFile, execFileSync } from "node:child_process";
-import { existsSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask, RawClient } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
-import { endAll, startMember, temporaryFolder, until, type TestMember } from "../support/member.ts";
+import { endAll, startMember, statusOf, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 import { selfSigned } from "../support/own-authority.ts";
 
@@ -120,6 +120,51 @@ describe("listeners", () => {
     expect(first).toContain("subject=CN = localhost");
     expect(first).toMatch(/^New, TLSv1\.3/m);
     expect(await shake("-servername", "localhost", "-sess_in", session)).toMatch(/^Reused, TLSv1\.3/m);
+  });
+
+  it("show, and tell of, the certificate that was taken up, whatever lies in its file by now", async () => {
+    const [first, second] = [selfSigned("first.test"), selfSigned("second.test")];
+    const [shownFile, shownKey] = [join(folder, "shown.pem"), join(folder, "shown.key")];
+    const put = (pair: { readonly cert: string; readonly key: string }): void => {
+      copyFileSync(pair.cert, shownFile);
+      copyFileSync(pair.key, shownKey);
+    };
+    put(first);
+    const port = await freePort();
+    const member = await configured(
+      `listen: "127.0.0.1:${port},tls"\ntls-cert: ${shownFile}\ntls-key: ${shownKey}\norigin: ${origin.url}\n`,
+    );
+    const told = async (): Promise<readonly (string | undefined)[]> => {
+      const [known] = (await statusOf(member)).self.certificates;
+      const metrics = await (await fetch(`http://${member.admin}/metrics`)).text();
+      const subject = await run("sh", [
+        "-c",
+        `echo | timeout 10 openssl s_client -connect 127.0.0.1:${port} 2>/dev/null`,
+      ]);
+      return [
+        known?.name,
+        /gyre_certificate_expiry_seconds\{[^}]*name="([^"]*)"[^}]*\} \d+$/m.exec(metrics)?.[1],
+        /subject=CN = (\S+)/.exec(subject.stdout)?.[1],
+      ];
+    };
+    const reload = (): ReturnType<typeof gyre> => gyre(["reload", "--admin", member.admin], folder);
+    expect(await told()).toEqual(["first.test", "first.test", "first.test"]);
+    put(second);
+    expect(await told(), "another, without a reload").toEqual(["first.test", "first.test", "first.test"]);
+    for (const spoil of [
+      () => writeFileSync(shownFile, "no certificate"),
+      () => writeFileSync(shownFile, readFileSync(second.cert, "utf8").slice(0, 200)),
+      () => rmSync(shownFile),
+    ]) {
+      spoil();
+      const { code, output, errors } = await reload();
+      expect([code, output + errors]).toEqual([1, expect.stringContaining(shownFile)]);
+      expect(await told()).toEqual(["first.test", "first.test", "first.test"]);
+    }
+    put(second);
+    expect((await reload()).code).toBe(0);
+    // Threads hear of it when they come to it.
+    await until(async () => (await told()).every((name) => name === "second.test"), "the new one is shown");
   });
 
   it("are for one proxy alone where they say so, whatever the other has stored", async () => {
