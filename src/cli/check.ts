@@ -11,6 +11,7 @@ import { filedCertificates } from "../member/certificate-files.ts";
 import { namesOf } from "../member/certificates.ts";
 import { mustHaveTracePackages } from "../member/traces.ts";
 import { threadCount } from "../member/thread-count.ts";
+import { unlistenable } from "../member/listenable.ts";
 import { listenersFor } from "../member/listeners.ts";
 import { peerIdentityOf } from "../member/peer-identity.ts";
 import { originCertificates } from "../member/origin-certificates.ts";
@@ -60,11 +61,19 @@ async function look(file: string | undefined): Promise<Found> {
   };
   attempt(at(config.tls === undefined ? "tls-cert" : "tls"), () => void filedCertificates(config));
   attempt(at("listen"), () => refuseOpenProxy(config, listenersFor(config)));
-  for (const { place } of listenersFor(config))
+  const warnings: ConfigProblem[] = [];
+  for (const { place, address } of listenersFor(config)) {
     if ("path" in place && place.owner !== undefined) {
       const { owner } = place;
       attempt(at("listen"), () => void ownerHere(owner));
     }
+    const wrong = unlistenable(place);
+    if (wrong === null) continue;
+    const what = `${address} cannot be listened at: ${wrong}`;
+    // Who starts it may open what is not open here.
+    if ("fd" in place) warnings.push({ where: at("listen"), what: `warning: ${what}` });
+    else problems.push({ where: at("listen"), what });
+  }
   attempt(at("peer"), () => refuseWildcardPeer(config));
   attempt(at("threads"), () => threadCount(config.threads, config.memory));
   attempt(at("ca"), () => void originCertificates(config, {}, null));
@@ -97,7 +106,7 @@ async function look(file: string | undefined): Promise<Found> {
     if (path !== undefined)
       attempt(at(key), () => (key === "disk" ? mustBeFolder(path) : mustBeFile(path)), `${key} cannot be used: `);
   }
-  const warnings = [...uncertifiable(config, at("certificates")), ...(await unresolved(config, at("routes")))];
+  warnings.push(...uncertifiable(config, at("certificates")), ...(await unresolved(config, at("routes"))));
   return { problems, warnings };
 }
 

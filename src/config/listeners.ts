@@ -5,6 +5,7 @@
  *   127.0.0.1:8080   :8080 or 8080 (all addresses)   [::1]:8080   unix:/run/gyre.sock   fd:3 (opened by who started it)
  *   443,tls   80,redirect   8080,forward   8080,reverse   8080,proxy-protocol
  */
+import { normalize } from "node:path";
 import { z } from "zod";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { ownerPattern } from "../base/owner.ts";
@@ -62,6 +63,29 @@ export function listenPlaceOf(address: string, mode: number | null = null, owner
 export function placeText(place: ListenPlace): string {
   if ("path" in place) return `unix:${place.path}`;
   return "fd" in place ? `fd:${place.fd}` : hostPortText(place);
+}
+
+/** Whether who listens at one place has taken the other by that. A port of 0 is each time another. */
+export function overlap(one: ListenPlace, other: ListenPlace): boolean {
+  if ("path" in one || "path" in other)
+    return "path" in one && "path" in other && normalize(one.path) === normalize(other.path);
+  if ("fd" in one || "fd" in other) return "fd" in one && "fd" in other && one.fd === other.fd;
+  if (one.port !== other.port || one.port === 0) return false;
+  const [ours, theirs] = [addressesOf(one), addressesOf(other)];
+  return ours.some((address) => theirs.includes(address)) || covers(one, theirs) || covers(other, ours);
+}
+
+/** Of a host: the address in one spelling, or the name; both that `localhost` may mean. */
+function addressesOf(place: HostPort): readonly string[] {
+  const url = `http://${hostPortText(place)}`;
+  const host = URL.canParse(url) ? new URL(url).hostname : place.host.toLowerCase();
+  return host === "localhost" ? ["127.0.0.1", "[::1]"] : [host];
+}
+
+/** `::` is the addresses of both families. A name may mean any of them. */
+function covers({ host }: HostPort, addresses: readonly string[]): boolean {
+  if (host === everywhere) return true;
+  return host === "0.0.0.0" && addresses.some((address) => !address.startsWith("[") || address === `[${everywhere}]`);
 }
 
 const howToWrite =

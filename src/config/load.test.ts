@@ -51,6 +51,45 @@ describe("a configuration", () => {
     expect(() => loadConfig({ file, flags: {}, environment: {} })).not.toThrow();
   });
 
+  it("listens at each place once, however it is written", () => {
+    const listening = (...listen: string[]): (() => unknown) => {
+      return () => loadConfig({ flags: { listen, allow: ["0.0.0.0/0"] }, environment: {} });
+    };
+    for (const places of [
+      ["127.0.0.1:8000", "127.0.0.1:8000"],
+      ["127.0.0.1:8000", ":8000"],
+      ["127.0.0.1:8000", "8000"],
+      ["127.0.0.1:8000", "localhost:8000"],
+      ["[::1]:8000", "LOCALHOST:8000"],
+      ["[::1]:8000", "[0:0::1]:8000"],
+      ["[::1]:8000", "[::]:8000"],
+      ["0.0.0.0:8000", "[::]:8000"],
+      ["127.0.0.2:8000", "0.0.0.0:8000"],
+      ["127.0.0.1:1", "unix:/run/a.sock", "unix:/run//a.sock"],
+      ["127.0.0.1:1", "fd:3", "fd:3"],
+    ])
+      expect(listening(...places), places.join(" ")).toThrow(/is listened at (?:twice|already, by )/);
+    expect(listening("127.0.0.1:8000", ":8000")).toThrow("--listen: :8000 is listened at already, by 127.0.0.1:8000");
+    for (const place of ["localhost:8081", ":8081", "0.0.0.0:8082"])
+      expect(listening(place), place).toThrow(/is the (?:peer|admin) port as well/);
+    for (const places of [
+      ["127.0.0.1:8000", "127.0.0.2:8000", "[::1]:8000"],
+      ["0.0.0.0:8000", "[::1]:8000"],
+      ["127.0.0.1:0", "127.0.0.1:0", ":0"],
+      ["127.0.0.1:8000", "127.0.0.1:8001", "fd:3", "fd:4"],
+    ])
+      expect(listening(...places), places.join(" ")).not.toThrow();
+  });
+
+  it("has no Unix socket whose path is longer than such a path can be", () => {
+    const listening = (path: string): (() => unknown) => {
+      return () => loadConfig({ flags: { listen: ["127.0.0.1:0", `unix:${path}`] }, environment: {} });
+    };
+    expect(listening(`/${"x".repeat(106)}`)).not.toThrow();
+    expect(listening(`/${"x".repeat(107)}`)).toThrow("the path of a Unix socket has 107 bytes at most");
+    expect(listening(`/${"é".repeat(54)}`)).toThrow("107 bytes at most");
+  });
+
   it("is never turned into a forward proxy by a list of routes that is empty", () => {
     const file = join(folder, "empty.yaml");
     writeFileSync(file, "listen: 127.0.0.1:8080\nroutes: []\n");

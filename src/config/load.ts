@@ -11,7 +11,7 @@ import { diskMemoryBytes } from "../store/disk/open-disk.ts";
 import { storeBytesMin } from "../store/pages/room.ts";
 import { lineOf, readDocument, type ReadDocument } from "./document.ts";
 import type { ConfigProblem } from "./problem.ts";
-import { listenersOf, mainListener, placeText } from "./listeners.ts";
+import { listenersOf, mainListener, overlap, placeText, type ListenPlace } from "./listeners.ts";
 import { configSchema, flagKeys, type Config } from "./schema.ts";
 
 /** Everything that is wrong with a configuration, a line each. */
@@ -198,17 +198,25 @@ function contradictions(
   return problems;
 }
 
+/** As the system has it: longer ones are cut, and somewhere else then. */
+const socketPathMax = 107;
+
 /** What listeners may not be, by themselves and beside each other. */
 function wrongListeners(config: Config, where: string): ConfigProblem[] {
   const hasTls = config.tls !== undefined || config["tls-cert"] !== undefined || config.certificates === "auto";
   const listeners = listenersOf({ ...config, hasTls, hasHttp2: false });
   const wrong = (what: string): ConfigProblem => ({ where, what });
   const problems: ConfigProblem[] = [];
-  const seen = new Map<string, string>();
+  const seen: { readonly called: string; readonly place: ListenPlace }[] = [];
   for (const { address, place, tls, redirect, role } of listeners) {
-    const text = placeText(place);
-    if (seen.has(text) && !text.endsWith(":0")) problems.push(wrong(`${address} is listened at twice`));
-    seen.set(text, address);
+    const other = seen.find((one) => overlap(one.place, place));
+    if (other !== undefined) {
+      const isSame = placeText(other.place) === placeText(place);
+      problems.push(wrong(`${address} is listened at ${isSame ? "twice" : `already, by ${other.called}`}`));
+    }
+    seen.push({ called: address, place });
+    if ("path" in place && Buffer.byteLength(place.path) > socketPathMax)
+      problems.push(wrong(`${address} is too long: the path of a Unix socket has ${socketPathMax} bytes at most`));
     if (tls && !hasTls)
       problems.push(
         wrong(`${address} is to speak TLS, and there is no certificate: give tls-cert and tls-key, or tls`),
@@ -221,11 +229,11 @@ function wrongListeners(config: Config, where: string): ConfigProblem[] {
       problems.push(wrong(`${address} is for the reverse proxy, and there is no origin and no route`));
   }
   for (const key of ["peer", "admin"] as const) {
-    const text = placeText(hostPortOf(config[key])!);
-    const other = seen.get(text);
-    if (other !== undefined && !text.endsWith(":0"))
-      problems.push(wrong(`${other} is the ${key} port as well: each needs one of its own`));
-    seen.set(text, `${key} ${config[key]}`);
+    const place = hostPortOf(config[key])!;
+    const other = seen.find((one) => overlap(one.place, place));
+    if (other !== undefined)
+      problems.push(wrong(`${other.called} is the ${key} port as well: each needs one of its own`));
+    seen.push({ called: `${key} ${config[key]}`, place });
   }
   if (listeners.some(({ redirect }) => redirect) && !listeners.some(({ tls }) => tls))
     problems.push(wrong("a listener redirects to https, and none speaks TLS: add one as in 443,tls"));

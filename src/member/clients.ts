@@ -19,6 +19,7 @@ import type { FrontSettings } from "./front-messages.ts";
 import { Fronts } from "./fronts.ts";
 import { Traces } from "./traces.ts";
 import { Watching } from "./watching.ts";
+import { unlistenable } from "./listenable.ts";
 import { listenersFor } from "./listeners.ts";
 import { isThisMachine, listening } from "./listening.ts";
 import { freePort } from "./free-port.ts";
@@ -160,6 +161,8 @@ export class Clients {
     for (const [index, { place, tls, address, redirect }] of order) {
       const port = redirect ? httpsPort : null;
       const open = async (): Promise<HostPort> => {
+        const wrong = unlistenable(place);
+        if (wrong !== null) throw new Error(wrong);
         if (port !== null) this.#said[index]!.redirect = port;
         if (fronts === null) return this.#servers[index]!.listen(place);
         // Several may listen on one port only if all of them wish it: another program's must be found first.

@@ -280,6 +280,8 @@ function addressOf(socket: Socket): string {
 
 /** What to say of a port that could not be taken. */
 export function listenFailure(error: NodeJS.ErrnoException, what: string, place: string): string {
+  if (error.code === "EADDRINUSE" && place.startsWith("unix:"))
+    return `${what} cannot listen on ${place}: somebody listens there already.`;
   if (error.code === "EADDRINUSE")
     return `${what} cannot listen on ${place}: the port is in use. Choose another, or 0 for a free one.`;
   if (error.code === "EACCES")

@@ -211,7 +211,7 @@ describe("listeners", () => {
     expect(existsSync(path)).toBe(true);
     const again = await configured(text);
     await expect(configured(text.replace(String(port), String(await freePort())))).rejects.toThrow(
-      /the port is in use|EADDRINUSE/,
+      "somebody listens there already",
     );
     expect(await again.stop()).toBe(0);
     expect(existsSync(path)).toBe(false);
@@ -231,6 +231,41 @@ describe("listeners", () => {
     await expect(configured(text("no-such-user"))).rejects.toThrow("no user no-such-user");
     writeFileSync(file, `listen: { address: "127.0.0.1:0", owner: root }\norigin: ${origin.url}\n`);
     expect((await gyre(["check", file], folder)).errors).toContain("mode and owner are for Unix sockets");
+  });
+
+  it("that this machine does not have are told by a check as by a start", async () => {
+    const path = join(folder, "none", "a.sock");
+    const file = join(folder, "nowhere.yaml");
+    const listen = (place: string): void =>
+      writeFileSync(file, `listen: [ "127.0.0.1:0", "${place}" ]\norigin: ${origin.url}\n`);
+    for (const [place, why] of [
+      [`unix:${path}`, `there is no folder ${join(folder, "none")}`],
+      [`unix:${cert}/a.sock`, `${cert} is no folder`],
+      [`unix:${cert}`, "it is there already, and is no socket"],
+    ] as const) {
+      listen(place);
+      const { code, errors } = await gyre(["check", file], folder);
+      expect([code, errors]).toEqual([1, `gyre: ${file}:1: ${place} cannot be listened at: ${why}\n`]);
+      await expect(startMember(["--config", file], {}, ["--peer", "--admin"])).rejects.toThrow(
+        `the proxy (--listen) cannot listen on ${place}: ${why}`,
+      );
+    }
+    // Whoever starts it may open what is not open here.
+    listen("fd:77");
+    const { code, errors } = await gyre(["check", file], folder);
+    const why = "it is not open: whoever starts Gyre has to open it";
+    expect([code, errors]).toEqual([0, `${file}:1: warning: fd:77 cannot be listened at: ${why}\n`]);
+    await expect(startMember(["--config", file], {}, ["--peer", "--admin"])).rejects.toThrow(
+      `cannot listen on fd:77: ${why}`,
+    );
+    const held = join(folder, "held.sock");
+    const server = createServer().listen(held);
+    await once(server, "listening");
+    listen(`unix:${held}`);
+    await expect(startMember(["--config", file], {}, ["--peer", "--admin"])).rejects.toThrow(
+      `cannot listen on unix:${held}: somebody listens there already`,
+    );
+    server.close();
   });
 
   it("admit whom they are for", async () => {
