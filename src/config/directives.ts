@@ -28,12 +28,19 @@ const mediaType = z
 /** What is compressed: of routes, and for all that say nothing else. */
 export const compression = {
   compress: z
-    .union([z.array(z.enum(codings)), z.literal("off").transform((): Coding[] => [])])
+    .union([
+      z.array(z.enum(codings)).refine(areOnce, "name each coding once"),
+      z.literal("off").transform((): Coding[] => []),
+    ])
     .optional()
     .describe("codings for clients that take them, the best first: [zstd, br, gzip], or off"),
   "compress-types": z.array(mediaType).optional().describe("media types that are worth it; text/* and *+json are many"),
   "compress-least": bytes.optional().describe("content of fewer bytes is left as it is; 1KB"),
 };
+
+function areOnce(names: readonly string[]): boolean {
+  return new Set(names).size === names.length;
+}
 
 /** The settings of a route that are neither about its origins nor about caching. */
 export const directives = {

@@ -40,6 +40,9 @@ describe("a configuration", () => {
       ['path: "/a b"', /write \/a%20b/],
       ["path: /x?y", /leave the query out/],
       ['host: "site.example:8080"', /without a port/],
+      ['host: "*"', /leave host out: a route without one is for all hosts/],
+      ['host: "a.*.example"', /write a host name, or \*\.example\.com/],
+      ['host: "**.example"', /write a host name, or \*\.example\.com/],
     ] as const) {
       writeFileSync(file, `routes:\n  - { ${place}, origin: "http://127.0.0.1:1" }\n`);
       expect(() => loadConfig({ file, flags: {}, environment: {} }), place).toThrow(message);
@@ -49,6 +52,76 @@ describe("a configuration", () => {
       'routes:\n  - { host: "[::1]", path: "/caf%C3%A9/~x%20y[1]|{a}^", origin: "http://127.0.0.1:1" }\n',
     );
     expect(() => loadConfig({ file, flags: {}, environment: {} })).not.toThrow();
+  });
+
+  it("has no route that another one takes all requests of", () => {
+    const file = join(folder, "twice.yaml");
+    const route = (host: string): string => `  - { host: ${host}, origin: "http://127.0.0.1:1" }\n`;
+    writeFileSync(file, `routes:\n${route("a.test")}${route("A.TEST.")}`);
+    expect(() => loadConfig({ file, flags: {}, environment: {} })).toThrow(
+      `${file}:3: routes.1 is for a.test/, and so is routes.0: it would never be asked`,
+    );
+  });
+
+  it("says what to write, not what was expected", () => {
+    const file = join(folder, "kinds.yaml");
+    for (const [text, said] of [
+      [
+        "caching: { freshness: 60 }",
+        "caching.freshness: 60 is not a time: write a number with ms, s, m or h, as in 30s",
+      ],
+      ["memory: true", "memory: true is not a size: write a number with B, KB, MB or GB, as in 512MB"],
+      ["allow: all", "allow: write a list of networks, as in [10.0.0.0/8, 192.0.2.7]"],
+      ["caching: { store: maybe }", "caching.store: write true or false"],
+      ["caching: { cookies: all }", "caching.cookies: write safe or rfc"],
+      ["name: 5", 'name: write text: in quotes, as in "5", it is some'],
+      ["tls: { cert: x }", "tls: write a list, as in [one, another]"],
+      ["tls: [ { cert: x } ]", "tls.0.key: it is missing: write text"],
+      ["limits: 5", "limits: write a map of settings"],
+      ["routes: [ { redirect: 5 } ]", "routes.0.redirect: write text, or a map of settings"],
+      ["compress: gzip", "compress: write a list, as in [one, another], or off"],
+      ["compress: [gz]", "compress.0: write "],
+      ["load-bound: high", "load-bound: write a number up to 10, or off"],
+      ["threads: 1.5", "threads: write a whole number"],
+      ["threads: 0", "threads: write a number from 1 up"],
+      ["weight: -1", "weight: write a number above 0"],
+      ["log-level: loud", "log-level: write debug, info, warn or error"],
+      ["listen: null", "listen: write text, or a number"],
+      ['routes: [ { path: x, origin: "http://a" } ]', "routes.0.path: it begins with /"],
+    ] as const) {
+      writeFileSync(file, `${text}\n`);
+      expect(() => loadConfig({ file, flags: {}, environment: {} }), text).toThrow(`${file}:1: ${said}`);
+    }
+  });
+
+  it.each([
+    [
+      "resolver: dns.example:53",
+      "is no DNS server: write its address, not its name, and its port, as in 192.0.2.53:53",
+    ],
+    ["resolver: 192.0.2.53", "is no DNS server"],
+    ['routes: [ { origin: "http://a", check: { interval: 0s } } ]', "origins are not asked more often: 100ms at least"],
+    ['routes: [ { origin: "http://a", check: { timeout: 0s } } ]', "no answer would come in time"],
+    ["compress: [gzip, gzip]", "name each coding once"],
+    ["parent: http://proxy:3128/path", "a parent has no path"],
+    ["parent: http://%ff:secret@proxy:3128", "parent: its credentials cannot be read"],
+    ["parent: https://proxy:3128", "write http://host:port"],
+  ])("refuses %s", (text, said) => {
+    const file = join(folder, "refused.yaml");
+    writeFileSync(file, `${text}\n`);
+    const load = (): unknown => loadConfig({ file, flags: {}, environment: {} });
+    expect(load).toThrow(said);
+    expect(load).toThrow(`${file}:1: `);
+    expect(load).not.toThrow("secret");
+  });
+
+  it("names a DNS server as the system wants it", () => {
+    for (const [given, taken] of [
+      ["192.0.2.53:53", "192.0.2.53:53"],
+      ["[::1]:5353", "[::1]:5353"],
+      [":53", "127.0.0.1:53"],
+    ] as const)
+      expect(loadConfig({ flags: { resolver: given }, environment: {} }).resolver).toBe(taken);
   });
 
   it("listens at each place once, however it is written", () => {

@@ -13,6 +13,7 @@ import { lineOf, readDocument, type ReadDocument } from "./document.ts";
 import type { ConfigProblem } from "./problem.ts";
 import { listenersOf, mainListener, overlap, placeText, type ListenPlace } from "./listeners.ts";
 import { configSchema, flagKeys, type Config } from "./schema.ts";
+import { kindsOf, wording } from "./wording.ts";
 
 /** Everything that is wrong with a configuration, a line each. */
 export class ConfigError extends Error {
@@ -106,7 +107,7 @@ export function loadWithOrigins({ file, flags, environment }: ConfigSources): {
   const memory = configSchema.shape.memory.safeParse(merged["memory"]).data;
   if (merged["object-max"] === undefined && memory !== undefined)
     merged["object-max"] = Math.min(64 * 2 ** 20, Math.floor(memory / 4));
-  const parsed = configSchema.safeParse(merged);
+  const parsed = configSchema.safeParse(merged, { error: wording });
   if (!parsed.success) {
     for (const issue of parsed.error.issues) problems.push(...problemsOf(issue, places, document));
   } else problems.push(...contradictions(parsed.data, places, document));
@@ -262,15 +263,20 @@ function problemsOf(
   if (issue.code === "invalid_key")
     return issue.issues.flatMap((one) => problemsOf({ ...one, path }, places, document));
   const name = path.length > 0 && places.get(String(path[0])) === undefined ? `${path.join(".")}: ` : "";
-  return [{ where: place(path, places, document), what: `${name}${issue.message}` }];
+  const isUnsaid = issue.code === "invalid_union" && issue.message === unsaid;
+  const what = (isUnsaid ? kindsOf(issue.errors) : null) ?? issue.message;
+  return [{ where: place(path, places, document), what: `${name}${what}` }];
 }
+
+/** The library's word for a value that fits none of several forms. */
+const unsaid = "Invalid input";
 
 /** Of a value that fits none of several forms: what is wrong with the one that it comes nearest to. */
 function nearestOf(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
   // Some say it themselves.
-  if (issue.code !== "invalid_union" || issue.message !== "Invalid input") return [];
+  if (issue.code !== "invalid_union" || issue.message !== unsaid) return [];
   const isOfType = (issues: readonly z.core.$ZodIssue[]): boolean =>
-    !issues.some(({ code, path }) => code === "invalid_type" && path.length === 0);
+    !issues.some(({ code, path }) => (code === "invalid_type" || code === "invalid_value") && path.length === 0);
   const forms = issue.errors.filter(isOfType).toSorted((a, b) => depthOf(b) - depthOf(a));
   return forms[0] ?? [];
 }

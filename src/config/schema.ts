@@ -5,16 +5,30 @@
 import { tagFields } from "../http/tags.ts";
 import { z } from "zod";
 import { placesOf } from "../coordination/places.ts";
-import { authority, httpUri, routedPath } from "../http/uri.ts";
+import { authority, httpUri } from "../http/uri.ts";
+import { wrongParent } from "../origin/parent.ts";
 import { weightMax } from "../ring/ring.ts";
 import { isMemberName } from "../ring/view.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
 import { fieldNames, isFieldName } from "../proxy/request/access-fields.ts";
 import { listenSchema } from "./listeners.ts";
 import { defaultMemory } from "./default-memory.ts";
+import { routeHost, routePath } from "./route-place.ts";
 import { syslogPlaceOf } from "./syslog-place.ts";
 import { compression, directives } from "./directives.ts";
-import { address, bytes, duration, seconds, number, count, positive, network, flag } from "./values.ts";
+import {
+  address,
+  bytes,
+  duration,
+  seconds,
+  number,
+  count,
+  positive,
+  network,
+  networks,
+  nameServer,
+  flag,
+} from "./values.ts";
 
 const originUrl = z
   .string()
@@ -47,8 +61,8 @@ const healthCheck = z.strictObject({
     .default("/")
     .describe("what is asked for"),
   host: hostName.optional().describe("the Host field, where it is not the origin's"),
-  interval: duration.default(5000),
-  timeout: duration.default(2000),
+  interval: duration.refine((ms) => ms >= 100, "origins are not asked more often: 100ms at least").default(5000),
+  timeout: duration.refine((ms) => ms > 0, "no answer would come in time").default(2000),
   status: z
     .array(z.number().int().min(100).max(599))
     .optional()
@@ -113,27 +127,9 @@ const originTimes = {
   "client-key": z.string().optional().describe("its key"),
 };
 
-/** As a router reads the paths of requests: what is written otherwise would never match. */
-const routePath = z
-  .string()
-  .startsWith("/")
-  .refine((path) => !path.includes("?"), "a route goes by the path: leave the query out")
-  .refine((path) => path.includes("?") || readAs(path) === path, {
-    error: ({ input }) => `no request would match it: write ${readAs(String(input))}`,
-  });
-
-function readAs(path: string): string {
-  return routedPath(path.replace(/[^\x21-\x7e]/gu, encodeURIComponent));
-}
-
 const route = z
   .strictObject({
-    host: z
-      .string()
-      .toLowerCase()
-      .refine((text) => authority(text.replace(/^\*\./, ""), "http") !== null, "write a host name, or *.example.com")
-      .refine((text) => !/:\d*$/.test(text), "write the host without a port: a route is for all ports")
-      .optional(),
+    host: routeHost.optional(),
     path: routePath.optional(),
     origin: originUrl.optional(),
     origins: z
@@ -253,28 +249,26 @@ export const configSchema = z.strictObject({
     .optional()
     .describe("memory for hot copies of other members' keys, 0 for none; default an eighth of --memory"),
   "load-bound": z
-    .union([z.literal("off"), number.pipe(z.number().positive().max(10))])
+    .union([z.literal("off"), number.pipe(z.number().positive().max(10))], { error: "write a number up to 10, or off" })
     .default(0.25)
     .describe("how far above the mean of requests in flight a member may be before its successor is asked; or off"),
   "object-max": bytes.default(64 * 2 ** 20).describe("larger responses pass through unstored"),
   origin: originUrl.optional().describe("reverse proxy before this origin"),
   "host-field": hostName.optional().describe("Host for --origin: preserve, origin, or a fixed name"),
   forward: flag.optional().describe("forward proxy; default true where there are no routes"),
-  allow: z.array(network).default([]).describe("clients that may use the proxy, beside those on this machine"),
-  "purge-allow": z
-    .array(network)
+  allow: networks.default([]).describe("clients that may use the proxy, beside those on this machine"),
+  "purge-allow": networks
     .default([])
     .describe("clients that may purge by the PURGE method; none: it is passed on to the origin like any other"),
-  "allow-destination": z
-    .array(network)
+  "allow-destination": networks
     .default([])
     .describe("loopback and private networks that clients elsewhere may reach through the forward proxy"),
   parent: z
     .string()
-    .refine(
-      (text) => text.startsWith("http://") && URL.canParse(text) && !/%(?![0-9a-f]{2})/i.test(text),
-      "write http://host:port, or http://user:password@host:port",
-    )
+    .superRefine((text, context) => {
+      const message = wrongParent(text);
+      if (message !== null) context.addIssue({ code: "custom", message });
+    })
     .optional()
     .describe("another proxy through which the forward proxy reaches everything"),
   "parent-except": z
@@ -291,14 +285,11 @@ export const configSchema = z.strictObject({
     .refine((text) => text === "any" || /^\d+(,\d+)*$/.test(text), "ports with commas, or any")
     .describe("ports that CONNECT may reach"),
   "tunnel-idle": duration.default(600_000).describe("a tunnel where nothing moves for so long is closed"),
-  resolver: address.optional().describe("DNS server, address:port, instead of the system's"),
+  resolver: nameServer.optional().describe("DNS server, address:port, instead of the system's"),
   "request-id": flag
     .default(true)
     .describe("requests to the origins of routes carry X-Request-Id, the client's own where trust-forwarded names it"),
-  "trust-forwarded": z
-    .array(network)
-    .default([])
-    .describe("clients whose X-Forwarded-For and X-Request-Id are believed"),
+  "trust-forwarded": networks.default([]).describe("clients whose X-Forwarded-For and X-Request-Id are believed"),
   "proxy-protocol": flag.default(false).describe("expect a PROXY header (v1 or v2) on client connections"),
   "tls-cert": z.string().optional().describe("certificate file: clients speak TLS"),
   "tls-key": z.string().optional().describe("its key"),

@@ -1,6 +1,7 @@
 /** Kinds of values that settings have: sizes and times carry their unit. */
+import { isIP } from "node:net";
 import { z } from "zod";
-import { hostPortOf } from "../base/host-port.ts";
+import { hostPortOf, hostPortText } from "../base/host-port.ts";
 import { bytesOf, millisecondsOf } from "../base/sizes.ts";
 import { isNetwork } from "../origin/destinations.ts";
 
@@ -9,9 +10,24 @@ export const address = z
   .string()
   .describe("host:port")
   .refine((text) => hostPortOf(text) !== null, "write host:port, as in 127.0.0.1:8080");
+/** A DNS server: a name would need one to be found. */
+export const nameServer = z
+  .string()
+  .describe("address:port")
+  .transform((text, context) => {
+    const place = hostPortOf(text);
+    if (place === null || isIP(place.host) === 0 || place.port === 0)
+      context.addIssue({
+        code: "custom",
+        message: `"${text}" is no DNS server: write its address, not its name, and its port, as in 192.0.2.53:53`,
+      });
+    return place === null ? "" : hostPortText(place);
+  });
 /** A size with its unit, as bytes. */
 export const bytes = z
-  .union([z.number().int().nonnegative(), z.string()])
+  .union([z.number().int().nonnegative(), z.string()], {
+    error: ({ input }) => `${written(input)} is not a size: write a number with B, KB, MB or GB, as in 512MB`,
+  })
   .describe("a size such as 512MB")
   .transform((value, context) => {
     const size = typeof value === "number" ? value : bytesOf(value);
@@ -26,7 +42,9 @@ export const bytes = z
 const durationMsMax = 2 ** 31 - 1;
 /** A time with its unit, as ms. */
 export const duration = z
-  .string()
+  .string({
+    error: ({ input }) => `${written(input)} is not a time: write a number with ms, s, m or h, as in 30s`,
+  })
   .describe("a time such as 30s or 250ms")
   .transform((value, context) => {
     const ms = millisecondsOf(value);
@@ -61,5 +79,14 @@ export const network = z
   .string()
   .describe("10.0.0.0/8 or a single address")
   .refine((text) => isNetwork(text), "write a network as in 10.0.0.0/8, or a single address");
+/** Several of them. */
+export const networks = z.array(network, "write a list of networks, as in [10.0.0.0/8, 192.0.2.7]");
 /** True or false, as YAML or as text. */
-export const flag = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")]);
+export const flag = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")], {
+  error: "write true or false",
+});
+
+/** A value as somebody has written it, for a sentence. */
+function written(value: unknown): string {
+  return typeof value === "string" ? `"${value}"` : (JSON.stringify(value) ?? "nothing");
+}

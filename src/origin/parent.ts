@@ -16,16 +16,39 @@ export interface Parent {
   readonly spares: (host: string) => boolean;
 }
 
+/** Why a URL names no parent, and what does; null where it names one. Says nothing of the credentials in it. */
+export function wrongParent(text: string): string | null {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.protocol !== "http:" || !text.startsWith("http://"))
+    return "write http://host:port, or http://user:password@host:port";
+  if (url.pathname !== "/" || url.search !== "" || url.hash !== "")
+    return "a parent has no path: write http://host:port, or http://user:password@host:port";
+  return credentialsOf(url) === null
+    ? "its credentials cannot be read: write what is no letter and no digit in them as %40 for @, in UTF-8"
+    : null;
+}
+
 /** The parent that a URL names, `http://user:password@host:port`; `spared` as in NO_PROXY. @throws Error */
-export function parentOf(url: string, spared: readonly string[]): Parent {
-  const { protocol, hostname, port, username, password } = new URL(url);
-  if (protocol !== "http:") throw new Error(`"${url}" is no parent proxy: write http://host:port`);
-  const user = username === "" ? null : `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+export function parentOf(text: string, spared: readonly string[]): Parent {
+  const wrong = wrongParent(text);
+  if (wrong !== null) throw new Error(`parent: ${wrong}`);
+  const url = new URL(text);
+  const credentials = credentialsOf(url) ?? "";
   return {
-    place: { secure: false, host: hostname, port: port === "" ? 80 : Number(port) },
-    authorization: user === null ? null : `Basic ${Buffer.from(user).toString("base64")}`,
+    place: { secure: false, host: url.hostname, port: url.port === "" ? 80 : Number(url.port) },
+    authorization: credentials === "" ? null : `Basic ${Buffer.from(credentials).toString("base64")}`,
     spares: (host) => spared.some((one) => isSpared(host.toLowerCase(), one.toLowerCase())),
   };
+}
+
+/** `user:password`, each of which may be empty; "" where there are none, null where an escape in them means nothing. */
+function credentialsOf({ username, password }: URL): string | null {
+  if (username === "" && password === "") return "";
+  try {
+    return `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  } catch {
+    return null;
+  }
 }
 
 /** A name stands for itself and all names below it; `*` for every host. */

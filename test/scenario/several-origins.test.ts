@@ -145,7 +145,7 @@ describe("several origins", () => {
     const file = join(folder, "checks.yaml");
     writeFileSync(
       file,
-      `routes:\n  - origins: ["${checked.url}", { url: "${backup.url}", backup: true }]\n    check: { path: /health, interval: 50ms, rise: 2, fall: 2 }\n`,
+      `routes:\n  - origins: ["${checked.url}", { url: "${backup.url}", backup: true }]\n    check: { path: /health, interval: 100ms, rise: 2, fall: 2 }\n`,
     );
     const member = await startMember(["--config", file]);
     closing.push(() => member.stop());
