@@ -1,6 +1,7 @@
 /**
  * `gyre config`: every setting, as a start with the same flags, variables and file would have it, and where it is from.
  */
+import { concealed } from "../base/concealed.ts";
 import { bytesText } from "../base/sizes.ts";
 import { configSchema, type Config } from "../config/schema.ts";
 import { configWithOrigins, defaultText } from "./config-options.ts";
@@ -8,7 +9,7 @@ import { say, sayJson, styled, table } from "./terminal.ts";
 
 interface Setting {
   readonly name: string;
-  /** As it was written; of a default, as it would be; null where there is none. */
+  /** As it was written, passwords aside; of a default, as it would be; null where there is none. */
   readonly value: unknown;
   readonly from: string;
 }
@@ -18,7 +19,7 @@ export function config({ json, ...options }: Readonly<Record<string, unknown>>):
   const { config: effective, given } = configWithOrigins(options);
   const settings = (Object.keys(configSchema.shape) as (keyof Config)[]).map((name): Setting => {
     const found = given.get(name);
-    if (found !== undefined) return { name, ...found };
+    if (found !== undefined) return { name, value: shown(found.value), from: found.from };
     if (name === "memory") return { name, value: bytesText(effective.memory), from: "a quarter of what there is" };
     const standard = defaultText(name);
     return { name, value: standard === "" ? null : standard, from: "default" };
@@ -32,6 +33,14 @@ export function config({ json, ...options }: Readonly<Record<string, unknown>>):
     say(isDefault ? styled("dim", line) : line);
   }
   return undefined;
+}
+
+/** What people paste where others read it. */
+function shown(value: unknown): unknown {
+  if (typeof value === "string") return concealed(value);
+  if (Array.isArray(value)) return value.map(shown);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shown(inner)]));
 }
 
 function textOf(value: unknown): string {

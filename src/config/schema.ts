@@ -4,6 +4,7 @@
  */
 import { tagFields } from "../http/tags.ts";
 import { z } from "zod";
+import { concealed } from "../base/concealed.ts";
 import { placesOf } from "../coordination/places.ts";
 import { authority, httpUri } from "../http/uri.ts";
 import { wrongParent } from "../origin/parent.ts";
@@ -39,7 +40,7 @@ const originUrl = z
     if (uri === null || (uri.path !== "/" && uri.path !== "")) {
       context.addIssue({
         code: "custom",
-        message: `"${text}" is not an origin: write scheme, host and port only, as in http://localhost:3000, or unix:/run/app.sock`,
+        message: `"${concealed(text)}" is not an origin: write scheme, host and port only, as in http://localhost:3000, or unix:/run/app.sock`,
       });
       return "";
     }

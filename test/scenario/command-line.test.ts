@@ -120,6 +120,12 @@ describe("mistakes", () => {
     expect(of("routes")).toEqual({ name: "routes", value: [{ origin: "http://127.0.0.1:1" }], from: `${file}:3` });
     expect(of("peer")).toEqual({ name: "peer", value: "127.0.0.1:8081", from: "default" });
     expect((await gyre(["config", "--show"])).output).toMatch(/^setting +value +from\n/);
+    const parent = ["--parent", "http://me:secret@proxy:3128"];
+    for (const form of [[], ["--json"]]) {
+      const { output } = await gyre(["config", ...parent, ...form]);
+      expect(output).toContain("http://me:***@proxy:3128");
+      expect(output).not.toContain("secret@");
+    }
   });
 
   it("of an explicit port in use are named", async () => {
