@@ -5,7 +5,8 @@ import { Series } from "./series.ts";
 
 /** What this browser may do here. */
 export interface Session {
-  readonly member: string;
+  /** Null for who may not read. */
+  readonly member: string | null;
   readonly reads: boolean;
   readonly loggedIn: boolean;
   readonly mayLogIn: boolean;

@@ -10,7 +10,7 @@ import { listening } from "../base/listen.ts";
 import type { HostPort } from "../base/host-port.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { AdministeredPlane } from "./administered.ts";
-import { admission, isFromHere, isSameOrigin, tokenOf, type Known } from "./admission.ts";
+import { admission, isFromHere, isSameOrigin, namesOneHost, tokenOf, type Known } from "./admission.ts";
 import { Guesses } from "./guesses.ts";
 import { contentOf, give, wrong, type ApiAnswer } from "./answers.ts";
 import { answerApi, type ApiNeeds } from "./api.ts";
@@ -136,6 +136,8 @@ export class AdminServer {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!namesOneHost(request))
+      return give(response, wrong(400, "the request has two Host fields", { connection: "close" }));
     const url = URL.canParse(request.url ?? "", "http://admin") ? new URL(request.url!, "http://admin") : null;
     if (url === null) return give(response, wrong(400, "the target is not a URL"));
     const { state } = this.#options.member;
@@ -164,14 +166,14 @@ export class AdminServer {
     if (answer !== null) give(response, answer);
   }
 
-  /** What the page may do, for whoever has it. */
+  /** What the page may do, for whoever has it; who this is, for who may read that elsewhere. */
   #session(request: IncomingMessage): ApiAnswer {
     const now = performance.now();
     const token = tokenOf(request);
     const loggedIn = token !== null && isFromHere(request) && this.#known.sessions.has(token, now);
     const reads = admission(request, this.#known, now).admits;
-    const { name } = this.#options.member;
-    return { status: 200, value: { member: name, reads, loggedIn, mayLogIn: isFromHere(request) } };
+    const member = reads ? this.#options.member.name : null;
+    return { status: 200, value: { member, reads, loggedIn, mayLogIn: isFromHere(request) } };
   }
 
   /** The secret must not cross a network in clear text, nor come from another page. */

@@ -29,3 +29,16 @@ it("who guesses from another machine has to wait, with the right secret too, and
   for (let other = 0; other < 900; other++) ask(`198.51.${other >> 8}.${other & 255}`, "wrong", 70_000);
   expect(ask("192.0.2.7", secret, 70_001)).toBe(429);
 });
+
+it("a scheme is known in any case, and what follows it is the secret as it is (RFC 9110 §11.1)", () => {
+  const known = { sessions: new Sessions([secret]), guesses: new Guesses() };
+  const ask = (authorization: string): boolean => {
+    const request = from("127.0.0.1", "");
+    request.headers.authorization = authorization;
+    return admission(request, known, 0).admits;
+  };
+  for (const scheme of ["Bearer", "bearer", "BEARER", "Bearer  "])
+    expect(ask(`${scheme} ${secret}`), scheme).toBe(true);
+  for (const wrong of [`Bearer${secret}`, `Basic ${secret}`, `bearer ${secret.toUpperCase()}`, "bearer ", secret])
+    expect(ask(wrong), wrong).toBe(false);
+});

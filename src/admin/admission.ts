@@ -32,7 +32,8 @@ export function admission(request: IncomingMessage, { sessions, guesses }: Known
     const address = bare(request.socket.remoteAddress);
     if (guesses.mustWait(address, nowMs))
       return { admits: false, status: 429, reason: "too many wrong secrets from this address: wait a minute" };
-    const given = /^Bearer (.+)$/.exec(authorization)?.[1];
+    // The scheme in any case: RFC 9110 §11.1.
+    const given = /^Bearer +(\S.*)$/i.exec(authorization)?.[1];
     if (given !== undefined && sessions.knows(given)) return { admits: true, by: "secret" };
     guesses.wrong(address, nowMs);
     return refused("that is not this cluster's secret");
@@ -47,6 +48,11 @@ export function admission(request: IncomingMessage, { sessions, guesses }: Known
 
 function refused(reason: string): Admission {
   return { admits: false, status: 401, reason };
+}
+
+/** Whether a request names one host, or none: which of two is meant, nobody can say. RFC 9112 §3.2. */
+export function namesOneHost({ rawHeaders }: IncomingMessage): boolean {
+  return rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length <= 1;
 }
 
 /** The session's token that a request brings, or null. */

@@ -84,6 +84,23 @@ describe("who may do what", () => {
     expect((await send(member, "GET", "/healthz", { host: "evil.example" })).status).toBe(200);
   });
 
+  it("tells strangers nothing but that it lives and whether they may log in: no name either", async () => {
+    const member = await startMember(["--origin", origin.url]);
+    const { status, value } = await send(member, "GET", "/api/session", { host: "evil.example" });
+    expect([status, value]).toEqual([200, { member: null, reads: false, loggedIn: false, mayLogIn: false }]);
+  });
+
+  it("answers nobody who names two hosts (RFC 9112 §3.2)", async () => {
+    const member = await startMember(["--origin", origin.url]);
+    for (const path of ["/healthz", "/api/status"]) {
+      const client = await RawClient.open(Number(member.admin.split(":")[1]));
+      client.send(`GET ${path} HTTP/1.1\r\nHost: ${member.admin}\r\nhost: evil.example\r\n\r\n`);
+      const answer = await client.end();
+      expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+      expect(answer).toContain("two Host fields");
+    }
+  });
+
   it("changes nothing without the secret, nor with a wrong one", async () => {
     const member = await startMember(["--origin", origin.url]);
     for (const path of ["/api/purge", "/api/drain", "/api/reload", "/api/weight", "/api/coordinate", "/api/logout"]) {
