@@ -10,7 +10,16 @@ const fieldName = z.string().superRefine((name, context) => {
   if (message !== null) context.addIssue({ code: "custom", message });
 });
 const fieldText = z.string().refine(isFieldText, "a field's value is printable ASCII on one line");
-const fields = z.record(fieldName, fieldText);
+const fields = z.record(fieldName, fieldText).superRefine((given, context) => {
+  const seen = new Map<string, string>();
+  for (const name of Object.keys(given)) {
+    const other = seen.get(name.toLowerCase());
+    // Both would be sent. RFC 9110 §5.1.
+    if (other !== undefined)
+      context.addIssue({ code: "custom", path: [name], message: `${name} and ${other} are one field: set it once` });
+    seen.set(name.toLowerCase(), name);
+  }
+});
 const path = z.string().regex(/^\/[\x21\x22\x24-\x3e\x40-\x7e]*$/, "write a path as in /v2, without a query");
 const target = z.string().superRefine((text, context) => {
   if (path.safeParse(text).success) return;
@@ -84,6 +93,11 @@ export const directives = {
         .max(64 * 1024)
         .optional(),
       type: fieldText.optional().describe("the content's media type; text/plain"),
+    })
+    // RFC 9110 §15.3.5, §15.3.6.
+    .refine(({ status, text }) => text === undefined || (status !== 204 && status !== 205), {
+      path: ["text"],
+      message: "204 and 205 have no content: leave text out",
     })
     .optional()
     .describe("an answer of Gyre's own"),

@@ -107,12 +107,29 @@ export function loadWithOrigins({ file, flags, environment }: ConfigSources): {
   const memory = configSchema.shape.memory.safeParse(merged["memory"]).data;
   if (merged["object-max"] === undefined && memory !== undefined)
     merged["object-max"] = Math.min(64 * 2 ** 20, Math.floor(memory / 4));
+  for (const path of [...prototypesIn(document?.values), ...prototypesIn(flags)])
+    problems.push({
+      where: place(path, places, document),
+      what: `"${path.join(".")}" is no name of a setting, nor of a field`,
+    });
   const parsed = configSchema.safeParse(merged, { error: wording });
   if (!parsed.success) {
     for (const issue of parsed.error.issues) problems.push(...problemsOf(issue, places, document));
   } else problems.push(...contradictions(parsed.data, places, document));
   if (problems.length > 0) throw new ConfigError(problems);
   return { config: parsed.data!, given };
+}
+
+/** More than any setting has: what is deeper is refused as unknown. */
+const depthMax = 8;
+
+/** Where `__proto__` is a key: plain maps, and the schema library's, pass over it without a word. */
+function prototypesIn(value: unknown, path: readonly (string | number)[] = []): (string | number)[][] {
+  if (typeof value !== "object" || value === null || path.length > depthMax) return [];
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const at = [...path, Array.isArray(value) ? Number(key) : key];
+    return key === "__proto__" ? [at] : prototypesIn(inner, at);
+  });
 }
 
 /**

@@ -84,6 +84,8 @@ describe("fields", () => {
       ["set-fields: { response: { 'no name': x } }", /is no field name/],
       ["remove-fields: { response: [ETag] }", /frames or selects messages/],
       ["set-field: { response: { A: b } }", /set-fields/],
+      ["set-fields: { response: { X-A: a, x-a: b } }", /x-a and X-A are one field: set it once/],
+      ["set-fields: { request: { __proto__: b } }", /:\d+: "routes\.0\.set-fields\.request\.__proto__" is no name/],
       ["rewrite: v2", /write a path as in \/v2/],
     ] as const) {
       const { code, errors, output } = await gyre(["check", file(`  - origin: ORIGIN\n    ${text}\n`)], folder);
