@@ -1,5 +1,5 @@
 /** `gyre stop`, and what it leaves: who inherits, who is found, and a run folder in which nothing stays. */
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,12 @@ import { gyre } from "../support/command.ts";
 import { endAll, program, secret, settled, startMember, statusOf, temporaryFolder, until } from "../support/member.ts";
 import { startOrigin } from "../support/origin.ts";
 
-afterEach(endAll);
+/** A member that may never be ready: it is ended whatever becomes of the test. */
+let late: ChildProcess | null = null;
+afterEach(async () => {
+  late?.kill("SIGKILL");
+  await endAll();
+});
 
 type Results = readonly { readonly name: string; readonly result: string }[];
 const stopped = async (folder: string, ...names: string[]): Promise<Results> =>
@@ -58,6 +63,7 @@ it("finds a member that has not joined yet, and so does `gyre status`", async ()
     [program, "start", "--name", "late", "--coordinator", `http://${host.peer}`, ...flags, "--access-log", "off"],
     { stdio: "ignore", env: { ...process.env, GYRE_SECRET: secret, GYRE_RUN_DIR: folder } },
   );
+  late = child;
   const ended = once(child, "exit");
   await until(() => left(folder).length === 1, "it listens");
   const shown = await gyre(["status"], folder, { GYRE_SECRET: secret });
