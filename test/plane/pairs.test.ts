@@ -354,3 +354,18 @@ it("what an owner answers with and nobody may keep is its asker's, once; others 
   await turns();
   expect([third.content, asked.slice(2)]).toEqual(["the 3st.", ["hop"]]);
 });
+
+it("what is stored of an https URL is not for a client in clear text that claims it (RFC 9110 §7.4)", async () => {
+  const plane = fakePlane({ routes: [{ host: "a.test", path: "/" }] });
+  const claiming = (scheme: "http" | "https"): FakeExchange =>
+    new FakeExchange("GET https://a.test/x HTTP/1.1\r\nHost: a.test\r\n", { scheme });
+  await ask(plane, claiming("https"));
+  reply(plane.calls[0]!, 200, fresh, "for eyes behind TLS");
+  await turns();
+  const secured = [claiming("https"), new FakeExchange("GET /x HTTP/1.1\r\nHost: a.test\r\n", { scheme: "https" })];
+  const clear = claiming("http");
+  await ask(plane, ...secured, clear);
+  expect(secured.map(({ content }) => content)).toEqual(["for eyes behind TLS", "for eyes behind TLS"]);
+  expect(clear.status).toBe(421);
+  expect(plane.calls).toHaveLength(1);
+});

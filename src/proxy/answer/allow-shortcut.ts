@@ -18,7 +18,10 @@ export function allowShortcut(
   stored: StoredResponse,
 ): void {
   const { varyNames } = stored.head;
-  if (shortcut === 0 || !selectsByItself(exchange, target, varyNames)) return;
+  // Whether a client may claim https depends on its connection, and on whom this proxy trusts.
+  const isClaimed = exchange.hop === 0 && exchange.head.form === "absolute" && target.uri.scheme === "https";
+  if (shortcut === 0 || (isClaimed && target.route !== null)) return;
+  if (!selectsByItself(exchange, target, varyNames)) return;
   const coded = formCoded(shortcut, orderNumber(codingsOffered(target, varyNames)));
   const form = formAtRoute(coded, target.route?.number ?? noRoute);
   store.allow(stored, { settings: routing.number, epoch: view.epoch, way: target.settings, form });
