@@ -59,6 +59,9 @@ beforeAll(async () => {
         ["http2-settings", "abc"],
       ]);
       response.end();
+    } else if (url.startsWith("/beyond")) {
+      response.statusCode = 799;
+      response.end("beyond");
     } else if (url.startsWith("/early")) response.end("early");
     else if (url.startsWith("/page")) {
       response.setHeader("content-type", "text/html");
@@ -210,7 +213,12 @@ describe("HTTP/2", () => {
       const member = await secured("--threads", threads);
       const session = await open(member);
       for (let turn = 0; turn < 3; turn++)
-        expect(await request(session, { ":path": "/odd" })).toMatchObject({ status: 200, text: "odd" });
+        for (const [path, status, text] of [
+          ["/odd", 200, "odd"],
+          // RFC 9110 §15: what is beyond the classes counts as 5xx.
+          ["/beyond", 500, "beyond"],
+        ] as const)
+          expect(await request(session, { ":path": path })).toMatchObject({ status, text });
       session.close();
       expect(await member.stop()).toBe(0);
     }

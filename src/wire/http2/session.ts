@@ -12,7 +12,7 @@ import { isRefusal, requestHead, type ParsedHead } from "../request-head.ts";
 import { nobody, type Lane, type OpenLane } from "./lane.ts";
 import { Overhead } from "./overhead.ts";
 import { requestText, type RequestText } from "./request-text.ts";
-import { GatewayStream, grouped, type StreamHost } from "./stream.ts";
+import { GatewayStream, grouped, sayable, type StreamHost } from "./stream.ts";
 
 /** An answer that is there already. */
 export interface ReadyAnswer {
@@ -187,7 +187,7 @@ export class Http2Connection implements StreamHost {
     // Its client has left as it came.
     if (stream.destroyed) return;
     this.#follow(stream);
-    stream.respond({ ":status": status, ...grouped(fields) }, { endStream: content.length === 0 });
+    stream.respond({ ":status": sayable(status), ...grouped(fields) }, { endStream: content.length === 0 });
     if (content.length > 0) stream.end(content);
   }
 

@@ -233,7 +233,7 @@ export class GatewayStream implements LaneListener {
       by === "websocket" ? head.status === 101 : by === "connect" && head.status >= 200 && head.status < 300;
     // RFC 8441 §5: success would say that the tunnel is open.
     const isMistaken = by === "websocket" && !opens && head.status >= 200 && head.status < 300;
-    const status = opens ? 200 : isMistaken ? 502 : head.status;
+    const status = opens ? 200 : isMistaken ? 502 : sayable(head.status);
     const hasNone = !opens && head.framing.kind === "none";
     this.#isAnswered = true;
     try {
@@ -335,6 +335,11 @@ export class GatewayStream implements LaneListener {
       this.#lane.leave();
     }
   }
+}
+
+/** A status as HTTP/2 can say it: what is beyond the classes counts as a server's error. RFC 9110 §15. */
+export function sayable(status: number): number {
+  return status > 599 ? 500 : status;
 }
 
 /** Fields as node:http2 takes them; those of a connection left out. */
