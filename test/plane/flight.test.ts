@@ -97,11 +97,21 @@ describe("a flight", () => {
       routes: [{ host: "a.test", path: "/" }],
       answer: (call) => reply(call, 200, fresh, String(call.request.fields.includes("https"))),
     });
-    const poison = new FakeExchange("GET https://a.test/x HTTP/1.1\r\nHost: a.test\r\n", { scheme: "http" });
-    await ask(plane, poison);
-    const victim = new FakeExchange("GET /x HTTP/1.1\r\nHost: a.test\r\n", { scheme: "https" });
-    await ask(plane, victim);
-    expect([poison.content, victim.content, plane.calls.length]).toEqual(["true", "true", 1]);
+    const secure = new FakeExchange("GET http://a.test/x HTTP/1.1\r\nHost: a.test\r\n", { scheme: "https" });
+    await ask(plane, secure);
+    const clear = new FakeExchange("GET /x HTTP/1.1\r\nHost: a.test\r\n", { scheme: "http" });
+    await ask(plane, clear);
+    expect([secure.content, clear.content, plane.calls.length]).toEqual(["false", "false", 1]);
+    // Who only claims https is refused; whom this proxy trusts is believed.
+    const claiming = (): FakeExchange =>
+      new FakeExchange("GET https://a.test/x HTTP/1.1\r\nHost: a.test\r\n", { scheme: "http" });
+    const stranger = claiming();
+    await ask(plane, stranger);
+    expect([stranger.status, plane.calls.length]).toEqual([421, 1]);
+    plane.current.routing = { ...plane.current.routing, trusts: () => true };
+    const balancer = claiming();
+    await ask(plane, balancer);
+    expect([balancer.content, plane.calls.length]).toEqual(["true", 2]);
   });
 
   it("keeps no part of what it would compress: parts grow to what the origin has coded (RFC 9111 §3.4)", async () => {
