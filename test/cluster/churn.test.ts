@@ -60,10 +60,12 @@ describe("a member that joins a warm cluster", () => {
     const peeked = answers.filter(({ cacheStatus }) => cacheStatus.includes("detail=peeked-"));
     expect(peeked.length).toBeGreaterThan(3);
     expect(peeked[0]!.cacheStatus).toMatch(/^m4; fwd=uri-miss; fwd-status=200; stored; ttl=\d+; detail=peeked-m[123]/);
-    expect((await statusOf(joiner)).self.peeksFound).toBe(peeked.length);
+    // A joiner that is slow for a moment is stood in for: what it has got then is not in the answer.
+    const { peeksFound } = (await statusOf(joiner)).self;
+    expect(peeksFound).toBeGreaterThanOrEqual(peeked.length);
     // Now they are its own.
     const again = await Promise.all(urls.map((url) => through(joiner.port, url)));
-    expect(again.filter(({ cacheStatus }) => cacheStatus.startsWith("m4; hit")).length).toBe(peeked.length);
+    expect(again.filter(({ cacheStatus }) => cacheStatus.startsWith("m4; hit")).length).toBe(peeksFound);
   });
 
   it("peeks for what asks for less than the whole, for heads, for large contents and for variants too", async () => {
