@@ -1,5 +1,6 @@
 /** Two requests, or a request and an event, that must not spoil each other: the data plane without sockets. */
 import { expect, it } from "vitest";
+import type { PeerResponseHandler } from "../../src/peer/streams.ts";
 import { Resumption } from "../../src/proxy/members/resumption.ts";
 import { serve } from "../../src/proxy/serve.ts";
 import { serveShortcut, shortcutForm } from "../../src/proxy/shortcut.ts";
@@ -251,108 +252,72 @@ it("who stands in for an owner that has just come asks that one for what it may 
   expect(plane.calls).toHaveLength(0);
 });
 
-it("who stands in for a busy owner passes on what cannot be copied, and does not go to the origin with it", async () => {
-  const view = viewOf({
-    cluster: "c",
-    epoch: 1,
-    leader: null,
-    placement: placementVersion,
-    members: ["m1", "m2"].map((name) => announcementOf(name)),
-  });
+/** A member that stands in for m2, which gives `answers`; what it was asked for. */
+function standingIn(
+  answers: (handler: PeerResponseHandler, asked: { readonly keeps: boolean; readonly number: number }) => void,
+) {
   const asked: string[] = [];
   const plane = fakePlane({
-    view,
     copies: 1_000_000,
     peers: {
       isUp: () => true,
       request: (member, { asking, keeps, hops }, handler) => {
-        const isCopy = keeps;
-        const number = asked.push(`${asking} ${isCopy ? "copy" : "hop"} ${hops} of ${member}`);
-        queueMicrotask(() => {
-          const fields = Buffer.from("cache-control: max-age=60\r\n");
-          // The origin has not said where its content ends: to whoever keeps it, it could be for ever.
-          handler.head({ status: 200, fields, contentBytes: null, inner: false }, null);
-          if (isCopy) return;
-          handler.data(Buffer.from("its"));
-          handler.end([]);
-        });
+        const number = asked.push(`${asking} ${keeps ? "copy" : "hop"} ${hops} of ${member}`);
+        queueMicrotask(() => answers(handler, { keeps, number }));
         return { ...silent, cancel: () => void asked.push(`not ${number} any more`) };
       },
     },
   });
-  const path = Array.from({ length: 200 }, (_, index) => `/f${index}`).find(
-    (one) => owner(view.ring, keyHash(`http://a.test${one}`)).name === "m2",
-  )!;
-  const two = [0, 1].map(() => Object.assign(request("", path), { hop: 1 as const }));
-  for (const one of two)
-    serve(plane, one, { forward: true, settings: 0, content: null, asking: "stand-in", heard: "", keeps: false });
-  await turns();
-  expect(two.map(({ status, content }) => [status, content])).toEqual([
-    [200, "its"],
-    [200, "its"],
-  ]);
+  const path = withTwo(plane);
+  const from = { forward: true, settings: 0, content: null, asking: "stand-in", heard: "", keeps: false } as const;
+  const standIn = async (count: number): Promise<readonly FakeExchange[]> => {
+    const exchanges = Array.from({ length: count }, () => Object.assign(request("", path), { hop: 1 as const }));
+    for (const exchange of exchanges) serve(plane, exchange, from);
+    await turns();
+    return exchanges;
+  };
+  return { plane, asked, standIn };
+}
+
+it("who stands in for a busy owner passes on what cannot be copied, and does not go to the origin with it", async () => {
+  const { plane, asked, standIn } = standingIn((handler, { keeps }) => {
+    const fields = Buffer.from("cache-control: max-age=60\r\n");
+    // The origin has not said where its content ends: to whoever keeps it, it could be for ever.
+    handler.head({ status: 200, fields, contentBytes: null, inner: false }, null);
+    if (keeps) return;
+    handler.data(Buffer.from("its"));
+    handler.end([]);
+  });
+  const two = await standIn(2);
+  expect(two.map(({ status, content }) => `${status} ${content}`)).toEqual(["200 its", "200 its"]);
   expect(plane.calls).toHaveLength(0);
   // Once for both, then for each; and only then is it not wanted any more as a copy.
   expect(asked).toEqual(["answer copy 2 of m2", "answer hop 2 of m2", "answer hop 2 of m2", "not 1 any more"]);
   // Not for long: what has come has a length.
-  const third = Object.assign(request("", path), { hop: 1 as const });
-  serve(plane, third, { forward: true, settings: 0, content: null, asking: "stand-in", heard: "", keeps: false });
-  await turns();
+  await standIn(1);
   expect(asked.slice(4)).toEqual(["answer hop 2 of m2"]);
   plane.now += 2;
-  const later = Object.assign(request("", path), { hop: 1 as const });
-  serve(plane, later, { forward: true, settings: 0, content: null, asking: "stand-in", heard: "", keeps: false });
-  await turns();
+  await standIn(1);
   expect(asked[5]).toBe("answer copy 2 of m2");
 });
 
 it("what an owner answers with and nobody may keep is its asker's, once; others ask for their own", async () => {
-  const view = viewOf({
-    cluster: "c",
-    epoch: 1,
-    leader: null,
-    placement: placementVersion,
-    members: ["m1", "m2"].map((name) => announcementOf(name)),
+  const { plane, asked, standIn } = standingIn((handler, { number }) => {
+    const fields = Buffer.from("cache-control: no-store\r\n");
+    handler.head({ status: 200, fields, contentBytes: 8, inner: false }, null);
+    handler.data(Buffer.from(`the ${number}`));
+    setImmediate(() => {
+      handler.data(Buffer.from("st."));
+      handler.end([]);
+    });
   });
-  const asked: string[] = [];
-  const plane = fakePlane({
-    view,
-    copies: 1_000_000,
-    peers: {
-      isUp: () => true,
-      request: (_, { keeps }, handler) => {
-        const number = asked.push(keeps ? "copy" : "hop");
-        queueMicrotask(() => {
-          const fields = Buffer.from("cache-control: no-store\r\n");
-          handler.head({ status: 200, fields, contentBytes: 8, inner: false }, null);
-          handler.data(Buffer.from(`the ${number}`));
-          setImmediate(() => {
-            handler.data(Buffer.from("st."));
-            handler.end([]);
-          });
-        });
-        return { ...silent, cancel: () => void asked.push(`not ${number} any more`) };
-      },
-    },
-  });
-  const path = Array.from({ length: 200 }, (_, index) => `/f${index}`).find(
-    (one) => owner(view.ring, keyHash(`http://a.test${one}`)).name === "m2",
-  )!;
-  const two = [0, 1].map(() => Object.assign(request("", path), { hop: 1 as const }));
-  for (const one of two)
-    serve(plane, one, { forward: true, settings: 0, content: null, asking: "stand-in", heard: "", keeps: false });
-  await turns();
-  expect(two.map(({ status, content }) => [status, content])).toEqual([
-    [200, "the 1st."],
-    [200, "the 2st."],
-  ]);
-  expect(asked).toEqual(["copy", "hop"]);
+  const two = await standIn(2);
+  expect(two.map(({ status, content }) => `${status} ${content}`)).toEqual(["200 the 1st.", "200 the 2st."]);
+  expect(asked).toEqual(["answer copy 2 of m2", "answer hop 2 of m2"]);
   expect(plane.calls).toHaveLength(0);
   // It is remembered: who comes later does not wait for anybody.
-  const third = Object.assign(request("", path), { hop: 1 as const });
-  serve(plane, third, { forward: true, settings: 0, content: null, asking: "stand-in", heard: "", keeps: false });
-  await turns();
-  expect([third.content, asked.slice(2)]).toEqual(["the 3st.", ["hop"]]);
+  const [third] = await standIn(1);
+  expect([third!.content, asked.slice(2)]).toEqual(["the 3st.", ["answer hop 2 of m2"]]);
 });
 
 it("what is stored of an https URL is not for a client in clear text that claims it (RFC 9110 §7.4)", async () => {

@@ -109,6 +109,16 @@ async function open(member: TestMember, scheme: "http" | "https" = "https"): Pro
   return session;
 }
 
+/** What opens a WebSocket. RFC 8441. */
+const socketOf = (member: TestMember): OutgoingHttpHeaders => ({
+  ":method": "CONNECT",
+  ":protocol": "websocket",
+  ":scheme": "https",
+  ":path": "/socket",
+  ":authority": `127.0.0.1:${member.port}`,
+  "sec-websocket-version": "13",
+});
+
 /** One request; rejects where its stream is reset. */
 function request(
   session: ClientHttp2Session,
@@ -309,14 +319,7 @@ describe("HTTP/2", () => {
           if (text.includes(expected)) resolve(text);
         });
       });
-    const socket = session.request({
-      ":method": "CONNECT",
-      ":protocol": "websocket",
-      ":scheme": "https",
-      ":path": "/socket",
-      ":authority": `127.0.0.1:${member.port}`,
-      "sec-websocket-version": "13",
-    });
+    const socket = session.request(socketOf(member));
     socket.write("ping");
     expect(await talk(socket, "echo ping;")).toBe("hello 13;echo ping;");
     socket.close();
@@ -342,14 +345,7 @@ describe("HTTP/2", () => {
     );
     const member = await secured("--forward", "true", "--connect-ports", "any", "--origin", refusing.url);
     const session = await open(member);
-    const socket = session.request({
-      ":method": "CONNECT",
-      ":protocol": "websocket",
-      ":scheme": "https",
-      ":path": "/socket",
-      ":authority": `127.0.0.1:${member.port}`,
-      "sec-websocket-version": "13",
-    });
+    const socket = session.request(socketOf(member));
     // RFC 8441 §5: any 2xx would say that it is open.
     expect((await answered(socket)).status).toBe(502);
     const fields = { ":method": "CONNECT", ":authority": `127.0.0.1:${port}` };
