@@ -61,6 +61,12 @@ describe("members that go on from what they had on disk", () => {
     expect([a, b, c].map(trusts)).toEqual([true, true, true]);
   });
 
+  it("doubt where one that had been found is gone before all are, with what it may have told", () => {
+    const [a, b] = [life("a", ["a", "b", "c"]), life("b", ["a", "b", "c"])];
+    expect(meet([a, b])).toEqual([]);
+    expect(a.of.gone("b", now + 3.9).doubt).toBe(true);
+  });
+
   it("wait for whoever does not listen yet, and for fifteen seconds at most", () => {
     const a = life("a", ["a", "b"]);
     a.of.follow(

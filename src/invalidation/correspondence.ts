@@ -245,7 +245,7 @@ export class Correspondence {
 
   /** Whether an earlier life had it beside it, and it has not been found again yet. */
   #isAwaited(name: string): boolean {
-    return this.#before?.has(name) === true;
+    return this.#before?.has(name) === true && !this.#goOn.has(name);
   }
 
   /** Not all of an earlier life's fellows are found again. @returns true: everything is in doubt. */
