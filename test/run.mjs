@@ -6,7 +6,8 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join, resolve } from "node:path";
+import { delimiter, join, relative, resolve } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 
 const root = resolve(import.meta.dirname, "..");
 /** What the tests drive, and the Debian package that has it. */
@@ -69,6 +70,8 @@ step("format", process.execPath, [bin("oxfmt"), "--check"]);
 
 let passed = results.filter((result) => result.passed).length;
 let failed = results.length - passed;
+/** What failed, told again at the end: who sees the end of a long log alone must still learn it. */
+const failures = [];
 const folder = mkdtempSync(join(tmpdir(), "gyre-run-"));
 // Everything with one thread; then what drives the real program from outside again, with three.
 const more = process.argv.slice(2);
@@ -78,6 +81,7 @@ const again = ["test/scenario", "test/cluster", "test/conformance", "--exclude",
 if (more.length === 0) vitest("3", again);
 rmSync(folder, { recursive: true, force: true });
 
+for (const told of failures) console.log(told);
 for (const { name, passed: good } of results) if (!good) console.log(`failed: ${name}`);
 if (absent.length > 0) {
   console.log(`not everything ran: ${absent.map(nameOf).join(", ")} missing`);
@@ -96,14 +100,30 @@ function vitest(threads, parameters) {
     GYRE_TEST_MISSING: absent.map(nameOf).join(","),
   });
   if (!existsSync(report)) return void failed++;
-  const { numPassedTests, numFailedTests, numTotalTestSuites, numFailedTestSuites, success } = JSON.parse(
+  const { numPassedTests, numFailedTests, numTotalTestSuites, numFailedTestSuites, success, testResults } = JSON.parse(
     readFileSync(report, "utf8"),
   );
+  for (const file of testResults) {
+    const where = `${relative(root, file.name)}, threads: ${threads}`;
+    if (file.message) failures.push(`failed: ${where}\n${excerpt(file.message)}`);
+    for (const test of file.assertionResults)
+      if (test.status === "failed")
+        failures.push(`failed: ${where}: ${test.fullName}\n${test.failureMessages.map(excerpt).join("\n")}`);
+  }
   passed += numPassedTests;
   failed += numFailedTests;
   // A file that cannot even be loaded has no failed test of its own.
   if (!success && numFailedTests === 0) failed += Math.max(1, numFailedTestSuites);
   if (numTotalTestSuites === 0) failed++;
+}
+
+/** The first lines of a message, without colours. */
+function excerpt(message) {
+  const lines = stripVTControlCharacters(message).split("\n");
+  return lines
+    .slice(0, 40)
+    .map((line) => `    ${line}`)
+    .join("\n");
 }
 
 function run(command, parameters, environment = process.env) {
