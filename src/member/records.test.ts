@@ -1,8 +1,27 @@
-import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { isAlive, processMarkOf, runFolder } from "./records.ts";
+import {
+  companyOf,
+  isAlive,
+  markStopping,
+  processMarkOf,
+  runFolder,
+  takeFarewell,
+  unmarkStopping,
+  writeFarewell,
+} from "./records.ts";
 
 const { uid } = userInfo();
 const made: string[] = [];
@@ -59,4 +78,31 @@ it("a pid is believed with its start mark alone", () => {
   expect(isAlive({ pid, processMark: processMarkOf(pid) })).toBe(true);
   expect(isAlive({ pid, processMark: "1" })).toBe(false);
   if (processMarkOf(pid) !== "") expect(isAlive({ pid, processMark: "" })).toBe(false);
+});
+
+describe("the mark of a stop", () => {
+  const pid = 4_000_000;
+  const farewell = { name: "m1", pid, drained: true, cut: 0 };
+
+  it("says with whom a member is stopped, and lets it say how it has ended", () => {
+    const folder = place();
+    expect(markStopping(folder, pid, ["m1", "m2"])).toBe(false);
+    expect(companyOf(folder, pid)).toEqual(["m1", "m2"]);
+    expect(markStopping(folder, pid, ["m1"])).toBe(true);
+    writeFarewell(folder, farewell);
+    expect(takeFarewell(folder, pid)).toEqual(farewell);
+    unmarkStopping(folder, pid);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it("counts for nothing where whoever made it has been ended: a later process may have that pid", () => {
+    const folder = place();
+    const by = { pid: process.pid, processMark: "of another process" };
+    writeFileSync(join(folder, `stopping-${pid}`), JSON.stringify({ by, company: ["m1", "m2"] }));
+    expect(companyOf(folder, pid)).toEqual([]);
+    writeFarewell(folder, farewell);
+    expect(takeFarewell(folder, pid)).toBe(null);
+    expect(markStopping(folder, pid, ["m1"])).toBe(false);
+    expect(companyOf(folder, pid)).toEqual(["m1"]);
+  });
 });

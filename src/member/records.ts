@@ -112,7 +112,7 @@ export function writeRecord(folder: string, record: MemberRecord): void {
 /** Replaces a member's record by the way it ended, or by nothing where nobody waits for that word. */
 export function writeFarewell(folder: string, farewell: Farewell): void {
   const { pid } = farewell;
-  if (markOf(folder, pid) !== null)
+  if (stopOf(folder, pid) !== null)
     writeFileSync(join(folder, `left-${pid}.json`), JSON.stringify(farewell), { mode: 0o600 });
   removeRecord(folder, pid);
 }
@@ -148,8 +148,7 @@ export function markStopping(folder: string, pid: number, company: readonly stri
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
       }
-      const other = markOf(folder, pid);
-      if (other !== null && isAlive(other.by)) return true;
+      if (stopOf(folder, pid) !== null) return true;
       rmSync(file, { force: true }); // Whoever made it was ended before the member was.
     }
   } finally {
@@ -159,11 +158,16 @@ export function markStopping(folder: string, pid: number, company: readonly stri
 
 /** The names of those that are stopped together with a member; none where it was told to leave by a signal alone. */
 export function companyOf(folder: string, pid: number): readonly string[] {
-  return markOf(folder, pid)?.company ?? [];
+  return stopOf(folder, pid)?.company ?? [];
 }
 
-function markOf(folder: string, pid: number): StopMark | null {
-  return readJson(stopFile(folder, pid)) as StopMark | null;
+/**
+ * Who stops a member now. A mark whose maker has been ended counts for nothing: nobody stops the rest of its company,
+ * and the pid may be another member's by now.
+ */
+function stopOf(folder: string, pid: number): StopMark | null {
+  const mark = readJson(stopFile(folder, pid)) as StopMark | null;
+  return mark !== null && isAlive(mark.by) ? mark : null;
 }
 
 function stopFile(folder: string, pid: number): string {
