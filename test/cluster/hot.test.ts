@@ -159,6 +159,48 @@ describe("what is hot and cannot be kept", () => {
   });
 });
 
+describe("the request that would make a copy, and whose answer nobody may keep", () => {
+  it("has this member's name at the origin, whatever its client calls it, and hears what comes ahead of the answer", async () => {
+    const own = await startOrigin((request, response) => {
+      response.writeEarlyHints({ link: "</style.css>; rel=preload" });
+      response.setHeader("cache-control", "private");
+      response.end(request.url);
+    });
+    try {
+      const members = await startCluster(2, ["--origin", own.url, "--access-log", "all"]);
+      const host = "own.test";
+      const query = Array.from({ length: 60 }, (_, index) => `url=http://${host}/unkept-${index}`).join("&");
+      const { urls } = (await (await fetch(`http://${members[0]!.admin}/api/locate?${query}`)).json()) as {
+        urls: { url: string; owner: string }[];
+      };
+      const asked = new URL(urls.find(({ owner }) => owner === "m2")!.url).pathname;
+      const hints: boolean[] = [];
+      for (let count = 0; count < 20; count++) {
+        const client = await RawClient.open(members[0]!.port);
+        client.send(
+          `GET ${asked} HTTP/1.1\r\nHost: ${host}\r\nX-Request-Id: mine-${count}\r\nConnection: close\r\n\r\n`,
+        );
+        await client.until((received) => received.endsWith(asked), "the answer");
+        hints.push(client.received.startsWith("HTTP/1.1 103 "));
+        client.close();
+      }
+      expect(hints).toEqual(hints.map(() => true));
+      const lines = (): string[] =>
+        members[0]!
+          .output()
+          .split("\n")
+          .filter((line) => line.includes('"kind":"access"') && line.includes(asked));
+      await until(() => lines().length === 20, "all are logged");
+      const named = lines().map((line) => (JSON.parse(line) as { requestId?: string }).requestId);
+      // A member that gets no processor for a while is gone round, and may ask nevertheless.
+      expect([...new Set(own.asked.map(({ headers }) => headers["x-request-id"]))]).toEqual(named);
+      expect(named.filter((name) => name === undefined || name.startsWith("mine-"))).toEqual([]);
+    } finally {
+      await own.close();
+    }
+  });
+});
+
 describe("a response that nobody waits for together", () => {
   it("is not stored where its key was invalidated while it was under way", async () => {
     const member = await startMember();

@@ -10,6 +10,7 @@ import type { Fetch, OriginHandler } from "../../origin/fetch.ts";
 import { OriginError } from "../../origin/origin-error.ts";
 import type { PeerResponseHead } from "../../peer/streams.ts";
 import type { Writer } from "../../store/port.ts";
+import { withRequestId } from "../request/request-id.ts";
 import { tagsField, tagsOfLine } from "../request/tags-line.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { judge } from "./judging.ts";
@@ -93,10 +94,12 @@ export function fetchFromPeer(
       method: "GET",
       heard: needs.invalidations.reachText(),
       keeps: true,
-      fields: withoutFields(endToEndFields(exchange.head.fields), selecting),
+      // Under this member's name for it: one that a client gives itself counts for nothing, and another member believes
+      // it from here.
+      fields: withRequestId(withoutFields(endToEndFields(exchange.head.fields), selecting), ticket.requestId),
     }),
     {
-      interim: () => {},
+      interim: (status, fields) => over || handler.interim(status, fields),
       head: (given, whole) => {
         head = given;
         if (whole !== null) return arrived([], whole);
