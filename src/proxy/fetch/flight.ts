@@ -35,7 +35,7 @@ import { conclude, keepableBytes, notKept } from "./keeping.ts";
 import type { FetchNeeds } from "./needs.ts";
 import { fetchForFlight } from "./forms.ts";
 import { uncoded } from "./coded-source.ts";
-import { fetchFromPeer, type PeerSource } from "./peer-source.ts";
+import { fetchFromPeer, peerGone, type PeerSource } from "./peer-source.ts";
 import type { FlightInit } from "./flight-init.ts";
 import { conditionsOf, isHit } from "./sharing.ts";
 import { Waiting, type Again, type Waiter } from "./waiting.ts";
@@ -199,7 +199,7 @@ export class Flight {
         handler,
         (tags) => void (this.#givenTags = tags),
       );
-      if (this.#fetch === null) this.#startOver();
+      if (this.#fetch === null) this.#startOver(peerGone);
       return;
     }
     const conditional =
@@ -375,8 +375,8 @@ export class Flight {
   #failed(error: OriginError): void {
     const state = this.#state;
     if (state.kind === "over") return;
-    const isUncoded = error.code === uncoded;
-    if ((this.#source !== null || isUncoded) && state.kind === "waiting") return this.#startOver(isUncoded);
+    if ((this.#source !== null || error.code === uncoded) && state.kind === "waiting")
+      return this.#startOver(error.code);
     if (state.kind === "streaming") {
       this.#finish();
       notKept(this.#init.first, this.#source, state.judgement.reason ?? "incomplete");
@@ -405,12 +405,13 @@ export class Flight {
   }
 
   /** The other member had nothing, or is gone: everybody goes on as if it had not been asked. */
-  #startOver(isUncoded = false): void {
+  #startOver(code: string): void {
     const waiters = this.#waiting.take();
     this.#finish();
     for (const { ticket, again } of waiters) {
       if (this.#source !== null) ticket.membersTried = [...ticket.membersTried, this.#source.member];
-      if (isUncoded) ticket.uncode();
+      if (code === peerGone && this.#source?.kind === "copy") ticket.ownerGone = true;
+      if (code === uncoded) ticket.uncode();
       again?.(ticket, "anew");
     }
   }

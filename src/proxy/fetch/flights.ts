@@ -147,7 +147,7 @@ export class Flights {
     // then who had the key before it: an owner that has just come has nothing yet.
     const current = ticket.owner === desk.self ? [] : [ticket.owner];
     const known = [...current, ...ownership.previousOwners(hash, now)];
-    const names = known.filter((name) => !membersTried.includes(name));
+    const names = known.filter((name) => !membersTried.includes(name) && !(ticket.ownerGone && name === ticket.owner));
     return names.find((name) => peers.isUp(name)) ?? names.find((name) => peers.isDialling(name)) ?? null;
   }
 }

@@ -23,6 +23,9 @@ export interface PeerSource {
   readonly kind: "copy" | "peek";
 }
 
+/** The code of a failure where the member has not answered: it is gone, or stands still. */
+export const peerGone = "PEER_GONE";
+
 /** What is still coming has a length when it has come. */
 const openSeconds = 1;
 
@@ -55,10 +58,10 @@ export function fetchFromPeer(
     room?.abandon();
     room?.over();
   };
-  const failed = (reason: string): void => {
+  const failed = (reason: string, code = "PEER"): void => {
     if (over) return;
     release();
-    handler.failed(new OriginError(isPassing ? "content" : "head", "PEER", `${member}: ${reason}`, 502, !isPassing));
+    handler.failed(new OriginError(isPassing ? "content" : "head", code, `${member}: ${reason}`, 502, !isPassing));
   };
   const headTold = (given: PeerResponseHead, fields: string[]): void => {
     if (kind === "copy") ticket.owned = ownPartOf(given.fields);
@@ -132,7 +135,7 @@ export function fetchFromPeer(
       end: (trailers) => arrived(trailers, null),
       failed: (reason, how) => {
         if (how === "declined") ticket.ownerDeclined = true;
-        failed(reason);
+        failed(reason, how === "declined" ? undefined : peerGone);
       },
     },
   );

@@ -76,7 +76,7 @@ export function standIn(needs: ForeignNeeds, ticket: Ticket, hash: number, here:
   if (copy !== null && mayUse(needs, ticket, copy.stored)) return answerWith(needs, ticket, copy);
   copy?.release();
   const byOwner = (other: Ticket): void =>
-    other.ownerDeclined
+    other.ownerDeclined || other.ownerGone
       ? here()
       : hop(needs, other, [{ member: other.owner, asking: "answer" } as const].values(), {
           none: here,
@@ -103,23 +103,24 @@ export function keepCopies(
 function forward(needs: ForeignNeeds, ticket: Ticket, hash: number, here: () => void): void {
   // It has heard of less than this member: what it has is not to be passed on either.
   if (ticket.ownerDeclined) return here();
-  hop(needs, ticket, candidates(needs, ticket, hash), {
-    none: () => {
-      // This member may be the successor that a busy owner's keys go to.
-      const busy = needs.loadBound !== null && needs.peers.isUp(ticket.owner);
-      return busy && ticket.owner !== needs.self ? standIn(needs, ticket, hash, here) : here();
-    },
-    declined: here,
-  });
+  const passed = bearerOf(needs, ticket, hash);
+  // This member is the successor that a busy owner's keys go to. Not where the owner has been asked in vain: who is
+  // gone, or stands still, would be waited for once more.
+  if (passed === needs.self) return standIn(needs, ticket, hash, here);
+  return hop(needs, ticket, candidates(needs, ticket, hash, passed), { none: here, declined: here });
 }
 
 /** Whom to ask, in order: the bearer of the load, then the owner and its successors. */
-function* candidates(needs: ForeignNeeds, ticket: Ticket, hash: number): Generator<Candidate> {
-  const passed = bearerOf(needs, ticket, hash);
+function* candidates(
+  { current }: ForeignNeeds,
+  { owner: own, ownerGone }: Ticket,
+  hash: number,
+  passed: string | null,
+): Generator<Candidate> {
   if (passed !== null) yield { member: passed, asking: "stand-in" };
-  yield { member: ticket.owner, asking: "answer" };
-  for (const { name } of successors(needs.current.view.ring, hash))
-    if (name !== ticket.owner && name !== passed) yield { member: name, asking: "answer" };
+  if (!ownerGone) yield { member: own, asking: "answer" };
+  for (const { name } of successors(current.view.ring, hash))
+    if (name !== own && name !== passed) yield { member: name, asking: "answer" };
 }
 
 /** The successor that stands in for a busy owner, or null where the owner bears its load. */

@@ -123,6 +123,7 @@ function ask(
           return exchange.closed ? ticket.end(false) : failed(how);
         }
         recorder.forwardFailed();
+        if (member === ticket.owner) ticket.ownerGone = true;
         if (exchange.closed) return ticket.end(false);
         if (begun === null && !exchange.answered && isIdempotent(head.method)) return failed(how);
         if (begun?.resumable === true) {

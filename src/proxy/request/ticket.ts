@@ -79,6 +79,8 @@ export class Ticket {
   wasOnDisk = false;
   /** The owner has sent the request back: another must answer it. */
   ownerDeclined = false;
+  /** The member that owns its key has been asked in vain: it is gone, or stands still. */
+  ownerGone = false;
   /** Where it is answered with a coding that was made for it: how what that was made of was come by. */
   codedFrom: { readonly outcome: Outcome; readonly shown: StoredHead | null; readonly isStale: boolean } | null = null;
   /** Why it is answered with what is stale and must not be, else. */
