@@ -153,6 +153,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
       throw new Failure(asError(error).message);
     throw error;
   }
+  if (stopping) return;
   record("ready", addresses);
   systemd.ready(`proxy ${addresses.listen}`);
   if (process.send === undefined) greet(name, config, addresses, from === "generated" ? secret : null);

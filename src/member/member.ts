@@ -194,7 +194,7 @@ export class RunningMember {
     return this.#config.cluster;
   }
 
-  /** Listens, joins, and resolves when clients can be served. @throws StartError with a sentence for the operator. */
+  /** Listens, joins, and resolves when clients can be served, or it leaves. @throws StartError with a sentence. */
   async start(): Promise<Addresses> {
     this.#clock.start();
     this.#plane.comparing.start();
@@ -213,8 +213,7 @@ export class RunningMember {
       log: this.#log,
       lastView: lastViewOf(member, this.#options.lastView),
     });
-    this.#coordinator = coordinator;
-    this.#host = coordinator instanceof EmbeddedHost ? coordinator : null;
+    [this.#coordinator, this.#host] = [coordinator, coordinator instanceof EmbeddedHost ? coordinator : null];
     this.#control = new Control(this.#config.cluster, member, coordinator, {
       view: (view) => this.#follow(view),
       session: (state, reason) =>
@@ -229,6 +228,7 @@ export class RunningMember {
     await allLinked(this.name, this.#plane, this.#acceptor, this.#linked);
     this.#plane.current.joined = true;
     this.clients.publish();
+    if (this.#stopping !== null) return this.#addresses;
     this.state = "ready";
     this.certificates.start();
     this.#log.info(
