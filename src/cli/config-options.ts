@@ -59,6 +59,7 @@ const placeholders: Readonly<Record<string, string>> = {
   "disk-size": "SIZE",
   "hot-copies": "SIZE",
   "load-bound": "NUMBER|off",
+  "still-after": "TIME",
   weight: "NUMBER",
   "tls-cert": "FILE",
   "tls-key": "FILE",

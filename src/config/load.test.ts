@@ -82,6 +82,7 @@ describe("a configuration", () => {
       ["compress: gzip", "compress: write a list, as in [one, another], or off"],
       ["compress: [gz]", "compress.0: write "],
       ["load-bound: high", "load-bound: write a number up to 10, or off"],
+      ["still-after: 10ms", "still-after: write a time from 50ms to 1500ms"],
       ["threads: 1.5", "threads: write a whole number"],
       ["threads: 0", "threads: write a number from 1 up"],
       ["weight: -1", "weight: write a number above 0"],

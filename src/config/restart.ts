@@ -30,6 +30,7 @@ const restartKeys: readonly (keyof Config)[] = [
   "disk-size",
   "hot-copies",
   "load-bound",
+  "still-after",
   "object-max",
   "proxy-protocol",
   "limits",

@@ -253,6 +253,12 @@ export const configSchema = z.strictObject({
     .union([z.literal("off"), number.pipe(z.number().positive().max(10))], { error: "write a number up to 10, or off" })
     .default(0.25)
     .describe("how far above the mean of requests in flight a member may be before its successor is asked; or off"),
+  "still-after": duration
+    .refine((ms) => ms >= 50 && ms <= 1500, "write a time from 50ms to 1500ms")
+    .default(100)
+    .describe(
+      "a member that owes answers is gone round after such a silence, later where it is usually slow to answer",
+    ),
   "object-max": bytes.default(64 * 2 ** 20).describe("larger responses pass through unstored"),
   origin: originUrl.optional().describe("reverse proxy before this origin"),
   "host-field": hostName.optional().describe("Host for --origin: preserve, origin, or a fixed name"),

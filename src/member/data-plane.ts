@@ -114,6 +114,7 @@ export function buildDataPlane(init: DataPlaneInit): DataPlane {
     secret,
     tls: config["peer-tls"],
     identity,
+    stillMs: config["still-after"],
     self: name,
     changed: linkChanged,
     restored: linkRestored,

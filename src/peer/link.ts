@@ -53,6 +53,8 @@ export interface LinkOptions {
   /** Silence after which a ping goes out, and after which the link is given up. */
   readonly pingMs?: number;
   readonly silenceMs?: number;
+  /** Silence after which whoever owes an answer is taken to stand still, at least. */
+  readonly stillMs?: number | undefined;
 }
 
 export interface LinkEvents {
@@ -93,7 +95,7 @@ export class Link {
   #nextStream = 1;
   /** Of the time that has been looked at: while this process was held up, nothing can have been heard. */
   #silentMs = 0;
-  readonly #stillness = new Stillness(lookMs);
+  readonly #stillness: Stillness;
   #watch: NodeJS.Timeout | null = null;
   #idleLooks = 0;
   readonly #pinger: NodeJS.Timeout;
@@ -105,6 +107,7 @@ export class Link {
     const { address, tls = "auto", cluster, secret, identity = null } = options;
     const shown = identity?.showsTo(hostPortText(address)) === true ? identity.now : null;
     this.#hasShown = shown !== null;
+    this.#stillness = new Stillness(lookMs, options.stillMs);
     this.#socket = dialChannel(address, { tls, cluster, secret, shown }, () => this.#hello());
     this.#frames = new FrameSocket(this.#socket, handshakeBytesMax, {
       take: (frame) => this.#take(frame),

@@ -21,6 +21,8 @@ export interface PeersOptions {
   readonly restored?: (member: string) => void;
   /** Nobody listens at a member's address: its process is gone. */
   readonly refused?: (member: string) => void;
+  /** Silence after which a member that owes answers is taken to stand still, at least: ms. */
+  readonly stillMs?: number;
   /** How long a member that is in the view no more can still be told something. */
   readonly lingerMs?: number;
 }
@@ -199,9 +201,9 @@ class Peer {
   #dial(slot: number): void {
     const address = hostPortOf(this.address);
     if (this.#closed || address === null) return;
-    const { cluster, secret, tls, self, identity } = this.#options;
+    const { cluster, secret, tls, self, identity, stillMs } = this.#options;
     this.#links[slot] = new Link(
-      { cluster, secret, tls, identity, self, purpose: "member", expected: this.#name, address },
+      { cluster, secret, tls, identity, stillMs, self, purpose: "member", expected: this.#name, address },
       {
         up: () => {
           this.#failures = 0;

@@ -24,6 +24,14 @@ describe("Stillness", () => {
     expect(other.isStill).toBe(false);
   });
 
+  it("waits at least as long as it is told, also beyond what it would learn", () => {
+    const other = new Stillness(lookMs, 1000);
+    other.look(0);
+    other.begins();
+    expect(look(other, lookMs, 100)).toEqual({ what: "ping", at: 500 });
+    expect(look(other, 520, 100)).toEqual({ what: "still", at: 1000 });
+  });
+
   it("takes nobody for still who gives any sign, however long an answer takes", () => {
     const other = new Stillness(lookMs);
     for (let now = 0; now < 5000; now += lookMs) {

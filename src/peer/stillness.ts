@@ -12,8 +12,8 @@
  * Nobody is taken to stand still sooner: on a busy machine a member is now and then without a processor for half of it,
  * and whoever is gone round costs the origin a request.
  */
-const leastMs = 100;
-/** Beyond this the link's own time-out is near. */
+const leastMsDefault = 100;
+/** No usual time makes it longer: beyond this the link's own time-out is near. */
 const mostMs = 500;
 /** So many times the usual round trip. */
 const usualTimes = 4;
@@ -37,9 +37,12 @@ export class Stillness {
   #usualMs = 0;
   isStill = false;
 
-  /** `lookMs`: how often it is going to be looked at. */
-  constructor(lookMs: number) {
+  readonly #leastMs: number;
+
+  /** `lookMs`: how often it is going to be looked at; `leastMs`: nobody is taken to stand still sooner. */
+  constructor(lookMs: number, leastMs: number = leastMsDefault) {
     this.#lookMs = lookMs;
+    this.#leastMs = leastMs;
   }
 
   /** Something has been heard, or something is owed that was not before. */
@@ -84,6 +87,6 @@ export class Stillness {
 
   /** How long it may owe an answer in silence. */
   get limitMs(): number {
-    return Math.min(mostMs, Math.max(leastMs, this.#usualMs * usualTimes));
+    return Math.max(this.#leastMs, Math.min(mostMs, this.#usualMs * usualTimes));
   }
 }
