@@ -2,9 +2,9 @@
  * What has been told of a response that lies on the disk holds there as well, whenever it was told and whatever comes
  * between: evictions, stops, starts that fail, disks that do not give what was written.
  */
-import { mkdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { systemIo, type DiskIo } from "../../src/store/disk/disk-io.ts";
 import { segmentName, segmentNumbers } from "../../src/store/disk/segments.ts";
 import { contentOf, Kept, newFolder } from "../support/disk-store.ts";
@@ -100,6 +100,77 @@ describe("what lies on the disk", () => {
     isBroken = true;
     expect(await kept.content(key)).toMatchObject({ bytes: null, outdated: false });
     expect(await kept.content(key)).toBeNull();
+    await kept.stop();
+  });
+
+  it("is given to its end to those who are reading it when the disk becomes full, and to nobody after them", async () => {
+    let isFull = false;
+    let isReading = false;
+    const reads: (() => void)[] = [];
+    const io: DiskIo = {
+      write: (fd, pieces, at, done) =>
+        isFull
+          ? void setImmediate(() => done(Object.assign(new Error("ENOSPC"), { code: "ENOSPC" }), 0))
+          : systemIo.write(fd, pieces, at, done),
+      read: (fd, into, at, done) => {
+        const read = (): void => systemIo.read(fd, into, at, done);
+        if (isReading) reads.push(read);
+        else read();
+      },
+    };
+    const kept = new Kept(newFolder(), { io });
+    const content = contentOf(key, 1, 700_000);
+    put(kept.store, keepsake(key), content);
+    await evictAll(kept, "f");
+    expect((await kept.content(key))?.bytes?.equals(content)).toBe(true);
+    isReading = true;
+    const answer = kept.content(key);
+    await vi.waitUntil(() => reads.length > 0);
+    isFull = true;
+    put(kept.store, keepsake(`${key}2`), "x");
+    await kept.disk.tier.flush();
+    expect(kept.off).toContain("ENOSPC");
+    isReading = false;
+    for (const read of reads.splice(0)) read();
+    expect((await answer)?.bytes?.equals(content)).toBe(true);
+    expect(await kept.content(key)).toBeNull();
+    await kept.stop();
+  });
+
+  it("does not come back where it was purged after the disk has failed, while it was being read", async () => {
+    let isFailing = false;
+    const reads: (() => void)[] = [];
+    const io: DiskIo = {
+      write: (fd, pieces, at, done) =>
+        isFailing
+          ? void setImmediate(() => done(Object.assign(new Error("EIO"), { code: "EIO" }), 0))
+          : systemIo.write(fd, pieces, at, done),
+      read: (fd, into, at, done) => void reads.push(() => systemIo.read(fd, into, at, done)),
+    };
+    const kept = new Kept(newFolder(), { io });
+    put(kept.store, keepsake(key), "x");
+    await evictAll(kept, "f");
+    const asked = kept.content(key);
+    await vi.waitUntil(() => reads.length > 0);
+    isFailing = true;
+    put(kept.store, keepsake(`${key}2`), "x");
+    await kept.disk.tier.flush();
+    expect(kept.off).toContain("EIO");
+    kept.store.invalidate({ kind: "uri", uri: key }, { mode: "drop", at: 1001 });
+    for (const read of reads.splice(0)) read();
+    expect(await asked).toBeNull();
+    await kept.stop();
+  });
+
+  it.each(["short", "long"])("is not counted on where somebody has removed its files (%s)", async (length) => {
+    const kept = new Kept(newFolder());
+    put(kept.store, keepsake(key), "x");
+    await kept.disk.tier.flush();
+    rmSync(kept.folder, { recursive: true });
+    put(kept.store, keepsake(`${key}2`), length === "short" ? "x" : contentOf(key, 1, 700_000));
+    await kept.disk.tier.flush();
+    expect(kept.off).toBe("writing failed: its files have been removed");
+    for (const one of [key, `${key}2`]) expect((await kept.content(one))?.bytes).not.toBeNull();
     await kept.stop();
   });
 

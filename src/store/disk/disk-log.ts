@@ -236,6 +236,7 @@ export class DiskLog {
     }));
     const first = batchHead({ storeId: segments.storeId, generation, at, bytes, ...head() }, placed);
     await writeWhole(io, fd, buffer === null ? [first] : [first, buffer.subarray(0, used)], at);
+    await segments.mustBeThere(fd);
     this.counts.bytes += bytes;
     this.#publish(placed, generation);
   }
@@ -263,6 +264,7 @@ export class DiskLog {
     const entry: Entry = { kind: kinds.response, hash, id, variant, renews, ...places };
     const first = batchHead({ storeId: segments.storeId, generation, at, bytes, ...head() }, [entry]);
     await writeWhole(io, fd, [first, meta], at);
+    await segments.mustBeThere(fd);
     this.counts.bytes += bytes;
     this.#publish([entry], generation);
   }

@@ -214,7 +214,9 @@ export class DiskTier implements Behind {
   }
 
   recall(hash: number, key: string, back: (recalled: Recalled) => boolean, done: () => void): boolean {
-    return this.#off === null && this.#recalls.recall(hash, key, back, done);
+    // What is told once it is off does not reach the index: nothing may come back from there then.
+    const ifStillOn = (recalled: Recalled): boolean => this.#off === null && back(recalled);
+    return this.#off === null && this.#recalls.recall(hash, key, ifStillOn, done);
   }
 
   /** Resolves when what has come so far is on the disk, or the tier is off. */
@@ -254,10 +256,13 @@ export class DiskTier implements Behind {
     }
   }
 
-  /** Reads from a segment. Null where it is not there, ends before, or has been written anew meanwhile. */
+  /**
+   * Reads from a segment. Null where it is not there, ends before, or has been written anew meanwhile. Answers in
+   * progress come to their end also where the tier is off: a disk that is full can be read.
+   */
   #read(generation: number, at: number, bytes: number, done: ReadDone): void {
     const { reads, segments } = this.#init;
-    const fd = this.#off === null ? segments.fd(generation) : -1;
+    const fd = segments.fd(generation);
     if (fd === -1) return queueMicrotask(() => done(null));
     return reads.read(fd, at, bytes, (read) => done(segments.fd(generation) === fd ? read : null));
   }

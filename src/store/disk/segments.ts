@@ -2,7 +2,7 @@
  * The segment files of a disk tier: a ring. What is new is written behind what was written last; when the last file is
  * full, the oldest is written anew from its beginning. Every use of a file is a *generation* of its own.
  */
-import { closeSync, fdatasync, openSync, readdirSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, fdatasync, fstat, openSync, readdirSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { segmentHead, segmentHeadBytes } from "./format.ts";
 
@@ -162,6 +162,17 @@ export class Segments {
   unpin(generation: number): void {
     const segment = this.#byGeneration.get(generation);
     if (segment !== undefined && segment.pins > 0) segment.pins--;
+  }
+
+  /**
+   * A file that somebody has removed takes what is written as before, and loses it with the process. @throws Error
+   * where that is so.
+   */
+  async mustBeThere(fd: number): Promise<void> {
+    const links = await new Promise<number>((resolve, reject) =>
+      fstat(fd, (error, stats) => (error === null ? resolve(stats.nlink) : reject(error))),
+    );
+    if (links === 0) throw new Error("its files have been removed");
   }
 
   /** Waits until what was written is on the disk. @throws what the system says. */
