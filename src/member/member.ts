@@ -161,7 +161,7 @@ export class RunningMember {
       failed,
       linked: () => this.#linked.wake(),
       answer: (link, method, value) => this.#answer(link, method, value),
-      coordinates: () => this.#config.coordinator === "embedded" || this.hostsCoordinator,
+      coordinates: () => this.hostsCoordinator || (this.#coordinator === null && config.coordinator === "embedded"),
     });
     this.#admin = new AdminServer({
       listen: hostPortOf(config.admin)!,
@@ -205,7 +205,7 @@ export class RunningMember {
     this.#addresses = { listen: listen.main, peer: hostPortText(peer), admin: hostPortText(admin) };
     this.#options.listening?.(this.#addresses);
     const member = this.#announcement(this.#addresses, "active");
-    const coordinator = openCoordinator(this.#config, {
+    const coordinator = await openCoordinator(this.#config, {
       peer,
       self: this.name,
       secret: this.#options.secret,

@@ -1,15 +1,17 @@
 /** From `--coordinator` to what keeps the cluster together: hosted here, hosted by another member, or ZooKeeper. */
 import { readFileSync } from "node:fs";
+import { background } from "../base/background.ts";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import type { Config } from "../config/schema.ts";
 import { EmbeddedClient } from "../coordination/embedded-client.ts";
-import { EmbeddedHost } from "../coordination/embedded-host.ts";
+import { EmbeddedHost, methods } from "../coordination/embedded-host.ts";
 import { placesOf } from "../coordination/places.ts";
 import type { Coordinator, SessionState } from "../coordination/port.ts";
 import { ZooKeeperCoordinator } from "../coordination/zookeeper-coordinator.ts";
+import type { Purpose } from "../peer/handshake.ts";
 import type { PeerIdentity } from "../peer/identity.ts";
-import { Link } from "../peer/link.ts";
-import type { PublishedView } from "../ring/view.ts";
+import { Link, type LinkEvents } from "../peer/link.ts";
+import type { Member, PublishedView } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
 import { trusting } from "../zookeeper/connection.ts";
@@ -28,11 +30,20 @@ export interface CoordinatorContext {
 }
 
 /** The coordinator that a configuration names. @throws StartError where it names none. */
-export function openCoordinator(config: Config, context: CoordinatorContext): Coordinator {
-  const { peer, self, secret, identity, log, lastView } = context;
+export async function openCoordinator(config: Config, context: CoordinatorContext): Promise<Coordinator> {
+  const { peer, log, lastView } = context;
   const { coordinator, cluster } = config;
   const failed = (error: Error): void => log.warn({ kind: "coordination", err: error }, error.message);
-  if (coordinator === "embedded") return hostHere(peer, log, lastView);
+  if (coordinator === "embedded") {
+    const host = await hostAmong(lastView, config, context);
+    if (host === null) return hostHere(peer, log, lastView);
+    const moved = `http://${host.peer}`;
+    log.warn(
+      { kind: "coordination", host: host.name },
+      `${host.name} hosts the coordinator by now: joins it there (--coordinator ${moved})`,
+    );
+    return clientOf(moved, [host.peer], config, context, failed);
+  }
   if (coordinator.startsWith("zookeeper")) {
     const ensemble = ensembleOf(coordinator);
     if ("wrong" in ensemble) throw new StartError(`--coordinator ${coordinator}: ${ensemble.wrong}`);
@@ -51,24 +62,74 @@ export function openCoordinator(config: Config, context: CoordinatorContext): Co
   const places = placesOf(coordinator);
   if (places === null)
     throw new StartError(`--coordinator ${coordinator}: write http://host:port of the coordinating member's peer port`);
+  return clientOf(coordinator, places.map(hostPortText), config, context, failed);
+}
+
+function clientOf(
+  address: string,
+  places: readonly string[],
+  config: Config,
+  { peer, ...context }: CoordinatorContext,
+  failed: (error: Error) => void,
+): EmbeddedClient {
   return new EmbeddedClient({
-    address: coordinator,
-    places: places.map(hostPortText),
-    dial: (place, listener) =>
-      new Link(
-        {
-          cluster,
-          secret,
-          tls: config["peer-tls"],
-          identity,
-          self,
-          purpose: "coordinator",
-          expected: null,
-          address: hostPortOf(place) ?? peer,
-        },
-        listener,
-      ),
+    address,
+    places,
+    dial: (place, listener) => dial(hostPortOf(place) ?? peer, "coordinator", null, { config, context, listener }),
     failed,
+  });
+}
+
+function dial(
+  address: HostPort,
+  purpose: Purpose,
+  expected: string | null,
+  by: {
+    readonly config: Config;
+    readonly context: Pick<CoordinatorContext, "self" | "secret" | "identity">;
+    readonly listener: LinkEvents;
+  },
+): Link {
+  const { cluster, "peer-tls": tls } = by.config;
+  const { self, secret, identity } = by.context;
+  return new Link({ cluster, secret, tls, identity, self, purpose, expected, address }, by.listener);
+}
+
+/** A member is asked for so long whether it hosts the coordinator. */
+const askMs = 1500;
+
+/**
+ * Who of the last view hosts the coordinator by now, if an operator has moved it: a host that comes back beside it would
+ * be a second cluster, whose members do not hear what the first one's are told. Null where nobody says so.
+ */
+async function hostAmong(lastView: PublishedView | null, config: Config, context: CoordinatorContext) {
+  const others = lastView?.members.filter(({ name }) => name !== context.self) ?? [];
+  const asked = others.map(async (member) => ((await hosts(member, config, context)) ? member : null));
+  return (await Promise.all(asked)).find((member) => member !== null) ?? null;
+}
+
+function hosts({ name, peer }: Member, config: Config, context: CoordinatorContext): Promise<boolean> {
+  const address = hostPortOf(peer);
+  if (address === null) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const late = setTimeout(() => link.close(), askMs);
+    const listener: LinkEvents = {
+      // Only who hosts it can tell the view.
+      up: () =>
+        background(
+          link.call(methods.view, {}, askMs).then((view) => {
+            resolve(view !== null);
+            link.close();
+          }),
+          () => link.close(),
+        ),
+      gone: () => {
+        clearTimeout(late);
+        resolve(false);
+      },
+      note: () => {},
+    };
+    const link = dial(address, "tool", name, { config, context, listener });
   });
 }
 

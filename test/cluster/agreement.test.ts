@@ -252,6 +252,24 @@ describe("a coordinator that is lost for good", () => {
 });
 
 describe("the coordinator's host, started anew", () => {
+  it("joins the member that has become the host meanwhile, and is no second cluster", async () => {
+    const flags = ["--origin", origin.url];
+    const [first, second, third] = (await startCluster(3, flags)) as [TestMember, TestMember, TestMember];
+    await first.kill();
+    await until(async () => (await statusOf(second)).session === "suspended", "the coordinator is missed");
+    expect((await gyre(["coordinate", "m2", "--admin", second.admin], temporaryFolder())).code).toBe(0);
+    await settled([second, third]);
+    // As whoever supervises it does.
+    const again = await startMember(["--name", "m1", "--peer", first.peer, ...flags]);
+    await settled([second, third, again]);
+    expect((await statusOf(again)).coordinator).toBe(`http://${second.peer}`);
+    expect(again.output()).toContain("m2 hosts the coordinator by now");
+    const lost = await startMember(["--name", "m4", "--coordinator", `http://${first.peer}`, ...flags]).catch(
+      (error: Error) => error.message,
+    );
+    expect(lost).toContain("m1 does not host the coordinator");
+  }, 60_000);
+
   it("begins alone where the members of its last view would not find it", async () => {
     const [first] = (await startCluster(2)) as [TestMember, TestMember];
     await first.kill();
