@@ -2,6 +2,7 @@
  * The embedded coordinator (the "strong master"): hosted by the first member on its peer port. Its own member's session
  * is local and comes first, so as long as it lives it leads; the others' sessions come over their links.
  */
+import { background } from "../base/background.ts";
 import type { Member, PublishedView } from "../ring/view.ts";
 import { memberOf, publishedViewOf } from "../ring/view.ts";
 import type { Coordinator, CoordinatorEvents, Published, SessionState } from "./port.ts";
@@ -32,6 +33,9 @@ export const methods = {
 } as const;
 
 const ownSession = "host";
+/** So often, about, it is asked for whether another one has taken this one's place; and so many members at once. */
+const lookMs = 3000;
+const missingMax = 64;
 /** A longer pause between two ticks means that this process itself stood still. */
 const stallMs = 1000;
 
@@ -43,6 +47,10 @@ export class EmbeddedHost implements Coordinator {
   readonly #expired: (member: string) => void;
   readonly #ticker: NodeJS.Timeout;
   readonly #lastView: PublishedView | null;
+  readonly #hostAmong: ((members: readonly Member[]) => Promise<Member | null>) | null;
+  /** Members that have been here and have not said goodbye: one of them may be the host by now. */
+  readonly #missing = new Map<string, Member>();
+  #looking: NodeJS.Timeout | null = null;
   #events: CoordinatorEvents | null = null;
   #state: SessionState = "connecting";
   #tickedAt: number = performance.now();
@@ -54,8 +62,11 @@ export class EmbeddedHost implements Coordinator {
       readonly expired?: (member: string) => void;
       /** What the cluster was under another coordinator: it goes on from there. */
       readonly lastView?: PublishedView | null;
+      /** Finds out who of some members hosts the coordinator. Without it nobody is asked. */
+      readonly hostAmong?: (members: readonly Member[]) => Promise<Member | null>;
     } = {},
   ) {
+    this.#hostAmong = options.hostAmong ?? null;
     this.#lastView = options.lastView ?? null;
     this.address = address;
     this.#registry = new Registry(options.times ?? registryTimes);
@@ -139,6 +150,8 @@ export class EmbeddedHost implements Coordinator {
     const changes = this.#registry.open(ownSession, member, this.#lastView, performance.now());
     events.session("connected", "");
     if (!("refused" in changes)) this.#tell(changes);
+    for (const one of this.#lastView?.members ?? []) if (one.name !== member.name) this.#miss(one);
+    if (this.#hostAmong !== null) this.#lookLater();
     return Promise.resolve();
   }
 
@@ -157,6 +170,7 @@ export class EmbeddedHost implements Coordinator {
 
   leave(): Promise<void> {
     clearInterval(this.#ticker);
+    if (this.#looking !== null) clearTimeout(this.#looking);
     this.#state = "closed";
     this.#events?.session("closed", "");
     this.#tell(this.#registry.close(ownSession));
@@ -177,11 +191,41 @@ export class EmbeddedHost implements Coordinator {
     if (gap > stallMs) this.#registry.excuse(gap);
     this.#registry.heartbeat(ownSession, now);
     const { expired, changes } = this.#registry.expire(now);
-    for (const { id, name } of expired) {
+    for (const { id, name, member } of expired) {
       this.#links.delete(id);
+      this.#miss(member);
       this.#expired(name);
     }
     this.#tell(changes);
+  }
+
+  #miss(member: Member): void {
+    this.#missing.set(member.name, member);
+    for (const name of this.#missing.keys()) {
+      if (this.#missing.size <= missingMax) break;
+      this.#missing.delete(name);
+    }
+  }
+
+  /** Not at the same time as another one that looks for this one. */
+  #lookLater(): void {
+    this.#looking = setTimeout(() => background(this.#look(), () => {}), lookMs * (0.5 + Math.random()));
+    this.#looking.unref();
+  }
+
+  /**
+   * This process may have stood still, or been cut off, while an operator had another member take its place: then there
+   * are two clusters, and this one does not hear what the other one is told. Whom an operator has chosen stays.
+   */
+  async #look(): Promise<void> {
+    for (const { name } of this.#registry.members) this.#missing.delete(name);
+    const missing = [...this.#missing.values()];
+    const host = missing.length === 0 ? null : await this.#hostAmong!(missing);
+    if (this.#state !== "connected") return;
+    if (host === null) return this.#lookLater();
+    this.#events?.ousted(
+      `${host.name} hosts the coordinator by now, at http://${host.peer}: this member stops; started again it joins there`,
+    );
   }
 
   #tell(changes: Changes): void {

@@ -3,42 +3,58 @@
  * of itself, answer and invalidate alone, until the others had found it again. A hint, not a truth: members in it that
  * do not answer are left out of the next view.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { publishedViewOf, type Member, type PublishedView } from "../ring/view.ts";
+
+/** What a host of the coordinator knows of before it was started. */
+export interface Remembered {
+  readonly lastView: PublishedView | null;
+  readonly fellows: readonly Member[];
+}
 
 /** Where a member remembers the last view. */
 export interface LastView {
   /** What was remembered, or null. */
   read(): PublishedView | null;
+  /** Who was there last, also where this member was left alone after that. */
+  fellows(): readonly Member[];
   write(view: PublishedView): void;
 }
 
 /** The last view in a file of the run folder; one for each member of each cluster. */
 export function lastViewIn(folder: string, cluster: string, name: string): LastView {
   const file = join(folder, `view-${cluster}-${name}.json`);
+  const earlier = join(folder, `view-${cluster}-${name}.earlier.json`);
   return {
-    read: () => {
-      try {
-        return publishedViewOf(JSON.parse(readFileSync(file, "utf8")));
-      } catch {
-        return null; // Not there, or not readable: a hint that is missing costs a moment, nothing more.
-      }
-    },
+    read: () => viewIn(file),
+    fellows: () => (viewIn(file) ?? viewIn(earlier))?.members.filter((member) => member.name !== name) ?? [],
     write: (view) => {
-      // Alone, there is nobody to find again.
-      if (view.members.length < 2) return rmSync(file, { force: true });
+      // Alone, there is nobody to go on with; but who was there may have gone on by itself.
+      if (view.members.length < 2) {
+        if (existsSync(file)) renameSync(file, earlier);
+        return undefined;
+      }
       writeFileSync(`${file}.new`, JSON.stringify(view), { mode: 0o600 });
       return renameSync(`${file}.new`, file);
     },
   };
 }
 
+function viewIn(file: string): PublishedView | null {
+  try {
+    return publishedViewOf(JSON.parse(readFileSync(file, "utf8")));
+  } catch {
+    return null; // Not there, or not readable: a hint that is missing costs a moment, nothing more.
+  }
+}
+
 /**
  * What is remembered of the last view, or null where it is of no use: where the member is found elsewhere than before,
- * the members of then look for another one, and the view is theirs.
+ * the members of then look for another one, and the view is theirs. And who was there, to be asked for the host.
  */
-export function lastViewOf({ name, peer }: Pick<Member, "name" | "peer">, kept?: LastView): PublishedView | null {
+export function rememberedOf({ name, peer }: Pick<Member, "name" | "peer">, kept?: LastView): Remembered {
   const view = kept?.read() ?? null;
-  return view?.members.some((then) => then.name === name && then.peer === peer) === true ? view : null;
+  const isThere = view?.members.some((then) => then.name === name && then.peer === peer) === true;
+  return { lastView: isThere ? view : null, fellows: kept?.fellows() ?? [] };
 }

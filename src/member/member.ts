@@ -29,7 +29,7 @@ import { answersOut, depart, type Departure } from "./departure.ts";
 import { allLinked } from "./linked.ts";
 import { listenersFor } from "./listeners.ts";
 import { listening } from "./listening.ts";
-import { lastViewOf } from "./last-view.ts";
+import { rememberedOf } from "./last-view.ts";
 import type { MemberOptions } from "./member-options.ts";
 import { hostHere, mustBeLost, openCoordinator } from "./open-coordinator.ts";
 import { originNotes } from "./origin-notes.ts";
@@ -211,7 +211,7 @@ export class RunningMember {
       secret: this.#options.secret,
       identity: this.#plane.identity,
       log: this.#log,
-      lastView: lastViewOf(member, this.#options.lastView),
+      remembered: rememberedOf(member, this.#options.lastView),
     });
     [this.#coordinator, this.#host] = [coordinator, coordinator instanceof EmbeddedHost ? coordinator : null];
     this.#control = new Control(this.#config.cluster, member, coordinator, {

@@ -15,6 +15,7 @@ import type { Member, PublishedView } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
 import { trusting } from "../zookeeper/connection.ts";
+import type { Remembered } from "./last-view.ts";
 import { openToOthers } from "./refusals.ts";
 import { StartError } from "./start-error.ts";
 
@@ -26,17 +27,18 @@ export interface CoordinatorContext {
   readonly identity: PeerIdentity | null;
   readonly log: Logger;
   /** What the cluster was before this member was started anew. */
-  readonly lastView: PublishedView | null;
+  readonly remembered: Remembered;
 }
 
 /** The coordinator that a configuration names. @throws StartError where it names none. */
 export async function openCoordinator(config: Config, context: CoordinatorContext): Promise<Coordinator> {
-  const { peer, log, lastView } = context;
+  const { peer, log, remembered } = context;
   const { coordinator, cluster } = config;
   const failed = (error: Error): void => log.warn({ kind: "coordination", err: error }, error.message);
   if (coordinator === "embedded") {
-    const host = await hostAmong(lastView, config, context);
-    if (host === null) return hostHere(peer, log, lastView);
+    const among = (members: readonly Member[]): Promise<Member | null> => hostAmong(members, config, context);
+    const host = await among(remembered.fellows);
+    if (host === null) return hostHere(peer, log, remembered.lastView, among);
     const moved = `http://${host.peer}`;
     log.warn(
       { kind: "coordination", host: host.name },
@@ -99,11 +101,11 @@ function dial(
 const askMs = 1500;
 
 /**
- * Who of the last view hosts the coordinator by now, if an operator has moved it: a host that comes back beside it would
+ * Who of some members hosts the coordinator by now, if an operator has moved it: a host that comes back beside it would
  * be a second cluster, whose members do not hear what the first one's are told. Null where nobody says so.
  */
-async function hostAmong(lastView: PublishedView | null, config: Config, context: CoordinatorContext) {
-  const others = lastView?.members.filter(({ name }) => name !== context.self) ?? [];
+async function hostAmong(members: readonly Member[], config: Config, context: CoordinatorContext) {
+  const others = members.filter(({ name }) => name !== context.self);
   const asked = others.map(async (member) => ((await hosts(member, config, context)) ? member : null));
   return (await Promise.all(asked)).find((member) => member !== null) ?? null;
 }
@@ -133,10 +135,19 @@ function hosts({ name, peer }: Member, config: Config, context: CoordinatorConte
   });
 }
 
-/** The coordinator, hosted by this member; `lastView` is what the cluster was under another one. */
-export function hostHere(peer: HostPort, log: Logger, lastView: PublishedView | null): EmbeddedHost {
+/**
+ * The coordinator, hosted by this member; `lastView` is what the cluster was under another one. With `among` it gives
+ * way to another host that is found by it.
+ */
+export function hostHere(
+  peer: HostPort,
+  log: Logger,
+  lastView: PublishedView | null,
+  among?: (members: readonly Member[]) => Promise<Member | null>,
+): EmbeddedHost {
   return new EmbeddedHost(`http://${hostPortText(peer)}`, {
     lastView,
+    ...(among === undefined ? {} : { hostAmong: among }),
     expired: (member) => log.warn({ kind: "expired", member }, `the session of ${member} has expired`),
   });
 }

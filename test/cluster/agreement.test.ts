@@ -251,6 +251,25 @@ describe("a coordinator that is lost for good", () => {
   }, 60_000);
 });
 
+describe("the coordinator's host, after a pause in which another was made the host", () => {
+  it("gives way: it stops, and says where the coordinator is", async () => {
+    const flags = ["--origin", origin.url];
+    const [first, second, third] = (await startCluster(3, flags)) as [TestMember, TestMember, TestMember];
+    const ended = new Promise<number | null>((resolve) => first.child.once("exit", resolve));
+    process.kill(first.pid, "SIGSTOP");
+    await until(async () => (await statusOf(second)).session === "suspended", "the coordinator is missed");
+    expect((await gyre(["coordinate", "m2", "--admin", second.admin], temporaryFolder())).code).toBe(0);
+    await settled([second, third]);
+    process.kill(first.pid, "SIGCONT");
+    expect(await ended).toBe(1);
+    const told = `m2 hosts the coordinator by now, at http://${second.peer}`;
+    await until(() => first.output().includes(told), "it says so");
+    const again = await startMember(["--name", "m1", "--peer", first.peer, ...flags]);
+    await settled([second, third, again]);
+    expect((await statusOf(second)).leader).toBe("m2");
+  }, 60_000);
+});
+
 describe("the coordinator's host, started anew", () => {
   it("joins the member that has become the host meanwhile, and is no second cluster", async () => {
     const flags = ["--origin", origin.url];
@@ -263,7 +282,7 @@ describe("the coordinator's host, started anew", () => {
     const again = await startMember(["--name", "m1", "--peer", first.peer, ...flags]);
     await settled([second, third, again]);
     expect((await statusOf(again)).coordinator).toBe(`http://${second.peer}`);
-    expect(again.output()).toContain("m2 hosts the coordinator by now");
+    await until(() => again.output().includes("m2 hosts the coordinator by now"), "it says so");
     const lost = await startMember(["--name", "m4", "--coordinator", `http://${first.peer}`, ...flags]).catch(
       (error: Error) => error.message,
     );

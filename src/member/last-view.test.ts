@@ -1,0 +1,39 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import type { Member, PublishedView } from "../ring/view.ts";
+import { lastViewIn, rememberedOf } from "./last-view.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "gyre-last-view-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const member = (name: string, port: number): Member => ({
+  name,
+  pid: port,
+  listen: `127.0.0.1:1${port}`,
+  peer: `127.0.0.1:2${port}`,
+  admin: `127.0.0.1:3${port}`,
+  weight: 1,
+  zone: "",
+  state: "active",
+  tls: false,
+  startedMs: port,
+});
+
+it("a host that is left alone goes on with nobody, and remembers whom to ask for the host", () => {
+  const [one, two] = [member("m1", 101), member("m2", 102)];
+  const view = (epoch: number, members: readonly Member[]): PublishedView => ({
+    cluster: "gyre",
+    epoch,
+    leader: "m1",
+    placement: 1,
+    members,
+  });
+  const kept = lastViewIn(folder, "gyre", "m1");
+  kept.write(view(3, [one, two]));
+  expect(rememberedOf(one, kept).lastView?.epoch).toBe(3);
+  for (const epoch of [4, 5]) kept.write(view(epoch, [one]));
+  const { lastView, fellows } = rememberedOf(one, kept);
+  expect([lastView, fellows.map(({ name }) => name)]).toEqual([null, ["m2"]]);
+});
