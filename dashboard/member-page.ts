@@ -43,7 +43,9 @@ export function MemberPage({ told, name }: { readonly told: LiveCluster; readonl
             "On disk",
             self.disk === null
               ? "no disk"
-              : `${short(self.disk.responses)} responses, ${bytes(self.disk.bytes)} of ${bytes(self.disk.bytesMax)}`,
+              : self.disk.off !== null
+                ? `not used: ${self.disk.off}`
+                : `${short(self.disk.responses)} responses, ${bytes(self.disk.bytes)} of ${bytes(self.disk.bytesMax)}`,
           ],
           ["Memory", `${bytes(self.residentBytes)}, heap ${bytes(self.heapBytes)}`],
           ["In flight", short(self.inFlight)],

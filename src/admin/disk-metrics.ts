@@ -1,9 +1,9 @@
 /** Names and meanings of the disk tier's metrics. */
-import type { DiskTier } from "../store/disk/disk-tier.ts";
+import type { ToldDisk } from "../store/disk/disk-tier.ts";
 import type { MetricReading } from "../telemetry/metrics.ts";
 
 /** The metrics of a disk tier. */
-export function diskMetrics(tier: DiskTier): readonly MetricReading[] {
+export function diskMetrics(tier: ToldDisk): readonly MetricReading[] {
   const reading = (name: string, type: "counter" | "gauge", help: string, value: () => number): MetricReading => ({
     name: `gyre_disk_${name}`,
     help,
@@ -11,7 +11,7 @@ export function diskMetrics(tier: DiskTier): readonly MetricReading[] {
     values: () => [{ value: value() }],
   });
   return [
-    reading("up", "gauge", "1 while the disk tier is used, 0 where it has been left", () =>
+    reading("up", "gauge", "1 while the disk tier is used, 0 where it has been left, or could not be opened", () =>
       tier.off === null ? 1 : 0,
     ),
     reading("responses", "gauge", "Stored responses on the disk", () => tier.responses),

@@ -154,7 +154,7 @@ export interface CertificateStatus {
 /** A member's disk tier. */
 export interface DiskStatus extends DiskCounts {
   readonly folder: string;
-  /** Why it is not used any more, or null. */
+  /** Why it is not used, or not any more; or null. */
   readonly off: string | null;
   readonly bytes: number;
   readonly bytesMax: number;

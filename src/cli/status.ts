@@ -114,7 +114,7 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
     );
   const left = selves
     .filter((self) => self?.disk?.off != null)
-    .map((self) => `\n${self!.name} does not use its disk any more: ${self!.disk!.off}`);
+    .map((self) => `\n${self!.name} does not use its disk: ${self!.disk!.off}`);
   const differing = [...new Set(found.members.map(({ settings }) => settings))];
   const note =
     differing.length < 2

@@ -1,9 +1,9 @@
-/** A member's disk tier: opened before its store, gone on from, and left in order. */
+/** A member's disk tier: opened before its store, gone on from, and left in order; or why it cannot be used. */
 import type { Correspondence, EarlierLife } from "../invalidation/correspondence.ts";
 import type { View } from "../ring/view.ts";
 import { bytesText } from "../base/sizes.ts";
 import type { Config } from "../config/schema.ts";
-import type { DiskTier } from "../store/disk/disk-tier.ts";
+import { unusable, type DiskTier, type ToldDisk } from "../store/disk/disk-tier.ts";
 import { DiskUnusable } from "../store/disk/folder.ts";
 import { openDisk, type OpenDisk } from "../store/disk/open-disk.ts";
 import type { HeardState } from "../store/pages/heard.ts";
@@ -14,14 +14,14 @@ import { StartError } from "./start-error.ts";
 /** The disk of a member. */
 export interface MemberDisk {
   readonly folder: string;
-  readonly tier: DiskTier;
+  readonly tier: ToldDisk;
   /** Writes what is left, and word for the next start. */
   readonly close: () => Promise<void>;
 }
 
-/** It is open, and waits for the store. */
+/** It is open, and waits for the store; or it could not be opened, which is told all the same. */
 interface DiskBefore {
-  readonly tier: DiskTier;
+  readonly tier: DiskTier | null;
   goOn(store: PageStore, correspondence: Correspondence, current: { readonly view: View }): MemberDisk;
 }
 
@@ -39,7 +39,7 @@ interface Left {
 }
 
 /**
- * Opens the disk where there is one; null as well where it fails: the member works without it. @throws StartError where
+ * Opens the disk where there is one. Where it fails the member works without it, and says so. @throws StartError where
  * the folder is not for this member.
  */
 export function openDiskFor({ config, clock, diskSays, failed }: DiskNeeds): DiskBefore | null {
@@ -64,8 +64,10 @@ export function openDiskFor({ config, clock, diskSays, failed }: DiskNeeds): Dis
     });
   } catch (error) {
     if (error instanceof DiskUnusable) throw new StartError(error.message);
-    diskSays("error", `the disk is not used: ${(error as Error).message}; what is stored stays in memory alone`);
-    return null;
+    const { message } = error as Error;
+    diskSays("error", `the disk is not used: ${message}; what is stored stays in memory alone`);
+    const tier = unusable(message, config["disk-size"]);
+    return { tier: null, goOn: () => ({ folder, tier, close: () => Promise.resolve() }) };
   }
   const { tier, isUnclean, position } = open;
   return {

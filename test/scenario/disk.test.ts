@@ -228,7 +228,14 @@ it("works without a disk that cannot be used, and says so", async () => {
   await until(() => /the disk is not used: .*EEXIST|ENOTDIR/.test(member.output()), "it says so");
   await get(member, "/10/a");
   expect((await get(member, "/10/a")).cacheStatus).toContain("; hit;");
-  expect((await statusOf(member)).self.disk).toBe(null);
+  expect((await statusOf(member)).self.disk).toMatchObject({
+    folder: file,
+    off: expect.stringMatching(/EEXIST|ENOTDIR/),
+  });
+  expect(await (await fetch(`http://${member.admin}/metrics`)).text()).toMatch(/^gyre_disk_up\{[^}]*\} 0$/m);
+  const told = await gyre(["status", "--admin", member.admin], temporaryFolder());
+  expect(told.output).toContain(`${member.name} does not use its disk: E`);
+  expect(await member.stop()).toBe(0);
 });
 
 it("members that were away learn what was purged meanwhile before they answer from their disks", async () => {

@@ -44,6 +44,15 @@ export interface DiskCounts {
   readonly refused: number;
 }
 
+/** What is told of a tier. */
+export type ToldDisk = Pick<DiskTier, "off" | "responses" | "bytes" | "bytesMax" | "counts">;
+
+/** What is told of one that could not be opened. */
+export function unusable(off: string, bytesMax: number): ToldDisk {
+  const counts = { recalled: 0, late: 0, bad: 0, written: 0, writtenBytes: 0, refused: 0 };
+  return { off, responses: 0, bytes: 0, bytesMax, counts };
+}
+
 /** A stop waits for the disk for so long. */
 const closeMsMax = 10_000;
 /** So many bad reads, and the disk is left. */

@@ -7,7 +7,6 @@ import {
   openSync,
   readFileSync,
   renameSync,
-  rmSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -157,7 +156,12 @@ export function takeState(path: string): unknown {
 
 /** Takes the word away, if there is any, and can be: this life is not one that it knows of. */
 function dropState(path: string): void {
-  rmSync(join(path, stateName), { force: true });
+  try {
+    // Unlike others, its errors say what the system says.
+    unlinkSync(join(path, stateName));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
   const folder = openSync(path, "r");
   try {
     fsyncSync(folder);
