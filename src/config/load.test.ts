@@ -170,8 +170,43 @@ describe("a configuration", () => {
   it("is never turned into a forward proxy by a list of routes that is empty", () => {
     const file = join(folder, "empty.yaml");
     writeFileSync(file, "listen: 127.0.0.1:8080\nroutes: []\n");
-    expect(() => loadConfig({ file, flags: {}, environment: {} })).toThrow(/routes: routes is empty/);
+    expect(() => loadConfig({ file, flags: {}, environment: {} })).toThrow(/:2: routes is empty/);
     writeFileSync(file, "routes: []\nforward: true\n");
     expect(loadConfig({ file, flags: {}, environment: {} }).forward).toBe(true);
+  });
+
+  it("is not a file that is empty, as one is while another is written in its place", () => {
+    const file = join(folder, "emptied.yaml");
+    for (const text of ["", "\n \n", "\uFEFF"]) {
+      writeFileSync(file, text);
+      expect(() => loadConfig({ file, flags: {}, environment: {} }), JSON.stringify(text)).toThrow(/yaml: is empty: /);
+    }
+    writeFileSync(file, "# all as it is by itself\n");
+    expect(() => loadConfig({ file, flags: {}, environment: {} })).not.toThrow();
+  });
+
+  it("is one document", () => {
+    const file = join(folder, "documents.yaml");
+    writeFileSync(file, "memory: 1GB\n---\nmemory: 2GB\n");
+    expect(() => loadConfig({ file, flags: {}, environment: {} })).toThrow(/yaml:2: a second document begins/);
+  });
+
+  it("names file and line also of what is wrong only beside something else", () => {
+    const file = join(folder, "beside.yaml");
+    for (const [text, where] of [
+      ["memory: 64MB\nlisten: '127.0.0.1:8443,tls'\n", "2: 127.0.0.1:8443 is to speak TLS"],
+      ["memory: 64MB\ntls-key: x\n", "2: tls-cert and tls-key go together"],
+      ["memory: 64MB\nadmin: 127.0.0.1:8080\n", "2: 127.0.0.1:8080 is the admin port as well"],
+      ["zone: a\nroutes: []\n", "2: routes is empty"],
+      ["disk: x\ndisk-size: 1MB\n", "2: disk-size is less"],
+      ["zone: a\nmemory: 100KB\n", "2: memory is less"],
+      ["memory: 64MB\nobject-max: 1GB\n", "2: object-max is larger"],
+      ["zone: a\ncertificates: auto\n", "2: certificates: auto needs a folder"],
+      ["zone: a\npeer-tls-key: x\n", "2: peer-tls-cert, peer-tls-key and peer-tls-ca belong together"],
+      ["zone: &z a\nname: *y\n", "2: *y stands for nothing"],
+    ] as const) {
+      writeFileSync(file, text);
+      expect(() => loadConfig({ file, flags: {}, environment: {} }), text).toThrow(`${file}:${where}`);
+    }
   });
 });

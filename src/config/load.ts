@@ -150,11 +150,15 @@ function contradictions(
 ): ConfigProblem[] {
   const placeOf = (path: readonly (string | number)[]): string => place(path, places, document);
   const problems: ConfigProblem[] = [];
-  const at = (key: string): string => places.get(key) ?? key;
+  /** Where the first of these stands that somebody has given. */
+  const at = (...keys: readonly string[]): string => {
+    const given = keys.find((key) => places.has(key) || (document !== null && key in document.values));
+    return given === undefined ? keys[0]! : placeOf([given]);
+  };
   if ((config["tls-cert"] === undefined) !== (config["tls-key"] === undefined)) {
-    problems.push({ where: at("tls-cert"), what: "tls-cert and tls-key go together" });
+    problems.push({ where: at("tls-cert", "tls-key"), what: "tls-cert and tls-key go together" });
   }
-  problems.push(...wrongListeners(config, at("listen")));
+  problems.push(...wrongListeners(config, at));
   if (config.tls !== undefined && config["tls-cert"] !== undefined)
     problems.push({
       where: at("tls-cert"),
@@ -205,14 +209,14 @@ function contradictions(
   const needed = storeBytesMin + diskMemory;
   if (config.memory < needed) {
     const what = `memory is less than a store ${diskMemory > 0 ? "with a disk " : ""}needs: ${bytesText(needed)}`;
-    problems.push({ where: at("memory"), what });
+    problems.push({ where: at("memory", "disk-size"), what });
   }
   if (config.disk !== undefined && config["disk-size"] < diskBytesMin) {
     const what = `disk-size is less than a disk tier needs: ${bytesText(diskBytesMin)}`;
-    problems.push({ where: at("disk-size"), what });
+    problems.push({ where: at("disk-size", "disk"), what });
   }
   if (config["object-max"] > config.memory)
-    problems.push({ where: at("object-max"), what: "object-max is larger than memory" });
+    problems.push({ where: at("object-max", "memory"), what: "object-max is larger than memory" });
   return problems;
 }
 
@@ -220,10 +224,10 @@ function contradictions(
 const socketPathMax = 107;
 
 /** What listeners may not be, by themselves and beside each other. */
-function wrongListeners(config: Config, where: string): ConfigProblem[] {
+function wrongListeners(config: Config, at: (...keys: readonly string[]) => string): ConfigProblem[] {
   const hasTls = config.tls !== undefined || config["tls-cert"] !== undefined || config.certificates === "auto";
   const listeners = listenersOf({ ...config, hasTls, hasHttp2: false });
-  const wrong = (what: string): ConfigProblem => ({ where, what });
+  const wrong = (what: string): ConfigProblem => ({ where: at("listen"), what });
   const problems: ConfigProblem[] = [];
   const seen: { readonly called: string; readonly place: ListenPlace }[] = [];
   for (const { address, place, tls, redirect, role } of listeners) {
@@ -250,7 +254,10 @@ function wrongListeners(config: Config, where: string): ConfigProblem[] {
     const place = hostPortOf(config[key])!;
     const other = seen.find((one) => overlap(one.place, place));
     if (other !== undefined)
-      problems.push(wrong(`${other.called} is the ${key} port as well: each needs one of its own`));
+      problems.push({
+        where: at("listen", key),
+        what: `${other.called} is the ${key} port as well: each needs one of its own`,
+      });
     seen.push({ called: `${key} ${config[key]}`, place });
   }
   if (listeners.some(({ redirect }) => redirect) && !listeners.some(({ tls }) => tls))
