@@ -165,6 +165,19 @@ describe("a configuration", () => {
     expect(listening(`/${"x".repeat(106)}`)).not.toThrow();
     expect(listening(`/${"x".repeat(107)}`)).toThrow("the path of a Unix socket has 107 bytes at most");
     expect(listening(`/${"é".repeat(54)}`)).toThrow("107 bytes at most");
+    for (const flag of ["origin", "access-log-syslog"]) {
+      const naming = (path: string) => (): unknown =>
+        loadConfig({ flags: { [flag]: `unix:${path}` }, environment: {} });
+      expect(naming(`/${"x".repeat(106)}`), flag).not.toThrow();
+      expect(naming(`/${"x".repeat(107)}`), flag).toThrow("the path of a Unix socket has 107 bytes at most");
+    }
+    const file = join(folder, "long.yaml");
+    const long = `unix:/${"x".repeat(107)}`;
+    writeFileSync(file, `routes:\n  - origins:\n      - ${long}\n      - { url: "${long}" }\n`);
+    for (const line of [3, 4])
+      expect(() => loadConfig({ file, flags: {}, environment: {} })).toThrow(
+        new RegExp(`long.yaml:${line}: .*107 bytes at most`),
+      );
   });
 
   it("is never turned into a forward proxy by a list of routes that is empty", () => {

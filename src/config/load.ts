@@ -13,6 +13,7 @@ import { lineOf, readDocument, type ReadDocument } from "./document.ts";
 import type { ConfigProblem } from "./problem.ts";
 import { listenersOf, mainListener, overlap, placeText, type ListenPlace } from "./listeners.ts";
 import { configSchema, flagKeys, type Config } from "./schema.ts";
+import { tooLong } from "./values.ts";
 import { kindsOf, wording } from "./wording.ts";
 
 /** Everything that is wrong with a configuration, a line each. */
@@ -220,9 +221,6 @@ function contradictions(
   return problems;
 }
 
-/** As the system has it: longer ones are cut, and somewhere else then. */
-const socketPathMax = 107;
-
 /** What listeners may not be, by themselves and beside each other. */
 function wrongListeners(config: Config, at: (...keys: readonly string[]) => string): ConfigProblem[] {
   const hasTls = config.tls !== undefined || config["tls-cert"] !== undefined || config.certificates === "auto";
@@ -237,8 +235,8 @@ function wrongListeners(config: Config, at: (...keys: readonly string[]) => stri
       problems.push(wrong(`${address} is listened at ${isSame ? "twice" : `already, by ${other.called}`}`));
     }
     seen.push({ called: address, place });
-    if ("path" in place && Buffer.byteLength(place.path) > socketPathMax)
-      problems.push(wrong(`${address} is too long: the path of a Unix socket has ${socketPathMax} bytes at most`));
+    const long = "path" in place ? tooLong(place.path) : null;
+    if (long !== null) problems.push(wrong(`${address} ${long}`));
     if (tls && !hasTls)
       problems.push(
         wrong(`${address} is to speak TLS, and there is no certificate: give tls-cert and tls-key, or tls`),

@@ -29,13 +29,18 @@ import {
   networks,
   nameServer,
   flag,
+  tooLong,
 } from "./values.ts";
 
 const originUrl = z
   .string()
   .describe("http://host:port, or unix:/path/of/a.sock")
   .transform((text, context) => {
-    if (text.startsWith("unix:/")) return text;
+    if (text.startsWith("unix:/")) {
+      const long = tooLong(text.slice(5));
+      if (long !== null) context.addIssue({ code: "custom", message: `${text} ${long}` });
+      return text;
+    }
     const uri = httpUri(text.replace(/\/$/, ""));
     if (uri === null || (uri.path !== "/" && uri.path !== "")) {
       context.addIssue({
@@ -352,10 +357,13 @@ export const configSchema = z.strictObject({
     .describe("an object of JSON with these alone, instead of a format"),
   "access-log-syslog": z
     .string()
-    .refine(
-      (text) => syslogPlaceOf(text) !== null,
-      "write udp:HOST:PORT, as in udp:127.0.0.1:514, or unix:/path of a stream",
-    )
+    .superRefine((text, context) => {
+      const place = syslogPlaceOf(text);
+      const long = place !== null && "path" in place ? tooLong(place.path) : null;
+      const form = "write udp:HOST:PORT, as in udp:127.0.0.1:514, or unix:/path of a stream";
+      if (place === null) context.addIssue({ code: "custom", message: form });
+      else if (long !== null) context.addIssue({ code: "custom", message: `${text} ${long}` });
+    })
     .optional()
     .describe("a syslog server (RFC 5424), instead: udp:HOST:PORT, or unix:/path"),
   "access-log-file": z.string().min(1).optional().describe("where it goes instead of standard output"),

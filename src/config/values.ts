@@ -86,6 +86,16 @@ export const flag = z.union([z.boolean(), z.enum(["true", "false"]).transform((t
   error: "write true or false",
 });
 
+/** As the system has it: longer ones are cut, and somewhere else then. */
+const socketPathMax = 107;
+
+/** What is wrong with the path of a Unix socket, or null. */
+export function tooLong(path: string): string | null {
+  return Buffer.byteLength(path) <= socketPathMax
+    ? null
+    : `is too long: the path of a Unix socket has ${socketPathMax} bytes at most`;
+}
+
 /** A value as somebody has written it, for a sentence. */
 function written(value: unknown): string {
   return typeof value === "string" ? `"${value}"` : (JSON.stringify(value) ?? "nothing");
