@@ -86,6 +86,11 @@ export function withConfigOptions(command: Command, except: readonly string[] = 
   return command;
 }
 
+/** The file that a command's options or the environment name. */
+export function configFileOf(options: Readonly<Record<string, unknown>>): string | undefined {
+  return (options["config"] as string | undefined) ?? process.env["GYRE_CONFIG"];
+}
+
 /** The configuration that a command's options give. @throws Failure listing every problem. */
 export function configOf(options: Readonly<Record<string, unknown>>): Config {
   return configWithOrigins(options).config;
@@ -100,9 +105,8 @@ export function configWithOrigins(options: Readonly<Record<string, unknown>>): R
     flags[key] =
       repeatable.has(key) && key !== "listen" ? (value as string[]).flatMap((part) => part.split(",")) : value;
   }
-  const file = (options["config"] as string | undefined) ?? process.env["GYRE_CONFIG"];
   try {
-    return loadWithOrigins({ file, flags, environment: process.env });
+    return loadWithOrigins({ file: configFileOf(options), flags, environment: process.env });
   } catch (error) {
     if (error instanceof ConfigError) throw new Failure(error.message, 2);
     throw error;

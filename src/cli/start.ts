@@ -20,7 +20,7 @@ import {
 } from "../member/records.ts";
 import { StartError } from "../member/start-error.ts";
 import { createLog, type Logger } from "../telemetry/log.ts";
-import { configOf } from "./config-options.ts";
+import { configFileOf, configOf } from "./config-options.ts";
 import { endWith } from "./ending.ts";
 import { Failure } from "./failure.ts";
 import { clusterSecret } from "./secret.ts";
@@ -174,10 +174,11 @@ function makeMember(options: ConstructorParameters<typeof RunningMember>[0]): Ru
 function reload(member: RunningMember, options: Readonly<Record<string, unknown>>, log: Logger): string {
   try {
     const kept = member.reload(configOf(options));
-    const text =
-      kept.length === 0
-        ? "configuration reloaded"
-        : `configuration reloaded; taken up only with a restart: ${kept.join(", ")}`;
+    const done =
+      configFileOf(options) === undefined
+        ? "there is no configuration file to reload (--config); certificates were read anew"
+        : "configuration reloaded";
+    const text = kept.length === 0 ? done : `${done}; taken up only with a restart: ${kept.join(", ")}`;
     log.info({ kind: "reload", kept }, text);
     return text;
   } catch (error) {

@@ -132,7 +132,7 @@ describe.skipIf(!hasBrowser)("the dashboard", () => {
 
     await page.goto(`http://${members[0]!.admin}/#member/m2`);
     await page.getByRole("button", { name: "Reload its configuration" }).click();
-    await page.getByText("Reload: configuration reloaded").waitFor();
+    await page.getByText("Reload: there is no configuration file to reload").waitFor();
     await page.getByLabel("Weight").fill("2");
     await page.getByRole("button", { name: "Change" }).click();
     await page.getByText("Weight: 2 from now on").waitFor();

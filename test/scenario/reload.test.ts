@@ -55,6 +55,20 @@ describe("a reload", () => {
     expect((await ask(member.port, "/")).text).toContain("newer");
   });
 
+  it("of a member that has no file says so", async () => {
+    const member = await startMember(["--origin", origin.url]);
+    const { code, output } = await gyre(["reload", "--admin", member.admin], folder);
+    expect([code, output]).toEqual([0, expect.stringContaining("there is no configuration file to reload")]);
+    expect(output).not.toContain("configuration reloaded");
+  });
+
+  it("of a file that is empty just then leaves all as it was", async () => {
+    const { member, change } = await configured(saying("old"));
+    const { code, output } = await change("");
+    expect([code, output]).toEqual([1, expect.stringContaining(".yaml: is empty")]);
+    expect((await ask(member.port, "/")).text).toContain("old");
+  });
+
   it("keeps what is known of origins: who rests goes on resting, and what is under way is still counted", async () => {
     const dead = await freePort();
     const routes = (more: string): string =>
