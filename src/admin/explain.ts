@@ -1,4 +1,5 @@
 /** What is stored for a URL at this member, and what a plain GET would do now, with every reason and its clause. */
+import { concealedFields } from "../base/concealed.ts";
 import { fieldValue } from "../http/fields.ts";
 import { currentAge } from "../http/freshness.ts";
 import { reuse, reuseReasons } from "../http/reuse.ts";
@@ -151,7 +152,7 @@ function endedBy({ store, invalidations }: AdministeredPlane, key: string): Expl
   return { what: selectorText(selector), mode, cause, at: new Date(atMs).toISOString(), teller, number };
 }
 
-/** What the route changes, as it is configured. */
+/** What the route changes, as it is configured; of fields that origins get, the names alone. */
 function directivesAsWritten({ request, response, rewrite, compression }: Route): Record<string, unknown> {
   const set = (changes: FieldChanges | null): Record<string, string> | undefined =>
     changes === null || changes.set.length === 0
@@ -159,8 +160,9 @@ function directivesAsWritten({ request, response, rewrite, compression }: Route)
       : Object.fromEntries(changes.set.flatMap((name, at) => (at % 2 === 0 ? [[name, changes.set[at + 1]!]] : [])));
   const removed = (changes: FieldChanges | null): readonly string[] | undefined =>
     changes === null || changes.remove.size === 0 ? undefined : [...changes.remove];
+  const sent = set(request);
   const written = {
-    "set-fields of requests": set(request),
+    "set-fields of requests": sent === undefined ? undefined : concealedFields(sent),
     "set-fields of responses": set(response),
     "remove-fields of requests": removed(request),
     "remove-fields of responses": removed(response),

@@ -1,15 +1,15 @@
 /**
  * `gyre config`: every setting, as a start with the same flags, variables and file would have it, and where it is from.
  */
-import { concealed } from "../base/concealed.ts";
+import { concealed, concealedFields } from "../base/concealed.ts";
 import { bytesText } from "../base/sizes.ts";
-import { configSchema, type Config } from "../config/schema.ts";
+import { configSchema, type Config, type RouteConfig } from "../config/schema.ts";
 import { configWithOrigins, defaultText } from "./config-options.ts";
 import { say, sayJson, styled, table } from "./terminal.ts";
 
 interface Setting {
   readonly name: string;
-  /** As it was written, passwords aside; of a default, as it would be; null where there is none. */
+  /** As it was written, secrets aside; of a default, as it would be; null where there is none. */
   readonly value: unknown;
   readonly from: string;
 }
@@ -40,7 +40,18 @@ function shown(value: unknown): unknown {
   if (typeof value === "string") return concealed(value);
   if (Array.isArray(value)) return value.map(shown);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shown(inner)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]: [string, unknown]) => [
+      key,
+      key === "set-fields" ? shownChanges(inner as FieldSettings) : shown(inner),
+    ]),
+  );
+}
+
+type FieldSettings = NonNullable<RouteConfig["set-fields"]>;
+
+function shownChanges({ request, ...others }: FieldSettings): unknown {
+  return request === undefined ? others : { request: concealedFields(request), ...others };
 }
 
 function textOf(value: unknown): string {

@@ -212,6 +212,29 @@ describe("an answer of the route's own", () => {
     expect(plain).toContain('set-fields of responses: {"x-robots":"all"}');
   });
 
+  it("sends origins what proves who asks, and shows it to nobody", async () => {
+    const token = "Bearer hunter2";
+    const config = file(
+      `  - { origin: "${origin.url}", set-fields: { request: { X-Secret: "${token}" }, response: { X-Robots: all } } }\n`,
+    );
+    const member = await startMember(["--config", config]);
+    await ask(member.port, "/told");
+    expect(askedLast("/told").headers["x-secret"]).toBe(token);
+    const url = `http://127.0.0.1:${member.port}/told`;
+    for (const command of [
+      ["explain", url, "--admin", member.admin],
+      ["explain", url, "--admin", member.admin, "--json"],
+      ["config", "--config", config],
+      ["config", "--config", config, "--json"],
+    ]) {
+      const { code, output } = await gyre(command, folder);
+      expect(code).toBe(0);
+      expect(output.toLowerCase(), command[0]).toMatch(/x-secret": ?"\*\*\*"/);
+      expect(output.toLowerCase(), command[0]).toMatch(/x-robots": ?"all"/);
+      expect(output).not.toContain("hunter2");
+    }
+  });
+
   it("is given where everything else is sent on to https: health, robots.txt", async () => {
     const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
     const parameters = [
