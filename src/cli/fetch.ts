@@ -2,7 +2,7 @@
  * `gyre fetch URL`: asks the cluster who leads, and sends the request through it; where that dies, through another
  * member.
  */
-import { createWriteStream, readFileSync, type WriteStream } from "node:fs";
+import { createWriteStream, openSync, readFileSync, type WriteStream } from "node:fs";
 import { request, type IncomingMessage } from "node:http";
 import { request as requestTls } from "node:https";
 import type { Writable } from "node:stream";
@@ -66,15 +66,35 @@ export async function fetchUrl(url: string, options: FetchOptions): Promise<void
   if (!isToken(method)) throw new Failure(`-X "${method}": a method is a token, such as GET`, 2);
   const ways = await waysOf(options);
   try {
-    await fetchThrough(ways, { url: uriText(uri), method, headers, data, tls }, options);
+    const output = options.output === undefined ? null : outputTo(options.output);
+    const fetched = fetchThrough(ways, { url: uriText(uri), method, headers, data, tls }, output, options);
+    await (output === null ? fetched : Promise.race([fetched, output.failed]));
   } finally {
     await ways.close();
   }
 }
 
-async function fetchThrough(ways: Ways, asked: Asked, options: FetchOptions): Promise<void> {
+/** A file that content goes to. */
+interface Output {
+  readonly stream: WriteStream;
+  /** Rejects where it cannot be written to any more: a full disk. */
+  readonly failed: Promise<never>;
+}
+
+/** @throws Failure where there can be no such file. */
+function outputTo(path: string): Output {
+  const failure = (error: Error, exitCode: 1 | 2): Failure =>
+    new Failure(`--output ${path} cannot be written: ${error.message}`, exitCode);
+  try {
+    const stream = createWriteStream(path, { fd: openSync(path, "w") });
+    return { stream, failed: new Promise((_, fail) => stream.once("error", (error) => fail(failure(error, 1)))) };
+  } catch (error) {
+    throw failure(error as Error, 2);
+  }
+}
+
+async function fetchThrough(ways: Ways, asked: Asked, output: Output | null, options: FetchOptions): Promise<void> {
   const { method, headers } = asked;
-  const output = options.output === undefined ? process.stdout : createWriteStream(options.output);
   let failure: Error | null = null;
   let begun: Begun | null = null;
   for (;;) {
@@ -95,8 +115,10 @@ async function fetchThrough(ways: Ways, asked: Asked, options: FetchOptions): Pr
       throw new Failure("the answer broke off, and what the next member has is not its continuation");
     }
     begun ??= new Begun(answer, method, headers);
-    if (await print(answer, way, begun, { ...options, to: output })) {
-      if (output !== process.stdout) await new Promise<void>((closed) => (output as WriteStream).end(closed));
+    if (await print(answer, way, begun, { ...options, to: output?.stream ?? process.stdout })) {
+      // What fails to be written fails the whole.
+      if (output !== null)
+        await new Promise<void>((closed) => output.stream.end((error?: Error | null) => error ?? closed()));
       if (begun.isMembersOwn) process.exitCode = 1;
       return;
     }

@@ -82,7 +82,7 @@ where(program.command("fetch").description("fetch a URL through the cluster's le
 
 where(program.command("status").description("show members, leader, epoch, shares and hit ratios"))
   .option("--watch", "again every second")
-  .option("--json", "print JSON")
+  .option("--json", "print JSON; with --watch, a line each time")
   .action((options: StatusOptions) => status(options));
 
 where(program.command("logs").description("show the requests of clients, at all members"))

@@ -3,7 +3,7 @@ import type { MemberStatus, SelfStatus, Status } from "../admin/status.ts";
 import { bytesText } from "../base/sizes.ts";
 import type { MemberRecord } from "../member/records.ts";
 import { contact, recordsOf, type WhereOptions } from "./discover.ts";
-import { percent, say, sayJson, styled, table } from "./terminal.ts";
+import { note, percent, say, sayJson, styled, table } from "./terminal.ts";
 
 export interface StatusOptions extends WhereOptions {
   readonly json?: boolean;
@@ -14,28 +14,39 @@ export interface StatusOptions extends WhereOptions {
 export async function status(options: StatusOptions): Promise<void> {
   if (options.watch !== true) return show(options);
   for (;;) {
-    const text = await rendered(options).catch((error: Error) => error.message);
-    process.stdout.write(process.stdout.isTTY === true ? `\x1b[2J\x1b[H${text}\n` : `${text}\n`);
+    if (options.json === true)
+      await found(options).then(
+        (value) => say(JSON.stringify(value)),
+        (error: Error) => note(error.message),
+      );
+    else {
+      const text = await rendered(options).catch((error: Error) => error.message);
+      process.stdout.write(process.stdout.isTTY === true ? `\x1b[2J\x1b[H${text}\n` : `${text}\n`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }
 
 async function show(options: StatusOptions): Promise<void> {
-  if (options.json === true) {
-    const { status: found } = await contact(options);
-    sayJson({ ...found, starting: startingOf(found, options) });
-  } else say(await rendered(options));
+  if (options.json === true) sayJson(await found(options));
+  else say(await rendered(options));
+}
+
+/** What programs get. */
+async function found(options: WhereOptions): Promise<Status & { readonly starting: ReturnType<typeof startingOf> }> {
+  const { status } = await contact(options);
+  return { ...status, starting: startingOf(status, options) };
 }
 
 /** The status of the cluster whose member's admin port is said, with all members' own figures. */
 export async function rendered(options: WhereOptions): Promise<string> {
-  const { status: found, secret } = await contact(options);
-  const selves = await Promise.all(found.members.map((member) => selfOf(member, secret)));
-  const starting = startingOf(found, options).map(
+  const { status: seen, secret } = await contact(options);
+  const selves = await Promise.all(seen.members.map((member) => selfOf(member, secret)));
+  const starting = startingOf(seen, options).map(
     ({ name, pid, coordinator, admin }) =>
       `\n${name} (pid ${pid}, admin ${admin}) listens and has not joined yet: it looks for the others at ${coordinator}`,
   );
-  return `${statusText(found, selves)}${starting.length === 0 ? "" : `\n${starting.join("")}`}`;
+  return `${statusText(seen, selves)}${starting.length === 0 ? "" : `\n${starting.join("")}`}`;
 }
 
 /** Members of this machine that have not joined yet, where it is this machine that is asked about. */

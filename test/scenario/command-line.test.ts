@@ -58,6 +58,7 @@ describe("mistakes", () => {
     [["fetch", "example.com"], 2, "is not an http or https URL"],
     [["fetch", "http://h/", "-H", "nonsense", "--via", "127.0.0.1:1"], 2, 'write "Name: value"'],
     [["fetch", "http://h/", "--via", "127.0.0.1:1"], 1, "no member answered"],
+    [["fetch", "http://h/", "--via", "127.0.0.1:1", "-o", "/nowhere/x"], 2, "--output /nowhere/x cannot be written"],
     [["status"], 1, "no member of a cluster runs on this machine"],
     [["status", "--admin", "127.0.0.1:1"], 1, "no member answers at 127.0.0.1:1"],
     [["stop"], 1, "no member of a cluster runs on this machine"],
@@ -155,6 +156,22 @@ describe("mistakes", () => {
   });
 });
 
+describe("what is shown again and again", () => {
+  it("is a line of JSON each time where a program reads it", async () => {
+    const member = await startMember();
+    const watching = spawn(process.execPath, [program, "status", "--watch", "--json", "--admin", member.admin], {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, GYRE_SECRET: secret },
+    });
+    let text = "";
+    watching.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    await until(() => text.split("\n").length > 2, "there are two lines");
+    watching.kill();
+    for (const line of text.split("\n").slice(0, 2))
+      expect(JSON.parse(line)).toMatchObject({ cluster: "gyre", members: [{ name: member.name }], starting: [] });
+  });
+});
+
 describe("precedence", () => {
   it("is flag, variable, file, default", async () => {
     const file = join(folder, "precedence.yaml");
@@ -224,6 +241,10 @@ describe("a cluster in the background", () => {
     const refused = await gyre(["fetch", "http://127.0.0.1:1/"]);
     expect(refused.code).toBe(1);
     expect(refused.output).toMatch(/^502 Bad Gateway/);
+    expect(await gyre(["fetch", url, "-o", "/dev/full"])).toMatchObject({
+      code: 1,
+      errors: expect.stringMatching(/^gyre: --output \/dev\/full cannot be written: ENOSPC[^\n]*\n$/),
+    });
     expect((await gyre(["fetch", url, "--ca", "/nowhere/ca.pem"])).errors).toContain("--ca /nowhere/ca.pem: ENOENT");
     const located = JSON.parse((await gyre(["ring", url, "--json"])).output) as { urls: { owner: string }[] };
     const explained = JSON.parse((await gyre(["explain", url, "--json"])).output) as {
