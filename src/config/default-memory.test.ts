@@ -7,5 +7,6 @@ describe("defaultMemory", () => {
     expect(defaultMemory(24 * gigabyte, 0)).toBe(6 * gigabyte);
     expect(defaultMemory(24 * gigabyte, 2 ** 63)).toBe(6 * gigabyte);
     expect(defaultMemory(24 * gigabyte, gigabyte / 2)).toBe(gigabyte / 8);
+    expect(defaultMemory(1024 * gigabyte, 0), "what a store can have at most").toBe(64 * gigabyte);
   });
 });

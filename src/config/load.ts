@@ -8,6 +8,7 @@ import { hostPortOf } from "../base/host-port.ts";
 import { bytesText } from "../base/sizes.ts";
 import { diskBytesMin } from "../store/disk/folder.ts";
 import { diskMemoryBytes } from "../store/disk/open-disk.ts";
+import { memoryBytesMax } from "../store/pages/page-memory.ts";
 import { storeBytesMin } from "../store/pages/room.ts";
 import { lineOf, readDocument, type ReadDocument } from "./document.ts";
 import type { ConfigProblem } from "./problem.ts";
@@ -212,6 +213,8 @@ function contradictions(
     const what = `memory is less than a store ${diskMemory > 0 ? "with a disk " : ""}needs: ${bytesText(needed)}`;
     problems.push({ where: at("memory", "disk-size"), what });
   }
+  if (config.memory > memoryBytesMax)
+    problems.push({ where: at("memory"), what: `memory is more than a store can have: ${bytesText(memoryBytesMax)}` });
   if (config.disk !== undefined && config["disk-size"] < diskBytesMin) {
     const what = `disk-size is less than a disk tier needs: ${bytesText(diskBytesMin)}`;
     problems.push({ where: at("disk-size", "disk"), what });

@@ -242,7 +242,7 @@ export const configSchema = z.strictObject({
   zone: z.string().max(64).default("").describe("where this member stands"),
   memory: bytes
     .default(defaultMemory())
-    .describe("budget of the store; default a quarter of what this machine, or its container, has"),
+    .describe("budget of the store, 64GB at most; default a quarter of what this machine, or its container, has"),
   threads: positive
     .pipe(z.number().max(64))
     .optional()
