@@ -8,12 +8,12 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { defaultMemory } from "../config/default-memory.ts";
-import { markStopping, runFolder, takeFarewell, unmarkStopping } from "../member/records.ts";
+import { livingMembers, markStopping, runFolder, takeFarewell, unmarkStopping } from "../member/records.ts";
 import { rendered } from "./status.ts";
 import { listenersFor } from "../member/listeners.ts";
 import { configArguments, configOf } from "./config-options.ts";
 import { demoUrl, startDemoOrigin } from "./demo-origin.ts";
-import { contact, recordsOf } from "./discover.ts";
+import { contact } from "./discover.ts";
 import { endProcess, spawnMember, SpawnFailure } from "../member/spawned.ts";
 import { Failure } from "./failure.ts";
 import { clusterSecret } from "./secret.ts";
@@ -51,7 +51,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   if (!Number.isInteger(count) || count < 1 || count > membersMax)
     throw new Failure(`--members ${options.members}: write a number from 1 to ${membersMax}`, 2);
   const config = configOf(options);
-  if (recordsOf(config.cluster).length > 0) {
+  if (livingMembers(runFolder(process.env)).some((record) => record.cluster === config.cluster)) {
     throw new Failure(
       `a cluster named ${config.cluster} runs on this machine already: end it with \`gyre stop\`, or choose another --cluster NAME`,
     );

@@ -260,6 +260,9 @@ describe("a cluster in the background", () => {
     const again = await gyre(["cluster", "--members", "2", "--detach", ...free]);
     expect(again).toMatchObject({ code: 1 });
     expect(again.errors).toContain("runs on this machine already");
+    const beside = ["--cluster", "beside"];
+    expect((await gyre(["cluster", "--members", "1", "--detach", ...beside, ...free])).code).toBe(0);
+    expect((await gyre(["stop", ...beside])).code).toBe(0);
     const stopped = JSON.parse((await gyre(["stop", "--json"])).output) as { name: string; result: string }[];
     expect(stopped.map(({ result }) => result)).toEqual(["drained", "drained", "drained"]);
     expect(stopped.at(-1)!.name).toBe("m1");
