@@ -88,7 +88,7 @@ export async function answerApi(
     case "/api/status":
       return { status: 200, value: needs.live.status() };
     case "/api/locate":
-      return { status: 200, value: locate(plane.current.view, url.searchParams.getAll("url")) };
+      return { status: 200, value: locate(plane.current, url.searchParams.getAll("url")) };
     case "/api/explain":
       return explained(needs, url.searchParams);
     case "/api/busiest":

@@ -7,9 +7,9 @@ import { storableReasons } from "../http/storable.ts";
 import type { Unshared } from "../proxy/fetch/uncacheable.ts";
 import { httpUri, uriText } from "../http/uri.ts";
 import type { AdministeredPlane } from "./administered.ts";
+import { plainKey } from "./locate.ts";
 import type { FieldChanges } from "../http/field-changes.ts";
 import { cachingRules, routeOf, type CachingRules, type FixedAnswer, type Route } from "../proxy/request/routes.ts";
-import { cacheKey } from "../proxy/request/target.ts";
 import type { Cause, Mode } from "../invalidation/invalidation.ts";
 import { selectorText } from "../invalidation/selector.ts";
 import { keyHash, owner } from "../ring/ring.ts";
@@ -75,7 +75,7 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
   const route = routeOf(plane.current.routing.routes, uri);
   const caching = route?.caching ?? plane.current.routing.forward?.caching;
   if (caching === undefined) return { error: `no route leads to ${uri.host}${uri.path}` };
-  const key = cacheKey(uriText(uri), uri, caching, [], false);
+  const key = plainKey(uri, caching);
   const now = plane.desk.nowSeconds();
   const variants = plane.store.variants(key).map(({ head, body, hits, tags, position }): ExplainedVariant => {
     const decision = reuse(head, new Map(), now, {

@@ -1,5 +1,7 @@
 /** Where URLs live: their owner now, and who would take over. */
-import { httpUri, uriText } from "../http/uri.ts";
+import { httpUri, uriText, type HttpUri } from "../http/uri.ts";
+import { routeOf, type CachingRules, type Routing } from "../proxy/request/routes.ts";
+import { cacheKey } from "../proxy/request/target.ts";
 import { keyHash, successors } from "../ring/ring.ts";
 import type { View } from "../ring/view.ts";
 
@@ -13,9 +15,9 @@ export interface Location {
   readonly successors: readonly string[];
 }
 
-/** Locates up to 1,000 URLs by the view in use. */
+/** Locates up to 1,000 URLs by the view in use, each by the key that its route makes of it. */
 export function locate(
-  view: View,
+  { view, routing }: { readonly view: View; readonly routing: Routing },
   urls: readonly string[],
 ): { readonly epoch: number; readonly urls: readonly Location[] } {
   return {
@@ -23,10 +25,16 @@ export function locate(
     urls: urls.slice(0, 1000).map((url) => {
       const uri = httpUri(url);
       if (uri === null) return { url, key: null, hash: null, owner: null, successors: [] };
-      const key = uriText(uri);
+      const caching = routeOf(routing.routes, uri)?.caching ?? routing.forward?.caching;
+      const key = caching === undefined ? uriText(uri) : plainKey(uri, caching);
       const hash = keyHash(key);
       const [owner, ...rest] = [...successors(view.ring, hash)].map(({ name }) => name);
       return { url, key, hash, owner: owner ?? null, successors: rest.slice(0, 3) };
     }),
   };
+}
+
+/** The key of a GET that carries no field of its own. */
+export function plainKey(uri: HttpUri, caching: CachingRules): string {
+  return cacheKey(uriText(uri), uri, caching, [], false);
 }
