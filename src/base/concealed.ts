@@ -8,7 +8,7 @@ export function concealed(text: string): string {
   );
 }
 
-/** Fields that origins are sent, by name alone: any of them may prove who asks. */
+/** Fields that origins are sent, by name alone: each of them may prove who asks. */
 export function concealedFields(fields: Readonly<Record<string, unknown>>): Record<string, string> {
   return Object.fromEntries(Object.keys(fields).map((name) => [name, "***"]));
 }

@@ -3,6 +3,7 @@
  * otherwise.
  */
 import type { Location } from "../admin/locate.ts";
+import { httpUri } from "../http/uri.ts";
 import { ringOf, type RingMember } from "../ring/ring.ts";
 import { moves, shares, type Move } from "../ring/shares.ts";
 import { newcomers, whatIf } from "../ring/what-if.ts";
@@ -78,6 +79,8 @@ export async function ring(urls: readonly string[], options: RingOptions): Promi
 }
 
 async function printOwners(urls: readonly string[], options: RingOptions): Promise<void> {
+  const wrong = urls.find((url) => httpUri(url) === null);
+  if (wrong !== undefined) throw new Failure(`"${wrong}" is not an http or https URL`, 2);
   const { get } = await contact(options);
   const query = urls.map((url) => `url=${encodeURIComponent(url)}`).join("&");
   const located = (await get(`/api/locate?${query}`)) as { epoch: number; urls: Location[] };
@@ -85,7 +88,7 @@ async function printOwners(urls: readonly string[], options: RingOptions): Promi
   return say(
     table(
       ["URL", "OWNER", "THEN"],
-      located.urls.map(({ url, owner, successors }) => [url, owner ?? "no http URL", successors.join(", ")]),
+      located.urls.map(({ url, owner, successors }) => [url, owner ?? "-", successors.join(", ")]),
     ),
   );
 }

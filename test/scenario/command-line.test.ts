@@ -60,6 +60,7 @@ describe("mistakes", () => {
     [["fetch", "http://h/", "--via", "127.0.0.1:1"], 1, "no member answered"],
     [["fetch", "http://h/", "--via", "127.0.0.1:1", "-o", "/nowhere/x"], 2, "--output /nowhere/x cannot be written"],
     [["start", "--memory", "65GB"], 2, "--memory: memory is more than a store can have: 64.0 GB"],
+    [["ring", "http://a.example/", "example.com"], 2, '"example.com" is not an http or https URL'],
     [["status"], 1, "no member of a cluster runs on this machine"],
     [["status", "--admin", "127.0.0.1:1"], 1, "no member answers at 127.0.0.1:1"],
     [["stop"], 1, "no member of a cluster runs on this machine"],
