@@ -47,14 +47,23 @@ export function clusterSecret(
     );
   }
   const places = placesOf(coordinator) ?? [];
-  const found = livingMembers(runFolder(process.env)).find((record) => {
+  const there = livingMembers(runFolder(process.env)).filter((record) => {
     const peer = hostPortOf(record.peer);
     const isThere = ({ host, port }: HostPort): boolean =>
       peer?.port === port && (peer.host === host || (isLoopbackHost(peer.host) && isLoopbackHost(host)));
-    return record.cluster === cluster && places.some(isThere);
+    return places.some(isThere);
   });
+  const found = there.find((record) => record.cluster === cluster);
   if (found !== undefined) return { secret: found.secret, older: [], from: "found" };
-  throw new Failure(`${coordinator} asks for the cluster's secret: give it with --secret-file FILE or GYRE_SECRET`, 2);
+  if (there[0] !== undefined)
+    throw new Failure(
+      `the member at ${coordinator} is of the cluster ${there[0].cluster}: say --cluster ${there[0].cluster}`,
+      2,
+    );
+  throw new Failure(
+    `no member of this machine listens at ${coordinator}: for one elsewhere give the cluster's secret, with --secret-file FILE or GYRE_SECRET`,
+    2,
+  );
 }
 
 function readSecret(file: string): string {

@@ -1,10 +1,11 @@
 /** What an operator asks a cluster, and whether its answers are those that requests get. */
+import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
-import { endAll, startCluster, temporaryFolder } from "../support/member.ts";
+import { endAll, program, startCluster, startMember, temporaryFolder } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
 let origin: TestOrigin;
@@ -39,4 +40,29 @@ it("gyre ring names the owner that requests go to, whatever a route leaves out o
     asked.push(String(headers["cache-status"]).split(";", 1)[0]);
   }
   expect(located).toEqual(asked);
+});
+
+describe("a coordinator on this machine, without a secret given", () => {
+  const status = (where: readonly string[], runs: string): Promise<string> =>
+    new Promise((done) => {
+      const { GYRE_SECRET: _, ...inherited } = process.env;
+      const env = { ...inherited, GYRE_RUN_DIR: runs };
+      execFile(process.execPath, [program, "status", ...where], { env }, (__, output, errors) => done(output + errors));
+    });
+
+  it("is asked under its cluster's name, and that is said where it has another", async () => {
+    const runs = temporaryFolder();
+    const member = await startMember(["--cluster", "other"], { GYRE_RUN_DIR: runs });
+    const where = ["--coordinator", `http://${member.peer}`];
+    expect(await status(where, runs)).toContain(
+      `the member at http://${member.peer} is of the cluster other: say --cluster other`,
+    );
+    expect(await status([...where, "--cluster", "other"], runs)).toContain("cluster other");
+  });
+
+  it("is not said to ask for anything where nobody has been asked", async () => {
+    expect(await status(["--coordinator", "http://127.0.0.1:1"], temporaryFolder())).toContain(
+      "no member of this machine listens at http://127.0.0.1:1: for one elsewhere give the cluster's secret",
+    );
+  });
 });
