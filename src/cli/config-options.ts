@@ -134,6 +134,7 @@ export function defaultText(key: keyof Config): string {
   const value = configSchema.shape[key].safeParse(undefined).data as unknown;
   if (value === undefined || value === "" || (Array.isArray(value) && value.length === 0)) return "";
   if (key === "object-max") return "64MB";
+  if (key === "disk-size") return "10GB";
   if (key === "listen") return "127.0.0.1:8080";
   if (typeof value === "number" && (key.includes("timeout") || key.includes("idle") || key.includes("limit")))
     return `${value / 1000}s`;

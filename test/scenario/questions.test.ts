@@ -42,6 +42,17 @@ it("gyre ring names the owner that requests go to, whatever a route leaves out o
   expect(located).toEqual(asked);
 });
 
+it("gyre config says defaults as one would write them", async () => {
+  const { output } = await gyre(["config", "--json"], folder);
+  const settings = JSON.parse(output) as { name: string; value: unknown; from: string }[];
+  for (const [name, value] of [
+    ["disk-size", "10GB"],
+    ["object-max", "64MB"],
+    ["drain-limit", "10s"],
+  ])
+    expect(settings.find((one) => one.name === name)).toEqual({ name, value, from: "default" });
+});
+
 describe("a coordinator on this machine, without a secret given", () => {
   const status = (where: readonly string[], runs: string): Promise<string> =>
     new Promise((done) => {
