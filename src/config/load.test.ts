@@ -198,6 +198,24 @@ describe("a configuration", () => {
     expect(() => loadConfig({ file, flags: {}, environment: {} })).not.toThrow();
   });
 
+  it("takes the ports of CONNECT with commas or as one number, and says so of anything else", () => {
+    const file = join(folder, "ports.yaml");
+    for (const [written, ports] of [
+      ["443", "443"],
+      ["443,8443", "443,8443"],
+      ["any", "any"],
+    ] as const) {
+      writeFileSync(file, `connect-ports: ${written}\n`);
+      expect(loadConfig({ file, flags: {}, environment: {} })["connect-ports"]).toBe(ports);
+    }
+    for (const written of ["[443, 8443]", "443-8443", "0", "65536", "443,", "https"]) {
+      writeFileSync(file, `connect-ports: ${written}\n`);
+      expect(() => loadConfig({ file, flags: {}, environment: {} }), written).toThrow(
+        "ports.yaml:1: connect-ports: write ports as in 443,8443, or any",
+      );
+    }
+  });
+
   it("is one document", () => {
     const file = join(folder, "documents.yaml");
     writeFileSync(file, "memory: 1GB\n---\nmemory: 2GB\n");

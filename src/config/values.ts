@@ -74,6 +74,13 @@ export const number = z.union(
 export const count = number.pipe(z.number().int().nonnegative());
 /** A whole number above 0. */
 export const positive = number.pipe(z.number().int().min(1));
+/** Ports with commas, a single one as YAML has it, or any. */
+export const connectPorts = z
+  .union([z.string(), z.number().transform(String)], { error: "write ports as in 443,8443, or any" })
+  .refine(
+    (text) => text === "any" || text.split(",").every((port) => /^[1-9]\d*$/.test(port) && Number(port) <= 65_535),
+    "write ports as in 443,8443, or any",
+  );
 /** Addresses: a network or a single one. */
 export const network = z
   .string()
