@@ -1,6 +1,7 @@
 /** `gyre explain URL`: where a URL lives, what is stored for it, what the next request would do, and why. */
 import type { SeenRequest } from "../telemetry/seen-request.ts";
 import type { Explanation } from "../admin/explain.ts";
+import { counted } from "../base/counted.ts";
 import { bytesText } from "../base/sizes.ts";
 import { contact, type WhereOptions } from "./discover.ts";
 import { Failure } from "./failure.ts";
@@ -43,7 +44,7 @@ export async function explain(url: string, options: WhereOptions & { readonly js
   }
   for (const [index, variant] of explained.variants.entries()) {
     say(
-      `  stored ${index + 1}: status ${variant.status}, ${bytesText(variant.bodyBytes)}, used ${variant.hits} times${variant.contentIn === "disk" ? ", its content on the disk" : ""}`,
+      `  stored ${index + 1}: status ${variant.status}, ${bytesText(variant.bodyBytes)}, used ${counted(variant.hits, "time")}${variant.contentIn === "disk" ? ", its content on the disk" : ""}`,
     );
     say(
       `    age      ${variant.ageSeconds} s of ${Math.round(variant.lifetimeSeconds * 10) / 10} s (${variant.lifetimeSource}, from ${variant.directivesFrom})`,

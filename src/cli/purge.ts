@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import { createInterface } from "node:readline/promises";
 import type { PurgedMember, PurgeReport } from "../proxy/invalidation/purges.ts";
 import { selectorOf, writtenSelector, type Selector } from "../invalidation/selector.ts";
+import { counted } from "../base/counted.ts";
 import { contact, type Contact, type WhereOptions } from "./discover.ts";
 import { Failure } from "./failure.ts";
 import { note, say, sayJson, styled, table } from "./terminal.ts";
@@ -115,7 +116,7 @@ async function confirmed({ status }: Contact): Promise<void> {
   if (process.stdin.isTTY !== true || process.stderr.isTTY !== true)
     throw new Failure("--all purges everything at every member: say --yes too", 2);
   const lines = createInterface({ input: process.stdin, output: process.stderr });
-  const question = `Purge everything that the ${status.members.length} members of ${status.cluster} have stored? [y/N] `;
+  const question = `Purge everything that the ${counted(status.members.length, "member")} of ${status.cluster} have stored? [y/N] `;
   // Whoever ends the input, or interrupts, has said no.
   const answer = await new Promise<string>((done) => {
     lines.once("close", () => done("n"));

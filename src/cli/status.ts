@@ -1,5 +1,6 @@
 /** `gyre status`: the cluster as a member sees it, each member's own figures beside it. */
 import type { MemberStatus, SelfStatus, Status } from "../admin/status.ts";
+import { counted } from "../base/counted.ts";
 import { bytesText } from "../base/sizes.ts";
 import type { MemberRecord } from "../member/records.ts";
 import { contact, recordsOf, type WhereOptions } from "./discover.ts";
@@ -158,7 +159,9 @@ function totalText({ members }: Status, selves: readonly (SelfStatus | null)[]):
   const sum = (one: (self: SelfStatus) => number): number => known.reduce((all, self) => all + one(self), 0);
   const requests = sum((self) => self.requests);
   const there =
-    known.length === members.length ? `${members.length} members` : `${known.length} of ${members.length} members`;
+    known.length === members.length
+      ? counted(members.length, "member")
+      : `${known.length} of ${counted(members.length, "member")}`;
   return [
     there,
     `${requests} requests`,

@@ -1,4 +1,5 @@
 /** `gyre top`: what the cluster is asked for most just now. */
+import { counted } from "../base/counted.ts";
 import { bytesText } from "../base/sizes.ts";
 import { busyKinds, type Busy, type BusyLists } from "../telemetry/busiest.ts";
 import { contact, type WhereOptions } from "./discover.ts";
@@ -52,7 +53,7 @@ export async function top(options: TopOptions): Promise<void> {
 function shown({ cluster, members, silent, ...lists }: Answer, by: Kind): string {
   const sum = lists.client.reduce((all, { requests }) => all + requests, 0);
   const missing = silent.length === 0 ? "" : `, without ${silent.join(", ")}`;
-  const head = `cluster ${styled("bold", cluster)}   ${members} members${missing}   ${rate(sum)} requests/s of the clients shown, over the last 5 to 10 s`;
+  const head = `cluster ${styled("bold", cluster)}   ${counted(members, "member")}${missing}   ${rate(sum)} requests/s of the clients shown, over the last 5 to 10 s`;
   if (lists[by].length === 0) return `${head}\n\nnothing was asked for`;
   const width = Math.max(20, (process.stdout.columns ?? 120) - 46);
   return `${head}\n\n${table(

@@ -373,7 +373,7 @@ export class RunningMember {
     if (this.#host !== null) this.#options.lastView?.write(publishedOf(view));
     this.#log.info(
       { kind: "view", epoch: view.epoch, leader: view.leader, members: view.members.map(({ name }) => name) },
-      `epoch ${view.epoch}: ${view.members.length} members, ${view.leader} leads`,
+      `epoch ${view.epoch}: ${view.leader} leads, members: ${view.members.length}`,
     );
   }
 

@@ -53,6 +53,12 @@ it("gyre config says defaults as one would write them", async () => {
     expect(settings.find((one) => one.name === name)).toEqual({ name, value, from: "default" });
 });
 
+it("one member is one member, wherever it is counted", async () => {
+  const { admin } = await startMember();
+  for (const command of [["status"], ["top", "--once"]])
+    expect((await gyre([...command, "--admin", admin], folder)).output, command[0]).toMatch(/\b1 member\b/);
+});
+
 describe("a coordinator on this machine, without a secret given", () => {
   const status = (where: readonly string[], runs: string): Promise<string> =>
     new Promise((done) => {
