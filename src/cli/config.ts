@@ -5,7 +5,7 @@ import { concealed, concealedFields } from "../base/concealed.ts";
 import { bytesText } from "../base/sizes.ts";
 import { configSchema, type Config, type RouteConfig } from "../config/schema.ts";
 import { configWithOrigins, defaultText } from "./config-options.ts";
-import { say, sayJson, styled, table } from "./terminal.ts";
+import { say, sayJson, styled } from "./terminal.ts";
 
 interface Setting {
   readonly name: string;
@@ -13,6 +13,9 @@ interface Setting {
   readonly value: unknown;
   readonly from: string;
 }
+
+/** Longer values, as of routes, do not push the others' third column away. */
+const valueWidthMax = 60;
 
 /** Prints the settings. @throws Failure listing what is wrong with them. */
 export function config({ json, ...options }: Readonly<Record<string, unknown>>): void {
@@ -25,13 +28,13 @@ export function config({ json, ...options }: Readonly<Record<string, unknown>>):
     return { name, value: standard === "" ? null : standard, from: "default" };
   });
   if (json === true) return sayJson(settings);
-  const rows = settings.map(({ name, value, from }) => [name, textOf(value), from]);
-  const [heading, ...lines] = table(["setting", "value", "from"], rows).split("\n");
-  say(heading!);
-  for (const [index, line] of lines.entries()) {
-    const isDefault = settings[index]?.from === "default";
-    say(isDefault ? styled("dim", line) : line);
-  }
+  const line = (cells: readonly [name: string, value: string, from: string]): string =>
+    `${cells[0].padEnd(nameWidth)}  ${cells[1].padEnd(valueWidth)}  ${cells[2]}`;
+  const texts = settings.map(({ name, value, from }) => [name, textOf(value), from] as const);
+  const nameWidth = Math.max(...texts.map(([name]) => name.length));
+  const valueWidth = Math.max(...texts.map(([, { length }]) => (length > valueWidthMax ? 0 : length)));
+  say(styled("bold", line(["setting", "value", "from"])));
+  for (const text of texts) say(text[2] === "default" ? styled("dim", line(text)) : line(text));
   return undefined;
 }
 

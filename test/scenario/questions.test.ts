@@ -53,6 +53,17 @@ it("gyre config says defaults as one would write them", async () => {
     expect(settings.find((one) => one.name === name)).toEqual({ name, value, from: "default" });
 });
 
+it("gyre config keeps its lines short where a value is long", async () => {
+  const file = join(folder, "long.yaml");
+  const routes = Array.from({ length: 20 }, (_, n) => `  - { path: /${n}, origin: "http://127.0.0.1:1" }\n`);
+  writeFileSync(file, `zone: here\nroutes:\n${routes.join("")}`);
+  const { output } = await gyre(["config", "--config", file], folder);
+  const lines = output.split("\n");
+  expect(lines.filter(({ length }) => length > 160).map((line) => line.slice(0, 6))).toEqual(["routes"]);
+  const [where] = lines.filter((line) => line.startsWith("zone")).map((line) => line.indexOf(`${file}:1`));
+  expect(where).toBe(lines[0]!.indexOf("from"));
+});
+
 it("one member is one member, wherever it is counted", async () => {
   const { admin } = await startMember();
   for (const command of [["status"], ["top", "--once"]])
