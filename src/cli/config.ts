@@ -24,6 +24,8 @@ export function config({ json, ...options }: Readonly<Record<string, unknown>>):
     const found = given.get(name);
     if (found !== undefined) return { name, value: shown(found.value), from: found.from };
     if (name === "memory") return { name, value: bytesText(effective.memory), from: "a quarter of what there is" };
+    if (name === "object-max" && effective[name] < configSchema.shape[name].parse(undefined))
+      return { name, value: bytesText(effective[name]), from: "a quarter of memory" };
     const standard = defaultText(name);
     return { name, value: standard === "" ? null : standard, from: "default" };
   });

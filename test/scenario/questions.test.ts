@@ -53,6 +53,15 @@ it("gyre config says defaults as one would write them", async () => {
     expect(settings.find((one) => one.name === name)).toEqual({ name, value, from: "default" });
 });
 
+it("gyre config says of a default that follows from another setting what it is", async () => {
+  const objectMax = async (memory: string): Promise<unknown> => {
+    const { output } = await gyre(["config", "--json", "--memory", memory], folder);
+    return (JSON.parse(output) as { name: string }[]).find(({ name }) => name === "object-max");
+  };
+  expect(await objectMax("64MB")).toEqual({ name: "object-max", value: "16.0 MB", from: "a quarter of memory" });
+  expect(await objectMax("1GB")).toEqual({ name: "object-max", value: "64MB", from: "default" });
+});
+
 it("gyre config keeps its lines short where a value is long", async () => {
   const file = join(folder, "long.yaml");
   const routes = Array.from({ length: 20 }, (_, n) => `  - { path: /${n}, origin: "http://127.0.0.1:1" }\n`);
