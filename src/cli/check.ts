@@ -29,8 +29,12 @@ interface Found {
 }
 
 /** Prints that the file is valid. @throws Failure listing what is not. */
-export async function check(file: string | undefined, { json }: { readonly json?: boolean }): Promise<void> {
-  const name = file ?? process.env["GYRE_CONFIG"];
+export async function check(
+  file: string | undefined,
+  { config, json }: { readonly config?: string; readonly json?: boolean },
+): Promise<void> {
+  if (file !== undefined && config !== undefined) throw new Failure("one file is checked: name it once", 2);
+  const name = file ?? config ?? process.env["GYRE_CONFIG"];
   const { problems, warnings } = await look(name);
   if (json === true) sayJson({ file: name ?? null, valid: problems.length === 0, problems, warnings });
   else {

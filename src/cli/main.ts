@@ -261,6 +261,7 @@ program
   .command("check")
   .description("validate a configuration file, with file:line for each problem")
   .argument("[FILE]")
+  .option("--config <FILE>", "the same, as other commands are given it")
   .option("--json", "print JSON")
   .action(check);
 

@@ -42,6 +42,13 @@ it("gyre ring names the owner that requests go to, whatever a route leaves out o
   expect(located).toEqual(asked);
 });
 
+it("gyre check takes the file as other commands do, too", async () => {
+  const file = join(folder, "checked.yaml");
+  writeFileSync(file, "memory: 64MB\n");
+  expect(await gyre(["check", "--config", file], folder)).toMatchObject({ code: 0, output: `${file}: valid\n` });
+  expect((await gyre(["check", "--config", file, file], folder)).code).toBe(2);
+});
+
 it("gyre config says defaults as one would write them", async () => {
   const { output } = await gyre(["config", "--json"], folder);
   const settings = JSON.parse(output) as { name: string; value: unknown; from: string }[];
