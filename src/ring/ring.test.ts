@@ -94,6 +94,15 @@ describe("ringOf", () => {
     expect(moved * (count + 1)).toBeCloseTo(owned.get("m1")! * (count + 1), 1);
   });
 
+  it("gives a member that is alone the whole key space, and no more", () => {
+    for (let index = 0; index < 50; index++) {
+      const name = `a${index}`;
+      const share = shares(ringOf([{ name, weight: 1 }])).get(name)!;
+      expect(share, name).toBeLessThanOrEqual(1);
+      expect(share, name).toBeCloseTo(1, 12);
+    }
+  });
+
   it("has shares that are what keys find", () => {
     const ring = ringOf([...equal(4), { name: "heavy", weight: 3 }]);
     const counts = new Map<string, number>();

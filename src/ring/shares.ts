@@ -36,7 +36,8 @@ function computedShares({ members, tokens, owners }: Ring): ReadonlyMap<string, 
     shorter += (arc * arc) / 2;
     longer -= arc;
   }
-  return new Map(members.map(({ name }, index) => [name, sums[index]!]));
+  // Rounding adds up to a hair more than all.
+  return new Map(members.map(({ name }, index) => [name, Math.min(1, sums[index]!)]));
 }
 
 /** The largest share over the mean share, each relative to its weight: 1 is perfect. */
