@@ -22,6 +22,13 @@ export function processMetrics(
       values: () => [{ value: clients.connections }],
     },
     {
+      name: "gyre_connections_turned_away_total",
+      help: "Connections of clients closed before a request was read from them: not-allowed, too-many, no-proxy-header, clear-text, no-handshake",
+      type: "counter",
+      labelNames: ["reason"],
+      values: () => [...clients.turnedAway].map(([reason, value]) => ({ labels: { reason }, value })),
+    },
+    {
       name: "gyre_certificate_expiry_seconds",
       help: "Seconds until a certificate for clients ends; below 0 where it has, or where there is none yet",
       type: "gauge",

@@ -35,6 +35,8 @@ export interface AdministeredMember {
     gather(): void;
     /** Connections of clients. */
     readonly connections: number;
+    /** Those closed before a request was read from them, by reason. */
+    readonly turnedAway: ReadonlyMap<string, number>;
     /** Of each thread that serves them beside this one: hits, and how late its event loop was of late. */
     byThread(): readonly { readonly hits: number; readonly delaySeconds: number }[];
     /** What they ask. */

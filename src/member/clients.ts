@@ -12,6 +12,7 @@ import type { Logger } from "../telemetry/log.ts";
 import { wireLimits, type WireLimits } from "../wire/limits.ts";
 import { OwnCount } from "../wire/connection-count.ts";
 import { WireServer } from "../wire/server.ts";
+import type { TurnedAwayFor } from "../wire/turned-away.ts";
 import type { AccessLog } from "./access-log.ts";
 import type { Certificates } from "./certificates.ts";
 import type { DataPlane } from "./data-plane.ts";
@@ -23,6 +24,7 @@ import { unlistenable } from "./listenable.ts";
 import { listenersFor } from "./listeners.ts";
 import { isThisMachine, listening } from "./listening.ts";
 import { freePort } from "./free-port.ts";
+import { TurnedAwayNotes } from "./turned-away-notes.ts";
 import { limitsUnder } from "./wire-limits.ts";
 
 export interface ClientsOptions {
@@ -40,6 +42,8 @@ export interface ClientsOptions {
 
 /** How often what fronts go by is told again, whatever has been told of changes. */
 const publishMs = 250;
+/** How often it is looked whether there is somebody to tell of who was turned away. */
+const lookMs = 5000;
 
 /** Everybody who is served. */
 export class Clients {
@@ -57,6 +61,8 @@ export class Clients {
   #watched = false;
   /** Who watches what clients ask, and what they are told. */
   readonly watching: Watching;
+  readonly #turnedAway: TurnedAwayNotes;
+  readonly #looking: NodeJS.Timeout;
 
   constructor(options: ClientsOptions) {
     const { config, threads, name, plane, accessLog, log, failed, died } = options;
@@ -84,6 +90,10 @@ export class Clients {
     this.#said = listeners.map(({ role }) => (role === "both" ? {} : { role }));
     const limits: WireLimits = { ...wireLimits, ...limitsUnder(config, log) };
     const { recorder, viaLine } = plane.desk;
+    this.#turnedAway = new TurnedAwayNotes(({ reason, count, address }, text) =>
+      log.info({ kind: "turned-away", reason, count, client: address }, text),
+    );
+    this.#looking = setInterval(() => this.#turnedAway.look(performance.now()), lookMs).unref();
     const server = (listener: number): WireServer =>
       new WireServer({
         limits,
@@ -100,6 +110,7 @@ export class Clients {
           recorder.refused();
           log.debug({ kind: "refused", client: client.address, status, reason }, `refused: ${reason}`);
         },
+        turnedAway: (reason, address) => this.#turnedAway.add({ reason, count: 1, address }, performance.now()),
         bug: failed,
       });
     this.#servers = threads === 1 ? listeners.map((_, listener) => server(listener)) : [server(0)];
@@ -124,6 +135,7 @@ export class Clients {
             accept: (socket, client) => this.#servers[0]!.take(socket, client),
             lines: (text, lines) => accessLog.write(text, lines),
             seen: (requests) => this.watching.seen(requests),
+            turnedAway: (some) => this.#turnedAway.add(some, performance.now()),
             failed,
             died,
           });
@@ -137,6 +149,11 @@ export class Clients {
   /** Connections of clients. */
   get connections(): number {
     return this.#fronts?.connections ?? this.#count.all;
+  }
+
+  /** Connections that were closed before a request was read from them, by reason. */
+  get turnedAway(): ReadonlyMap<TurnedAwayFor, number> {
+    return this.#turnedAway.counts;
   }
 
   /** Of each front thread: hits, and how late its event loop was. */
@@ -212,6 +229,7 @@ export class Clients {
       ...this.#servers.map((server) => server.close(limitMs)),
     ]);
     if (this.#publishing !== null) clearInterval(this.#publishing);
+    clearInterval(this.#looking);
     await fronts?.end();
     await this.#traces.end();
     return Math.max(

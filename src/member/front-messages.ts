@@ -4,6 +4,7 @@ import type { Place } from "../base/listen.ts";
 import type { Listener } from "../config/listeners.ts";
 import type { SharedStore } from "../store/pages/page-reader.ts";
 import type { WireLimits } from "../wire/limits.ts";
+import type { TurnedAway } from "../wire/turned-away.ts";
 import type { Identity } from "../wire/tls-identities.ts";
 import type { RoutePlace } from "../proxy/request/routes.ts";
 import type { SeenRequest } from "../telemetry/seen-request.ts";
@@ -60,5 +61,6 @@ export type FromFront =
   | { readonly kind: "block-taken" }
   | { readonly kind: "lines"; readonly text: string; readonly lines: number }
   | { readonly kind: "seen"; readonly requests: readonly SeenRequest[] }
+  | { readonly kind: "turned-away"; readonly some: readonly TurnedAway[] }
   | { readonly kind: "drained"; readonly cut: number }
   | { readonly kind: "failed"; readonly error: Error };

@@ -21,6 +21,7 @@ import { frame, ThreadLink } from "../threads/thread-link.ts";
 import { addressHash } from "../threads/address-hash.ts";
 import { WireServer } from "../wire/server.ts";
 import { TlsIdentities } from "../wire/tls-identities.ts";
+import { TurnedAwaySum } from "../wire/turned-away.ts";
 import type { FromFront, FrontInit, ToFront } from "./front-messages.ts";
 import { FrontLines } from "./front-lines.ts";
 import { isThisMachine } from "./listening.ts";
@@ -84,6 +85,7 @@ const host: FrontHost = {
   coarseNow: () => coarseNow,
   isDraining: () => isDraining,
 };
+const turnedAway = new TurnedAwaySum();
 /** One for each listener; `redirects` are told when the port of https is known. */
 const redirects: { redirect?: number }[] = [];
 const servers = listeners.map(({ tls: speaksTls, http2, proxyProtocol, role }, listener) => {
@@ -118,6 +120,7 @@ const servers = listeners.map(({ tls: speaksTls, http2, proxyProtocol, role }, l
       connections.set(number, connection);
       return connection;
     },
+    turnedAway: (reason, address) => turnedAway.add({ reason, count: 1, address }),
     bug: failed,
   });
 });
@@ -128,6 +131,8 @@ setInterval(() => {
   // Its clock ticks each so often, whatever the loop does.
   board.delayed(front, Math.max(0, delay.percentile(99) / 1e9 - 0.02));
   delay.reset();
+  const some = turnedAway.takeAll();
+  if (some.length > 0) tell({ kind: "turned-away", some });
 }, 1000).unref();
 
 function networksOf(given: readonly string[] | null): Networks | null {

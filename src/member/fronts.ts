@@ -13,6 +13,7 @@ import { ByteRing } from "../threads/byte-ring.ts";
 import { HomeEnd, type AcceptConnection } from "../threads/home-end.ts";
 import { StoreBlocks } from "../threads/store-blocks.ts";
 import { ringBytes } from "../threads/thread-link.ts";
+import type { TurnedAway } from "../wire/turned-away.ts";
 import type { FromFront, FrontInit, FrontSettings, ToFront } from "./front-messages.ts";
 
 /** A front holds connections and little else. */
@@ -31,6 +32,8 @@ export interface FrontsOptions extends Pick<
   readonly lines: (text: string, lines: number) => void;
   /** Requests that they have answered, while somebody watches. */
   readonly seen: (requests: readonly SeenRequest[]) => void;
+  /** Connections that they have turned away. */
+  readonly turnedAway: (some: TurnedAway) => void;
   readonly failed: (error: Error) => void;
   /** A front has ended by itself. */
   readonly died: (reason: string) => void;
@@ -216,6 +219,8 @@ export class Fronts {
       case "seen":
         this.#options.seen(message.requests);
         return front.worker.postMessage({ kind: "seen-taken" } satisfies ToFront);
+      case "turned-away":
+        return message.some.forEach((some) => this.#options.turnedAway(some));
       case "failed":
         return this.#options.failed(message.error);
       default:

@@ -74,6 +74,9 @@ function canonical(address: string): string {
   return [high >> 8, high & 255, low >> 8, low & 255].join(".");
 }
 
+/** There will be none then: a balancer that looks whether somebody listens says nothing, and ends. */
+const ended = ["end", "close", "error"] as const;
+
 /**
  * Reads the header from a fresh socket; `done` gets the source, "" for the balancer itself, or null where it is missing
  * or broken.
@@ -83,8 +86,7 @@ export function readProxyHeader(socket: Socket, limitMs: number, done: (source: 
   const finish = (source: string | null): void => {
     clearTimeout(timer);
     socket.off("data", data);
-    socket.off("close", close);
-    socket.off("error", close);
+    for (const event of ended) socket.off(event, close);
     done(source);
   };
   const data = (bytes: Buffer): void => {
@@ -100,6 +102,5 @@ export function readProxyHeader(socket: Socket, limitMs: number, done: (source: 
   const close = (): void => finish(null);
   const timer = setTimeout(close, limitMs);
   socket.on("data", data);
-  socket.on("close", close);
-  socket.on("error", close);
+  for (const event of ended) socket.on(event, close);
 }

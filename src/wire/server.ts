@@ -20,6 +20,7 @@ import { wireLimits, type WireLimits } from "./limits.ts";
 import { readProxyHeader } from "./proxy-protocol.ts";
 import type { Refusal } from "./request-head.ts";
 import type { TlsIdentities } from "./tls-identities.ts";
+import type { TurnedAwayFor } from "./turned-away.ts";
 
 /** A connection, as the server knows it. */
 export interface Served {
@@ -55,6 +56,8 @@ export interface WireOptions {
   /** Counts connections; by default those of this server alone. */
   readonly count?: ConnectionCount;
   readonly refused?: (refusal: Refusal, client: Client) => void;
+  /** A connection is closed before anything is read of a request. */
+  readonly turnedAway?: (reason: TurnedAwayFor, address: string) => void;
   readonly bug?: (error: Error) => void;
 }
 
@@ -63,6 +66,11 @@ const sweepMs = 500;
 const acmeProtocol = "acme-tls/1";
 /** A client's address at a Unix socket: whoever may open it is on this machine. */
 const unixAddress = "127.0.0.1";
+/** How OpenSSL says that it has seen a request in clear text. */
+const clearTextCode = "ERR_SSL_HTTP_REQUEST";
+/** What somebody is told who speaks HTTP where TLS is spoken. */
+const clearText = "This port speaks TLS: write https:// in the place of http://.\n";
+const clearTextAnswer = `HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: ${clearText.length}\r\nConnection: close\r\n\r\n${clearText}`;
 
 /** A listening port for clients. */
 export class WireServer {
@@ -168,15 +176,33 @@ export class WireServer {
       allowHalfOpen: true,
       handshakeTimeout: this.#host.limits.headMs,
     });
-    server.on("secureConnection", (socket: TLSSocket) => this.#serve(socket, addressOf(socket)));
-    server.on("tlsClientError", (_error, socket) => socket.destroy());
+    server.on("secureConnection", (socket: TLSSocket) => {
+      socket.allowHalfOpen = true;
+      this.#serve(socket, addressOf(socket));
+    });
+    server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => this.#notAgreed(error, socket));
     this.#tlsServer = server;
+  }
+
+  /** A handshake has failed. Whoever only looks whether somebody listens is nobody to tell of. */
+  #notAgreed({ code = "" }: NodeJS.ErrnoException, socket: TLSSocket): void {
+    const inner = (socket as { _parent?: Socket })._parent;
+    const address = (inner === undefined ? undefined : this.#addresses.get(inner)) ?? addressOf(socket);
+    if (code.startsWith("ERR_")) this.#away(code === clearTextCode ? "clear-text" : "no-handshake", address);
+    if (code !== clearTextCode || inner === undefined || inner.destroyed) return void socket.destroy();
+    inner.write(clearTextAnswer, () => socket.destroy());
+  }
+
+  #away(reason: TurnedAwayFor, address: string): void {
+    this.#options.turnedAway?.(reason, address);
   }
 
   #accepted(socket: Socket): void {
     const address = this.#isUnix ? unixAddress : addressOf(socket);
     const { limits } = this.#host;
-    if (!this.#options.admits(address) || !this.#count.entered(address, limits)) {
+    const isAdmitted = this.#options.admits(address);
+    if (!isAdmitted || !this.#count.entered(address, limits)) {
+      this.#away(isAdmitted ? "too-many" : "not-allowed", address);
       socket.destroy();
       return;
     }
@@ -186,8 +212,11 @@ export class WireServer {
     else
       readProxyHeader(socket, limits.headMs, (source) => {
         // "" is the balancer speaking for itself; a client that it names must be admitted like any other.
-        if (source === null || (source !== "" && !this.#options.admits(source))) socket.destroy();
-        else this.#dispatch(socket, source === "" ? address : source);
+        const isAdmitted = source === "" || (source !== null && this.#options.admits(source));
+        if (isAdmitted) return this.#dispatch(socket, source === "" ? address : source);
+        if (source !== null) this.#away("not-allowed", source);
+        else if (!socket.destroyed && !socket.readableEnded) this.#away("no-proxy-header", address);
+        return void socket.destroy();
       });
   }
 
@@ -195,6 +224,8 @@ export class WireServer {
     if (this.#tlsServer === null) this.#serve(socket, address);
     else {
       socket.on("error", () => socket.destroy());
+      // Whoever ends before all is agreed wants nothing more; TLS takes this over from here (see secureConnection).
+      socket.allowHalfOpen = false;
       this.#addresses.set(socket, address);
       if (this.#options.tls!.isProving) this.#dispatchProving(socket);
       else this.#tlsServer.emit("connection", socket);

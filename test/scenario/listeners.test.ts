@@ -54,6 +54,9 @@ const run = promisify(execFile);
 const curl = async (...parameters: string[]): Promise<string> =>
   (await run("curl", ["-sS", "-k", "--max-time", "10", ...parameters])).stdout;
 
+const connections = async ({ admin }: TestMember): Promise<number> =>
+  Number(/^gyre_connections\{.*\} (\d+)$/m.exec(await (await fetch(`http://${admin}/metrics`)).text())![1]);
+
 describe("listeners", () => {
   it("speak TLS here and send on to it there, but for what certificate authorities ask", async () => {
     const [plain, secure] = [await freePort(), await freePort()];
@@ -281,5 +284,73 @@ describe("listeners", () => {
     };
     expect(await from("192.0.2.7")).toMatch(/^HTTP\/1.1 200 /);
     expect(await from("198.51.100.7")).toBe("");
+  });
+
+  it("let go whoever ends before anything is said, and answer who ends behind a request", async () => {
+    const [plain, behind, secure, both] = [await freePort(), await freePort(), await freePort(), await freePort()];
+    const places = `"127.0.0.1:${plain}", { address: "127.0.0.1:${behind}", proxy-protocol: true }, "127.0.0.1:${both},http2"`;
+    const member = await configured(
+      `listen: [ ${places}, "127.0.0.1:${secure},tls" ]\ntls-cert: ${cert}\ntls-key: ${key}\norigin: ${origin.url}\nlimits: { head-timeout: 60s }\n`,
+    );
+    // As balancers do that look whether somebody listens.
+    for (const port of [plain, behind, secure, both]) {
+      const client = await RawClient.open(port);
+      client.socket.end();
+      expect(await client.end()).toBe("");
+    }
+    // Node's client leaves before it has said its last word of the handshake.
+    const doubting = connectTls({ port: secure, host: "127.0.0.1", ca: [] });
+    await new Promise((refused) => doubting.once("error", refused));
+    const brief = connectTls({ port: secure, host: "127.0.0.1", rejectUnauthorized: false });
+    brief.once("secureConnect", () => brief.end("GET /x HTTP/1.1\r\nHost: h\r\n\r\n"));
+    let received = "";
+    brief.on("data", (bytes: Buffer) => (received += bytes.toString()));
+    await once(brief, "end");
+    expect(received).toContain("content of /x");
+    await until(async () => (await connections(member)) === 0, "all have gone");
+  });
+
+  it("tell of those whom they turn away, by reason, and say in clear text that they speak TLS", async () => {
+    const [plain, behind, secure] = [await freePort(), await freePort(), await freePort()];
+    const places = `"127.0.0.1:${plain}", { address: "127.0.0.1:${behind}", proxy-protocol: true, allow: [ 192.0.2.0/24 ] }`;
+    const member = await configured(
+      `listen: [ ${places}, "127.0.0.1:${secure},tls" ]\ntls-cert: ${cert}\ntls-key: ${key}\norigin: ${origin.url}\nlimits: { connections-per-client: 3 }\n`,
+    );
+    const request = "GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    const answer = async (port: number, bytes: string): Promise<string> => {
+      const client = await RawClient.open(port);
+      return client.send(bytes).end();
+    };
+    expect(await answer(behind, `PROXY TCP4 198.51.100.7 127.0.0.1 5000 80\r\n${request}`)).toBe("");
+    expect(await answer(behind, request)).toBe("");
+    expect(await answer(secure, request)).toMatch(
+      /^HTTP\/1\.1 400 Bad Request\r\n(?:[^\r]+\r\n)*\r\nThis port speaks TLS: write https:\/\//,
+    );
+    const old = connectTls({ port: secure, host: "127.0.0.1", rejectUnauthorized: false, maxVersion: "TLSv1.1" });
+    await new Promise((refused) => old.once("error", refused));
+    // What only looks whether somebody listens is nobody to tell of.
+    (await RawClient.open(secure)).close();
+    (await RawClient.open(behind)).close();
+    const counts = async (): Promise<Record<string, number>> => {
+      const text = await (await fetch(`http://${member.admin}/metrics`)).text();
+      const lines = text.matchAll(/^gyre_connections_turned_away_total\{reason="([^"]+)".*\} (\d+)$/gm);
+      return Object.fromEntries([...lines].map(([, reason, count]) => [reason, Number(count)]));
+    };
+    await until(async () => (await connections(member)) === 0, "all have gone");
+    // Which of them depends on which thread looks first.
+    const held = await Promise.all([1, 2, 3, 4].map(() => RawClient.open(plain)));
+    await Promise.race(held.map((client) => client.end()));
+    for (const client of held) client.close();
+    await until(async () => ((await counts())["too-many"] ?? 0) > 0, "they are counted");
+    expect(await counts()).toEqual({
+      "not-allowed": 1,
+      "too-many": 1,
+      "no-proxy-header": 1,
+      "clear-text": 1,
+      "no-handshake": 1,
+    });
+    const { output: events } = await gyre(["events", "--admin", member.admin, "--json"], folder);
+    expect(events).toContain("closed a connection of clients that `allow` does not name, from 198.51.100.7");
+    expect(events).toContain("closed a connection in clear text where TLS is spoken, from 127.0.0.1");
   });
 });

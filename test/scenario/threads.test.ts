@@ -303,6 +303,7 @@ describe("a front thread that dies", () => {
         accept: () => {},
         lines: () => {},
         seen: () => {},
+        turnedAway: () => {},
         failed: () => {},
         died: resolve,
         started: (worker) => workers.push(worker),
