@@ -12,8 +12,10 @@ export function hostPortOf(text: string, hostDefault = "127.0.0.1"): HostPort | 
   const match = /^(?:\[([0-9a-f:.%]+)\]:|([^:[\]\s/@]*):)?(\d{1,5})$/i.exec(text.trim());
   if (match === null) return null;
   const port = Number(match[3]);
-  if (port > 65_535) return null;
-  return { host: (match[1] ?? match[2]) || hostDefault, port };
+  const host = (match[1] ?? match[2]) || hostDefault;
+  // Two ports, as containers are given them, are no address.
+  if (port > 65_535 || /^\d+$/.test(host)) return null;
+  return { host, port };
 }
 
 /** `host:port`, with the brackets that an IPv6 address needs. */

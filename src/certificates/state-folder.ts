@@ -1,6 +1,7 @@
 /** What outlives a member of its certificates: files that only its user can read, each replaced as a whole. */
-import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolder } from "../base/folder.ts";
 import { jsonOf } from "../base/json.ts";
 import { certificateOf, type Certificate } from "./certificate.ts";
 
@@ -14,7 +15,7 @@ export class StateFolder {
   /** @throws Error where it cannot be made or used. */
   constructor(folder: string) {
     this.#folder = folder;
-    mkdirSync(join(folder, "certificates"), { recursive: true, mode: 0o700 });
+    makeFolder(join(folder, "certificates"), 0o700);
     chmodSync(folder, 0o700);
   }
 

@@ -3,9 +3,10 @@
  * `--detach` they go on, and `gyre stop` ends them.
  */
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, openSync, readFileSync } from "node:fs";
+import { openSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { makeFolder } from "../base/folder.ts";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { defaultMemory } from "../config/default-memory.ts";
 import { livingMembers, markStopping, runFolder, takeFarewell, unmarkStopping } from "../member/records.ts";
@@ -72,7 +73,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   if (detach && options.demoOrigin === true)
     throw new Failure("--demo-origin lives in this command, so it does not go with --detach", 2);
   const folder = join(runFolder(process.env), "logs");
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder, 0o700);
   const members: Started[] = [];
   /** All that were started, those that have not joined yet among them. */
   const children: ChildProcess[] = [];

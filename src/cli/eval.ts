@@ -1,7 +1,8 @@
 /** `gyre eval EXPERIMENT`: runs it, prints what it found, and leaves JSON and an HTML page. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
+import { makeFolder } from "../base/folder.ts";
 import { bytesText } from "../base/sizes.ts";
 import { balance } from "../eval/balance.ts";
 import { churn } from "../eval/churn.ts";
@@ -78,7 +79,7 @@ export async function evaluate(name: string, options: EvalOptions): Promise<void
     machine: `${availableParallelism()} cores (${cpus()[0]?.model.trim() ?? "unknown"}), ${bytesText(totalmem())}, Node ${process.versions.node}, ${process.platform}`,
   };
   const value = { ...colophon, reports };
-  mkdirSync(options.out, { recursive: true });
+  makeFolder(options.out);
   const file = (ending: string): string => join(options.out, `${name}.${ending}`);
   writeFileSync(file("json"), `${JSON.stringify(value, null, 2)}\n`);
   writeFileSync(file("html"), reportPage(reports, colophon));

@@ -202,11 +202,11 @@ function greet(
   note(
     `  proxy  ${scheme}://${listen}   ${forward ? `try: curl -x ${scheme}://${listen} http://example.com/ -i` : `try: curl ${scheme}://${listen}/ -i`}`,
   );
-  for (const other of listeners)
-    if (other !== main)
-      note(
-        `         ${other.redirect ? `${other.address} sends on to https` : `${other.tls ? "https" : "http"}://${other.address}`}`,
-      );
+  for (const { address, place, redirect, tls } of listeners.filter((one) => one !== main)) {
+    // A Unix socket, or one that was inherited, is no place that a URL can name.
+    const told = "port" in place ? `${tls ? "https" : "http"}://${address}` : address;
+    note(`         ${redirect ? `${address} sends on to https` : told}`);
+  }
   note(
     `  peer   http://${peer}   another member: gyre start --coordinator http://${peer} --listen 127.0.0.1:0 --peer 127.0.0.1:0 --admin 127.0.0.1:0`,
   );

@@ -88,6 +88,7 @@ describe("a configuration", () => {
       ["weight: -1", "weight: write a number above 0"],
       ["log-level: loud", "log-level: write debug, info, warn or error"],
       ["listen: null", "listen: write text, or a number"],
+      ["listen: '80:80'", 'listen: "80:80" is no place to listen at: write host:port'],
       ['routes: [ { path: x, origin: "http://a" } ]', "routes.0.path: it begins with /"],
     ] as const) {
       writeFileSync(file, `${text}\n`);

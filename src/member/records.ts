@@ -7,7 +7,6 @@ import {
   constants,
   linkSync,
   lstatSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -16,6 +15,7 @@ import {
 } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { isAbsolute, join } from "node:path";
+import { makeFolder } from "../base/folder.ts";
 import { StartError } from "./start-error.ts";
 
 export interface MemberRecord {
@@ -75,7 +75,7 @@ export function runFolder(
       : uid === 0 && isWritable(run)
         ? join(run, "gyre")
         : join(temporary, `gyre-${uid}`));
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder, 0o700);
   const stat = lstatSync(folder);
   const wrong = stat.isSymbolicLink()
     ? "is a link"

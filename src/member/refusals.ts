@@ -11,10 +11,10 @@ export function refuseOpenProxy(config: Config, listeners: readonly Listener[]):
   for (const { address, place, allow, role, redirect } of listeners) {
     if (redirect || allow.length > 0 || !("host" in place) || isLoopbackHost(place.host)) continue;
     throw new StartError(
-      `--listen ${address} is open to other machines, and nothing says who may use it.\n` +
+      `a listener at ${address} is open to other machines, and nothing says who may use it.\n` +
         (forwards && role !== "reverse"
-          ? "An open forward proxy is found and misused within hours. Name its clients with --allow CIDR, for instance --allow 10.0.0.0/8,"
-          : "Name the clients with --allow, for instance --allow 0.0.0.0/0,::/0 for a public reverse proxy,") +
+          ? "An open forward proxy is found and misused within hours. Name its clients with --allow CIDR (in a file: allow), for instance 10.0.0.0/8,"
+          : "Name the clients with --allow CIDR (in a file: allow), for instance 0.0.0.0/0,::/0 for a public reverse proxy,") +
         ` or listen for this machine alone: 127.0.0.1:${place.port}.`,
     );
   }

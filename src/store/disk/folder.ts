@@ -3,7 +3,6 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -12,6 +11,7 @@ import {
 } from "node:fs";
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
+import { makeFolder } from "../../base/folder.ts";
 import { jsonOf } from "../../base/json.ts";
 import { bytesText } from "../../base/sizes.ts";
 import { formatVersion } from "./format.ts";
@@ -65,7 +65,7 @@ export function takeFolder(path: string, bytesMax: number): DiskFolder {
     throw new DiskUnusable(
       `--disk-size ${bytesText(bytesMax)} is less than a disk tier needs: ${bytesText(diskBytesMin)}`,
     );
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeFolder(path, 0o700);
   let release: (() => void) | null = null;
   try {
     release = lock(path);
