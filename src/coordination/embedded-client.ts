@@ -32,9 +32,11 @@ export interface EmbeddedClientOptions {
   readonly failed?: (error: Error) => void;
 }
 
+const noHost = "does not host the coordinator";
 /** What will not be otherwise at the next try. */
-const hopeless =
-  /does not know the secret|belongs to another cluster|protocol version|does not host the coordinator|a frame was too large/;
+const hopeless = new RegExp(
+  `does not know the secret|belongs to another cluster|protocol version|${noHost}|a frame was too large`,
+);
 
 /** A session with an embedded coordinator elsewhere. */
 export class EmbeddedClient implements Coordinator {
@@ -170,7 +172,8 @@ export class EmbeddedClient implements Coordinator {
     if (hopeless.test(reason)) this.#refusals.set(place, reason);
     else this.#refusals.delete(place);
     if (this.#joined !== null && this.#places.every((one) => this.#refusals.has(one))) {
-      this.#joined.reject(new Error(`${this.address} refuses this member: ${reason}`));
+      const hint = reason.includes(noHost) ? "; where it did, `gyre status` there shows who does now" : "";
+      this.#joined.reject(new Error(`${this.address} refuses this member: ${reason}${hint}`));
       this.#joined = null;
       return;
     }

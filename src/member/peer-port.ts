@@ -20,6 +20,10 @@ export interface PeerPortOptions {
   readonly coordinates: () => boolean;
 }
 
+/** One refusal is told so often, for as many different ones. */
+const quietMs = 60_000;
+const reasonsMax = 100;
+
 /** The port, not yet listening. */
 export function peerPort({
   config,
@@ -31,6 +35,7 @@ export function peerPort({
   linked,
   ...more
 }: PeerPortOptions): PeerAcceptor {
+  const toldAt = new Map<string, number>();
   return new PeerAcceptor({
     listen: hostPortOf(config.peer)!,
     cluster: config.cluster,
@@ -46,7 +51,16 @@ export function peerPort({
     load: () => plane.desk.recorder.load,
     serves: (purpose) =>
       purpose === "member" || purpose === "tool" || (purpose === "coordinator" && more.coordinates()),
-    refused: (address, reason) =>
-      log.warn({ kind: "peer", address, reason }, `a link from ${address} was refused: ${reason}`),
+    refused: (address, reason) => {
+      // While a coordinator is away, the others look for it everywhere, some times a second.
+      const now = performance.now();
+      const isNews = now - (toldAt.get(reason) ?? -Infinity) >= quietMs;
+      if (isNews && toldAt.size >= reasonsMax) toldAt.clear();
+      if (isNews) toldAt.set(reason, now);
+      log[isNews ? "warn" : "debug"](
+        { kind: "peer", address, reason },
+        `a link from ${address} was refused: ${reason}`,
+      );
+    },
   });
 }

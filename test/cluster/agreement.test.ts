@@ -251,6 +251,16 @@ describe("a coordinator that is lost for good", () => {
   }, 60_000);
 });
 
+describe("a coordinator that is away", () => {
+  it("is looked for at everybody, some times a second, and told of once", async () => {
+    const [first, , third] = await startCluster(3, ["--origin", origin.url, "--log-level", "debug"]);
+    await first!.kill();
+    const refusals = (): string[] => third!.output().match(/^.*"m3 does not host the coordinator".*$/gm) ?? [];
+    await until(() => refusals().length >= 3, "m2 has asked m3 three times");
+    expect(refusals().filter((line) => line.includes('"level":40')).length).toBe(1);
+  });
+});
+
 describe("the coordinator's host, after a pause in which another was made the host", () => {
   it("gives way: it stops, and says where the coordinator is", async () => {
     const flags = ["--origin", origin.url];
