@@ -17,7 +17,7 @@ import { Body } from "../store/body.ts";
 import { AnswerHead } from "../wire/answer-head.ts";
 import type { Exchange } from "../wire/exchange.ts";
 import { send } from "./answer/deliver.ts";
-import { refuse, refuseEarly } from "./answer/refuse.ts";
+import { refuseEarly, refuseFailed } from "./answer/refuse.ts";
 import { passedFields } from "./fetch/judging.ts";
 import type { FetchNeeds } from "./fetch/needs.ts";
 import { fetchFor } from "./fetch/origin-source.ts";
@@ -132,7 +132,7 @@ export function upgrade({ current, invalidations, failed }: TunnelNeeds, ticket:
       failed: (error) => {
         hold.release();
         if (body !== null) body.fail();
-        else if (!exchange.closed) refuse(ticket, error.status, error.message, error.fields);
+        else if (!exchange.closed) refuseFailed(ticket, error);
       },
       switched: (fields, socket) => {
         hold.release();

@@ -2,9 +2,9 @@
 import { createServer, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { through, RawClient } from "../support/client.ts";
+import { rawExchange, through, RawClient } from "../support/client.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
-import { endAll, startMember, statusOf, until, type TestMember } from "../support/member.ts";
+import { endAll, startCluster, startMember, statusOf, until, type TestMember } from "../support/member.ts";
 
 let member: TestMember;
 const closing: (() => Promise<void>)[] = [];
@@ -315,5 +315,23 @@ describe("origins that fail", () => {
     const refused = await through(member.port, "http://127.0.0.1:1/");
     expect(refused.status).toBe(502);
     expect(refused.text).toContain("cannot be reached (ECONNREFUSED)");
+  });
+
+  it("tells where a site's origins are in the log, and to who asks on this machine for himself", async () => {
+    const flags = ["--origin", "http://127.0.0.1:1", "--access-log", "all"];
+    const proxied = ["--listen", "127.0.0.1:0,proxy-protocol", "--allow", "198.51.100.0/24"];
+    const [one, two] = await startCluster(2, flags, (index) => (index === 0 ? [] : proxied));
+    const from = (fields: string): string => `GET /page HTTP/1.1\r\nHost: h\r\n${fields}Connection: close\r\n\r\n`;
+    expect(await rawExchange(one!.port, from(""))).toContain("127.0.0.1:1 cannot be reached (ECONNREFUSED)");
+    const others = [
+      await rawExchange(one!.port, from("X-Forwarded-For: 198.51.100.7\r\n")),
+      await rawExchange(two!.port, `PROXY TCP4 198.51.100.7 127.0.0.1 5000 80\r\n${from("")}`),
+    ];
+    for (const answer of others) {
+      expect(answer).toContain("502 Bad Gateway: the origin cannot be reached, or broke off its answer\n");
+      expect(answer).not.toContain("127.0.0.1:1");
+    }
+    const told = /"client":"198\.51\.100\.7".*"reason":"[^"]*127\.0\.0\.1:1[^"]*ECONNREFUSED/;
+    await until(() => told.test(one!.output() + two!.output()), "the log has the reason");
   });
 });

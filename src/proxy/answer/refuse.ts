@@ -2,9 +2,10 @@
 import { unforwarded } from "../request/recorder.ts";
 import { cacheStatus, type Outcome } from "../../http/cache-status.ts";
 import { dateText } from "../../http/dates.ts";
-import type { FieldList } from "../../http/fields.ts";
+import { hasField, type FieldList } from "../../http/fields.ts";
 import { hasNoContent, reasonPhrase } from "../../http/messages.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
+import type { OriginError } from "../../origin/origin-error.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import type { Desk } from "../request/desk.ts";
 import type { Ticket } from "../request/ticket.ts";
@@ -49,14 +50,45 @@ export function refuseEarly(
   );
 }
 
-/** Ends a ticket with an answer of our own. Where an answer had been begun, it is cut instead. */
-export function refuse(ticket: Ticket, status: number, reason: string, fields: FieldList = []): void {
+/**
+ * Ends a ticket whose origin could not be asked, or failed. Where a site's origins are is its operator's affair: that
+ * is told in the log, and to who asks on this machine and for nobody else.
+ */
+export function refuseFailed(
+  ticket: Ticket,
+  { message, status: own, fields }: Pick<OriginError, "message" | "status" | "fields">,
+  status: number = own,
+): void {
+  const { exchange, target } = ticket;
+  const isOperator = exchange.client.local && !passedOn.some((name) => hasField(exchange.head.fields, name));
+  const shown = target.route === null || isOperator ? message : (vague.get(status) ?? message);
+  refuse(ticket, status, message, fields, shown);
+}
+
+const passedOn = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+const vague = new Map([
+  [502, "the origin cannot be reached, or broke off its answer"],
+  [503, "the origin is busy: try again in a moment"],
+  [504, "the origin did not answer in time"],
+]);
+
+/**
+ * Ends a ticket with an answer of our own; `shown` is what the client is told. Where an answer had been begun, it is
+ * cut instead.
+ */
+export function refuse(
+  ticket: Ticket,
+  status: number,
+  reason: string,
+  fields: FieldList = [],
+  shown: string = reason,
+): void {
   const { exchange, desk } = ticket;
   ticket.status = status;
   ticket.reason = reason;
   if (exchange.answered) exchange.abort();
   else if (ticket.madeFor !== null) ticket.madeFor.refused({ status, reason, fields });
-  else answer(desk, exchange, { status, reason, fields }, ticket.outcome);
+  else answer(desk, exchange, { status, reason: shown, fields }, ticket.outcome);
   ticket.end(!exchange.closed);
 }
 

@@ -24,7 +24,7 @@ import { AnswerHead } from "../../wire/answer-head.ts";
 import { deliver, send } from "../answer/deliver.ts";
 import { mayBeShown, refuseInside } from "../answer/inside.ts";
 import { covers } from "../answer/parts.ts";
-import { refuse } from "../answer/refuse.ts";
+import { refuseFailed } from "../answer/refuse.ts";
 import { mayServeStale, serveStale, type OriginFailure } from "../answer/stale.ts";
 import { invalidatedBy } from "../invalidation/invalidated-by.ts";
 import type { Ticket } from "../request/ticket.ts";
@@ -400,7 +400,7 @@ export class Flight {
       // What is denied here may be open at the member that the client spoke to.
       if (error.phase === "refused" && ticket.exchange.decline(error.message)) ticket.end(true);
       // RFC 9111 §5.2.2.2: what must be validated, and cannot be, is answered with 504.
-      else refuse(ticket, validated && error.phase !== "refused" ? 504 : error.status, error.message, error.fields);
+      else refuseFailed(ticket, error, validated && error.phase !== "refused" ? 504 : error.status);
     }
   }
 
