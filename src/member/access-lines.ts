@@ -73,12 +73,26 @@ function commonLine({ client, method, target, status, bytes }: AccessRecord, atM
 }
 
 function squidLine(record: AccessRecord, atMs: number): string {
-  const { client, method, uri, status, bytes, durationMs, outcome, owned } = record;
+  const { client, method, uri, status, bytes, durationMs, outcome, owned, origin } = record;
   const isHit = outcome === "hit" || owned?.includes("; hit") === true;
   const code = outcome === "none" ? "NONE" : isHit ? "TCP_HIT" : "TCP_MISS";
-  const way = isHit || outcome === "none" ? "HIER_NONE/-" : "HIER_DIRECT/-";
+  const way =
+    origin !== null
+      ? `HIER_DIRECT/${hostOf(origin)}`
+      : isHit || outcome === "none"
+        ? "HIER_NONE/-"
+        : // Squid's word for a peer that a hash has chosen.
+          owned !== null
+          ? `CARP/${record.owner}`
+          : "HIER_DIRECT/-";
   const seconds = (atMs / 1000).toFixed(3);
   return `${seconds} ${String(Math.round(durationMs)).padStart(6)} ${client} ${code}/${status} ${bytes} ${method} ${uri} - ${way} -`;
+}
+
+/** An origin without its port, and without the brackets of an IPv6 address: as Squid has servers. */
+function hostOf(origin: string): string {
+  if (origin.startsWith("unix:")) return origin;
+  return /^(?:\w+:\/\/)?(?:\[([^\]]+)\]|([^:/]+))/.exec(origin)?.slice(1).find(Boolean) ?? "-";
 }
 
 function shortLine(record: AccessRecord, atMs: number): string {

@@ -110,6 +110,13 @@ describe("lines", () => {
       "TCP_MISS/200",
       "NONE/204",
     ]);
+    expect(squid.map((line) => line.split(/\s+/)[8])).toEqual([
+      "HIER_DIRECT/127.0.0.1",
+      "HIER_NONE/-",
+      "HIER_NONE/-",
+      "HIER_DIRECT/127.0.0.1",
+      "HIER_NONE/-",
+    ]);
   }, 60_000);
 
   it.each([1, 3])(
