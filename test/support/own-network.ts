@@ -1,6 +1,6 @@
 /** Scripts that name other addresses than loopback ones run in a network namespace of their own, which is empty. */
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 
 export interface Apart {
@@ -20,6 +20,11 @@ export function runApart(script: string, ...parameters: string[]): Promise<Apart
   child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
   return new Promise((done) => child.once("close", (code) => done({ code, output, errors })));
+}
+
+/** Whether a process that was started with `unshare -n` has got its own network by now: until then it has this one. */
+export function isApart(pid: number): boolean {
+  return readlinkSync(`/proc/${pid}/ns/net`) !== readlinkSync("/proc/self/ns/net");
 }
 
 /** For such a script, before anything else. @throws Error where there is any other network device. */

@@ -8,7 +8,7 @@ import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { Agent, createServer, request } from "node:http";
 import type { PurgeReport } from "../../src/proxy/invalidation/purges.ts";
 import { program, secret, temporaryFolder, until } from "./member.ts";
-import { refuseOtherDevices } from "./own-network.ts";
+import { isApart, refuseOtherDevices } from "./own-network.ts";
 
 refuseOtherDevices();
 
@@ -54,13 +54,7 @@ async function startAt(number: number): Promise<Machine> {
   const place = spawn("unshare", ["-n", "sleep", "300"], { stdio: "ignore" });
   children.push(place);
   const inside = ["nsenter", "-t", String(place.pid), "-n"] as const;
-  await until(
-    () =>
-      execFileSync(inside[0], [...inside.slice(1), "cat", "/proc/self/net/dev"])
-        .toString()
-        .match(/:/g)!.length === 1,
-    "the place is there",
-  );
+  await until(() => isApart(place.pid!), "the place is there");
   for (const [bridge, net] of [
     ["members", 77],
     ["ways", 78],

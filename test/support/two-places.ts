@@ -6,7 +6,7 @@
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { createServer } from "node:http";
 import { program, secret, temporaryFolder, until } from "./member.ts";
-import { refuseOtherDevices } from "./own-network.ts";
+import { isApart, refuseOtherDevices } from "./own-network.ts";
 import { through } from "./client.ts";
 
 refuseOtherDevices();
@@ -20,13 +20,7 @@ const [here, there] = ["10.77.0.1", "10.77.0.2"];
 const away = spawn("unshare", ["-n", "sleep", "300"], { stdio: "ignore" });
 children.push(away);
 const inside = ["nsenter", "-t", String(away.pid), "-n"] as const;
-await until(
-  () =>
-    execFileSync(inside[0], [...inside.slice(1), "cat", "/proc/self/net/dev"])
-      .toString()
-      .match(/:/g)!.length === 1,
-  "the other place is there",
-);
+await until(() => isApart(away.pid!), "the other place is there");
 ip("link", "set", "lo", "up");
 ip("link", "add", "wire", "type", "veth", "peer", "name", "wire2", "netns", String(away.pid));
 ip("addr", "add", `${here}/24`, "dev", "wire");
