@@ -7,6 +7,7 @@ import {
   readdirSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
@@ -15,6 +16,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import {
   companyOf,
   isAlive,
+  livingMembers,
   markStopping,
   processMarkOf,
   runFolder,
@@ -104,5 +106,16 @@ describe("the mark of a stop", () => {
     expect(takeFarewell(folder, pid)).toBe(null);
     expect(markStopping(folder, pid, ["m1"])).toBe(false);
     expect(companyOf(folder, pid)).toEqual(["m1"]);
+  });
+
+  it("is cleared away when it is older than any stop", () => {
+    const folder = place();
+    markStopping(folder, pid, ["m1"]);
+    for (const name of ["left-4.json", "stopping-4", "stopping-5.6"]) {
+      writeFileSync(join(folder, name), "{}");
+      utimesSync(join(folder, name), 0, 0);
+    }
+    expect(livingMembers(folder)).toEqual([]);
+    expect(readdirSync(folder)).toEqual([`stopping-${pid}`]);
   });
 });

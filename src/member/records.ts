@@ -193,7 +193,7 @@ export function removeRecord(folder: string, pid: number): void {
 export function livingMembers(folder: string): MemberRecord[] {
   const living: MemberRecord[] = [];
   for (const name of readdirSync(folder)) {
-    if (/^left-\d+\.json$/.test(name)) forgetOld(join(folder, name));
+    if (/^left-\d+\.json$|^stopping-[\d.]+$/.test(name)) forgetOld(join(folder, name));
     if (!/^member-\d+\.json$/.test(name)) continue;
     const record = readJson(join(folder, name)) as MemberRecord | null;
     if (record !== null && isAlive(record)) living.push(record);
@@ -202,7 +202,7 @@ export function livingMembers(folder: string): MemberRecord[] {
   return living.sort((a, b) => a.startedMs - b.startedMs || a.name.localeCompare(b.name));
 }
 
-/** Word of who has left is for whoever has told him to, and waits: not for days. */
+/** Word of who has left is for whoever has told him to, and waits: not for days. Nor does a stop take so long. */
 function forgetOld(file: string): void {
   const writtenMs = lstatSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
   if (Date.now() - writtenMs > farewellMsMax) rmSync(file, { force: true });
