@@ -16,6 +16,15 @@ export interface SessionLink {
   whenGone(listener: () => void): void;
 }
 
+/** Another member that hosts the coordinator, and the view that it tells. */
+export interface OtherHost {
+  readonly member: Member;
+  readonly view: PublishedView;
+}
+
+/** Finds out who of some members hosts the coordinator. */
+export type HostsAmong = (members: readonly Member[]) => Promise<readonly OtherHost[]>;
+
 /** What is told over links, by topic. */
 export const topics = {
   view: "coordination.view",
@@ -47,10 +56,11 @@ export class EmbeddedHost implements Coordinator {
   readonly #expired: (member: string) => void;
   readonly #ticker: NodeJS.Timeout;
   readonly #lastView: PublishedView | null;
-  readonly #hostAmong: ((members: readonly Member[]) => Promise<Member | null>) | null;
-  /** Members that have been here and have not said goodbye: one of them may be the host by now. */
-  readonly #missing = new Map<string, Member>();
+  readonly #hostsAmong: HostsAmong | null;
+  /** Members that have been here and have not said goodbye: one of them may be the host by now. And since when. */
+  readonly #missing = new Map<string, { readonly member: Member; readonly epoch: number }>();
   #looking: NodeJS.Timeout | null = null;
+  #givesWay = false;
   #events: CoordinatorEvents | null = null;
   #state: SessionState = "connecting";
   #tickedAt: number = performance.now();
@@ -62,11 +72,11 @@ export class EmbeddedHost implements Coordinator {
       readonly expired?: (member: string) => void;
       /** What the cluster was under another coordinator: it goes on from there. */
       readonly lastView?: PublishedView | null;
-      /** Finds out who of some members hosts the coordinator. Without it nobody is asked. */
-      readonly hostAmong?: (members: readonly Member[]) => Promise<Member | null>;
+      /** Without it nobody is asked, and this host stays. */
+      readonly hostsAmong?: HostsAmong;
     } = {},
   ) {
-    this.#hostAmong = options.hostAmong ?? null;
+    this.#hostsAmong = options.hostsAmong ?? null;
     this.#lastView = options.lastView ?? null;
     this.address = address;
     this.#registry = new Registry(options.times ?? registryTimes);
@@ -108,6 +118,7 @@ export class EmbeddedHost implements Coordinator {
           throw new Error("not a member's announcement");
         const changes = this.#registry.open(session, announced, publishedViewOf(lastView), now);
         if ("refused" in changes) throw new Error(changes.refused);
+        this.#missing.delete(announced.name);
         this.#links.set(session, link);
         link.whenGone(() => {
           if (this.#links.get(session) !== link) return;
@@ -138,7 +149,8 @@ export class EmbeddedHost implements Coordinator {
         this.#tell(this.#registry.close(session));
         return null;
       case methods.view:
-        return this.#registry.view;
+        // Who leaves is nobody to give way to: of two that look for each other, one must stay.
+        return this.#givesWay || this.#state === "closed" ? null : this.#registry.view;
       default:
         throw new Error(`the coordinator does not know ${method}`);
     }
@@ -151,7 +163,7 @@ export class EmbeddedHost implements Coordinator {
     events.session("connected", "");
     if (!("refused" in changes)) this.#tell(changes);
     for (const one of this.#lastView?.members ?? []) if (one.name !== member.name) this.#miss(one);
-    if (this.#hostAmong !== null) this.#lookLater();
+    if (this.#hostsAmong !== null) this.#lookLater();
     return Promise.resolve();
   }
 
@@ -200,7 +212,7 @@ export class EmbeddedHost implements Coordinator {
   }
 
   #miss(member: Member): void {
-    this.#missing.set(member.name, member);
+    this.#missing.set(member.name, { member, epoch: this.#registry.epochFloor });
     for (const name of this.#missing.keys()) {
       if (this.#missing.size <= missingMax) break;
       this.#missing.delete(name);
@@ -209,7 +221,8 @@ export class EmbeddedHost implements Coordinator {
 
   /** Not at the same time as another one that looks for this one. */
   #lookLater(): void {
-    this.#looking = setTimeout(() => background(this.#look(), () => {}), lookMs * (0.5 + Math.random()));
+    const look = (): void => background(this.#look(), () => this.#lookLater());
+    this.#looking = setTimeout(look, lookMs * (0.5 + Math.random()));
     this.#looking.unref();
   }
 
@@ -218,14 +231,26 @@ export class EmbeddedHost implements Coordinator {
    * are two clusters, and this one does not hear what the other one is told. Whom an operator has chosen stays.
    */
   async #look(): Promise<void> {
-    for (const { name } of this.#registry.members) this.#missing.delete(name);
-    const missing = [...this.#missing.values()];
-    const host = missing.length === 0 ? null : await this.#hostAmong!(missing);
+    const missing = [...this.#missing.values()].map(({ member }) => member);
+    const hosts = missing.length === 0 ? [] : await this.#hostsAmong!(missing);
     if (this.#state !== "connected") return;
-    if (host === null) return this.#lookLater();
+    const successor = hosts.find((host) => this.#isSucceededBy(host));
+    if (successor === undefined) return this.#lookLater();
+    const { name, peer } = successor.member;
+    this.#givesWay = true;
     this.#events?.ousted(
-      `${host.name} hosts the coordinator by now, at http://${host.peer}: this member stops; started again it joins there`,
+      `${name} hosts the coordinator by now, at http://${peer}: this member stops; started again it joins there`,
     );
+  }
+
+  /**
+   * Whether what was here goes on there: somebody lost here does, in the same life, or the count of epochs. A member
+   * that is started anew as a host by a mistake in its settings is a cluster of its own, which begins at 1: nobody went
+   * there, and those that are here would be left without a coordinator.
+   */
+  #isSucceededBy({ member, view: { epoch, members } }: OtherHost): boolean {
+    if (epoch > (this.#missing.get(member.name)?.epoch ?? Infinity)) return true;
+    return members.some(({ name, startedMs }) => this.#missing.get(name)?.member.startedMs === startedMs);
   }
 
   #tell(changes: Changes): void {

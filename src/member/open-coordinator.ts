@@ -4,14 +4,14 @@ import { background } from "../base/background.ts";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import type { Config } from "../config/schema.ts";
 import { EmbeddedClient } from "../coordination/embedded-client.ts";
-import { EmbeddedHost, methods } from "../coordination/embedded-host.ts";
+import { EmbeddedHost, methods, type HostsAmong, type OtherHost } from "../coordination/embedded-host.ts";
 import { placesOf } from "../coordination/places.ts";
 import type { Coordinator, SessionState } from "../coordination/port.ts";
 import { ZooKeeperCoordinator } from "../coordination/zookeeper-coordinator.ts";
 import type { Purpose } from "../peer/handshake.ts";
 import type { PeerIdentity } from "../peer/identity.ts";
 import { Link, type LinkEvents } from "../peer/link.ts";
-import type { Member, PublishedView } from "../ring/view.ts";
+import { publishedViewOf, type Member, type PublishedView } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
 import { trusting } from "../zookeeper/connection.ts";
@@ -36,9 +36,9 @@ export async function openCoordinator(config: Config, context: CoordinatorContex
   const { coordinator, cluster } = config;
   const failed = (error: Error): void => log.warn({ kind: "coordination", err: error }, error.message);
   if (coordinator === "embedded") {
-    const among = (members: readonly Member[]): Promise<Member | null> => hostAmong(members, config, context);
-    const host = await among(remembered.fellows);
-    if (host === null) return hostHere(peer, log, remembered.lastView, among);
+    const among: HostsAmong = (members) => hostsAmong(members, config, context);
+    const host = (await among(remembered.fellows))[0]?.member;
+    if (host === undefined) return hostHere(peer, log, remembered.lastView, among);
     const moved = `http://${host.peer}`;
     log.warn(
       { kind: "coordination", host: host.name },
@@ -102,17 +102,22 @@ const askMs = 1500;
 
 /**
  * Who of some members hosts the coordinator by now, if an operator has moved it: a host that comes back beside it would
- * be a second cluster, whose members do not hear what the first one's are told. Null where nobody says so.
+ * be a second cluster, whose members do not hear what the first one's are told.
  */
-async function hostAmong(members: readonly Member[], config: Config, context: CoordinatorContext) {
+async function hostsAmong(
+  members: readonly Member[],
+  config: Config,
+  context: CoordinatorContext,
+): Promise<readonly OtherHost[]> {
   const others = members.filter(({ name }) => name !== context.self);
-  const asked = others.map(async (member) => ((await hosts(member, config, context)) ? member : null));
-  return (await Promise.all(asked)).find((member) => member !== null) ?? null;
+  const asked = others.map(async (member) => ({ member, view: await viewAt(member, config, context) }));
+  return (await Promise.all(asked)).flatMap(({ member, view }) => (view === null ? [] : [{ member, view }]));
 }
 
-function hosts({ name, peer }: Member, config: Config, context: CoordinatorContext): Promise<boolean> {
+/** The view that a member tells as the coordinator's host; null where it is none, or does not answer. */
+function viewAt({ name, peer }: Member, config: Config, context: CoordinatorContext): Promise<PublishedView | null> {
   const address = hostPortOf(peer);
-  if (address === null) return Promise.resolve(false);
+  if (address === null) return Promise.resolve(null);
   return new Promise((resolve) => {
     const late = setTimeout(() => link.close(), askMs);
     const listener: LinkEvents = {
@@ -120,14 +125,14 @@ function hosts({ name, peer }: Member, config: Config, context: CoordinatorConte
       up: () =>
         background(
           link.call(methods.view, {}, askMs).then((view) => {
-            resolve(view !== null);
+            resolve(publishedViewOf(view));
             link.close();
           }),
           () => link.close(),
         ),
       gone: () => {
         clearTimeout(late);
-        resolve(false);
+        resolve(null);
       },
       note: () => {},
     };
@@ -137,17 +142,17 @@ function hosts({ name, peer }: Member, config: Config, context: CoordinatorConte
 
 /**
  * The coordinator, hosted by this member; `lastView` is what the cluster was under another one. With `among` it gives
- * way to another host that is found by it.
+ * way to a successor that is found by it.
  */
 export function hostHere(
   peer: HostPort,
   log: Logger,
   lastView: PublishedView | null,
-  among?: (members: readonly Member[]) => Promise<Member | null>,
+  among?: HostsAmong,
 ): EmbeddedHost {
   return new EmbeddedHost(`http://${hostPortText(peer)}`, {
     lastView,
-    ...(among === undefined ? {} : { hostAmong: among }),
+    ...(among === undefined ? {} : { hostsAmong: among }),
     expired: (member) => log.warn({ kind: "expired", member }, `the session of ${member} has expired`),
   });
 }

@@ -1,0 +1,79 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import type { Member, PublishedView } from "../ring/view.ts";
+import { EmbeddedHost, methods, type OtherHost } from "./embedded-host.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+function member(name: string, startedMs: number): Member {
+  const [listen, peer, admin] = ["h:1", `${name}:2`, "h:3"] as const;
+  return { name, listen, peer, admin, pid: 1, weight: 1, zone: "", state: "active", tls: false, startedMs };
+}
+
+function viewOf(epoch: number, ...members: Member[]): PublishedView {
+  return { cluster: "gyre", epoch, leader: members[0]!.name, placement: 1, members };
+}
+
+/** A host that goes on from a view, asks `hosts` who else is one, and says when it is to stop. */
+async function host(
+  self: Member,
+  lastView: PublishedView,
+  hosts: (asked: readonly Member[]) => readonly OtherHost[] | Promise<readonly OtherHost[]>,
+): Promise<{ readonly host: EmbeddedHost; readonly ousted: string[] }> {
+  const ousted: string[] = [];
+  const made = new EmbeddedHost(`http://${self.peer}`, { lastView, hostsAmong: async (asked) => hosts(asked) });
+  const nothing = (): void => {};
+  const ends = (reason: string): void => void ousted.push(reason);
+  await made.join(self, { session: nothing, members: nothing, leading: nothing, view: nothing, ousted: ends });
+  return { host: made, ousted };
+}
+
+it("a host gives way to one where what was here goes on", async () => {
+  const [m1, m2] = [member("m1", 1), member("m2", 2)];
+  const told = "m2 hosts the coordinator by now, at http://m2:2: this member stops; started again it joins there";
+  // It had counted on by itself, or all of them were started anew meanwhile.
+  for (const view of [viewOf(2, m2), viewOf(7, member("m2", 3))]) {
+    const { host: old, ousted } = await host(m1, viewOf(2, m1, m2), () => [{ member: m2, view }]);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(ousted).toEqual([told]);
+    await old.leave();
+  }
+});
+
+it("a host does not give way to a member that was started anew as the host of a cluster of its own", async () => {
+  const [m1, m2] = [member("m1", 1), member("m2", 2)];
+  const anew = { member: m2, view: viewOf(1, member("m2", 3)) };
+  const { host: healthy, ousted } = await host(m1, viewOf(2, m1, m2), () => [anew]);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(ousted).toEqual([]);
+  await healthy.leave();
+});
+
+it("a host that gives way, or has left, is none to give way to", async () => {
+  const [m1, m2] = [member("m1", 1), member("m2", 2)];
+  const { host: old, ousted } = await host(m1, viewOf(2, m1, m2), () => [{ member: m2, view: viewOf(3, m2) }]);
+  const link = { note: () => {}, whenGone: () => {} };
+  expect(await old.answer(link, methods.view, {})).toEqual(viewOf(2, m1, m2));
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(ousted.length).toBe(1);
+  expect(await old.answer(link, methods.view, {})).toBe(null);
+  await old.leave();
+  expect(await old.answer(link, methods.view, {})).toBe(null);
+});
+
+it("a host does not look for who has joined it, and goes on looking where it could not ask", async () => {
+  const [m1, m2, m3] = [member("m1", 1), member("m2", 2), member("m3", 3)];
+  const asked: string[][] = [];
+  const { host: made, ousted } = await host(m1, viewOf(3, m1, m2, m3), (missing) => {
+    asked.push(missing.map(({ name }) => name));
+    return Promise.reject(new Error("no socket left"));
+  });
+  const link = { name: "m3", note: () => {}, whenGone: () => {} };
+  await made.answer(link, methods.open, { session: "a session", member: m3 });
+  await made.answer(link, methods.leave, { session: "a session" });
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(asked.length).toBeGreaterThan(1);
+  expect(new Set(asked.map(String))).toEqual(new Set(["m2"]));
+  expect(ousted).toEqual([]);
+  await made.leave();
+});
