@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Member, PublishedView } from "../ring/view.ts";
-import { EmbeddedHost, methods, type OtherHost } from "./embedded-host.ts";
+import { EmbeddedHost, methods, otherHostOf, type OtherHost } from "./embedded-host.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -19,9 +19,14 @@ async function host(
   self: Member,
   lastView: PublishedView,
   hosts: (asked: readonly Member[]) => readonly OtherHost[] | Promise<readonly OtherHost[]>,
+  movedAt = 0,
 ): Promise<{ readonly host: EmbeddedHost; readonly ousted: string[] }> {
   const ousted: string[] = [];
-  const made = new EmbeddedHost(`http://${self.peer}`, { lastView, hostsAmong: async (asked) => hosts(asked) });
+  const made = new EmbeddedHost(`http://${self.peer}`, {
+    lastView,
+    movedAt,
+    hostsAmong: async (asked) => hosts(asked),
+  });
   const nothing = (): void => {};
   const ends = (reason: string): void => void ousted.push(reason);
   await made.join(self, { session: nothing, members: nothing, leading: nothing, view: nothing, ousted: ends });
@@ -33,7 +38,7 @@ it("a host gives way to one where what was here goes on", async () => {
   const told = "m2 hosts the coordinator by now, at http://m2:2: this member stops; started again it joins there";
   // It had counted on by itself, or all of them were started anew meanwhile.
   for (const view of [viewOf(2, m2), viewOf(7, member("m2", 3))]) {
-    const { host: old, ousted } = await host(m1, viewOf(2, m1, m2), () => [{ member: m2, view }]);
+    const { host: old, ousted } = await host(m1, viewOf(2, m1, m2), () => [{ member: m2, view, movedAt: 2 }]);
     await vi.advanceTimersByTimeAsync(10_000);
     expect(ousted).toEqual([told]);
     await old.leave();
@@ -42,7 +47,7 @@ it("a host gives way to one where what was here goes on", async () => {
 
 it("a host does not give way to a member that was started anew as the host of a cluster of its own", async () => {
   const [m1, m2] = [member("m1", 1), member("m2", 2)];
-  const anew = { member: m2, view: viewOf(1, member("m2", 3)) };
+  const anew = { member: m2, view: viewOf(1, member("m2", 3)), movedAt: 0 };
   const { host: healthy, ousted } = await host(m1, viewOf(2, m1, m2), () => [anew]);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(ousted).toEqual([]);
@@ -51,9 +56,11 @@ it("a host does not give way to a member that was started anew as the host of a 
 
 it("a host that gives way, or has left, is none to give way to", async () => {
   const [m1, m2] = [member("m1", 1), member("m2", 2)];
-  const { host: old, ousted } = await host(m1, viewOf(2, m1, m2), () => [{ member: m2, view: viewOf(3, m2) }]);
+  const { host: old, ousted } = await host(m1, viewOf(2, m1, m2), () => [
+    { member: m2, view: viewOf(3, m2), movedAt: 2 },
+  ]);
   const link = { note: () => {}, whenGone: () => {} };
-  expect(await old.answer(link, methods.view, {})).toEqual(viewOf(2, m1, m2));
+  expect(await old.answer(link, methods.view, {})).toEqual({ ...viewOf(2, m1, m2), movedAt: 0 });
   await vi.advanceTimersByTimeAsync(10_000);
   expect(ousted.length).toBe(1);
   expect(await old.answer(link, methods.view, {})).toBe(null);
@@ -76,4 +83,20 @@ it("a host does not look for who has joined it, and goes on looking where it cou
   expect(new Set(asked.map(String))).toEqual(new Set(["m2"]));
   expect(ousted).toEqual([]);
   await made.leave();
+});
+
+it("a host that an operator has chosen gives way to one that was chosen later, and to no other", async () => {
+  const [m1, m2] = [member("m1", 1), member("m2", 2)];
+  for (const [movedAt, stays] of [
+    [0, true],
+    [4, true],
+    [5, false],
+  ] as const) {
+    const other = otherHostOf(m2, { ...viewOf(9, m2), movedAt })!;
+    const { host: chosen, ousted } = await host(m1, viewOf(4, m1, m2), () => [other], 4);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(ousted.length, `moved at ${movedAt}`).toBe(stays ? 0 : 1);
+    if (!stays) expect(ousted[0]).toContain("start it again with --coordinator http://m2:2");
+    await chosen.leave();
+  }
 });

@@ -16,10 +16,20 @@ export interface SessionLink {
   whenGone(listener: () => void): void;
 }
 
-/** Another member that hosts the coordinator, and the view that it tells. */
+/** Another member that hosts the coordinator, and what it tells. */
 export interface OtherHost {
   readonly member: Member;
   readonly view: PublishedView;
+  /** The epoch at which an operator has moved the coordinator there; 0 where it is the host by its settings. */
+  readonly movedAt: number;
+}
+
+/** Another host, by its answer to who asks it for the view; null where that says that it is none. */
+export function otherHostOf(member: Member, told: unknown): OtherHost | null {
+  const view = publishedViewOf(told);
+  if (view === null) return null;
+  const { movedAt } = told as { movedAt?: unknown };
+  return { member, view, movedAt: typeof movedAt === "number" ? movedAt : 0 };
 }
 
 /** Finds out who of some members hosts the coordinator. */
@@ -57,6 +67,7 @@ export class EmbeddedHost implements Coordinator {
   readonly #ticker: NodeJS.Timeout;
   readonly #lastView: PublishedView | null;
   readonly #hostsAmong: HostsAmong | null;
+  readonly #movedAt: number;
   /** Members that have been here and have not said goodbye: one of them may be the host by now. And since when. */
   readonly #missing = new Map<string, { readonly member: Member; readonly epoch: number }>();
   #looking: NodeJS.Timeout | null = null;
@@ -74,9 +85,12 @@ export class EmbeddedHost implements Coordinator {
       readonly lastView?: PublishedView | null;
       /** Without it nobody is asked, and this host stays. */
       readonly hostsAmong?: HostsAmong;
+      /** See `OtherHost`. */
+      readonly movedAt?: number;
     } = {},
   ) {
     this.#hostsAmong = options.hostsAmong ?? null;
+    this.#movedAt = options.movedAt ?? 0;
     this.#lastView = options.lastView ?? null;
     this.address = address;
     this.#registry = new Registry(options.times ?? registryTimes);
@@ -150,7 +164,8 @@ export class EmbeddedHost implements Coordinator {
         return null;
       case methods.view:
         // Who leaves is nobody to give way to: of two that look for each other, one must stay.
-        return this.#givesWay || this.#state === "closed" ? null : this.#registry.view;
+        if (this.#givesWay || this.#state === "closed" || this.#registry.view === null) return null;
+        return { ...this.#registry.view, movedAt: this.#movedAt };
       default:
         throw new Error(`the coordinator does not know ${method}`);
     }
@@ -228,7 +243,8 @@ export class EmbeddedHost implements Coordinator {
 
   /**
    * This process may have stood still, or been cut off, while an operator had another member take its place: then there
-   * are two clusters, and this one does not hear what the other one is told. Whom an operator has chosen stays.
+   * are two clusters, and this one does not hear what the other one is told. Of two that an operator has chosen, the
+   * later one stays.
    */
   async #look(): Promise<void> {
     const missing = [...this.#missing.values()].map(({ member }) => member);
@@ -238,9 +254,9 @@ export class EmbeddedHost implements Coordinator {
     if (successor === undefined) return this.#lookLater();
     const { name, peer } = successor.member;
     this.#givesWay = true;
-    this.#events?.ousted(
-      `${name} hosts the coordinator by now, at http://${peer}: this member stops; started again it joins there`,
-    );
+    const then =
+      this.#movedAt === 0 ? "started again it joins there" : `start it again with --coordinator http://${peer}`;
+    this.#events?.ousted(`${name} hosts the coordinator by now, at http://${peer}: this member stops; ${then}`);
   }
 
   /**
@@ -248,7 +264,8 @@ export class EmbeddedHost implements Coordinator {
    * that is started anew as a host by a mistake in its settings is a cluster of its own, which begins at 1: nobody went
    * there, and those that are here would be left without a coordinator.
    */
-  #isSucceededBy({ member, view: { epoch, members } }: OtherHost): boolean {
+  #isSucceededBy({ member, movedAt, view: { epoch, members } }: OtherHost): boolean {
+    if (this.#movedAt > 0 && movedAt <= this.#movedAt) return false;
     if (epoch > (this.#missing.get(member.name)?.epoch ?? Infinity)) return true;
     return members.some(({ name, startedMs }) => this.#missing.get(name)?.member.startedMs === startedMs);
   }

@@ -29,9 +29,9 @@ import { answersOut, depart, type Departure } from "./departure.ts";
 import { allLinked } from "./linked.ts";
 import { listenersFor } from "./listeners.ts";
 import { listening } from "./listening.ts";
-import { rememberedOf } from "./last-view.ts";
+import { rememberedOf, type Remembered } from "./last-view.ts";
 import type { MemberOptions } from "./member-options.ts";
-import { hostHere, mustBeLost, openCoordinator } from "./open-coordinator.ts";
+import { movedHere, mustBeLost, openCoordinator, type CoordinatorContext } from "./open-coordinator.ts";
 import { originNotes } from "./origin-notes.ts";
 import { ownAddresses, placeOf } from "./place.ts";
 import { peerPort } from "./peer-port.ts";
@@ -205,14 +205,8 @@ export class RunningMember {
     this.#addresses = { listen: listen.main, peer: hostPortText(peer), admin: hostPortText(admin) };
     this.#options.listening?.(this.#addresses);
     const member = this.#announcement(this.#addresses, "active");
-    const coordinator = await openCoordinator(this.#config, {
-      peer,
-      self: this.name,
-      secret: this.#options.secret,
-      identity: this.#plane.identity,
-      log: this.#log,
-      remembered: rememberedOf(member, this.#options.lastView),
-    });
+    const remembered = rememberedOf(member, this.#options.lastView);
+    const coordinator = await openCoordinator(this.#config, this.#coordinatorContext(remembered));
     [this.#coordinator, this.#host] = [coordinator, coordinator instanceof EmbeddedHost ? coordinator : null];
     this.#control = new Control(this.#config.cluster, member, coordinator, {
       view: (view) => this.#follow(view),
@@ -328,7 +322,7 @@ export class RunningMember {
     if (this.#host !== null || control === null || this.#addresses === null)
       throw new Error(`${this.name} coordinates already`);
     mustBeLost(this.#config.coordinator, control.session, this.coordinatorAddress);
-    this.#host = hostHere(hostPortOf(this.#addresses.peer)!, this.#log, control.view);
+    this.#host = movedHere(this.#config, this.#coordinatorContext({ lastView: control.view, fellows: [] }));
     this.#coordinator = this.#host;
     this.#log.warn({ kind: "coordination" }, "hosts the coordinator from now on");
     await control.move(this.#host);
@@ -375,6 +369,12 @@ export class RunningMember {
       { kind: "view", epoch: view.epoch, leader: view.leader, members: view.members.map(({ name }) => name) },
       `epoch ${view.epoch}: ${view.leader} leads, members: ${view.members.length}`,
     );
+  }
+
+  #coordinatorContext(remembered: Remembered): CoordinatorContext {
+    const peer = hostPortOf(this.addresses.peer)!;
+    const { secret } = this.#options;
+    return { peer, self: this.name, secret, identity: this.#plane.identity, log: this.#log, remembered };
   }
 
   #announcement(addresses: Addresses, state: Member["state"]): Member {

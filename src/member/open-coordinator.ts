@@ -4,14 +4,14 @@ import { background } from "../base/background.ts";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import type { Config } from "../config/schema.ts";
 import { EmbeddedClient } from "../coordination/embedded-client.ts";
-import { EmbeddedHost, methods, type HostsAmong, type OtherHost } from "../coordination/embedded-host.ts";
+import { EmbeddedHost, methods, otherHostOf, type OtherHost } from "../coordination/embedded-host.ts";
 import { placesOf } from "../coordination/places.ts";
 import type { Coordinator, SessionState } from "../coordination/port.ts";
 import { ZooKeeperCoordinator } from "../coordination/zookeeper-coordinator.ts";
 import type { Purpose } from "../peer/handshake.ts";
 import type { PeerIdentity } from "../peer/identity.ts";
 import { Link, type LinkEvents } from "../peer/link.ts";
-import { publishedViewOf, type Member, type PublishedView } from "../ring/view.ts";
+import type { Member } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
 import { trusting } from "../zookeeper/connection.ts";
@@ -32,13 +32,12 @@ export interface CoordinatorContext {
 
 /** The coordinator that a configuration names. @throws StartError where it names none. */
 export async function openCoordinator(config: Config, context: CoordinatorContext): Promise<Coordinator> {
-  const { peer, log, remembered } = context;
+  const { log, remembered } = context;
   const { coordinator, cluster } = config;
   const failed = (error: Error): void => log.warn({ kind: "coordination", err: error }, error.message);
   if (coordinator === "embedded") {
-    const among: HostsAmong = (members) => hostsAmong(members, config, context);
-    const host = (await among(remembered.fellows))[0]?.member;
-    if (host === undefined) return hostHere(peer, log, remembered.lastView, among);
+    const host = (await hostsAmong(remembered.fellows, config, context))[0]?.member;
+    if (host === undefined) return hostHere(config, context, 0);
     const moved = `http://${host.peer}`;
     log.warn(
       { kind: "coordination", host: host.name },
@@ -110,13 +109,13 @@ async function hostsAmong(
   context: CoordinatorContext,
 ): Promise<readonly OtherHost[]> {
   const others = members.filter(({ name }) => name !== context.self);
-  const asked = others.map(async (member) => ({ member, view: await viewAt(member, config, context) }));
-  return (await Promise.all(asked)).flatMap(({ member, view }) => (view === null ? [] : [{ member, view }]));
+  const asked = await Promise.all(others.map((member) => hostAt(member, config, context)));
+  return asked.filter((host) => host !== null);
 }
 
-/** The view that a member tells as the coordinator's host; null where it is none, or does not answer. */
-function viewAt({ name, peer }: Member, config: Config, context: CoordinatorContext): Promise<PublishedView | null> {
-  const address = hostPortOf(peer);
+/** What a member tells as the coordinator's host; null where it is none, or does not answer. */
+function hostAt(member: Member, config: Config, context: CoordinatorContext): Promise<OtherHost | null> {
+  const address = hostPortOf(member.peer);
   if (address === null) return Promise.resolve(null);
   return new Promise((resolve) => {
     const late = setTimeout(() => link.close(), askMs);
@@ -124,8 +123,8 @@ function viewAt({ name, peer }: Member, config: Config, context: CoordinatorCont
       // Only who hosts it can tell the view.
       up: () =>
         background(
-          link.call(methods.view, {}, askMs).then((view) => {
-            resolve(publishedViewOf(view));
+          link.call(methods.view, {}, askMs).then((told) => {
+            resolve(otherHostOf(member, told));
             link.close();
           }),
           () => link.close(),
@@ -136,23 +135,21 @@ function viewAt({ name, peer }: Member, config: Config, context: CoordinatorCont
       },
       note: () => {},
     };
-    const link = dial(address, "tool", name, { config, context, listener });
+    const link = dial(address, "tool", member.name, { config, context, listener });
   });
 }
 
-/**
- * The coordinator, hosted by this member; `lastView` is what the cluster was under another one. With `among` it gives
- * way to a successor that is found by it.
- */
-export function hostHere(
-  peer: HostPort,
-  log: Logger,
-  lastView: PublishedView | null,
-  among?: HostsAmong,
-): EmbeddedHost {
+/** The coordinator, hosted by this member at an operator's word: it goes on from the view that is remembered. */
+export function movedHere(config: Config, context: CoordinatorContext): EmbeddedHost {
+  return hostHere(config, context, Math.max(1, context.remembered.lastView?.epoch ?? 0));
+}
+
+function hostHere(config: Config, context: CoordinatorContext, movedAt: number): EmbeddedHost {
+  const { peer, log, remembered } = context;
   return new EmbeddedHost(`http://${hostPortText(peer)}`, {
-    lastView,
-    ...(among === undefined ? {} : { hostsAmong: among }),
+    lastView: remembered.lastView,
+    movedAt,
+    hostsAmong: (members) => hostsAmong(members, config, context),
     expired: (member) => log.warn({ kind: "expired", member }, `the session of ${member} has expired`),
   });
 }

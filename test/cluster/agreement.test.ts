@@ -278,6 +278,24 @@ describe("the coordinator's host, after a pause in which another was made the ho
     await settled([second, third, again]);
     expect((await statusOf(second)).leader).toBe("m2");
   }, 60_000);
+
+  it("gives way also where an operator had chosen it before the other one", async () => {
+    const [first, second, third] = (await startCluster(3)) as [TestMember, TestMember, TestMember];
+    const chosen = async (name: string, { admin }: TestMember): Promise<void> => {
+      await until(async () => (await statusOf({ admin })).session === "suspended", "the coordinator is missed");
+      expect((await gyre(["coordinate", name, "--admin", admin], temporaryFolder())).code).toBe(0);
+    };
+    await first.kill();
+    await chosen("m2", second);
+    await settled([second, third]);
+    const ended = new Promise<number | null>((resolve) => second.child.once("exit", resolve));
+    process.kill(second.pid, "SIGSTOP");
+    await chosen("m3", third);
+    process.kill(second.pid, "SIGCONT");
+    expect(await ended).toBe(1);
+    await until(() => second.output().includes(`start it again with --coordinator http://${third.peer}`), "it says so");
+    expect((await statusOf(third)).session).toBe("connected");
+  }, 60_000);
 });
 
 describe("the coordinator's host, started anew", () => {
