@@ -5,6 +5,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { background } from "../base/background.ts";
+import { hostPortOf } from "../base/host-port.ts";
 import { memberOf, publishedViewOf, type Member, type PublishedView } from "../ring/view.ts";
 import { methods, topics } from "./embedded-host.ts";
 import type { Coordinator, CoordinatorEvents, Published, SessionState } from "./port.ts";
@@ -50,6 +51,8 @@ export class EmbeddedClient implements Coordinator {
   #up = false;
   #term: number | null = null;
   #lastView: PublishedView | null;
+  /** Where the host that gave way to another has said that it is now. */
+  #movedTo: string | null = null;
   /** Which of the places is dialled next. */
   #next = 0;
   /** Why each place did not have us, since it was last tried. */
@@ -108,12 +111,13 @@ export class EmbeddedClient implements Coordinator {
   }
 
   /**
-   * Where the coordinator may be: where it was configured to be, or at any member of the last view, if an operator has
-   * moved it.
+   * Where the coordinator may be: where its last host has said, where it was configured to be, or at any member of the
+   * last view, if an operator has moved it.
    */
   get #places(): readonly string[] {
     const members = this.#lastView?.members.filter(({ name }) => name !== this.#member?.name) ?? [];
-    return [...new Set([...this.#options.places, ...members.map(({ peer }) => peer)])];
+    const told = this.#movedTo === null ? [] : [this.#movedTo];
+    return [...new Set([...told, ...this.#options.places, ...members.map(({ peer }) => peer)])];
   }
 
   #dial(): void {
@@ -205,6 +209,11 @@ export class EmbeddedClient implements Coordinator {
       if (view === null) return;
       if (this.#lastView === null || view.epoch > this.#lastView.epoch) this.#lastView = view;
       this.#events?.view(view);
+    } else if (topic === topics.moved) {
+      const { place } = value as { place?: unknown };
+      if (typeof place !== "string" || hostPortOf(place) === null) return;
+      this.#movedTo = place;
+      this.#next = -1; // The first, once this host is gone.
     } else if (topic === topics.leading) {
       this.#term = (value as { term: number }).term;
       this.#events?.leading(this.#term);

@@ -40,6 +40,7 @@ export const topics = {
   view: "coordination.view",
   members: "coordination.members",
   leading: "coordination.leading",
+  moved: "coordination.moved",
 } as const;
 /** What is asked over links, by method. */
 export const methods = {
@@ -254,6 +255,8 @@ export class EmbeddedHost implements Coordinator {
     if (successor === undefined) return this.#lookLater();
     const { name, peer } = successor.member;
     this.#givesWay = true;
+    // Those that are here may have seen it leave the view, and would not look for a coordinator there.
+    for (const link of this.#links.values()) link.note(topics.moved, { place: peer });
     const then =
       this.#movedAt === 0 ? "started again it joins there" : `start it again with --coordinator http://${peer}`;
     this.#events?.ousted(`${name} hosts the coordinator by now, at http://${peer}: this member stops; ${then}`);
