@@ -124,3 +124,23 @@ it("a host that an operator has chosen gives way to one that was chosen later, a
     await chosen.leave();
   }
 });
+
+it("a host that begins alone looks for those whom it had lost before", async () => {
+  const [m1, m2] = [member("m1", 1), member("m2", 2)];
+  const ousted: string[] = [];
+  const nothing = (): void => {};
+  for (const [other, stays] of [
+    [m2, false],
+    [member("m2", 3), true],
+  ] as const) {
+    const hostsAmong = async (): Promise<readonly OtherHost[]> => [
+      { member: other, view: viewOf(9, other), movedAt: 2 },
+    ];
+    const alone = new EmbeddedHost("http://m1:2", { fellows: [m2], hostsAmong });
+    const ends = (reason: string): void => void ousted.push(reason);
+    await alone.join(m1, { session: nothing, members: nothing, leading: nothing, view: nothing, ousted: ends });
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(ousted.splice(0).length).toBe(stays ? 0 : 1);
+    await alone.leave();
+  }
+});

@@ -67,6 +67,7 @@ export class EmbeddedHost implements Coordinator {
   readonly #expired: (member: string) => void;
   readonly #ticker: NodeJS.Timeout;
   readonly #lastView: PublishedView | null;
+  readonly #fellows: readonly Member[];
   readonly #hostsAmong: HostsAmong | null;
   readonly #movedAt: number;
   /** Members that have been here and have not said goodbye: one of them may be the host by now. And since when. */
@@ -84,6 +85,8 @@ export class EmbeddedHost implements Coordinator {
       readonly expired?: (member: string) => void;
       /** What the cluster was under another coordinator: it goes on from there. */
       readonly lastView?: PublishedView | null;
+      /** Who else was there once. */
+      readonly fellows?: readonly Member[];
       /** Without it nobody is asked, and this host stays. */
       readonly hostsAmong?: HostsAmong;
       /** See `OtherHost`. */
@@ -93,6 +96,7 @@ export class EmbeddedHost implements Coordinator {
     this.#hostsAmong = options.hostsAmong ?? null;
     this.#movedAt = options.movedAt ?? 0;
     this.#lastView = options.lastView ?? null;
+    this.#fellows = options.fellows ?? [];
     this.address = address;
     this.#registry = new Registry(options.times ?? registryTimes);
     this.#expired = options.expired ?? (() => {});
@@ -178,7 +182,10 @@ export class EmbeddedHost implements Coordinator {
     const changes = this.#registry.open(ownSession, member, this.#lastView, performance.now());
     events.session("connected", "");
     if (!("refused" in changes)) this.#tell(changes);
-    for (const one of this.#lastView?.members ?? []) if (one.name !== member.name) this.#miss(one);
+    // How far the count was when those were lost that are not in the last view, nobody knows.
+    for (const one of this.#fellows) this.#miss(one, Infinity);
+    for (const one of this.#lastView?.members ?? [])
+      if (one.name !== member.name) this.#miss(one, this.#lastView!.epoch);
     if (this.#hostsAmong !== null) this.#lookLater();
     return Promise.resolve();
   }
@@ -221,14 +228,14 @@ export class EmbeddedHost implements Coordinator {
     const { expired, changes } = this.#registry.expire(now);
     for (const { id, name, member } of expired) {
       this.#links.delete(id);
-      this.#miss(member);
+      this.#miss(member, this.#registry.epochFloor);
       this.#expired(name);
     }
     this.#tell(changes);
   }
 
-  #miss(member: Member): void {
-    this.#missing.set(member.name, { member, epoch: this.#registry.epochFloor });
+  #miss(member: Member, epoch: number): void {
+    this.#missing.set(member.name, { member, epoch });
     for (const name of this.#missing.keys()) {
       if (this.#missing.size <= missingMax) break;
       this.#missing.delete(name);
@@ -248,6 +255,8 @@ export class EmbeddedHost implements Coordinator {
    * later one stays.
    */
   async #look(): Promise<void> {
+    // Whoever was quick has joined a new host before its own member did.
+    for (const { name } of this.#registry.members) this.#missing.delete(name);
     const missing = [...this.#missing.values()].map(({ member }) => member);
     const hosts = missing.length === 0 ? [] : await this.#hostsAmong!(missing);
     if (this.#state !== "connected") return;

@@ -21,19 +21,39 @@ const member = (name: string, port: number): Member => ({
   startedMs: port,
 });
 
+const view = (epoch: number, members: readonly Member[]): PublishedView => ({
+  cluster: "gyre",
+  epoch,
+  leader: "m1",
+  placement: 1,
+  members,
+});
+
 it("a host that is left alone goes on with nobody, and remembers whom to ask for the host", () => {
   const [one, two] = [member("m1", 101), member("m2", 102)];
-  const view = (epoch: number, members: readonly Member[]): PublishedView => ({
-    cluster: "gyre",
-    epoch,
-    leader: "m1",
-    placement: 1,
-    members,
-  });
   const kept = lastViewIn(folder, "gyre", "m1");
   kept.write(view(3, [one, two]));
   expect(rememberedOf(one, kept).lastView?.epoch).toBe(3);
   for (const epoch of [4, 5]) kept.write(view(epoch, [one]));
   const { lastView, fellows } = rememberedOf(one, kept);
   expect([lastView, fellows.map(({ name }) => name)]).toEqual([null, ["m2"]]);
+});
+
+it("a host remembers everybody whom it has lost, one after the other, until they come back or leave in order", () => {
+  const [one, two, three] = [member("m1", 101), member("m2", 102), member("m3", 103)];
+  const kept = lastViewIn(folder, "other", "m1");
+  const asked = (): readonly string[] => kept.fellows().map(({ name }) => name);
+  kept.write(view(3, [one, two, three]));
+  kept.write(view(4, [one, three]));
+  expect(asked()).toEqual(["m2", "m3"]);
+  kept.write(view(5, [one]));
+  expect(asked()).toEqual(["m2", "m3"]);
+  kept.write(view(6, [one, { ...two, startedMs: 7 }]));
+  expect(kept.fellows().map(({ name, startedMs }) => [name, startedMs])).toEqual([
+    ["m3", 103],
+    ["m2", 7],
+  ]);
+  kept.write(view(7, [one, { ...two, state: "draining" }]));
+  kept.write(view(8, [one]));
+  expect(asked()).toEqual(["m3"]);
 });

@@ -3,7 +3,7 @@
  * of itself, answer and invalidate alone, until the others had found it again. A hint, not a truth: members in it that
  * do not answer are left out of the next view.
  */
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { publishedViewOf, type Member, type PublishedView } from "../ring/view.ts";
 
@@ -17,28 +17,42 @@ export interface Remembered {
 export interface LastView {
   /** What was remembered, or null. */
   read(): PublishedView | null;
-  /** Who was there last, also where this member was left alone after that. */
+  /** Who was there last, and whoever was lost before that: all but those that left in order. */
   fellows(): readonly Member[];
   write(view: PublishedView): void;
 }
+
+/** So many members that were lost are remembered. */
+const lostMax = 64;
 
 /** The last view in a file of the run folder; one for each member of each cluster. */
 export function lastViewIn(folder: string, cluster: string, name: string): LastView {
   const file = join(folder, `view-${cluster}-${name}.json`);
   const earlier = join(folder, `view-${cluster}-${name}.earlier.json`);
+  /** By name, those that were lost earliest first. */
+  const known = (leavers: "with leavers" | "without leavers"): ReadonlyMap<string, Member> => {
+    const last = viewIn(file)?.members.filter(({ state }) => leavers === "with leavers" || state === "active") ?? [];
+    const all = [...(viewIn(earlier)?.members ?? []), ...last];
+    return new Map(all.filter((member) => member.name !== name).map((member) => [member.name, member]));
+  };
   return {
     read: () => viewIn(file),
-    fellows: () => (viewIn(file) ?? viewIn(earlier))?.members.filter((member) => member.name !== name) ?? [],
+    fellows: () => [...known("with leavers").values()],
     write: (view) => {
-      // Alone, there is nobody to go on with; but who was there may have gone on by itself.
-      if (view.members.length < 2) {
-        if (existsSync(file)) renameSync(file, earlier);
-        return undefined;
-      }
-      writeFileSync(`${file}.new`, JSON.stringify(view), { mode: 0o600 });
-      return renameSync(`${file}.new`, file);
+      // Whoever is cut off loses the others one by one: each of them may have gone on, and be the host by now.
+      const present = new Set(view.members.map((member) => member.name));
+      const lost = [...known("without leavers").values()].filter((member) => !present.has(member.name));
+      keep(earlier, lost.length === 0 ? null : { ...view, members: lost.slice(-lostMax) });
+      // Alone, there is nobody to go on with.
+      keep(file, view.members.length < 2 ? null : view);
     },
   };
+}
+
+function keep(file: string, view: PublishedView | null): void {
+  if (view === null) return rmSync(file, { force: true });
+  writeFileSync(`${file}.new`, JSON.stringify(view), { mode: 0o600 });
+  return renameSync(`${file}.new`, file);
 }
 
 function viewIn(file: string): PublishedView | null {

@@ -147,7 +147,7 @@ export function movedHere(config: Config, context: CoordinatorContext): Embedded
 function hostHere(config: Config, context: CoordinatorContext, movedAt: number): EmbeddedHost {
   const { peer, log, remembered } = context;
   return new EmbeddedHost(`http://${hostPortText(peer)}`, {
-    lastView: remembered.lastView,
+    ...remembered,
     movedAt,
     hostsAmong: (members) => hostsAmong(members, config, context),
     expired: (member) => log.warn({ kind: "expired", member }, `the session of ${member} has expired`),
