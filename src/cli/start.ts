@@ -7,7 +7,7 @@ import type { Config } from "../config/schema.ts";
 import type { Addresses } from "../member/announcement.ts";
 import { listenersFor } from "../member/listeners.ts";
 import { lastViewIn } from "../member/last-view.ts";
-import { keepHeapSmall } from "../member/small-heap.ts";
+import { giveBackStart, keepHeapSmall } from "../member/small-heap.ts";
 import { RunningMember } from "../member/member.ts";
 import {
   companyOf,
@@ -154,6 +154,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     throw error;
   }
   if (stopping) return;
+  giveBackStart(config.memory);
   record("ready", addresses);
   systemd.ready(`proxy ${addresses.listen}`);
   if (process.send === undefined) greet(name, config, addresses, from === "generated" ? secret : null);
