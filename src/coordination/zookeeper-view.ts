@@ -25,6 +25,8 @@ export class StandingView {
   readonly #options: StandingViewOptions;
   /** The node's version; −1 where there is none. */
   #version = -1;
+  /** Writes that have been answered: what was asked before one of them tells nothing of what stands now. */
+  #written = 0;
   /** One function: a view read again is still watched once. */
   readonly #watch = (): void => this.news.ring();
 
@@ -38,8 +40,10 @@ export class StandingView {
   async read(): Promise<PublishedView | null> {
     const { signal, failed } = this.#options;
     for (;;) {
+      const written = this.#written;
       try {
         const { data, stat } = await this.#client.get(paths.view, { signal, watch: this.#watch });
+        if (written !== this.#written) continue;
         this.#version = stat.version;
         const view = viewIn(data.toString());
         this.epoch = view?.epoch ?? -1;
@@ -48,6 +52,7 @@ export class StandingView {
       } catch (error) {
         if (!hasCode(error, "NO_NODE")) throw error;
       }
+      if (written !== this.#written) continue;
       this.#version = -1;
       this.epoch = -1;
       if ((await this.#client.exists(paths.view, { signal, watch: this.#watch })) === null) return null;
@@ -72,6 +77,7 @@ export class StandingView {
         ? { kind: "create", path: paths.view, data, mode: "persistent", acl }
         : { kind: "set", path: paths.view, data, version };
     await this.#client.multi([{ kind: "check", path: paths.epoch, version: term }, write], { signal });
+    this.#written++;
     this.#version = version + 1;
     this.epoch = view.epoch;
   }
