@@ -61,7 +61,7 @@ export function refuseFailed(
 ): void {
   const { exchange, target } = ticket;
   const isOperator = exchange.client.local && !passedOn.some((name) => hasField(exchange.head.fields, name));
-  const shown = target.route === null || isOperator ? message : (vague.get(status) ?? message);
+  const shown = target.route === null || isOperator ? message : (vague.get(own) ?? message);
   refuse(ticket, status, message, fields, shown);
 }
 
@@ -69,7 +69,7 @@ const passedOn = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 const vague = new Map([
   [502, "the origin cannot be reached, or broke off its answer"],
   [503, "the origin is busy: try again in a moment"],
-  [504, "the origin did not answer in time"],
+  [504, "the origin did not answer, or not in time"],
 ]);
 
 /**
