@@ -131,7 +131,7 @@ describe("the disk tier", () => {
     const kept = new Kept(newFolder());
     for (let one = 0; one < 40; one++) put(kept.store, keepsake(`http://h/${one}`), "content");
     await kept.stop();
-    const again = new Kept(kept.folder, { io });
+    const again = new Kept(kept.folder, { io, recallMsMax: 1000 });
     how = "never";
     const before = performance.now();
     expect(await again.content("http://h/0")).toBe(null);

@@ -39,7 +39,9 @@ export class Kept {
       bytes = diskBytes,
       now = 1000,
       memory = memoryBytes,
-    }: { io?: DiskIo; bytes?: number; now?: number; memory?: number } = {},
+      // Only what is about a disk's slowness minds that of the machine.
+      recallMsMax = 60_000,
+    }: { io?: DiskIo; bytes?: number; now?: number; memory?: number; recallMsMax?: number } = {},
   ) {
     this.folder = folder;
     let store: PageStore | null = null;
@@ -48,6 +50,7 @@ export class Kept {
       bytesMax: bytes,
       memoryBytes: memory,
       now: () => now,
+      recallMsMax,
       // By threads where nothing stands in for the disk.
       ...(io === undefined ? {} : { io }),
       head: () => ({ position: store?.position ?? 0, now, wallLead: 0 }),

@@ -12,11 +12,11 @@ import type { DiskIo } from "./disk-io.ts";
 import { DiskLog } from "./disk-log.ts";
 import { checksBytes, kinds, type BatchHead, type Entry } from "./format.ts";
 import { PendingResponses } from "./pending.ts";
-import { Recalls } from "./recalls.ts";
+import { Recalls, type RecallNeeds } from "./recalls.ts";
 import type { ReadDone, Reads } from "./reads.ts";
 import type { Segments } from "./segments.ts";
 
-export interface DiskTierInit {
+export interface DiskTierInit extends Pick<RecallNeeds, "recallMsMax"> {
   readonly segments: Segments;
   readonly index: DiskIndex;
   readonly io: DiskIo;
@@ -81,6 +81,7 @@ export class DiskTier implements Behind {
       read: (generation, at, bytes, done) => this.#read(generation, at, bytes, done),
       gone: (id, hash) => this.gone(id, hash),
       isBad: (hash, id) => this.#isBad(hash, id),
+      recallMsMax: init.recallMsMax,
     });
     this.#log = new DiskLog({
       ...init,

@@ -8,7 +8,7 @@ import { placeBytes } from "./read-ring.ts";
 import { replay, type Replayed } from "./replay.ts";
 import { Segments } from "./segments.ts";
 
-export interface OpenDiskInit extends Pick<DiskTierInit, "head" | "off"> {
+export interface OpenDiskInit extends Pick<DiskTierInit, "head" | "off" | "recallMsMax"> {
   readonly folder: string;
   readonly bytesMax: number;
   /** The store's budget in memory: index and buffers are a part of it. */

@@ -15,12 +15,14 @@ export interface RecallNeeds {
   readonly gone: (id: number, hash: number) => void;
   /** What is there is not what was written. @returns whether it still was to be there: it is no more. */
   readonly isBad: (hash: number, id: number) => boolean;
+  /** How long is waited for a recall, where it is not a second: ms. */
+  readonly recallMsMax?: number | undefined;
 }
 
 /** Content up to this size comes back into memory with its head. */
 const promotedBytesMax = 256 * 1024;
 /** A recall takes so long at most; then the origin is asked. */
-const recallMsMax = 1000;
+const recallMsDefault = 1000;
 /** Reads that are waited for, whoever has given up waiting: a disk that hangs is not asked for more. */
 const readingMax = 512;
 
@@ -67,7 +69,7 @@ export class Recalls {
     const timer = setTimeout(() => {
       this.counts.late++;
       finish();
-    }, recallMsMax);
+    }, this.#needs.recallMsMax ?? recallMsDefault);
     this.#recall(hash, ids, back, finish);
     return true;
   }

@@ -27,7 +27,7 @@ const arrivingShare = 1 / 2;
 /** Pages kept free for what moves while another page is emptied. */
 const spare = 1;
 /** Pages of used responses in a row that are moved on; then one goes whatever it holds, so that no one waits long. */
-const movedInRowMax = 4;
+const movedInRowMax = 8;
 
 interface OpenPage {
   readonly page: number;

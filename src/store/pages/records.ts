@@ -138,8 +138,11 @@ export function sectionsOf(lengths: Lengths): Sections {
   return { extentsAt, namesAt, keyAt, variantAt, tagsAt, headAt, contentAt, bytes: contentAt + lengths.inlineBytes };
 }
 
-/** Uses that are counted: more would only keep a response longer that nobody wants any more. */
-const usesMax = 3;
+/**
+ * Uses that are counted: more would only keep a response longer that nobody wants any more. Five, not three as S3-FIFO
+ * by object has it: what lies in a page meets the hand sooner than it would alone (docs/decisions/0007).
+ */
+const usesMax = 5;
 
 /** Reads and writes records at locations. */
 export class Records {
