@@ -190,6 +190,30 @@ describe("the disk tier", () => {
     expect(found).toBeGreaterThanOrEqual(3 * sizes.length);
   }, 60_000);
 
+  it.each(["its first byte is another", "its last byte is another", "its file ends before it"])(
+    "misses long content that stays on the disk where %s: no answer is begun that cannot be ended",
+    async (how) => {
+      const folder = newFolder();
+      const kept = new Kept(folder);
+      const bytes = contentOf("long", 1, 700_000);
+      put(kept.store, keepsake("http://h/long"), bytes);
+      await kept.stop();
+      const path = segmentNumbers(folder)
+        .map((number) => join(folder, segmentName(number)))
+        .find((one) => readFileSync(one).includes(bytes))!;
+      const whole = readFileSync(path);
+      const begin = whole.indexOf(bytes);
+      if (how.includes("first")) whole[begin]! ^= 1;
+      else if (how.includes("last")) whole[begin + bytes.length - 1]! ^= 1;
+      const again = new Kept(folder);
+      if (how.includes("ends")) truncateSync(path, begin + bytes.length - 1);
+      else writeFileSync(path, whole);
+      expect(await again.find("http://h/long")).toBeNull();
+      expect(again.disk.tier.counts.bad).toBe(1);
+      await again.stop();
+    },
+  );
+
   it("is one process's, of one version, and leaves alone what it does not know", async () => {
     const folder = newFolder();
     const kept = new Kept(folder);

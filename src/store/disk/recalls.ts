@@ -3,7 +3,7 @@ import { crc32 } from "node:zlib";
 import type { Recalled } from "../pages/behind.ts";
 import { variantsMax } from "../port.ts";
 import { flagInMemory, flagOutdatedOnDisk, type DiskIndex } from "./disk-index.ts";
-import { checksBytes, isAsWritten } from "./format.ts";
+import { checksBytes, chunkBytes, isAsWritten } from "./format.ts";
 import type { PendingResponses } from "./pending.ts";
 import type { ReadDone } from "./reads.ts";
 
@@ -167,18 +167,39 @@ export class Recalls {
     this.#read(metaGeneration, metaAt, bytes, (read) => {
       if (read === null || crc32(read.subarray(0, metaBytes)) !== metaCrc) return done(bad());
       const record = read.subarray(0, recordBytes);
-      if (!isShort) return done({ record, content: null });
+      if (contentBytes === 0) return done({ record, content: null });
       if (isTogether) {
         const content = read.subarray(metaBytes);
         return isAsWritten(content, 0, read.subarray(recordBytes, metaBytes)) ? done({ record, content }) : done(bad());
       }
       // Where it has been read to will be read to again.
       const kept = Buffer.from(record);
+      if (!isShort)
+        return this.#ends(generation, { at: contentAt, bytes: contentBytes }, (isThere) =>
+          done(isThere ? { record: kept, content: null } : bad()),
+        );
       return this.#read(generation, contentAt - checks, checks + contentBytes, (then) => {
         const content = then?.subarray(checks) ?? null;
         if (content === null || !isAsWritten(content, 0, then!.subarray(0, checks))) return done(bad());
         return done({ record: kept, content });
       });
+    });
+  }
+
+  /**
+   * Looks at the first chunk and the last of content that stays: an answer is not begun where they are not as they were
+   * written.
+   */
+  #ends(generation: number, content: { at: number; bytes: number }, done: (isThere: boolean) => void): void {
+    const checksLength = checksBytes(content.bytes);
+    const last = Math.ceil(content.bytes / chunkBytes) - 1;
+    this.#read(generation, content.at - checksLength, checksLength + chunkBytes, (read) => {
+      if (read === null || !isAsWritten(read.subarray(checksLength), 0, read)) return done(false);
+      const checks = Buffer.from(read.subarray(0, checksLength));
+      const from = last * chunkBytes;
+      return this.#read(generation, content.at + from, content.bytes - from, (end) =>
+        done(end !== null && isAsWritten(end, last, checks)),
+      );
     });
   }
 
