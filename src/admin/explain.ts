@@ -2,7 +2,7 @@
 import { concealedFields } from "../base/concealed.ts";
 import { fieldValue } from "../http/fields.ts";
 import { currentAge } from "../http/freshness.ts";
-import { reuse, reuseReasons } from "../http/reuse.ts";
+import { reuse, reuseReasons, trusting } from "../http/reuse.ts";
 import { storableReasons } from "../http/storable.ts";
 import type { Unshared } from "../proxy/fetch/uncacheable.ts";
 import { httpUri, uriText } from "../http/uri.ts";
@@ -77,11 +77,10 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
   if (caching === undefined) return { error: `no route leads to ${uri.host}${uri.path}` };
   const key = plainKey(uri, caching);
   const now = plane.desk.nowSeconds();
-  const variants = plane.store.variants(key).map(({ head, body, hits, tags, position }): ExplainedVariant => {
-    const decision = reuse(head, new Map(), now, {
-      honourReload: caching.honourReload,
-      graceSeconds: caching.graceSeconds,
-    });
+  const { honourReload, graceSeconds } = caching;
+  const isInTouch = plane.invalidations.isInTouch(now);
+  const variants = plane.store.variants(key).map(({ head, body, hits, tags, position, outdated }): ExplainedVariant => {
+    const decision = trusting(reuse(head, new Map(), now, { honourReload, graceSeconds }), !outdated && isInTouch);
     return {
       status: head.status,
       vary: head.varyNames,
@@ -116,7 +115,7 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
     member: plane.desk.self,
     variants,
     onDisk,
-    isInTouch: plane.invalidations.isInTouch(now),
+    isInTouch,
     endedBy: endedBy(plane, key),
     position: plane.store.position,
     next:

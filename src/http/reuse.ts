@@ -14,6 +14,7 @@ export const reuseReasons = {
   "request-min-fresh": "RFC 9111 §5.2.1.3: not fresh for as long as the request wants (min-fresh)",
   "no-cache": "RFC 9111 §5.2.2.4: the response must be validated before each use (no-cache)",
   stale: "RFC 9111 §4.2: current age has reached the freshness lifetime",
+  "in-doubt": "it may have been purged unheard, by a stop or a cut-off: validated before it is used",
 } as const;
 
 export type Reuse =
@@ -21,8 +22,13 @@ export type Reuse =
   | { readonly kind: "stale-while-revalidate"; readonly reason: "stale-while-revalidate" }
   | {
       readonly kind: "validate";
-      readonly reason: "request-no-cache" | "request-max-age" | "request-min-fresh" | "no-cache" | "stale";
+      readonly reason: "request-no-cache" | "request-max-age" | "request-min-fresh" | "no-cache" | "stale" | "in-doubt";
     };
+
+/** The decision, where what may have been invalidated unheard is not trusted: that is validated first. */
+export function trusting(decision: Reuse, isTrusted: boolean): Reuse {
+  return isTrusted || decision.kind === "validate" ? decision : { kind: "validate", reason: "in-doubt" };
+}
 
 export interface ReusePolicy {
   /** Whether a client may force validation (no-cache, max-age, min-fresh). */

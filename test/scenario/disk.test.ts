@@ -97,6 +97,25 @@ it("answers after a restart from what it had stored: whole, in parts, by validat
   expect(metrics).toMatch(/^gyre_disk_recalled_total\{[^}]*\} 16$/m);
 });
 
+it("says what it doubts after it was killed, before it is asked for and when it is", async () => {
+  const folder = temporaryFolder();
+  let member = await start(folder);
+  const [kept, anew] = ["/10/kept", "/10/anew"] as const;
+  for (const url of [kept, anew]) await get(member, url);
+  await until(async () => (await statusOf(member)).self.disk?.responses === 2, "both are on the disk");
+  await member.kill();
+  member = await start(folder);
+  const explained = async (url: string): Promise<string> =>
+    (await gyre(["explain", `http://site.example${url}`, "--admin", member.admin], temporaryFolder())).output;
+  expect((await get(member, kept)).cacheStatus).toMatch(/; fwd=stale; fwd-status=304; ttl=\d+; detail=in-doubt$/);
+  expect((await get(member, kept)).cacheStatus).toMatch(/; hit;/);
+  // Brought back by who may have only what needs no origin.
+  const unasked = await get(member, anew, { headers: { "cache-control": "only-if-cached" } });
+  expect(unasked.status).toBe(504);
+  expect(await explained(anew)).toMatch(/decision validate: it may have been purged unheard/);
+  expect(await explained(kept)).toMatch(/decision hit/);
+});
+
 it("keeps what has been purged away purged, and settings say what may go to the disk", async () => {
   const folder = temporaryFolder();
   const config = join(temporaryFolder(), "gyre.yaml");

@@ -346,7 +346,8 @@ export class Flight {
 
   #detail({ reason }: Ticket, { storing }: Intake): string | undefined {
     if (this.#source !== null) return `${this.#source.kind === "copy" ? "owner" : "peeked"}-${this.#source.member}`;
-    return storing || reason === this.#init.why ? undefined : (reason ?? undefined);
+    if (storing && reason !== "in-doubt") return undefined;
+    return reason === this.#init.why ? undefined : (reason ?? undefined);
   }
 
   #received(chunk: Buffer): void {
@@ -442,6 +443,7 @@ export class Flight {
         forwardStatus: 304,
         collapsed,
         ttlSeconds: freshSecondsLeft(head, now),
+        detail: ticket.reason === "in-doubt" ? ticket.reason : undefined,
       };
       exchange.inner = lease.stored.inner;
       const reading = store.lease(fresh ?? lease.stored);
