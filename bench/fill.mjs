@@ -7,13 +7,13 @@
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { constantOrigin } from "./constant-origin.mjs";
 import { fetchAll } from "./fetch-all.mjs";
 import { node } from "./node.mjs";
+import { openLoop, percentiles } from "./open-loop.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -91,10 +91,10 @@ console.log(
 
 pauses.length = 0;
 const [cpuStart, startedMs] = [cpuMs(), performance.now()];
-const { latencies, misses } = await openLoop();
+const path = () => pathOf(Math.floor(Math.random() * count));
+const { latencies, misses } = await openLoop({ port, rate, seconds, connections, bytes, path });
 const spentMs = cpuMs() - cpuStart;
-latencies.sort((one, other) => one - other);
-const at = (share) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))].toFixed(2);
+const at = percentiles(latencies);
 console.log(
   `hits, ${Math.round(latencies.length / ((performance.now() - startedMs) / 1000))}/s by an open loop of ${rate}/s: ${((spentMs * 1000) / latencies.length).toFixed(1)} µs CPU, p50 ${at(0.5)} p99 ${at(0.99)} p99.9 ${at(0.999)} most ${at(1)} ms; ${misses} were no hits`,
 );
@@ -112,49 +112,4 @@ function told(all) {
       return `${ms.length} ${kind === "Scavenge" ? "of young objects" : "of everything"}, ${ms.reduce((sum, one) => sum + one, 0).toFixed(0)} ms, longest ${Math.max(0, ...ms).toFixed(1)}`;
     })
     .join("; ");
-}
-
-/** Requests at their time over as many connections as are free; one that finds none free waits, and its time counts. */
-function openLoop() {
-  return new Promise((done, fail) => {
-    const total = rate * seconds;
-    const result = { latencies: [], misses: 0 };
-    const free = [];
-    const waiting = [];
-    let sent = 0;
-    for (let which = 0; which < connections; which++) {
-      const socket = connect(port, "127.0.0.1", () => free.push(one));
-      const one = { socket, plannedMs: 0 };
-      let got = "";
-      socket.setNoDelay(true);
-      socket.on("error", fail);
-      socket.on("data", (data) => {
-        got += data.toString("latin1");
-        const end = got.indexOf("\r\n\r\n");
-        if (end === -1 || got.length < end + 4 + bytes) return;
-        if (!got.includes("; hit")) result.misses++;
-        got = "";
-        result.latencies.push(performance.now() - one.plannedMs);
-        if (result.latencies.length === total) {
-          clearInterval(timer);
-          done(result);
-        } else if (waiting.length > 0) ask(one, waiting.shift());
-        else free.push(one);
-      });
-    }
-    const ask = (one, plannedMs) => {
-      one.plannedMs = plannedMs;
-      one.socket.write(`GET ${pathOf(Math.floor(Math.random() * count))} HTTP/1.1\r\nHost: example.test\r\n\r\n`);
-    };
-    const beganMs = performance.now() + 100;
-    const timer = setInterval(() => {
-      const due = Math.min(total, Math.floor(((performance.now() - beganMs) * rate) / 1000));
-      for (; sent < due; sent++) {
-        const plannedMs = beganMs + ((sent + 1) * 1000) / rate;
-        const one = free.pop();
-        if (one === undefined) waiting.push(plannedMs);
-        else ask(one, plannedMs);
-      }
-    }, 1);
-  });
 }
