@@ -152,7 +152,7 @@ where(
   )
   .option("--wait", "for members that are out of reach now, a minute at most")
   .option("--wait-for <SECONDS>", "the same, for so long")
-  .option("--dry-run", "only count what would be purged")
+  .option("--dry-run", "only count what would be purged, of what is in memory")
   .option("--id <ID>", "to send the same purge again without doing it twice")
   .option("--json", "print JSON")
   .addHelpText(

@@ -134,7 +134,9 @@ function dryRun(value: unknown, { json }: PurgeOptions): void {
   if (json === true) return sayJson(value);
   const rows = members.map(({ name, named }) => [name, named === null ? "no answer" : String(named)]);
   say(table(["MEMBER", "WOULD BE PURGED"], rows));
-  return note("nothing was purged (--dry-run)");
+  return note(
+    "nothing was purged (--dry-run); what lies on a disk alone is purged with the rest, and is not counted here",
+  );
 }
 
 function show({ id, mode, selectors, selectorCount, members, complete }: PurgeReport): void {
