@@ -10,7 +10,7 @@ import type { Config } from "../config/schema.ts";
 import { filedCertificates } from "../member/certificate-files.ts";
 import { namesOf } from "../member/certificates.ts";
 import { mustHaveTracePackages } from "../member/traces.ts";
-import { threadCount } from "../member/thread-count.ts";
+import { threadCount, unshareable } from "../member/thread-count.ts";
 import { unlistenable } from "../member/listenable.ts";
 import { listenersFor } from "../member/listeners.ts";
 import { peerIdentityOf } from "../member/peer-identity.ts";
@@ -66,12 +66,12 @@ async function look(file: string | undefined): Promise<Found> {
   attempt(at(config.tls === undefined ? "tls-cert" : "tls"), () => void filedCertificates(config));
   attempt(at("listen"), () => refuseOpenProxy(config, listenersFor(config)));
   const warnings: ConfigProblem[] = [];
-  for (const { place, address } of listenersFor(config)) {
+  for (const { place, address, shared } of listenersFor(config)) {
     if ("path" in place && place.owner !== undefined) {
       const { owner } = place;
       attempt(at("listen"), () => void ownerHere(owner));
     }
-    const wrong = unlistenable(place);
+    const wrong = unlistenable(place) ?? (shared ? unshareable() : null);
     if (wrong === null) continue;
     const what = `${address} cannot be listened at: ${wrong}`;
     // Who starts it may open what is not open here.

@@ -59,7 +59,10 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   }
   const [listener, ...others] = listenersFor(config);
   if (listener === undefined || others.length > 0 || !("port" in listener.place))
-    throw new Failure("the members of one machine listen at one port each: --listen HOST:PORT", 2);
+    throw new Failure(
+      "the members of one machine listen at one port each, --listen HOST:PORT, or all at one, HOST:PORT,shared",
+      2,
+    );
   const embedded = config.coordinator === "embedded";
   const { secret, older, from } = clusterSecret(
     config["secret-file"],
@@ -111,7 +114,9 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     for (let index = 0; index < count; index++) {
       const name = memberName(index);
       const addresses = {
-        listen: await place(hostPortText(listener.place), index, 0, taken),
+        listen: listener.shared
+          ? `${hostPortText(listener.place)},shared`
+          : await place(hostPortText(listener.place), index, 0, taken),
         peer: await place(config.peer, index, 1, taken),
         admin: await place(config.admin, index, 2, taken),
       };

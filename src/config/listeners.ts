@@ -3,7 +3,7 @@
  * for files.
  *
  *   127.0.0.1:8080   :8080 or 8080 (all addresses)   [::1]:8080   unix:/run/gyre.sock   fd:3 (opened by who started it)
- *   443,tls   80,redirect   8080,forward   8080,reverse   8080,proxy-protocol
+ *   443,tls   80,redirect   8080,forward   8080,reverse   8080,proxy-protocol   8080,shared
  */
 import { normalize } from "node:path";
 import { z } from "zod";
@@ -28,6 +28,7 @@ export interface GivenListener {
   readonly "proxy-protocol"?: boolean | undefined;
   readonly allow?: readonly string[] | undefined;
   readonly role?: "forward" | "reverse" | "both" | undefined;
+  readonly shared?: boolean | undefined;
 }
 
 /** One listener, with all that holds for it. */
@@ -44,12 +45,14 @@ export interface Listener {
   /** Everything is sent on to https. */
   readonly redirect: boolean;
   readonly role: "forward" | "reverse" | "both";
+  /** Other members on this machine may listen at the port as well: each gets its part of the connections. */
+  readonly shared: boolean;
 }
 
 /** All addresses of a machine; where it has no IPv6, those of IPv4. */
 const everywhere = "::";
 const everybody: readonly string[] = ["0.0.0.0/0", "::/0"];
-const options = ["tls", "http2", "redirect", "proxy-protocol", "forward", "reverse"] as const;
+const options = ["tls", "http2", "redirect", "proxy-protocol", "forward", "reverse", "shared"] as const;
 
 /** The place that an address names, or null. */
 export function listenPlaceOf(address: string, mode: number | null = null, owner?: string): ListenPlace | null {
@@ -89,12 +92,12 @@ function covers({ host }: HostPort, addresses: readonly string[]): boolean {
 }
 
 const howToWrite =
-  "write host:port as in 127.0.0.1:8080, :8080 for all addresses, unix:/path or fd:3, then perhaps ,tls ,http2 ,redirect ,proxy-protocol ,forward ,reverse";
+  "write host:port as in 127.0.0.1:8080, :8080 for all addresses, unix:/path or fd:3, then perhaps ,tls ,http2 ,redirect ,proxy-protocol ,forward ,reverse ,shared";
 
 const short = z
   .union([z.string(), z.number().int()])
   .describe(
-    "host:port, :port for all addresses, unix:/path or fd:N; then ,tls ,http2 ,redirect ,proxy-protocol ,forward ,reverse",
+    "host:port, :port for all addresses, unix:/path or fd:N; then ,tls ,http2 ,redirect ,proxy-protocol ,forward ,reverse ,shared",
   )
   .transform((given, context): GivenListener => {
     const text = String(given);
@@ -106,6 +109,7 @@ const short = z
         code: "custom",
         message: `"${text}" is no place to listen at${unknown === undefined ? "" : ` ("${unknown}" is not known)`}: ${howToWrite}`,
       });
+    if (said.includes("shared")) refuseShared(place, context);
     const has = (option: (typeof options)[number]): true | undefined => (said.includes(option) ? true : undefined);
     return {
       address,
@@ -115,8 +119,15 @@ const short = z
       redirect: said.includes("redirect") ? "https" : undefined,
       "proxy-protocol": has("proxy-protocol"),
       role: said.includes("forward") ? "forward" : said.includes("reverse") ? "reverse" : undefined,
+      shared: has("shared"),
     };
   });
+
+/** Only a port can be shared: of a socket each has its own, or it is shared by whoever hands it on. */
+function refuseShared(place: ListenPlace | null, context: z.core.$RefinementCtx, path: string[] = []): void {
+  if (place === null || ("port" in place && place.port !== 0)) return;
+  context.addIssue({ code: "custom", path, message: "shared is for a port that is named, as in 127.0.0.1:8080" });
+}
 
 /** A listener's map; `flag` and `network` are the schema's own. */
 function long<Flag extends z.ZodType<boolean>, Network extends z.ZodType<string>>(flag: Flag, network: Network) {
@@ -134,6 +145,9 @@ function long<Flag extends z.ZodType<boolean>, Network extends z.ZodType<string>
         .enum(["forward", "reverse", "both"])
         .optional()
         .describe("which proxy is here; default both, as configured"),
+      shared: flag
+        .optional()
+        .describe("other members on this machine may listen at this port as well; all of them have to say so"),
       mode: z
         .string()
         .regex(/^0?[0-7]{3}$/, 'write it as chmod takes it, as in "660"')
@@ -160,6 +174,7 @@ function long<Flag extends z.ZodType<boolean>, Network extends z.ZodType<string>
           path: ["address"],
           message: `"${rest.address}" is no address: ${howToWrite}`,
         });
+      if (rest.shared === true) refuseShared(place, context, ["shared"]);
       return { ...rest, place: place ?? { fd: -1 } };
     });
 }
@@ -207,6 +222,7 @@ export function listenersOf({
     allow: one.allow ?? (one.redirect !== undefined && allow.length === 0 ? everybody : allow),
     redirect: one.redirect !== undefined,
     role: one.role ?? "both",
+    shared: one.shared ?? false,
   }));
 }
 

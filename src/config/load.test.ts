@@ -88,6 +88,8 @@ describe("a configuration", () => {
       ["weight: -1", "weight: write a number above 0"],
       ["log-level: loud", "log-level: write debug, info, warn or error"],
       ["listen: null", "listen: write text, or a number"],
+      ["listen: 'unix:/run/g,shared'", "listen: shared is for a port that is named, as in 127.0.0.1:8080"],
+      ["listen: [ { address: '127.0.0.1:0', shared: true } ]", "listen.0.shared: shared is for a port that is named"],
       ["listen: '80:80'", 'listen: "80:80" is no place to listen at: write host:port'],
       ['routes: [ { path: x, origin: "http://a" } ]', "routes.0.path: it begins with /"],
     ] as const) {

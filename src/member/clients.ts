@@ -21,6 +21,7 @@ import { Fronts } from "./fronts.ts";
 import { Traces } from "./traces.ts";
 import { Watching } from "./watching.ts";
 import { unlistenable } from "./listenable.ts";
+import { unshareable } from "./thread-count.ts";
 import { listenersFor } from "./listeners.ts";
 import { isThisMachine, listening } from "./listening.ts";
 import { freePort } from "./free-port.ts";
@@ -175,15 +176,15 @@ export class Clients {
     let httpsPort: number | null = null;
     // Who sends others on to https must know where that is.
     const order = [...this.#listeners.entries()].toSorted(([, a], [, b]) => Number(b.tls) - Number(a.tls));
-    for (const [index, { place, tls, address, redirect }] of order) {
+    for (const [index, { place, tls, address, redirect, shared }] of order) {
       const port = redirect ? httpsPort : null;
       const open = async (): Promise<HostPort> => {
-        const wrong = unlistenable(place);
+        const wrong = unlistenable(place) ?? (shared ? unshareable() : null);
         if (wrong !== null) throw new Error(wrong);
         if (port !== null) this.#said[index]!.redirect = port;
-        if (fronts === null) return this.#servers[index]!.listen(place);
+        if (fronts === null) return this.#servers[index]!.listen(place, shared ? "shared" : "alone");
         // Several may listen on one port only if all of them wish it: another program's must be found first.
-        return fronts.listen(index, "port" in place ? await freePort(place) : place, port);
+        return fronts.listen(index, "port" in place && !shared ? await freePort(place) : place, port);
       };
       places[index] = await listening(open, "the proxy (--listen)", address);
       if (tls) httpsPort ??= places[index].port;

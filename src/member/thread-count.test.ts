@@ -14,7 +14,7 @@ it("is one for each processor, eight at most, where they can share a port", () =
 it("is one elsewhere, and says why where there are more processors", () => {
   expect(threadCount(undefined, plenty, { ...machine, nodeVersion: "20.20.0" })).toEqual({
     threads: 1,
-    why: "Node 23.1 or newer can share a port between threads; this is 20.20.0",
+    why: "Node 23.1 or newer can share a port; this is 20.20.0",
   });
   expect(threadCount(undefined, plenty, { ...machine, platform: "darwin" }).why).toContain("Linux alone");
   expect(threadCount(undefined, plenty, { ...machine, nodeVersion: "20.20.0", processors: 1 }).why).toBe("");

@@ -27,6 +27,14 @@ const thisMachine = (): Machine => ({
   processors: availableParallelism(),
 });
 
+/** Why a port cannot be listened at by several here; null where it can. */
+export function unshareable({ platform, nodeVersion }: Machine = thisMachine()): string | null {
+  if (platform !== "linux") return "several can share a port on Linux alone";
+  const [major, minor] = nodeVersion.split(".", 2).map(Number) as [number, number];
+  const isNew = major > sharedPortSince[0] || (major === sharedPortSince[0] && minor >= sharedPortSince[1]);
+  return isNew ? null : `Node ${sharedPortSince.join(".")} or newer can share a port; this is ${nodeVersion}`;
+}
+
 /**
  * The threads to serve clients with; `wanted` undefined: by the machine, and by the store's budget in bytes, since who
  * gives a member little memory means it. @throws Error with a sentence where so many cannot be had.
@@ -36,14 +44,7 @@ export function threadCount(
   storeBytes: number,
   machine: Machine = thisMachine(),
 ): ThreadCount {
-  const [major, minor] = machine.nodeVersion.split(".", 2).map(Number) as [number, number];
-  const isNew = major > sharedPortSince[0] || (major === sharedPortSince[0] && minor >= sharedPortSince[1]);
-  const lacking =
-    machine.platform !== "linux"
-      ? "several threads can share a port on Linux alone"
-      : isNew
-        ? ""
-        : `Node ${sharedPortSince.join(".")} or newer can share a port between threads; this is ${machine.nodeVersion}`;
+  const lacking = unshareable(machine) ?? "";
   if (wanted !== undefined) {
     if (wanted > 1 && lacking !== "") throw new Error(`threads: ${wanted} cannot be had: ${lacking}`);
     return { threads: wanted, why: "" };

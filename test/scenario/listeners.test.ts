@@ -10,7 +10,16 @@ import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask, RawClient } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
-import { endAll, startMember, statusOf, temporaryFolder, until, type TestMember } from "../support/member.ts";
+import {
+  endAll,
+  settled,
+  startCluster,
+  startMember,
+  statusOf,
+  temporaryFolder,
+  until,
+  type TestMember,
+} from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 import { selfSigned } from "../support/own-authority.ts";
 
@@ -284,6 +293,29 @@ describe("listeners", () => {
     };
     expect(await from("192.0.2.7")).toMatch(/^HTTP\/1.1 200 /);
     expect(await from("198.51.100.7")).toBe("");
+  });
+
+  it("may be one for the members of a machine, which all say so: each gets its part of the connections", async () => {
+    const port = await freePort();
+    const flags = ["--origin", origin.url, "--listen", `127.0.0.1:${port},shared`];
+    const [one, other] = (await startCluster(2, flags, undefined, ["--peer", "--admin"])) as [TestMember, TestMember];
+    const before = origin.asked.length;
+    // That one of them gets all of 64 happens once in 2^63 times.
+    const clients = await Promise.all(Array.from({ length: 64 }, () => RawClient.open(port)));
+    for (const client of clients) client.send("GET /shared HTTP/1.1\r\nHost: h\r\n\r\n");
+    for (const client of clients)
+      await client.until((received) => received.endsWith("content of /shared"), "it has been answered");
+    expect(origin.asked.length).toBe(before + 1);
+    const [ours, theirs] = [await connections(one), await connections(other)];
+    expect(ours + theirs).toBe(64);
+    expect(Math.min(ours, theirs)).toBeGreaterThan(0);
+    for (const client of clients) client.socket.destroy();
+    const flagsAlone = ["--origin", origin.url, "--listen", `127.0.0.1:${port}`, "--cluster", "another"];
+    await expect(startMember(flagsAlone, {}, ["--peer", "--admin"])).rejects.toThrow("the port is in use");
+    expect(await other.stop()).toBe(0);
+    await settled([one]);
+    for (let asked = 0; asked < 10; asked++)
+      expect((await ask(port, "/shared")).cacheStatus).toMatch(/^m1; (?:hit|fwd)/);
   });
 
   it("let go whoever ends before anything is said, and answer who ends behind a request", async () => {
