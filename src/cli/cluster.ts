@@ -11,6 +11,7 @@ import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { defaultMemory } from "../config/default-memory.ts";
 import { livingMembers, markStopping, runFolder, takeFarewell, unmarkStopping } from "../member/records.ts";
 import { rendered } from "./status.ts";
+import { shortForm } from "../config/listeners.ts";
 import { listenersFor } from "../member/listeners.ts";
 import { configArguments, configOf } from "./config-options.ts";
 import { demoUrl, startDemoOrigin } from "./demo-origin.ts";
@@ -63,6 +64,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
       "the members of one machine listen at one port each, --listen HOST:PORT, or all at one, HOST:PORT,shared",
       2,
     );
+  const listenAt = hostPortText(listener.place);
   const embedded = config.coordinator === "embedded";
   const { secret, older, from } = clusterSecret(
     config["secret-file"],
@@ -114,9 +116,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     for (let index = 0; index < count; index++) {
       const name = memberName(index);
       const addresses = {
-        listen: listener.shared
-          ? `${hostPortText(listener.place)},shared`
-          : await place(hostPortText(listener.place), index, 0, taken),
+        listen: shortForm(config.listen[0]!, listener.shared ? listenAt : await place(listenAt, index, 0, taken)),
         peer: await place(config.peer, index, 1, taken),
         admin: await place(config.admin, index, 2, taken),
       };

@@ -68,6 +68,21 @@ export function placeText(place: ListenPlace): string {
   return "fd" in place ? `fd:${place.fd}` : hostPortText(place);
 }
 
+/** A listener in the short form, at another place: all but what the short form has no word for (`allow`). */
+export function shortForm(given: GivenListener, place: string): string {
+  const { tls, http2, redirect, "proxy-protocol": proxyProtocol, role, shared } = given;
+  const said = {
+    tls: tls === true,
+    http2: http2 === true,
+    redirect: redirect !== undefined,
+    "proxy-protocol": proxyProtocol === true,
+    forward: role === "forward",
+    reverse: role === "reverse",
+    shared: shared === true,
+  } satisfies Record<(typeof options)[number], boolean>;
+  return [place, ...options.filter((option) => said[option])].join(",");
+}
+
 /** Whether who listens at one place has taken the other by that. A port of 0 is each time another. */
 export function overlap(one: ListenPlace, other: ListenPlace): boolean {
   if ("path" in one || "path" in other)

@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { listenSchema, shortForm } from "./listeners.ts";
 import { isServiceLink, loadConfig } from "./load.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "gyre-load-"));
@@ -129,6 +131,14 @@ describe("a configuration", () => {
       [":53", "127.0.0.1:53"],
     ] as const)
       expect(loadConfig({ flags: { resolver: given }, environment: {} }).resolver).toBe(taken);
+  });
+
+  it("says a listener in the short form again, at another place", () => {
+    const options = ["tls", "http2", "redirect", "proxy-protocol", "forward", "reverse", "shared"];
+    for (const said of [[], ...options.map((one) => [one]), ["tls", "proxy-protocol", "shared"]]) {
+      const [given] = listenSchema(z.boolean(), z.string()).parse(["127.0.0.1:80", ...said].join(","));
+      expect(shortForm(given!, "127.0.0.1:81")).toBe(["127.0.0.1:81", ...said].join(","));
+    }
   });
 
   it("listens at each place once, however it is written", () => {

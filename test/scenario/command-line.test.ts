@@ -6,6 +6,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { RawClient } from "../support/client.ts";
+import { ask } from "../support/client.ts";
 import { gyre as run, type Run } from "../support/command.ts";
 import { startOrigin } from "../support/origin.ts";
 import {
@@ -262,7 +263,11 @@ describe("a cluster in the background", () => {
     expect(again).toMatchObject({ code: 1 });
     expect(again.errors).toContain("runs on this machine already");
     const beside = ["--cluster", "beside"];
-    expect((await gyre(["cluster", "--members", "1", "--detach", ...beside, ...free])).code).toBe(0);
+    // Whatever is said of the listener holds for the members.
+    const forward = ["--listen", "127.0.0.1:0,forward", "--forward", "true", "--origin", origin.url, ...free.slice(2)];
+    expect((await gyre(["cluster", "--members", "1", "--detach", ...beside, ...forward])).code).toBe(0);
+    const [only] = (JSON.parse((await gyre(["status", "--json", ...beside])).output) as typeof status).members;
+    expect((await ask(Number(only!.listen.split(":").at(-1)), "/page")).status).toBe(400);
     expect((await gyre(["stop", ...beside])).code).toBe(0);
     const stopped = JSON.parse((await gyre(["stop", "--json"])).output) as { name: string; result: string }[];
     expect(stopped.map(({ result }) => result)).toEqual(["drained", "drained", "drained"]);
