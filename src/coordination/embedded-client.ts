@@ -23,7 +23,7 @@ export interface LinkListener {
 }
 
 export interface EmbeddedClientOptions {
-  /** For people: where the coordinator is looked for first. */
+  /** For people: where the coordinator is looked for first, and said to be until one has answered. */
   readonly address: string;
   /** The places to look, as `host:port`, in order; those of the members of the last view are tried after them. */
   readonly places: readonly string[];
@@ -41,8 +41,11 @@ const hopeless = new RegExp(
 
 /** A session with an embedded coordinator elsewhere. */
 export class EmbeddedClient implements Coordinator {
-  readonly address: string;
   readonly #options: EmbeddedClientOptions;
+  /** Where this member was had last, as `host:port`; null: nowhere yet. */
+  #hostedAt: string | null = null;
+  /** Where the link leads. */
+  #dialled: string | null = null;
   #events: CoordinatorEvents | null = null;
   #member: Member | null = null;
   #session = randomUUID();
@@ -67,7 +70,11 @@ export class EmbeddedClient implements Coordinator {
   constructor(options: EmbeddedClientOptions, lastView: PublishedView | null = null) {
     this.#lastView = lastView;
     this.#options = options;
-    this.address = options.address;
+  }
+
+  /** Where it is, which may be another place than the one it was looked for: an operator can move it. */
+  get address(): string {
+    return this.#hostedAt === null ? this.#options.address : `http://${this.#hostedAt}`;
   }
 
   get state(): SessionState {
@@ -124,6 +131,7 @@ export class EmbeddedClient implements Coordinator {
     if (this.#state === "closed") return;
     const places = this.#places;
     const place = places[this.#next % places.length]!;
+    this.#dialled = place;
     this.#link = this.#options.dial(place, {
       up: () => background(this.#open(), (error) => this.#refused(error)),
       gone: (reason) => this.#lost(reason, place),
@@ -142,6 +150,7 @@ export class EmbeddedClient implements Coordinator {
     }
     await link.call(methods.open, { session: this.#session, member: this.#member, lastView: this.#lastView });
     this.#up = true;
+    this.#hostedAt = this.#dialled;
     this.#failures = 0;
     this.#set("connected", "");
     this.#joined?.resolve();

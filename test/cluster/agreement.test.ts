@@ -234,6 +234,7 @@ describe("a coordinator that is lost for good", () => {
     await until(async () => (await statusOf(third)).session === "connected", "m3 has found it by itself");
     await settled([second, third]);
     expect((await statusOf(third)).epoch).toBeGreaterThan(epoch);
+    expect((await statusOf(third)).coordinator, "where it is, not where it was").toBe(`http://${second.peer}`);
     for (const path of paths) expect((await ask(third.port, path, { headers: { host: "h" } })).status).toBe(200);
     // What only the lost member had is asked for once more; what the others have counts as before.
     const asked = origin.asked.slice(before).map(({ url }) => url);
@@ -248,6 +249,8 @@ describe("a coordinator that is lost for good", () => {
       origin.url,
     ]);
     await settled([second, third, joined]);
+    const drained = await gyre(["drain", "m2", "--admin", third.admin], folder, { GYRE_SECRET: secret });
+    expect([drained.code, drained.errors]).toEqual([0, expect.stringContaining("m2 hosts the coordinator")]);
   }, 60_000);
 });
 
