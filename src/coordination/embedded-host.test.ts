@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Member, PublishedView } from "../ring/view.ts";
 import { EmbeddedClient, type CoordinatorLink, type LinkListener } from "./embedded-client.ts";
-import { EmbeddedHost, methods, otherHostOf, type OtherHost } from "./embedded-host.ts";
+import { EmbeddedHost, methods, otherHostOf, type Chosen, type OtherHost } from "./embedded-host.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -20,12 +20,12 @@ async function host(
   self: Member,
   lastView: PublishedView,
   hosts: (asked: readonly Member[]) => readonly OtherHost[] | Promise<readonly OtherHost[]>,
-  movedAt = 0,
+  chosen: Chosen = { movedAt: 0, movedMs: 0 },
 ): Promise<{ readonly host: EmbeddedHost; readonly ousted: string[] }> {
   const ousted: string[] = [];
   const made = new EmbeddedHost(`http://${self.peer}`, {
     lastView,
-    movedAt,
+    ...chosen,
     hostsAmong: async (asked) => hosts(asked),
   });
   const nothing = (): void => {};
@@ -39,7 +39,9 @@ it("a host gives way to one where what was here goes on", async () => {
   const told = "m2 hosts the coordinator by now, at http://m2:2: this member stops; started again it joins there";
   // It had counted on by itself, or all of them were started anew meanwhile.
   for (const view of [viewOf(2, m2), viewOf(7, member("m2", 3))]) {
-    const { host: old, ousted } = await host(m1, viewOf(2, m1, m2), () => [{ member: m2, view, movedAt: 2 }]);
+    const { host: old, ousted } = await host(m1, viewOf(2, m1, m2), () => [
+      { member: m2, view, movedAt: 2, movedMs: 1 },
+    ]);
     await vi.advanceTimersByTimeAsync(10_000);
     expect(ousted).toEqual([told]);
     await old.leave();
@@ -48,7 +50,7 @@ it("a host gives way to one where what was here goes on", async () => {
 
 it("a host does not give way to a member that was started anew as the host of a cluster of its own", async () => {
   const [m1, m2] = [member("m1", 1), member("m2", 2)];
-  const anew = { member: m2, view: viewOf(1, member("m2", 3)), movedAt: 0 };
+  const anew = { member: m2, view: viewOf(1, member("m2", 3)), movedAt: 0, movedMs: 0 };
   const { host: healthy, ousted } = await host(m1, viewOf(2, m1, m2), () => [anew]);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(ousted).toEqual([]);
@@ -57,7 +59,9 @@ it("a host does not give way to a member that was started anew as the host of a 
 
 it("a host that gives way tells those who are with it where it is from now on", async () => {
   const [m1, m2, m3] = [member("m1", 1), member("m2", 2), member("m3", 3)];
-  const { host: old } = await host(m1, viewOf(2, m1, m2), () => [{ member: m2, view: viewOf(3, m2), movedAt: 2 }]);
+  const { host: old } = await host(m1, viewOf(2, m1, m2), () => [
+    { member: m2, view: viewOf(3, m2), movedAt: 2, movedMs: 1 },
+  ]);
   const dialled: string[] = [];
   const told: (() => void)[] = [];
   const dial = (place: string, listener: LinkListener): CoordinatorLink => {
@@ -81,10 +85,10 @@ it("a host that gives way tells those who are with it where it is from now on", 
 it("a host that gives way, or has left, is none to give way to", async () => {
   const [m1, m2] = [member("m1", 1), member("m2", 2)];
   const { host: old, ousted } = await host(m1, viewOf(2, m1, m2), () => [
-    { member: m2, view: viewOf(3, m2), movedAt: 2 },
+    { member: m2, view: viewOf(3, m2), movedAt: 2, movedMs: 1 },
   ]);
   const link = { note: () => {}, whenGone: () => {} };
-  expect(await old.answer(link, methods.view, {})).toEqual({ ...viewOf(2, m1, m2), movedAt: 0 });
+  expect(await old.answer(link, methods.view, {})).toEqual({ ...viewOf(2, m1, m2), movedAt: 0, movedMs: 0 });
   await vi.advanceTimersByTimeAsync(10_000);
   expect(ousted.length).toBe(1);
   expect(await old.answer(link, methods.view, {})).toBe(null);
@@ -113,16 +117,50 @@ it("a host that an operator has chosen gives way to one that was chosen later, a
   const [m1, m2] = [member("m1", 1), member("m2", 2)];
   for (const [movedAt, stays] of [
     [0, true],
-    [4, true],
+    [3, true],
     [5, false],
   ] as const) {
-    const other = otherHostOf(m2, { ...viewOf(9, m2), movedAt })!;
-    const { host: chosen, ousted } = await host(m1, viewOf(4, m1, m2), () => [other], 4);
+    const other = otherHostOf(m2, { ...viewOf(9, m2), movedAt, movedMs: 1 })!;
+    const { host: chosen, ousted } = await host(m1, viewOf(4, m1, m2), () => [other], { movedAt: 4, movedMs: 1 });
     await vi.advanceTimersByTimeAsync(10_000);
     expect(ousted.length, `moved at ${movedAt}`).toBe(stays ? 0 : 1);
     if (!stays) expect(ousted[0]).toContain("start it again with --coordinator http://m2:2");
     await chosen.leave();
   }
+});
+
+it("of two hosts that were chosen at one epoch, by the parts of a partition, the one chosen later stays", async () => {
+  const [m1, m2] = [member("m1", 1), member("m2", 2)];
+  for (const [ms1, ms2, staying] of [
+    [100, 200, "m2"],
+    [200, 100, "m1"],
+    [100, 100, "m2"],
+  ] as const) {
+    const lastView = viewOf(4, m1, m2);
+    const made: EmbeddedHost[] = [];
+    const asking = (at: number, other: Member) => async (): Promise<readonly OtherHost[]> => {
+      const told = otherHostOf(other, await made[at]!.answer({ note() {}, whenGone() {} }, methods.view, {}));
+      return told === null ? [] : [told];
+    };
+    const one = await host(m1, lastView, asking(1, m2), { movedAt: 4, movedMs: ms1 });
+    const two = await host(m2, lastView, asking(0, m1), { movedAt: 4, movedMs: ms2 });
+    made.push(one.host, two.host);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect([one.ousted.length, two.ousted.length], `${ms1}, ${ms2}`).toEqual(staying === "m2" ? [1, 0] : [0, 1]);
+    for (const { host: some } of [one, two]) await some.leave();
+  }
+});
+
+it("a host by its settings gives way to whom an operator has chosen last", async () => {
+  const [m1, m2, m3] = [member("m1", 1), member("m2", 2), member("m3", 3)];
+  const others = [
+    { member: m2, view: viewOf(5, m2), movedAt: 4, movedMs: 100 },
+    { member: m3, view: viewOf(5, m3), movedAt: 4, movedMs: 200 },
+  ];
+  const { host: old, ousted } = await host(m1, viewOf(4, m1, m2, m3), () => others);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(ousted[0]).toContain("m3 hosts the coordinator by now");
+  await old.leave();
 });
 
 it("a host that begins alone looks for those whom it had lost before", async () => {
@@ -134,7 +172,7 @@ it("a host that begins alone looks for those whom it had lost before", async () 
     [member("m2", 3), true],
   ] as const) {
     const hostsAmong = async (): Promise<readonly OtherHost[]> => [
-      { member: other, view: viewOf(9, other), movedAt: 2 },
+      { member: other, view: viewOf(9, other), movedAt: 2, movedMs: 1 },
     ];
     const alone = new EmbeddedHost("http://m1:2", { fellows: [m2], hostsAmong });
     const ends = (reason: string): void => void ousted.push(reason);

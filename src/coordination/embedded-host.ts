@@ -16,20 +16,36 @@ export interface SessionLink {
   whenGone(listener: () => void): void;
 }
 
+/** A host, as an operator has chosen it or not. */
+export interface Chosen {
+  /** The epoch at which the coordinator was moved there; 0 where it is the host by its settings. */
+  readonly movedAt: number;
+  /** When that was, in ms since 1970 by its own clock. */
+  readonly movedMs: number;
+}
+
 /** Another member that hosts the coordinator, and what it tells. */
-export interface OtherHost {
+export interface OtherHost extends Chosen {
   readonly member: Member;
   readonly view: PublishedView;
-  /** The epoch at which an operator has moved the coordinator there; 0 where it is the host by its settings. */
-  readonly movedAt: number;
 }
 
 /** Another host, by its answer to who asks it for the view; null where that says that it is none. */
 export function otherHostOf(member: Member, told: unknown): OtherHost | null {
   const view = publishedViewOf(told);
   if (view === null) return null;
-  const { movedAt } = told as { movedAt?: unknown };
-  return { member, view, movedAt: typeof movedAt === "number" ? movedAt : 0 };
+  const { movedAt, movedMs } = told as { movedAt?: unknown; movedMs?: unknown };
+  const number = (value: unknown): number => (typeof value === "number" ? value : 0);
+  return { member, view, movedAt: number(movedAt), movedMs: number(movedMs) };
+}
+
+/**
+ * Whose word is the later: below 0 where that is `one`. By the epoch first; parts of a partition that each choose
+ * a host have mostly seen the same one last, so by the clock then, and by name: all must find the same.
+ */
+export function laterFirst(one: Omit<OtherHost, "view">, other: Omit<OtherHost, "view">): number {
+  const byName = other.member.name > one.member.name ? 1 : -1;
+  return other.movedAt - one.movedAt || other.movedMs - one.movedMs || byName;
 }
 
 /** Finds out who of some members hosts the coordinator. */
@@ -69,11 +85,12 @@ export class EmbeddedHost implements Coordinator {
   readonly #lastView: PublishedView | null;
   readonly #fellows: readonly Member[];
   readonly #hostsAmong: HostsAmong | null;
-  readonly #movedAt: number;
+  readonly #chosen: Chosen;
   /** Members that have been here and have not said goodbye: one of them may be the host by now. And since when. */
   readonly #missing = new Map<string, { readonly member: Member; readonly epoch: number }>();
   #looking: NodeJS.Timeout | null = null;
   #givesWay = false;
+  #self: Member | null = null;
   #events: CoordinatorEvents | null = null;
   #state: SessionState = "connecting";
   #tickedAt: number = performance.now();
@@ -91,10 +108,11 @@ export class EmbeddedHost implements Coordinator {
       readonly hostsAmong?: HostsAmong;
       /** See `OtherHost`. */
       readonly movedAt?: number;
+      readonly movedMs?: number;
     } = {},
   ) {
     this.#hostsAmong = options.hostsAmong ?? null;
-    this.#movedAt = options.movedAt ?? 0;
+    this.#chosen = { movedAt: options.movedAt ?? 0, movedMs: options.movedMs ?? 0 };
     this.#lastView = options.lastView ?? null;
     this.#fellows = options.fellows ?? [];
     this.address = address;
@@ -170,7 +188,7 @@ export class EmbeddedHost implements Coordinator {
       case methods.view:
         // Who leaves is nobody to give way to: of two that look for each other, one must stay.
         if (this.#givesWay || this.#state === "closed" || this.#registry.view === null) return null;
-        return { ...this.#registry.view, movedAt: this.#movedAt };
+        return { ...this.#registry.view, ...this.#chosen };
       default:
         throw new Error(`the coordinator does not know ${method}`);
     }
@@ -178,6 +196,7 @@ export class EmbeddedHost implements Coordinator {
 
   join(member: Member, events: CoordinatorEvents): Promise<void> {
     this.#events = events;
+    this.#self = member;
     this.#state = "connected";
     const changes = this.#registry.open(ownSession, member, this.#lastView, performance.now());
     events.session("connected", "");
@@ -260,14 +279,14 @@ export class EmbeddedHost implements Coordinator {
     const missing = [...this.#missing.values()].map(({ member }) => member);
     const hosts = missing.length === 0 ? [] : await this.#hostsAmong!(missing);
     if (this.#state !== "connected") return;
-    const successor = hosts.find((host) => this.#isSucceededBy(host));
+    const successor = hosts.toSorted(laterFirst).find((host) => this.#isSucceededBy(host));
     if (successor === undefined) return this.#lookLater();
     const { name, peer } = successor.member;
     this.#givesWay = true;
     // Those that are here may have seen it leave the view, and would not look for a coordinator there.
     for (const link of this.#links.values()) link.note(topics.moved, { place: peer });
     const then =
-      this.#movedAt === 0 ? "started again it joins there" : `start it again with --coordinator http://${peer}`;
+      this.#chosen.movedAt === 0 ? "started again it joins there" : `start it again with --coordinator http://${peer}`;
     this.#events?.ousted(`${name} hosts the coordinator by now, at http://${peer}: this member stops; ${then}`);
   }
 
@@ -276,8 +295,13 @@ export class EmbeddedHost implements Coordinator {
    * that is started anew as a host by a mistake in its settings is a cluster of its own, which begins at 1: nobody went
    * there, and those that are here would be left without a coordinator.
    */
-  #isSucceededBy({ member, movedAt, view: { epoch, members } }: OtherHost): boolean {
-    if (this.#movedAt > 0 && movedAt <= this.#movedAt) return false;
+  #isSucceededBy(other: OtherHost): boolean {
+    const {
+      member,
+      view: { epoch, members },
+    } = other;
+    const own = { ...this.#chosen, member: this.#self! };
+    if (own.movedAt > 0 && laterFirst(own, other) < 0) return false;
     if (epoch > (this.#missing.get(member.name)?.epoch ?? Infinity)) return true;
     return members.some(({ name, startedMs }) => this.#missing.get(name)?.member.startedMs === startedMs);
   }

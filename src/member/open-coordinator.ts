@@ -4,7 +4,14 @@ import { background } from "../base/background.ts";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import type { Config } from "../config/schema.ts";
 import { EmbeddedClient } from "../coordination/embedded-client.ts";
-import { EmbeddedHost, methods, otherHostOf, type OtherHost } from "../coordination/embedded-host.ts";
+import {
+  EmbeddedHost,
+  laterFirst,
+  methods,
+  otherHostOf,
+  type Chosen,
+  type OtherHost,
+} from "../coordination/embedded-host.ts";
 import { placesOf } from "../coordination/places.ts";
 import type { Coordinator, SessionState } from "../coordination/port.ts";
 import { ZooKeeperCoordinator } from "../coordination/zookeeper-coordinator.ts";
@@ -37,7 +44,7 @@ export async function openCoordinator(config: Config, context: CoordinatorContex
   const failed = (error: Error): void => log.warn({ kind: "coordination", err: error }, error.message);
   if (coordinator === "embedded") {
     const host = (await hostsAmong(remembered.fellows, config, context))[0]?.member;
-    if (host === undefined) return hostHere(config, context, 0);
+    if (host === undefined) return hostHere(config, context, { movedAt: 0, movedMs: 0 });
     const moved = `http://${host.peer}`;
     log.warn(
       { kind: "coordination", host: host.name },
@@ -110,7 +117,7 @@ async function hostsAmong(
 ): Promise<readonly OtherHost[]> {
   const others = members.filter(({ name }) => name !== context.self);
   const asked = await Promise.all(others.map((member) => hostAt(member, config, context)));
-  return asked.filter((host) => host !== null);
+  return asked.filter((host) => host !== null).sort(laterFirst);
 }
 
 /** What a member tells as the coordinator's host; null where it is none, or does not answer. */
@@ -141,14 +148,15 @@ function hostAt(member: Member, config: Config, context: CoordinatorContext): Pr
 
 /** The coordinator, hosted by this member at an operator's word: it goes on from the view that is remembered. */
 export function movedHere(config: Config, context: CoordinatorContext): EmbeddedHost {
-  return hostHere(config, context, Math.max(1, context.remembered.lastView?.epoch ?? 0));
+  const movedAt = Math.max(1, context.remembered.lastView?.epoch ?? 0);
+  return hostHere(config, context, { movedAt, movedMs: Date.now() });
 }
 
-function hostHere(config: Config, context: CoordinatorContext, movedAt: number): EmbeddedHost {
+function hostHere(config: Config, context: CoordinatorContext, chosen: Chosen): EmbeddedHost {
   const { peer, log, remembered } = context;
   return new EmbeddedHost(`http://${hostPortText(peer)}`, {
     ...remembered,
-    movedAt,
+    ...chosen,
     hostsAmong: (members) => hostsAmong(members, config, context),
     expired: (member) => log.warn({ kind: "expired", member }, `the session of ${member} has expired`),
   });
