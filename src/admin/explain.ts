@@ -2,7 +2,7 @@
 import { concealedFields } from "../base/concealed.ts";
 import { fieldValue } from "../http/fields.ts";
 import { currentAge } from "../http/freshness.ts";
-import { reuse, reuseReasons, trusting } from "../http/reuse.ts";
+import { doubtOf, doubts, reuse, reuseReasons } from "../http/reuse.ts";
 import { storableReasons } from "../http/storable.ts";
 import type { Unshared } from "../proxy/fetch/uncacheable.ts";
 import { httpUri, uriText } from "../http/uri.ts";
@@ -68,8 +68,13 @@ export interface Explanation {
   readonly next: string;
 }
 
+/** What is looked at to explain a URL. */
+export type ExplainedPlane = Omit<AdministeredPlane, "peers" | "disk" | "correspondence" | "purges"> & {
+  readonly peers: Pick<AdministeredPlane["peers"], "isUp">;
+};
+
 /** Explains a URL by this member's store; an error where the text is no URL or no route leads there. */
-export function explain(plane: AdministeredPlane, url: string): Explanation | { readonly error: string } {
+export function explain(plane: ExplainedPlane, url: string): Explanation | { readonly error: string } {
   const uri = httpUri(url);
   if (uri === null) return { error: `"${url}" is not an http or https URL` };
   const route = routeOf(plane.current.routing.routes, uri);
@@ -77,10 +82,13 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
   if (caching === undefined) return { error: `no route leads to ${uri.host}${uri.path}` };
   const key = plainKey(uri, caching);
   const now = plane.desk.nowSeconds();
-  const { honourReload, graceSeconds } = caching;
   const isInTouch = plane.invalidations.isInTouch(now);
   const variants = plane.store.variants(key).map(({ head, body, hits, tags, position, outdated }): ExplainedVariant => {
-    const decision = trusting(reuse(head, new Map(), now, { honourReload, graceSeconds }), !outdated && isInTouch);
+    const decision = reuse(head, new Map(), now, {
+      honourReload: caching.honourReload,
+      graceSeconds: caching.graceSeconds,
+    });
+    const doubt = decision.kind === "validate" ? null : doubtOf(isInTouch, outdated);
     return {
       status: head.status,
       vary: head.varyNames,
@@ -96,9 +104,9 @@ export function explain(plane: AdministeredPlane, url: string): Explanation | { 
       hits,
       tags,
       position,
-      decision: decision.kind,
-      reason: decision.reason,
-      clause: reuseReasons[decision.reason],
+      decision: doubt === null ? decision.kind : "validate",
+      reason: doubt ?? decision.reason,
+      clause: doubt === null ? reuseReasons[decision.reason] : doubts[doubt],
     };
   });
   const onDisk = plane.store.absent(key);
@@ -137,14 +145,14 @@ function unsharedText(why: NonNullable<Unshared>): string {
 }
 
 /** Where a miss looks before it asks the origin. */
-function missText({ ownership, peers }: AdministeredPlane, key: string, now: number): string {
+function missText({ ownership, peers }: ExplainedPlane, key: string, now: number): string {
   const previous = ownership.previousOwners(keyHash(key), now).find((name) => peers.isUp(name));
   return previous === undefined
     ? "miss: nothing is stored"
     : `miss: nothing is stored here; ${previous} owned the key lately and is asked before the origin`;
 }
 
-function endedBy({ store, invalidations }: AdministeredPlane, key: string): ExplainedEnd | null {
+function endedBy({ store, invalidations }: ExplainedPlane, key: string): ExplainedEnd | null {
   const invalidation = invalidations.at(store.endedBy(key));
   if (invalidation === null) return null;
   const { selector, mode, cause, atMs, teller, number } = invalidation;

@@ -77,9 +77,7 @@ async function selfOf({ admin }: MemberStatus, secret: string | null): Promise<S
 
 /** The status as a table; `selves` are the members' own figures in the order of the view. */
 export function statusText(found: Status, selves: readonly (SelfStatus | null)[]): string {
-  const acts = selves.some((self) => self?.leads === true);
-  // The view names who led when it was published; whether anybody leads now, only the members know.
-  const leader = found.leader === null || acts ? (found.leader ?? "none") : `${found.leader} (nobody leads now)`;
+  const leader = leaderText(found, selves);
   const head = `cluster ${styled("bold", found.cluster)}   epoch ${found.epoch}   leader ${leader}   coordinator ${found.coordinator} (session ${found.session})`;
   const total = totalText(found, selves);
   const hasDisk = selves.some((self) => self?.disk != null);
@@ -122,7 +120,8 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
   const cutOff = selves
     .filter((self) => self?.inTouch === false)
     .map(
-      (self) => `\n${self!.name} is cut off and validates everything: it has not heard of ${self!.silent.join(", ")}`,
+      (self) =>
+        `\n${self!.name} is cut off and validates everything: it has not heard of ${self!.silent.join(", ") || "the others"}`,
     );
   const left = selves
     .filter((self) => self?.disk?.off != null)
@@ -151,6 +150,13 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
   ];
   const notes = [...ill, ...lacking, ...cutOff, ...left];
   return `${head}\n${total}\n\n${table(heading, rows)}${notes.length === 0 ? "" : `\n${notes.join("")}`}${note}`;
+}
+
+/** The view names who led when it was published; whether anybody leads now, and who, only the members know. */
+function leaderText({ leader, members }: Status, selves: readonly (SelfStatus | null)[]): string {
+  const acting = members.filter((_, index) => selves[index]?.leads === true).map(({ name }) => name);
+  if (leader === null || acting.includes(leader)) return leader ?? "none";
+  return acting.length === 0 ? `${leader} (nobody leads now)` : `${acting.join(", ")} (in this view: ${leader})`;
 }
 
 /** All members together, on a line that fits 80 columns. */

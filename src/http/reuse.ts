@@ -14,21 +14,35 @@ export const reuseReasons = {
   "request-min-fresh": "RFC 9111 §5.2.1.3: not fresh for as long as the request wants (min-fresh)",
   "no-cache": "RFC 9111 §5.2.2.4: the response must be validated before each use (no-cache)",
   stale: "RFC 9111 §4.2: current age has reached the freshness lifetime",
-  "in-doubt": "it may have been purged unheard, by a stop or a cut-off: validated before it is used",
 } as const;
+
+/** Why what may be reused by these rules is validated all the same: a cluster's word on it is missing. */
+export const doubts = {
+  "cut-off": "this member does not know what the others have been told: it asks the origin first (docs/purge.md)",
+  "in-doubt": "nobody knows whether it has been invalidated meanwhile: the origin is asked first (docs/purge.md)",
+} as const;
+
+/** What makes fresh responses be validated. */
+export type Doubt = keyof typeof doubts;
+
+/** Whether a reason is a doubt. */
+export function isDoubt(reason: string | null): reason is Doubt {
+  return reason !== null && Object.hasOwn(doubts, reason);
+}
+
+/** Which doubt there is of a stored response, if any. */
+export function doubtOf(isInTouch: boolean, isOutdated: boolean): Doubt | null {
+  if (!isInTouch) return "cut-off";
+  return isOutdated ? "in-doubt" : null;
+}
 
 export type Reuse =
   | { readonly kind: "hit"; readonly reason: "fresh" | "max-stale" }
   | { readonly kind: "stale-while-revalidate"; readonly reason: "stale-while-revalidate" }
   | {
       readonly kind: "validate";
-      readonly reason: "request-no-cache" | "request-max-age" | "request-min-fresh" | "no-cache" | "stale" | "in-doubt";
+      readonly reason: "request-no-cache" | "request-max-age" | "request-min-fresh" | "no-cache" | "stale";
     };
-
-/** The decision, where what may have been invalidated unheard is not trusted: that is validated first. */
-export function trusting(decision: Reuse, isTrusted: boolean): Reuse {
-  return isTrusted || decision.kind === "validate" ? decision : { kind: "validate", reason: "in-doubt" };
-}
 
 export interface ReusePolicy {
   /** Whether a client may force validation (no-cache, max-age, min-fresh). */

@@ -1,5 +1,6 @@
 /** A member that may not know what others have been told validates everything, and shows nothing to others. */
 import { expect, it } from "vitest";
+import { explain, type Explanation } from "../../src/admin/explain.ts";
 import { serve } from "../../src/proxy/serve.ts";
 import { serveShortcut, shortcutForm } from "../../src/proxy/shortcut.ts";
 import { viewOf } from "../../src/ring/view.ts";
@@ -131,4 +132,27 @@ it("joins no fetch that a purge has overtaken, by any kind of name, and keeps no
     await ask(plane, later);
     expect([before.content, after.content, later.content, plane.calls.length]).toEqual(["old", "new", "new", 2]);
   }
+});
+
+it("says why it asks the origin about what is fresh: in the log, and where it is explained", async () => {
+  const plane = inCompany();
+  const logged: (string | null)[] = [];
+  plane.desk.recorder.log = ({ reason }) => void logged.push(reason);
+  const explained = (): string => (explain(plane, "http://a.test/x") as Explanation).next;
+  await ask(plane, request());
+  reply(plane.calls[0]!, 200, fresh, "stored");
+  expect(explained()).toBe("hit (RFC 9111 §4.2: current age is below the freshness lifetime)");
+  plane.now += 4.1;
+  expect(explained()).toMatch(/^validate \(this member does not know what the others have been told/);
+  await ask(plane, request());
+  reply(plane.calls[1]!, 304, fresh);
+  expect(logged.at(-1)).toBe("cut-off");
+  hears(plane);
+  expect(explained()).toMatch(/^hit /);
+  plane.store.doubtAll();
+  expect(explained()).toMatch(/^validate \(nobody knows whether it has been invalidated/);
+  await ask(plane, request());
+  reply(plane.calls[2]!, 304, fresh);
+  expect(logged.at(-1)).toBe("in-doubt");
+  expect(explained()).toMatch(/^hit /);
 });

@@ -112,7 +112,7 @@ it("says what it doubts after it was killed, before it is asked for and when it 
   // Brought back by who may have only what needs no origin.
   const unasked = await get(member, anew, { headers: { "cache-control": "only-if-cached" } });
   expect(unasked.status).toBe(504);
-  expect(await explained(anew)).toMatch(/decision validate: it may have been purged unheard/);
+  expect(await explained(anew)).toMatch(/decision validate: nobody knows whether it has been invalidated meanwhile/);
   expect(await explained(kept)).toMatch(/decision hit/);
 });
 

@@ -16,7 +16,7 @@ import { isNotModified } from "../../http/conditional.ts";
 import { requestDirectives } from "../../http/directives.ts";
 import type { FieldList } from "../../http/fields.ts";
 import { currentAge, freshSecondsLeft, type ResponseTimes } from "../../http/freshness.ts";
-import { isServerError, reuse } from "../../http/reuse.ts";
+import { isDoubt, isServerError, reuse } from "../../http/reuse.ts";
 import type { Fetch, OriginHandler } from "../../origin/fetch.ts";
 import type { OriginError } from "../../origin/origin-error.ts";
 import type { Lease } from "../../store/port.ts";
@@ -346,7 +346,7 @@ export class Flight {
 
   #detail({ reason }: Ticket, { storing }: Intake): string | undefined {
     if (this.#source !== null) return `${this.#source.kind === "copy" ? "owner" : "peeked"}-${this.#source.member}`;
-    if (storing && reason !== "in-doubt") return undefined;
+    if (storing && !isDoubt(reason)) return undefined;
     return reason === this.#init.why ? undefined : (reason ?? undefined);
   }
 
@@ -443,7 +443,7 @@ export class Flight {
         forwardStatus: 304,
         collapsed,
         ttlSeconds: freshSecondsLeft(head, now),
-        detail: ticket.reason === "in-doubt" ? ticket.reason : undefined,
+        detail: isDoubt(ticket.reason) ? ticket.reason : undefined,
       };
       exchange.inner = lease.stored.inner;
       const reading = store.lease(fresh ?? lease.stored);

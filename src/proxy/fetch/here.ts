@@ -1,7 +1,7 @@
 /** A request answered at the owner, or at whoever stands in for it: from the store, or by a fetch. RFC 9111 §4. */
 import { requestDirectives } from "../../http/directives.ts";
 import { freshSecondsLeft } from "../../http/freshness.ts";
-import { reuse, trusting, type Reuse } from "../../http/reuse.ts";
+import { doubtOf, reuse, type Reuse } from "../../http/reuse.ts";
 import type { Lease, StoredResponse } from "../../store/port.ts";
 import { allowShortcut } from "../answer/allow-shortcut.ts";
 import { deliver } from "../answer/deliver.ts";
@@ -52,10 +52,10 @@ export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: 
       return refuseInside(ticket);
     }
     const { honourReload, graceSeconds } = target.caching;
-    const isTrusted = !stored.outdated && needs.invalidations.isInTouch(now);
-    const decision = trusting(reuse(stored.head, directives, now, { honourReload, graceSeconds }), isTrusted);
-    ticket.reason = decision.reason;
-    if (decision.kind !== "validate") return hit(found, decision);
+    const decision = reuse(stored.head, directives, now, { honourReload, graceSeconds });
+    const doubt = decision.kind === "validate" ? null : doubtOf(needs.invalidations.isInTouch(now), stored.outdated);
+    ticket.reason = doubt ?? decision.reason;
+    if (decision.kind !== "validate" && doubt === null) return hit(found, decision);
     if (directives.has("only-if-cached")) {
       found.release();
       return refuse(ticket, 504, "only-if-cached, and what is stored must be validated first");
