@@ -16,6 +16,7 @@ export interface PeersOptions {
   readonly tls: PeerTls;
   readonly identity: PeerIdentity | null;
   readonly self: string;
+  /** It can be reached, or cannot, for a reason that has not been told since it could. */
   readonly changed?: (member: string, reachable: boolean, reason: string) => void;
   /** A link to a member is up where there was none. */
   readonly restored?: (member: string) => void;
@@ -30,6 +31,8 @@ export interface PeersOptions {
 /** Connections to one member: more than one, so that one large answer does not stand in the way of all small ones. */
 const linksEach = 2;
 const redialMsMax = 1000;
+/** So many reasons of one time out of reach are told: it may last for days, and is dialled about once a second. */
+const reasonsMax = 8;
 /** A newcomer that has not answered for so long is out of reach rather than new. */
 const diallingMs = 1000;
 
@@ -120,6 +123,9 @@ class Peer {
   readonly #bornMs: number = performance.now();
   readonly #waiters = new Waiters();
   #wasUp = false;
+  #isToldUp = false;
+  /** Why it cannot be reached, as told since it could. */
+  readonly #toldReasons = new Set<string>();
   /** Nobody listens there: its process is gone. */
   #refused = false;
   #next = 0;
@@ -210,19 +216,33 @@ class Peer {
           this.#wasUp = true;
           this.#waiters.wake();
           this.#options.restored?.(this.#name);
-          this.#options.changed?.(this.#name, true, "");
+          this.#tellUp();
         },
         gone: (reason) => {
           this.#links[slot] = null;
           this.#refused = reason.includes("ECONNREFUSED");
           if (this.#refused) this.#options.refused?.(this.#name);
           if (this.#refused) this.#leaving?.over();
-          if (this.link === null && !this.#closed) this.#options.changed?.(this.#name, false, reason);
+          if (this.link === null && !this.#closed) this.#tellDown(reason);
           this.#redial(slot);
         },
         note: () => {},
       },
     );
+  }
+
+  #tellUp(): void {
+    if (this.#isToldUp) return;
+    this.#isToldUp = true;
+    this.#toldReasons.clear();
+    this.#options.changed?.(this.#name, true, "");
+  }
+
+  #tellDown(reason: string): void {
+    this.#isToldUp = false;
+    if (this.#toldReasons.has(reason) || this.#toldReasons.size >= reasonsMax) return;
+    this.#toldReasons.add(reason);
+    this.#options.changed?.(this.#name, false, reason);
   }
 
   #redial(slot: number): void {
