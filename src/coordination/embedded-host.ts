@@ -24,14 +24,17 @@ export interface Chosen {
   readonly movedMs: number;
 }
 
+/** A member, and where it is reached. */
+export type MemberAt = Pick<Member, "name" | "peer">;
+
 /** Another member that hosts the coordinator, and what it tells. */
 export interface OtherHost extends Chosen {
-  readonly member: Member;
+  readonly member: MemberAt;
   readonly view: PublishedView;
 }
 
 /** Another host, by its answer to who asks it for the view; null where that says that it is none. */
-export function otherHostOf(member: Member, told: unknown): OtherHost | null {
+export function otherHostOf(member: MemberAt, told: unknown): OtherHost | null {
   const view = publishedViewOf(told);
   if (view === null) return null;
   const { movedAt, movedMs } = told as { movedAt?: unknown; movedMs?: unknown };
@@ -48,7 +51,7 @@ export function laterFirst(one: Omit<OtherHost, "view">, other: Omit<OtherHost, 
   return other.movedAt - one.movedAt || other.movedMs - one.movedMs || byName;
 }
 
-/** Finds out who of some members hosts the coordinator. */
+/** Finds out who of some members, or whom they have gone to, hosts the coordinator. */
 export type HostsAmong = (members: readonly Member[]) => Promise<readonly OtherHost[]>;
 
 /** What is told over links, by topic. */

@@ -10,6 +10,7 @@ import {
   methods,
   otherHostOf,
   type Chosen,
+  type MemberAt,
   type OtherHost,
 } from "../coordination/embedded-host.ts";
 import { placesOf } from "../coordination/places.ts";
@@ -106,9 +107,16 @@ function dial(
 /** A member is asked for so long whether it hosts the coordinator. */
 const askMs = 1500;
 
+/** What a member says of the coordinator: that it is the host, or who is, or nothing. */
+interface Told {
+  readonly host: OtherHost | null;
+  readonly elsewhere: MemberAt | null;
+}
+
 /**
- * Who of some members hosts the coordinator by now, if an operator has moved it: a host that comes back beside it would
- * be a second cluster, whose members do not hear what the first one's are told.
+ * Who of some members hosts the coordinator by now, if an operator has moved it, or to whom they have gone: a host that
+ * comes back beside it would be a second cluster, whose members do not hear what the first one's are told. Who was
+ * chosen last comes first.
  */
 async function hostsAmong(
   members: readonly Member[],
@@ -116,34 +124,52 @@ async function hostsAmong(
   context: CoordinatorContext,
 ): Promise<readonly OtherHost[]> {
   const others = members.filter(({ name }) => name !== context.self);
-  const asked = await Promise.all(others.map((member) => hostAt(member, config, context)));
-  return asked.filter((host) => host !== null).sort(laterFirst);
+  const asked = await Promise.all(others.map((member) => askedAt(member, config, context)));
+  // It may be one that has come since: whoever asks has never heard of it.
+  const known = new Set([context.self, ...others.map(({ name }) => name)]);
+  const newcomers = new Map<string, MemberAt>();
+  for (const { elsewhere } of asked)
+    if (elsewhere !== null && !known.has(elsewhere.name)) newcomers.set(elsewhere.name, elsewhere);
+  const more = await Promise.all([...newcomers.values()].map((member) => askedAt(member, config, context)));
+  return [...asked, ...more].flatMap(({ host }) => (host === null ? [] : [host])).sort(laterFirst);
 }
 
-/** What a member tells as the coordinator's host; null where it is none, or does not answer. */
-function hostAt(member: Member, config: Config, context: CoordinatorContext): Promise<OtherHost | null> {
+/** What a member tells; nothing where it does not answer. */
+function askedAt(member: MemberAt, config: Config, context: CoordinatorContext): Promise<Told> {
   const address = hostPortOf(member.peer);
-  if (address === null) return Promise.resolve(null);
+  const nothing: Told = { host: null, elsewhere: null };
+  if (address === null) return Promise.resolve(nothing);
   return new Promise((resolve) => {
     const late = setTimeout(() => link.close(), askMs);
+    const asks = async (): Promise<void> => {
+      try {
+        resolve({ ...nothing, host: otherHostOf(member, await link.call(methods.view, {}, askMs)) });
+      } catch {
+        // Only who hosts it can tell the view.
+        resolve({ ...nothing, elsewhere: leaderIn(await link.call("status", {}, askMs)) });
+      }
+      link.close();
+    };
     const listener: LinkEvents = {
-      // Only who hosts it can tell the view.
-      up: () =>
-        background(
-          link.call(methods.view, {}, askMs).then((told) => {
-            resolve(otherHostOf(member, told));
-            link.close();
-          }),
-          () => link.close(),
-        ),
+      up: () => background(asks(), () => link.close()),
       gone: () => {
         clearTimeout(late);
-        resolve(null);
+        resolve(nothing);
       },
       note: () => {},
     };
     const link = dial(address, "tool", member.name, { config, context, listener });
   });
+}
+
+/** Who leads by a member's status: with an embedded coordinator, its host. */
+function leaderIn(status: unknown): MemberAt | null {
+  const { members } = (status ?? {}) as { members?: unknown };
+  const all = Array.isArray(members) ? (members as (Partial<MemberAt & { leader: unknown }> | null)[]) : [];
+  const leader = all.find((one) => one?.leader === true);
+  return typeof leader?.name === "string" && typeof leader.peer === "string"
+    ? { name: leader.name, peer: leader.peer }
+    : null;
 }
 
 /** The coordinator, hosted by this member at an operator's word: it goes on from the view that is remembered. */

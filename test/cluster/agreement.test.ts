@@ -282,6 +282,28 @@ describe("the coordinator's host, after a pause in which another was made the ho
     expect((await statusOf(second)).leader).toBe("m2");
   }, 60_000);
 
+  it("gives way also where the other one has come since: those that it has lost say where they are", async () => {
+    const [first, second, third] = (await startCluster(3)) as [TestMember, TestMember, TestMember];
+    const ended = new Promise<number | null>((resolve) => first.child.once("exit", resolve));
+    const chosen = async (name: string, { admin }: TestMember): Promise<void> => {
+      await until(async () => (await statusOf({ admin })).session === "suspended", "the coordinator is missed");
+      expect((await gyre(["coordinate", name, "--admin", admin], temporaryFolder())).code).toBe(0);
+    };
+    process.kill(first.pid, "SIGSTOP");
+    await chosen("m2", second);
+    const newcomer = await startMember(["--name", "m4", "--coordinator", `http://${second.peer}`]);
+    await settled([second, third, newcomer]);
+    await second.kill();
+    await chosen("m4", newcomer);
+    await settled([third, newcomer]);
+    process.kill(first.pid, "SIGCONT");
+    expect(await ended).toBe(1);
+    await until(
+      () => first.output().includes(`m4 hosts the coordinator by now, at http://${newcomer.peer}`),
+      "it says so",
+    );
+  }, 60_000);
+
   it("gives way also where an operator had chosen it before the other one", async () => {
     const [first, second, third] = (await startCluster(3)) as [TestMember, TestMember, TestMember];
     const chosen = async (name: string, { admin }: TestMember): Promise<void> => {
