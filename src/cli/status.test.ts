@@ -42,3 +42,12 @@ it("statusText says of whom a member that is cut off has not heard", () => {
   // Begun with what an earlier life has stored, it has to find out first.
   expect(told([])).toContain("it has not heard of the others");
 });
+
+it("statusText shows no cluster of one where a member has not joined yet", () => {
+  const { members, ...rest } = statusAt("m1");
+  const alone = { ...rest, epoch: 0, leader: null, session: "connecting", members: members.slice(0, 1) } as const;
+  const text = statusText(alone, [null]);
+  expect(text).toMatch(/\n\nm1 listens and has not joined yet: it looks for the others at zookeeper:\/\/z:2181$/);
+  expect(text).not.toContain("MEMBER");
+  expect(statusText({ ...alone, coordinator: "embedded" }, [null])).toMatch(/looks for the others$/);
+});

@@ -43,11 +43,19 @@ async function found(options: WhereOptions): Promise<Status & { readonly startin
 export async function rendered(options: WhereOptions): Promise<string> {
   const { status: seen, secret } = await contact(options);
   const selves = await Promise.all(seen.members.map((member) => selfOf(member, secret)));
-  const starting = startingOf(seen, options).map(
-    ({ name, pid, coordinator, admin }) =>
-      `\n${name} (pid ${pid}, admin ${admin}) listens and has not joined yet: it looks for the others at ${coordinator}`,
+  const starting = startingOf(seen, options);
+  const texts = starting.map(
+    ({ name, pid, coordinator, admin }) => `\n${startingText(`${name} (pid ${pid}, admin ${admin})`, coordinator)}`,
   );
-  return `${statusText(seen, selves)}${starting.length === 0 ? "" : `\n${starting.join("")}`}`;
+  const isTold = seen.epoch === 0 && starting.some(({ name }) => name === seen.self.name);
+  const text = isTold ? headText(seen, selves) : statusText(seen, selves);
+  return `${text}${texts.length === 0 ? "" : `\n${texts.join("")}`}`;
+}
+
+function startingText(who: string, coordinator: string): string {
+  // Whoever is to host it looks first whether one of those that it knew does by now.
+  const where = coordinator === "embedded" || coordinator === "" ? "" : ` at ${coordinator}`;
+  return `${who} listens and has not joined yet: it looks for the others${where}`;
 }
 
 /** Members of this machine that have not joined yet, where it is this machine that is asked about. */
@@ -77,8 +85,9 @@ async function selfOf({ admin }: MemberStatus, secret: string | null): Promise<S
 
 /** The status as a table; `selves` are the members' own figures in the order of the view. */
 export function statusText(found: Status, selves: readonly (SelfStatus | null)[]): string {
-  const leader = leaderText(found, selves);
-  const head = `cluster ${styled("bold", found.cluster)}   epoch ${found.epoch}   leader ${leader}   coordinator ${found.coordinator} (session ${found.session})`;
+  const head = headText(found, selves);
+  // What it has until then is a view of itself, which nobody has published.
+  if (found.epoch === 0) return `${head}\n\n${startingText(found.self.name, found.coordinator)}`;
   const total = totalText(found, selves);
   const hasDisk = selves.some((self) => self?.disk != null);
   const rows = found.members.map((member, index) => {
@@ -150,6 +159,11 @@ export function statusText(found: Status, selves: readonly (SelfStatus | null)[]
   ];
   const notes = [...ill, ...lacking, ...cutOff, ...left];
   return `${head}\n${total}\n\n${table(heading, rows)}${notes.length === 0 ? "" : `\n${notes.join("")}`}${note}`;
+}
+
+function headText(found: Status, selves: readonly (SelfStatus | null)[]): string {
+  const { cluster, epoch, coordinator, session } = found;
+  return `cluster ${styled("bold", cluster)}   epoch ${epoch}   leader ${leaderText(found, selves)}   coordinator ${coordinator} (session ${session})`;
 }
 
 /** The view names who led when it was published; whether anybody leads now, and who, only the members know. */
