@@ -52,6 +52,11 @@ export function listElements(text: string, separator: "," | ";" = ","): string[]
   }
 }
 
+/** What lies between commas, trimmed, where a quote is a character like any other. */
+export function betweenCommas(text: string): string[] {
+  return text.split(",").map((piece) => trimmed(piece));
+}
+
 /** What a quoted string says, or null where the text is not exactly one. RFC 9110 §5.6.4. */
 export function unquoted(text: string): string | null {
   if (text.length < 2 || text.charCodeAt(0) !== 0x22) return null;

@@ -9,7 +9,7 @@
  */
 import { parseList } from "structured-headers";
 import { fieldLines, fieldValue, hasField, type FieldList } from "./fields.ts";
-import { trimmed } from "./grammar.ts";
+import { betweenCommas, trimmed } from "./grammar.ts";
 import { isSafe } from "./messages.ts";
 
 /** Fields that carry tags. */
@@ -48,9 +48,9 @@ export function tagsOf(fields: FieldList, from: readonly TagField[] = tagFields)
 /** Tags as they stand in one of the fields. */
 export function tagsIn(name: string, fields: FieldList): readonly string[] {
   if (name === "cache-groups" || name === "cache-group-invalidation") return stringsIn(fieldValue(fields, name));
-  const separator =
-    name === "cache-tag" || name === "cache-tags" ? /[ \t]*,[ \t]*/ : name === "surrogate-key" ? /[ \t]+/ : /[ \t,]+/;
-  return fieldLines(fields, name).flatMap((line) => trimmed(line).split(separator));
+  const lines = fieldLines(fields, name);
+  if (name === "cache-tag" || name === "cache-tags") return lines.flatMap((line) => betweenCommas(line));
+  return lines.flatMap((line) => trimmed(line).split(name === "surrogate-key" ? /[ \t]+/ : /[ \t,]+/));
 }
 
 /**

@@ -3,7 +3,7 @@
  * recipient to bear with: another minor version, white space before the colon of a field (removed, §5.1), folded lines
  * (replaced by spaces, §5.2), equal lengths said twice (RFC 9110 §8.6).
  */
-import { listElements, trimmed } from "../http/grammar.ts";
+import { betweenCommas, listElements, trimmed } from "../http/grammar.ts";
 import { hasNoContent } from "../http/messages.ts";
 import { fieldLines, hasField, withField } from "../http/fields.ts";
 import { lowerName, validValue } from "./field-line.ts";
@@ -75,7 +75,7 @@ export function responseHead(text: string, method: string, fieldsMax: number): R
     } else {
       const colon = text.indexOf(":", at);
       if (colon === -1 || colon > end) return { bad: "a field line without a colon" };
-      const name = lowerName(text.slice(at, colon)) ?? lowerName(text.slice(at, colon).replace(/[ \t]+$/, ""));
+      const name = lowerName(text.slice(at, colon)) ?? lowerName(trimmed(text, at, colon));
       if (name === null) return { bad: "a field name that is none" };
       const value = trimmed(text, colon + 1, end);
       if (!validValue(value, 0, value.length)) return { bad: `a control character in the field ${name}` };
@@ -115,7 +115,7 @@ function lengthsIn(lines: readonly string[]): readonly string[] {
   // Nearly always one, and plain.
   if (lines.length === 0) return lines;
   if (lines.length === 1 && !lines[0]!.includes(",")) return [trimmed(lines[0]!)];
-  return lines.flatMap((line) => line.split(",").map((one) => trimmed(one)));
+  return lines.flatMap((line) => betweenCommas(line));
 }
 
 function framingOf(fields: readonly string[], status: number, method: string): ResponseFraming | BadResponse {

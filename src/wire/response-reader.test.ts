@@ -39,6 +39,14 @@ function read(method: string, pieces: readonly Buffer[], end: "in-order" | "rese
 const one = (text: string): Buffer[] => [Buffer.from(text, "latin1")];
 
 describe("ResponseReader", () => {
+  it("takes time that grows with a head, whatever blanks are in a name", () => {
+    const begunMs = performance.now();
+    // One head may be 64 KB; a connection may bring the next ones at once.
+    for (let turn = 0; turn < 4; turn++)
+      expect(read("GET", one(`HTTP/1.1 200 OK\r\nx${" ".repeat(60_000)}x: 1\r\n\r\n`)).end).toBe("not-http");
+    expect(performance.now() - begunMs).toBeLessThan(1000);
+  });
+
   it.each([
     ["a length", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", "body", true],
     [

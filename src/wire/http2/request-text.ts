@@ -4,6 +4,7 @@
  * become a line of its own. RFC 9113 §8.2, §8.3; RFC 8441 for WebSockets.
  */
 import { randomBytes } from "node:crypto";
+import { trimmed } from "../../http/grammar.ts";
 import { authority } from "../../http/uri.ts";
 import { lowerName, validValue } from "../field-line.ts";
 
@@ -57,7 +58,7 @@ export function requestText(
   const cookies: string[] = [];
   for (let index = 0; index < raw.length; index += 2) {
     const [name, value] = [raw[index]!, raw[index + 1]!];
-    if (!validValue(value, 0, value.length) || value !== unpadded(value))
+    if (!validValue(value, 0, value.length) || value !== trimmed(value))
       return malformed(`${named(name)} holds a character that no field may hold`);
     if (name.startsWith(":")) {
       if (!pseudoNames.has(name)) return malformed(`${named(name)} is no pseudo-field of a request`);
@@ -159,10 +160,6 @@ export function trailerText(raw: readonly string[]): string | Malformed {
     text += `${name}: ${value}\r\n`;
   }
   return text;
-}
-
-function unpadded(value: string): string {
-  return value.replace(/^[ \t]+|[ \t]+$/g, "");
 }
 
 /** A stranger's name for people: short, and nothing that a terminal would act on. */
