@@ -382,6 +382,21 @@ describe("Vary", () => {
     expect(variant("foo", "1", "2")).toBe(variant("foo", "1,2"));
     expect(variant("foo")).not.toBe(variant("foo", ""));
   });
+
+  it("reads a long field once for all the variants that a request is compared with (§4.1)", () => {
+    const begunMs = performance.now();
+    const [languages, codings] = ["b,".repeat(7000), "c;q=0.1,".repeat(1500)];
+    const fields = ["accept-language", languages, "accept-encoding", codings];
+    const variants = new Set<string>();
+    for (let turn = 0; turn < 5000; turn++) variants.add(variantOf(["accept-encoding", "accept-language"], fields));
+    expect(variants.size).toBe(1);
+    expect(performance.now() - begunMs).toBeLessThan(2000);
+    // However many come, each is read as what it is.
+    for (let turn = 0; turn < 50; turn++) {
+      const value = `${turn},${"d,".repeat(2000)}`;
+      expect(variantOf(["x"], ["x", value])).toBe(`x:${value.slice(0, -1)}\n`);
+    }
+  });
 });
 
 describe("conditions and ranges (RFC 9110 §13, §14)", () => {

@@ -59,6 +59,25 @@ function namesIn(variant: string): readonly string[] {
   return found;
 }
 
+/**
+ * What long values come to, for a moment: a request is compared with each variant of its URI, and a stranger's list of
+ * thousands of languages must be read once, not once for each.
+ */
+const lately = new Map<string, string>();
+const latelyCharactersMax = 128 * 1024;
+let latelyCharacters = 0;
+
+function rememberLately(key: string, value: string): void {
+  const characters = key.length + value.length;
+  if (latelyCharacters + characters > latelyCharactersMax) {
+    lately.clear();
+    latelyCharacters = 0;
+  }
+  if (characters > latelyCharactersMax) return;
+  lately.set(key, value);
+  latelyCharacters += characters;
+}
+
 function remember<Value>(into: Map<string, Value>, key: string, value: Value): void {
   if (key.length > rememberedCharactersMax) return;
   if (into.size >= rememberedMax) into.clear();
@@ -70,10 +89,12 @@ function selectingValue(name: string, fields: FieldList): string | null {
   if (lines.length === 0) return null;
   const text = lines.length === 1 ? lines[0]! : lines.join(",");
   const key = `${name}:${text}`;
-  const known = values.get(key);
+  const isLong = key.length > rememberedCharactersMax;
+  const known = (isLong ? lately : values).get(key);
   if (known !== undefined) return known;
   const value = normalised(name, listElements(text));
-  remember(values, key, value);
+  if (isLong) rememberLately(key, value);
+  else remember(values, key, value);
   return value;
 }
 
