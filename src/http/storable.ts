@@ -19,7 +19,8 @@ export const storableReasons = {
   "vary-star": "RFC 9111 §4.1: Vary: * matches no later request",
   "must-understand": "RFC 9111 §5.2.2.3: the status is not understood",
   "partial-content": "RFC 9111 §3.3: a part without a usable Content-Range",
-  "request-specific": "the status answers this request's own conditions, range or expectation",
+  "request-specific":
+    "the status answers this request's own conditions, range or expectation, or its sender's size, rate or network",
   status: "RFC 9111 §3: an interim response or a 304 is never stored",
   "no-freshness": "RFC 9111 §3: nothing explicit allows storing and the status is not heuristically cacheable",
   "no-use": "neither fresh for a moment nor open to validation: keeping it would serve nobody",
@@ -58,9 +59,7 @@ export function storable(
   if (request.method !== "GET" && request.method !== "QUERY" && !posted) return no("method");
   if (policy.content === true && !posted) return no("content");
   if (status < 200 || status === 304) return no("status");
-  // These answer one request's conditions, range or expectation, none of which is in the key: kept, they would poison
-  // it.
-  if (status === 412 || status === 416 || status === 417) return no("request-specific");
+  if (ofOneRequest.has(status)) return no("request-specific");
   const { directives, source } = responseDirectives(fields);
   if (requestDirectives(request.fields).has("no-store")) return no("request-no-store");
   const understood = reasonPhrase(status) !== "";
@@ -93,6 +92,12 @@ export function storable(
   if (!explicit && !hasValidator(fields)) return no("no-use");
   return { store: true };
 }
+
+/**
+ * These answer one request's conditions, range or expectation, its size, its sender's rate or network, none of which is
+ * in the key: kept, they would poison it. The last four must not be stored whatever they say of it (RFC 6585 §3 to §6).
+ */
+const ofOneRequest: ReadonlySet<number> = new Set([412, 416, 417, 428, 429, 431, 511]);
 
 /** RFC 9111 §3.5. */
 function allowsSharing(directives: Directives): boolean {

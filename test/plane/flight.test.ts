@@ -150,6 +150,22 @@ describe("a flight", () => {
     expect([after.status, after.content]).toEqual([401, ""]);
   });
 
+  it("leaves what is stored where the origin only says that it is asked too often (RFC 5861 §3)", async () => {
+    const plane = fakePlane({
+      answer: (call) =>
+        plane.calls.length > 1
+          ? reply(call, 429, ["cache-control", "max-age=60"])
+          : reply(call, 200, ["cache-control", "max-age=1, stale-while-revalidate=1000"], "old"),
+    });
+    await ask(plane, get());
+    for (const calls of [2, 3]) {
+      plane.now += 10;
+      const stale = get();
+      await ask(plane, stale);
+      expect([stale.status, stale.content, plane.calls.length]).toEqual([200, "old", calls]);
+    }
+  });
+
   it("is of the place that a trusted proxy names, and of no other (RFC 9111 §4.1)", async () => {
     const plane = fakePlane({
       routes: [{ host: "a.test", path: "/" }],

@@ -90,8 +90,11 @@ export function judge(ticket: Ticket, answered: Answered): Judgement {
 
 /** What is wrong with a request, its credentials or its pace, and says nothing of what it asks for. RFC 9110 §15.5. */
 const ofAskers: ReadonlySet<number> = new Set([
-  400, 401, 405, 406, 407, 408, 412, 413, 414, 415, 416, 417, 421, 429, 431,
+  400, 401, 405, 406, 407, 408, 412, 413, 414, 415, 416, 417, 421, 428, 429, 431,
 ]);
+
+/** Asked too slowly, too early or too often: whoever asked, the origin has not looked at what it was asked for. */
+const ofPace: ReadonlySet<number> = new Set([408, 425, 429]);
 
 /**
  * Whether what came instead of a 304 ends what was asked about, although it may not be stored itself. RFC 9111 §4.3.3.
@@ -101,7 +104,7 @@ export function supersedes(
   status: number,
   how: { readonly isStored: boolean; readonly isBackground: boolean },
 ): boolean {
-  return status < 500 && (how.isStored || how.isBackground || !ofAskers.has(status));
+  return status < 500 && (how.isStored || !(how.isBackground ? ofPace : ofAskers).has(status));
 }
 
 /** The fields without those that name tags, where clients are not to see them. */
