@@ -166,6 +166,33 @@ describe("a flight", () => {
     }
   });
 
+  it.each([
+    ["stays what it was", "GET", "Authorization: Basic x", "max-age=60", "max-age=60"],
+    ["stays what it was", "GET", "Cache-Control: no-store", "max-age=60", "max-age=60"],
+    ["stays what it was", "HEAD", "Authorization: Basic x", "max-age=60", "max-age=60"],
+    ["is shared no more", "GET", "Authorization: Basic x", "public, max-age=60", "max-age=60"],
+    ["is shared no more", "GET", "Cache-Control: no-store\r\nAuthorization: x", "s-maxage=60", "max-age=60"],
+    ["is shared no more", "GET", "Cache-Control: no-store", "max-age=60", "private"],
+  ])("%s by the 304 to a %s with %s, which may not be kept itself: %s, then %s (§3.5)", async (...row) => {
+    const [what, method, field, before, then] = row;
+    const plane = fakePlane({
+      answer: (call) =>
+        call.request.fields.includes("if-none-match")
+          ? reply(call, 304, ["etag", '"a"', "cache-control", then, "x-user", "somebody"])
+          : reply(call, 200, ["etag", '"a"', "cache-control", before], "content"),
+    });
+    await ask(plane, get());
+    const asked = get(`Cache-Control: no-cache\r\n${field}\r\n`, "/x", method);
+    await ask(plane, asked);
+    expect([asked.status, asked.field("x-user"), plane.calls.length]).toEqual([200, "somebody", 2]);
+    const after = get();
+    await ask(plane, after);
+    expect(after.content).toBe("content");
+    expect(after.field("x-user")).toBeUndefined();
+    expect(plane.calls).toHaveLength(what === "stays what it was" ? 2 : 3);
+    atRest(plane);
+  });
+
   it("is of the place that a trusted proxy names, and of no other (RFC 9111 §4.1)", async () => {
     const plane = fakePlane({
       routes: [{ host: "a.test", path: "/" }],

@@ -51,11 +51,9 @@ export function freshenStored(
     part: stored.part,
     tags,
   };
-  const kept = keepable(ticket, stored.head.status, merged);
-  if (kept === null) {
-    store.discard(stored);
-    return { shared: null, first };
-  }
+  const kept = keepable(ticket, stored.head, merged);
+  if (kept === "unfit") store.discard(stored);
+  if (kept === "unfit" || kept === "of-this-request") return { shared: null, first };
   const shared = store.update(lease, headFor(ticket, stored.head, kept, times), { position, tags });
   return { shared, first };
 }
@@ -71,11 +69,12 @@ export function freshenByHead(store: Store, ticket: Ticket, fields: FieldList, t
     const { stored } = lease;
     if (stored.head.status !== 200 || stored.part !== null) continue;
     if (stored.head.variant !== selecting(stored.head.varyNames)) continue;
-    const kept = keepable(ticket, 200, freshenedWith(stored.head, untagged(fields, target.caching)));
-    if (kept === null || !headDescribes({ fields: stored.head.fields, bodyBytes: stored.body.bytes }, fields)) {
+    const kept = keepable(ticket, stored.head, freshenedWith(stored.head, untagged(fields, target.caching)));
+    if (kept === "unfit" || !headDescribes({ fields: stored.head.fields, bodyBytes: stored.body.bytes }, fields)) {
       store.outdate(stored);
       continue;
     }
+    if (kept === "of-this-request") continue;
     const tags = tagsAfter(ticket, stored, fields);
     store.update(lease, headFor(ticket, stored.head, kept, times), { position: null, tags }).release();
   }
@@ -92,17 +91,36 @@ function headFor(ticket: Ticket, stored: StoredHead, fields: FieldList, times: R
   return head.varyNames.join() === stored.varyNames.join() ? { ...head, variant: stored.variant } : head;
 }
 
-/** The fields of an updated response that may be kept, or null where all of it may not. */
-function keepable({ target, exchange }: Ticket, status: number, fields: FieldList): FieldList | null {
+/**
+ * The fields of an updated response that may be kept. "unfit" where it may be shared no more; "of-this-request" where
+ * only the request that was answered forbids it, by Authorization or no-store, which says nothing of what others are
+ * given: else whoever sends these could take from everybody, again and again, what the origin has just confirmed.
+ */
+function keepable(
+  { target, exchange }: Ticket,
+  stored: StoredHead,
+  fields: FieldList,
+): FieldList | "unfit" | "of-this-request" {
   const { cookies, store } = target.caching;
-  const decision = storable(
-    { method: "GET", fields: exchange.head.fields },
-    { status, fields },
-    { cookies, forbidden: !store },
-  );
+  const decide = (request: FieldList, response: FieldList) =>
+    storable(
+      { method: "GET", fields: request },
+      { status: stored.status, fields: response },
+      {
+        cookies,
+        forbidden: !store,
+      },
+    );
+  const mayBeKept = (decision: ReturnType<typeof decide>): boolean =>
+    decision.store || decision.reason === "set-cookie";
+  const { fields: request } = exchange.head;
+  const decision = decide(request, fields);
   if (decision.store) return fields;
-  if (decision.reason !== "set-cookie") return null;
-  return withoutFields(fields, new Set(["set-cookie"]));
+  if (decision.reason === "set-cookie") return withoutFields(fields, new Set(["set-cookie"]));
+  // What could be shared in spite of Authorization before the update, and cannot now, has been withdrawn.
+  const credentials = hasField(request, "authorization") ? ["authorization", ""] : [];
+  const isWithdrawn = mayBeKept(decide(credentials, stored.fields)) && !mayBeKept(decide(credentials, fields));
+  return mayBeKept(decide([], fields)) && !isWithdrawn ? "of-this-request" : "unfit";
 }
 
 /** Those that an update names take the place of those before; one that names none leaves them. */
