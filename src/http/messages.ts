@@ -19,9 +19,21 @@ export interface ResponseHead {
   readonly fields: FieldList;
 }
 
-/** Methods defined as safe. RFC 9110 §9.2.1; QUERY: RFC 10008. */
+/** QUERY: RFC 10008. The last three are WebDAV's (RFC 4918, 3253, 5323), by the IANA's registry of methods. */
+const safeMethods: ReadonlySet<string> = new Set([
+  "GET",
+  "HEAD",
+  "OPTIONS",
+  "TRACE",
+  "QUERY",
+  "PROPFIND",
+  "REPORT",
+  "SEARCH",
+]);
+
+/** Methods defined as safe. RFC 9110 §9.2.1. */
 export function isSafe(method: string): boolean {
-  return method === "GET" || method === "HEAD" || method === "OPTIONS" || method === "TRACE" || method === "QUERY";
+  return safeMethods.has(method);
 }
 
 /** Methods that may be repeated after a lost answer. RFC 9110 §9.2.2. */

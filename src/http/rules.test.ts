@@ -565,7 +565,7 @@ describe("invalidation", () => {
     ]);
     expect(invalidatedUris("UNKNOWN", target, 200, [])).toEqual(["http://h/a"]);
     expect(invalidatedUris("DELETE", target, 500, [])).toEqual([]);
-    for (const method of ["GET", "HEAD", "OPTIONS", "TRACE", "QUERY"])
+    for (const method of ["GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"])
       expect(invalidatedUris(method, target, 200, [])).toEqual([]);
   });
 });
