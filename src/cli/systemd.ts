@@ -20,11 +20,17 @@ export function systemdOf(
 ): Systemd {
   if (environment["NOTIFY_SOCKET"] === undefined) return nobody;
   let hasFailed = false;
+  const fail = (how: string): void => {
+    if (!hasFailed) failed(new Error(`systemd-notify ${how}`));
+    hasFailed = true;
+  };
   const tell = (...words: string[]): void => {
-    const child = spawn("systemd-notify", ["--no-block", ...words], { stdio: "ignore" });
-    child.once("error", (error) => {
-      if (!hasFailed) failed(new Error(`systemd-notify cannot be run: ${error.message}`));
-      hasFailed = true;
+    // It stays until it has been heard (no --no-block): systemd looks up by its process which service has spoken, and
+    // drops what one has said that is gone by then.
+    const child = spawn("systemd-notify", words, { stdio: "ignore" });
+    child.once("error", (error) => fail(`cannot be run: ${error.message}`));
+    child.once("exit", (code) => {
+      if (code !== null && code !== 0) fail(`has failed (exit code ${code})`);
     });
     child.unref();
   };

@@ -38,9 +38,16 @@ it.skipIf(!hasSystemd)("says when it is ready, that it lives, and that it stops"
   const member = await startMember(["--origin", origin.url], { NOTIFY_SOCKET: path, WATCHDOG_USEC: "400000" });
   await until(() => told.includes("READY=1"), "it is ready");
   expect(told).toContain(`STATUS=proxy ${member.listen}`);
+  // What is said by a process that is gone when systemd looks whose it was is lost: it stays until it has been heard.
+  await until(() => told.includes("BARRIER=1"), "who says it waits until that has been heard");
   await until(() => told.split("WATCHDOG=1").length > 3, "it says that it lives, again and again");
   expect(await member.stop()).toBe(0);
   await until(() => told.includes("STOPPING=1"), "it stops");
+});
+
+it.skipIf(!hasSystemd)("says in its log that nothing can be told", async () => {
+  const member = await startMember(["--origin", origin.url], { NOTIFY_SOCKET: join(temporaryFolder(), "nobody") });
+  await until(() => member.output().includes("systemd-notify has failed (exit code 1)"), "it says so");
 });
 
 it.skipIf(!hasSystemd)("serves at a port that was opened for it, with one thread and with several", async () => {
