@@ -199,6 +199,8 @@ export class WireServer {
 
   #accepted(socket: Socket): void {
     const address = this.#isUnix ? unixAddress : addressOf(socket);
+    // Reset before anybody has looked at it: nobody can say any more whose it was, and nobody is there to be told.
+    if (address === "") return void socket.destroy();
     const { limits } = this.#host;
     const isAdmitted = this.#options.admits(address);
     if (!isAdmitted || !this.#count.entered(address, limits)) {
@@ -302,7 +304,7 @@ export class WireServer {
   }
 }
 
-/** The remote address, an IPv4 one mapped into IPv6 given as IPv4. */
+/** The remote address, an IPv4 one mapped into IPv6 given as IPv4; "" where the other side has gone. */
 function addressOf(socket: Socket): string {
   const address = socket.remoteAddress ?? "";
   const mapped = address.startsWith("::ffff:") ? address.slice(7) : "";

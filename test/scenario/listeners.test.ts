@@ -2,7 +2,7 @@
 import { execFile, execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { createServer, type AddressInfo } from "node:net";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
@@ -380,5 +380,27 @@ describe("listeners", () => {
     const { output: events } = await gyre(["events", "--admin", member.admin, "--json"], folder);
     expect(events).toContain("closed a connection of clients that `allow` does not name, from 198.51.100.7");
     expect(events).toContain("closed a connection in clear text where TLS is spoken, from 127.0.0.1");
+  });
+
+  it.each([1, 3])("are not those that have gone before they were looked at (threads: %i)", async (threads) => {
+    const flags = ["--origin", origin.url, "--proxy-protocol", "true", "--threads", String(threads)];
+    const member = await startMember(flags);
+    const told = async (reason: string): Promise<string | undefined> => {
+      const text = await (await fetch(`http://${member.admin}/metrics`)).text();
+      return new RegExp(`^gyre_connections_turned_away_total\\{reason="${reason}".*\\} (\\d+)$`, "m").exec(text)?.[1];
+    };
+    // A balancer that only looks whether somebody listens resets what it has opened: then nobody can say who it was.
+    process.kill(member.pid, "SIGSTOP");
+    for (let count = 0; count < 12; count++) {
+      const client = connect(member.port, "127.0.0.1");
+      await once(client, "connect");
+      client.resetAndDestroy();
+    }
+    process.kill(member.pid, "SIGCONT");
+    for (let count = 0; count < 12; count++)
+      await (await RawClient.open(member.port)).send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").end();
+    await until(async () => (await told("no-proxy-header")) === "12", "what came after them is counted");
+    expect(await told("not-allowed")).toBe("0");
+    await until(async () => (await connections(member)) === 0, "all have gone");
   });
 });

@@ -148,14 +148,17 @@ it.skipIf(!hasPromtool)("have alerts whose rules are right, and name metrics tha
   expect(named.filter((name) => !there.has(name))).toEqual([]);
 });
 
-it.skipIf(!hasPromtool)("have alerts that fire for what they are for, in the cluster that it is true of, and for nothing else", () => {
-  const rules = join(examples, "alerts.test.yml");
-  const { status, stderr, stdout } = spawnSync(promtool, ["test", "rules", rules], { encoding: "utf8" });
-  expect([status, stderr, stdout]).toEqual([0, "", expect.stringContaining("SUCCESS")]);
-  const tried = readFileSync(rules, "utf8");
-  const alerts = [...readFileSync(join(examples, "alerts.yml"), "utf8").matchAll(/- alert: (\w+)/g)];
-  expect(alerts.map(([, name]) => name!).filter((name) => !tried.includes(`"${name}"`))).toEqual([]);
-});
+it.skipIf(!hasPromtool)(
+  "have alerts that fire for what they are for, in the cluster that it is true of, and for nothing else",
+  () => {
+    const rules = join(examples, "alerts.test.yml");
+    const { status, stderr, stdout } = spawnSync(promtool, ["test", "rules", rules], { encoding: "utf8" });
+    expect([status, stderr, stdout]).toEqual([0, "", expect.stringContaining("SUCCESS")]);
+    const tried = readFileSync(rules, "utf8");
+    const alerts = [...readFileSync(join(examples, "alerts.yml"), "utf8").matchAll(/- alert: (\w+)/g)];
+    expect(alerts.map(([, name]) => name!).filter((name) => !tried.includes(`"${name}"`))).toEqual([]);
+  },
+);
 
 it.skipIf(!hasPromtool)("have a dashboard for Grafana whose queries are right, and name metrics that there are", () => {
   const dashboard = JSON.parse(readFileSync(join(examples, "grafana-dashboard.json"), "utf8")) as {
