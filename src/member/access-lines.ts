@@ -68,14 +68,18 @@ function milliseconds(ms: number): string {
   return `${(microseconds - rest) / 1000}.${rest < 10 ? "00" : rest < 100 ? "0" : ""}${rest}`;
 }
 
-function commonLine({ client, method, target, status, bytes }: AccessRecord, atMs: number): string {
-  return `${client} - - [${commonTime(atMs)}] "${escaped(`${method} ${target} HTTP/1.1`)}" ${status} ${bytes}`;
+function commonLine({ client, method, target, protocol, status, bytes }: AccessRecord, atMs: number): string {
+  // nginx's number for a client that has left before it had an answer: analysers take none that is no status.
+  const said = status === 0 ? 499 : status;
+  return `${client} - - [${commonTime(atMs)}] "${escaped(`${method} ${target} ${protocol}`)}" ${said} ${bytes}`;
 }
 
 function squidLine(record: AccessRecord, atMs: number): string {
-  const { client, method, uri, status, bytes, durationMs, outcome, owned, origin } = record;
+  const { client, method, uri, status, bytes, durationMs, outcome, owned, origin, complete } = record;
   const isHit = outcome === "hit" || owned?.includes("; hit") === true;
-  const code = outcome === "none" ? "NONE" : isHit ? "TCP_HIT" : "TCP_MISS";
+  // Who left before an answer was refused nothing.
+  const what = outcome === "none" && status !== 0 ? "NONE" : isHit ? "TCP_HIT" : "TCP_MISS";
+  const code = `${what}${complete ? "" : "_ABORTED"}/${String(status).padStart(3, "0")}`;
   const way =
     origin !== null
       ? `HIER_DIRECT/${hostOf(origin)}`
@@ -86,7 +90,7 @@ function squidLine(record: AccessRecord, atMs: number): string {
           ? `CARP/${record.owner}`
           : "HIER_DIRECT/-";
   const seconds = (atMs / 1000).toFixed(3);
-  return `${seconds} ${String(Math.round(durationMs)).padStart(6)} ${client} ${code}/${status} ${bytes} ${method} ${uri} - ${way} -`;
+  return `${seconds} ${String(Math.round(durationMs)).padStart(6)} ${client} ${code} ${bytes} ${method} ${uri} - ${way} -`;
 }
 
 /** An origin without its port, and without the brackets of an IPv6 address: as Squid has servers. */

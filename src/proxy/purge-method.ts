@@ -12,7 +12,7 @@ import { fieldValue, hasField, type FieldList } from "../http/fields.ts";
 import { tagsIn } from "../http/tags.ts";
 import { tagSelector, uriSelector, type Selector } from "../invalidation/selector.ts";
 import { AnswerHead } from "../wire/answer-head.ts";
-import type { Exchange } from "../wire/exchange.ts";
+import { protocolOf, type Exchange } from "../wire/exchange.ts";
 import { refuseEarly } from "./answer/refuse.ts";
 import type { Purges } from "./invalidation/purges.ts";
 import type { Desk } from "./request/desk.ts";
@@ -62,6 +62,7 @@ export function purgeByMethod({ desk, purges, failed }: PurgeMethodNeeds, exchan
         {
           client: exchange.client.address,
           serverName: exchange.client.serverName ?? null,
+          protocol: protocolOf(exchange.head, exchange.client),
           method: exchange.head.method,
           uri,
           status,

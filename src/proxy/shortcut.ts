@@ -11,7 +11,7 @@ import { currentAge } from "../http/freshness.ts";
 import type { View } from "../ring/view.ts";
 import type { Glance, Store } from "../store/port.ts";
 import type { AnswerHead } from "../wire/answer-head.ts";
-import type { Client, Exchange } from "../wire/exchange.ts";
+import { protocolOf, type Client, type Exchange } from "../wire/exchange.ts";
 import { mayBeShown } from "./answer/inside.ts";
 import { notModifiedFor } from "./answer/not-modified.ts";
 import type { Invalidations } from "./invalidation/invalidations.ts";
@@ -155,6 +155,7 @@ function recordOf(
   return {
     client: client.address,
     serverName: client.serverName ?? null,
+    protocol: protocolOf(head, client),
     method: head.method,
     uri,
     status,

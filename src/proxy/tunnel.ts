@@ -15,7 +15,7 @@ import type { Fetch } from "../origin/fetch.ts";
 import { originError } from "../origin/origin-error.ts";
 import { Body } from "../store/body.ts";
 import { AnswerHead } from "../wire/answer-head.ts";
-import type { Exchange } from "../wire/exchange.ts";
+import { protocolOf, type Exchange } from "../wire/exchange.ts";
 import { send } from "./answer/deliver.ts";
 import { refuseEarly, refuseFailed } from "./answer/refuse.ts";
 import { passedFields } from "./fetch/judging.ts";
@@ -67,6 +67,7 @@ export function connectTunnel({ desk, current }: TunnelNeeds, exchange: Exchange
         {
           client: exchange.client.address,
           serverName: exchange.client.serverName ?? null,
+          protocol: protocolOf(exchange.head, exchange.client),
           method: "CONNECT",
           uri: target,
           status: 200,

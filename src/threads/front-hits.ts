@@ -15,7 +15,7 @@ import type { PageGlance } from "../store/pages/page-glance.ts";
 import type { PageReader } from "../store/pages/page-reader.ts";
 import type { AnswerHead } from "../wire/answer-head.ts";
 import type { ClientSocket } from "../wire/client-socket.ts";
-import type { Client } from "../wire/exchange.ts";
+import { protocolOf, type Client } from "../wire/exchange.ts";
 import type { ReadyAnswer } from "../wire/http2/session.ts";
 import type { ParsedHead } from "../wire/request-head.ts";
 import type { Board } from "./board.ts";
@@ -183,6 +183,7 @@ export class FrontHits implements Answerer {
     return {
       client: client.address,
       serverName: client.serverName ?? null,
+      protocol: protocolOf(head, client),
       method,
       uri: keyOf(head, client),
       status,

@@ -21,6 +21,13 @@ export interface Client {
   readonly redirect?: number;
   /** The name that it asked for in its TLS handshake, as it said it; RFC 6066 §3. */
   readonly serverName?: string;
+  /** Its connection speaks HTTP/2; heads of requests are those of HTTP/1.1 all the same. */
+  readonly http2?: true;
+}
+
+/** What a client has spoken, as the access logs of others name it: HTTP/1.0, HTTP/1.1, HTTP/2.0. */
+export function protocolOf({ minor }: RequestHead, { http2 }: Client): string {
+  return http2 === true ? "HTTP/2.0" : minor === 0 ? "HTTP/1.0" : "HTTP/1.1";
 }
 
 export interface Exchange {

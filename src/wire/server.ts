@@ -281,7 +281,8 @@ export class WireServer {
   #serveHttp2(socket: Socket, client: Client): void {
     if (this.#host.draining) return void socket.destroy();
     const place = this.#connections.open();
-    place.value = new Http2Connection(socket, client, this.#http2!, performance.now(), () => place.leave());
+    const http2 = { ...client, http2: true } as const;
+    place.value = new Http2Connection(socket, http2, this.#http2!, performance.now(), () => place.leave());
   }
 
   #serveClient(socket: ClientSocket, client: Client): void {

@@ -2,11 +2,13 @@
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { createSocket as createDatagrams } from "node:dgram";
+import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { ask, RawClient, through } from "../support/client.ts";
+import { ask, RawClient, rawExchange, through } from "../support/client.ts";
 import {
   endAll,
   program,
@@ -118,6 +120,53 @@ describe("lines", () => {
       "HIER_NONE/-",
     ]);
   }, 60_000);
+
+  it.each([1, 3])("say what a client has spoken, of misses and hits (threads: %i)", async (threads) => {
+    const told = async (...format: string[]): Promise<string[]> => {
+      const file = newFile();
+      const listen = ["--listen", "127.0.0.1:0,http2", "--threads", String(threads)];
+      const member = await logging(file, ...listen, ...format);
+      const session = connectHttp2(`http://127.0.0.1:${member.port}`);
+      for (let turn = 0; turn < 2; turn++) {
+        for (const version of ["1.0", "1.1"])
+          await rawExchange(member.port, `GET /${version} HTTP/${version}\r\nHost: h\r\nConnection: close\r\n\r\n`);
+        const stream = session.request({ ":path": "/2", ":authority": "h" });
+        await once(stream.resume(), "end");
+      }
+      session.close();
+      await until(() => linesOf(file).length === 6, "six lines");
+      await member.stop();
+      return linesOf(file);
+    };
+    const spoken = ["/1.0 HTTP/1.0", "/1.1 HTTP/1.1", "/2 HTTP/2.0"];
+    const common = (await told("--access-log-format", "common")).map((line) => /"GET (.*)"/.exec(line)![1]!);
+    expect([...common].sort()).toEqual(spoken.flatMap((what) => [what, what]));
+    const chosen = await told("--access-log-fields", "target,protocol,hit");
+    expect(chosen.map((line) => Object.values(JSON.parse(line) as object).join(" ")).sort()).toEqual(
+      spoken.flatMap((what) => [`${what} false`, `${what} true`]),
+    );
+  });
+
+  it("have a status of three digits for who left before an answer, too", async () => {
+    let asked = 0;
+    const late = await startOrigin(() => void asked++);
+    for (const [format, line] of [
+      ["combined", / "GET \/late HTTP\/1\.1" 499 0 "-" "-"$/],
+      ["squid", / TCP_MISS_ABORTED\/000 0 GET http:\/\/h\/late - HIER_DIRECT\/127\.0\.0\.1 -$/],
+    ] as const) {
+      const file = newFile();
+      const where = ["--access-log-file", file, "--access-log-format", format];
+      const member = await startMember(["--origin", late.url, "--access-log", "all", ...where]);
+      const client = await RawClient.open(member.port);
+      asked = 0;
+      client.send("GET /late HTTP/1.1\r\nHost: h\r\n\r\n");
+      await until(() => asked === 1, "the origin is asked");
+      client.close();
+      await until(() => linesOf(file).length === 1, "a line");
+      expect(linesOf(file)[0]).toMatch(line);
+    }
+    await late.close();
+  });
 
   it.each([1, 3])(
     "say the name asked for in TLS, the tier and the tags, where they are to (threads: %i)",

@@ -6,7 +6,7 @@ import { hasField, type FieldList } from "../../http/fields.ts";
 import { hasNoContent, reasonPhrase } from "../../http/messages.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import type { OriginError } from "../../origin/origin-error.ts";
-import type { Exchange } from "../../wire/exchange.ts";
+import { protocolOf, type Exchange } from "../../wire/exchange.ts";
 import type { Desk } from "../request/desk.ts";
 import type { Ticket } from "../request/ticket.ts";
 
@@ -33,6 +33,7 @@ export function refuseEarly(
     {
       client: exchange.client.address,
       serverName: exchange.client.serverName ?? null,
+      protocol: protocolOf(exchange.head, exchange.client),
       method: exchange.head.method,
       uri: exchange.head.target.slice(0, 2000),
       status,

@@ -19,6 +19,7 @@ const looks: Readonly<Record<string, (seen: Seen) => unknown>> = {
   time: ({ atMs }) => new Date(atMs).toISOString(),
   member: ({ member }) => member,
   client: ({ record }) => record.client,
+  protocol: ({ record }) => record.protocol,
   method: ({ record }) => record.method,
   uri: ({ record }) => record.uri,
   target: ({ record }) => record.target,

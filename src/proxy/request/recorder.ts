@@ -11,6 +11,8 @@ export interface AccessRecord {
   readonly client: string;
   /** The name that it asked for in its TLS handshake; null where it named none. */
   readonly serverName: string | null;
+  /** As in HTTP/1.1. */
+  readonly protocol: string;
   readonly method: string;
   readonly uri: string;
   readonly status: number;

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { cacheStatus, type Outcome } from "../../http/cache-status.ts";
 import type { FieldList } from "../../http/fields.ts";
 import type { StoredHead } from "../../http/stored-head.ts";
-import type { Exchange } from "../../wire/exchange.ts";
+import { protocolOf, type Exchange } from "../../wire/exchange.ts";
 import type { Desk } from "./desk.ts";
 import { requestIdOf } from "./request-id.ts";
 import { selectingOf } from "./selecting.ts";
@@ -168,6 +168,7 @@ export class Ticket {
       {
         client: exchange.client.address,
         serverName: exchange.client.serverName ?? null,
+        protocol: protocolOf(exchange.head, exchange.client),
         method: exchange.head.method,
         uri: target.text,
         status: this.status,
