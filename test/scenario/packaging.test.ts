@@ -14,7 +14,10 @@ interface Kubernetes {
   readonly spec: {
     readonly template: {
       readonly spec: {
+        readonly terminationGracePeriodSeconds: number;
         readonly containers: readonly {
+          readonly lifecycle?: { readonly preStop: { readonly exec: { readonly command: readonly string[] } } };
+          readonly resources: { readonly limits: { readonly memory: string } };
           readonly args: readonly string[];
           readonly env: readonly { readonly name: string; readonly value?: string }[];
         }[];
@@ -59,5 +62,22 @@ describe("containers", () => {
       const run = await gyre(["config", ...flags], temporaryFolder(), { ...environment, GYRE_SECRET: secret });
       expect([run.code, run.errors], pod).toEqual([0, ""]);
     }
+  });
+
+  it("of a StatefulSet leave the service before they refuse its clients, and end within their time and memory", () => {
+    const set = parseAllDocuments(readFileSync(join(packaging, "kubernetes/gyre.yaml"), "utf8"))
+      .map((document) => document.toJS() as Kubernetes)
+      .find(({ kind }) => kind === "StatefulSet")!;
+    const { containers, terminationGracePeriodSeconds } = set.spec.template.spec;
+    const [{ env, lifecycle, resources }] = containers as [(typeof containers)[0]];
+    const said = (name: string): number =>
+      Number.parseInt(env.find((variable) => variable.name === name)?.value ?? "", 10);
+    const [command, seconds] = lifecycle?.preStop.exec.command ?? [];
+    expect([command, Number(seconds) >= 5]).toEqual(["sleep", true]);
+    expect(terminationGracePeriodSeconds).toBeGreaterThan(Number(seconds) + said("GYRE_DRAIN_LIMIT") + 2);
+    // As docs/performance.md has it, in MB: idle, under load, threads; a tenth for what the kernel counts of sockets.
+    const taken = said("GYRE_MEMORY") + 90 + 130 + 40 * said("GYRE_THREADS");
+    expect(resources.limits.memory).toBe("1Gi");
+    expect(taken * 1.1).toBeLessThan(1024);
   });
 });
