@@ -26,7 +26,8 @@ let to: string;
 let spans: Span[] = [];
 beforeAll(async () => {
   origin = await startOrigin((request, response) => {
-    response.setHeader("cache-control", "max-age=600");
+    const stale = request.url!.startsWith("/old") ? "max-age=0, stale-while-revalidate=600" : "max-age=600";
+    response.setHeader("cache-control", stale);
     response.statusCode = request.url === "/broken" ? 500 : 200;
     response.end("content");
   });
@@ -129,6 +130,26 @@ it("goes on from the entry member to the owner, and from there to the origin", a
     const asked = origin.asked.slice(before).find(({ url }) => url === path)!;
     expect(asked.headers["traceparent"]).toBe(`00-${traceId}-${owner.spanId}-01`);
   }
+});
+
+it.each([
+  ["follows", followed, []],
+  ["samples", { host: "site.test" }, ["--trace-sample", "all"]],
+] as const)("is whole behind an answer that is stale, too, where somebody %s", async (_, headers, flags) => {
+  const members = await startCluster(2, ["--origin", origin.url, "--trace-export", to, ...believing, ...flags]);
+  const before = origin.asked.length;
+  const paths = Array.from({ length: 8 }, (_, index) => `/old${index}`);
+  for (let turn = 1; turn < 4; turn++) {
+    for (const path of paths) await ask(members[0]!.port, path, { headers });
+    await until(() => origin.asked.length === before + turn * paths.length, "all are asked for, or validated");
+  }
+  for (const member of members) await member.stop();
+  const told = new Set([parentId, "", ...spans.map(({ spanId }) => spanId)]);
+  const named = origin.asked
+    .slice(before)
+    .map(({ headers: sent }) => String(sent["traceparent"] ?? "--").split("-")[2]!);
+  expect(named.filter((id) => !told.has(id))).toEqual([]);
+  expect(spans.filter(({ parentSpanId }) => !told.has(parentSpanId ?? ""))).toEqual([]);
 });
 
 it("that a stranger follows passes through as it is, through all members; others begin where sampling says so", async () => {

@@ -119,9 +119,12 @@ export class Ticket {
     return (this.#requestId ??= requestIdOf(this.exchange, this.trusted));
   }
 
-  /** Its part of a trace, for what goes on; null where none is followed, or begins. */
+  /**
+   * Its part of a trace, for what goes on; null where none is followed, or begins. What goes on when it has ended (a
+   * validation behind a stale answer) belongs to the part that was told then: one that began now would be nobody's.
+   */
   get trace(): Trace | null {
-    return (this.#trace ??= this.#traceOf(true));
+    return (this.#trace ??= this.#ended ? null : this.#traceOf(true));
   }
 
   #traceOf(mayBegin: boolean): Trace | null {
@@ -186,7 +189,7 @@ export class Ticket {
         origin: this.origin,
         requestId: this.#requestId,
         // What has not gone on begins none.
-        trace: this.#trace ?? this.#traceOf(false),
+        trace: (this.#trace ??= this.#traceOf(false)),
         route: target.route?.name ?? null,
         firstByteMs: this.#firstByteMs,
         target: exchange.head.target,
