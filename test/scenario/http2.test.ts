@@ -215,6 +215,7 @@ describe("HTTP/2", () => {
     expect([ranged.status, ranged.text]).toEqual([206, "content"]);
     const { fields } = await request(session, { ":path": "/x" });
     expect((await request(session, { ":path": "/x", "if-modified-since": fields.date! })).status).toBe(304);
+    expect(origin.asked.find(({ url }) => url === "/trailed")?.headers["via"]).toBe(`2.0 ${member.name}`);
     session.close();
   });
 

@@ -5,7 +5,7 @@ import { fieldValue, withoutFields, type FieldList } from "../../http/fields.ts"
 import { isForwardingClaim, withForwarded } from "../../http/forwarded.ts";
 import { hostText } from "../../http/uri.ts";
 import { hostOfOrigin } from "../../origin/place.ts";
-import type { Exchange } from "../../wire/exchange.ts";
+import { protocolOf, type Exchange } from "../../wire/exchange.ts";
 import type { Desk } from "./desk.ts";
 import type { Target } from "./target.ts";
 import { withTrace, type Trace } from "./trace.ts";
@@ -66,7 +66,8 @@ export function originFields(asked: Asked, origin: string, conditional: "kept" |
   const loop = fieldValue(fields, "cdn-loop");
   const via = fieldValue(fields, "via");
   fields = withoutFields(fields, loopMarks);
-  const own = `${head.minor === 1 ? "1.1" : "1.0"} ${desk.self}`;
+  // What the request has come by, not what it goes on by. RFC 9110 §7.6.3.
+  const own = `${protocolOf(head, client).slice("HTTP/".length)} ${desk.self}`;
   fields.push(
     "via",
     via === undefined ? own : `${via}, ${own}`,
