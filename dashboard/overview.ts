@@ -184,9 +184,10 @@ function BusiestCard({ told }: { readonly told: LiveCluster }): VNode {
                     html`<tr key=${busy.name}>
                       <td class="long">
                         ${
-                          kind === "uri"
+                          // Of one that was cut nothing could be looked up.
+                          kind === "uri" && !busy.name.endsWith("…")
                             ? html`<a href=${`#look-up/${encodeURIComponent(busy.name)}`}>${busy.name}</a>`
-                            : busy.name
+                            : html`<span>${busy.name}</span>`
                         }
                       </td>
                       <td class="number">${short(busy.requests)}</td>

@@ -36,7 +36,9 @@ function textOf({ fields }: AccessRecord, name: string): string | null {
   return value === undefined ? null : copied(value);
 }
 
-/** A part of a text keeps all of it in memory: a copy does not. */
+/** A part of a text keeps all of it in memory, a copy does not. What was cut ends with "…", which no request says. */
 function copied(text: string): string {
-  return Buffer.from(text.length > charactersMax ? text.slice(0, charactersMax) : text, "latin1").toString("latin1");
+  const isWhole = text.length <= charactersMax;
+  const kept = isWhole ? text : text.slice(0, charactersMax - 1);
+  return `${Buffer.from(kept, "latin1").toString("latin1")}${isWhole ? "" : "…"}`;
 }

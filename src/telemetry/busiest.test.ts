@@ -24,6 +24,16 @@ describe("Busiest", () => {
     expect(busiest.top(5, 30_000)).toEqual([]);
   });
 
+  it("says of a name that is too long to be kept that it is not the whole one", () => {
+    const busiest = new Busiest(0);
+    busiest.add("/".repeat(2048), one, 0);
+    for (const end of ["a", "b"]) busiest.add(`${"x".repeat(2048)}${end}`, one, 0);
+    expect(busiest.top(5, 1000).map(({ name, requests }) => [name.length, name.at(-1), requests])).toEqual([
+      [2048, "…", 2],
+      [2048, "/", 1],
+    ]);
+  });
+
   it("finds what is frequent among names without end, and holds no more than it may", () => {
     const busiest = new Busiest(0);
     for (let index = 0; index < 100_000; index++) {

@@ -26,8 +26,10 @@ export type BusyLists = Readonly<Record<(typeof busyKinds)[number], readonly Bus
 
 const windowMs = 5000;
 const namesMax = 4096;
-/** Of a name; what is longer is told apart no further. */
+/** Of a name; what is longer is told apart no further, and ends with the mark of what is left out. */
 const charactersMax = 2048;
+/** No URI has it. */
+const leftOut = "…";
 
 /** See above. Times are ms of any clock that does not go back. */
 export class Busiest {
@@ -43,7 +45,7 @@ export class Busiest {
   /** Counts a request. */
   add(name: string, { bytes, missed, failed }: { bytes: number; missed: boolean; failed: boolean }, nowMs: number) {
     this.#turn(nowMs);
-    const kept = name.length > charactersMax ? name.slice(0, charactersMax) : name;
+    const kept = name.length > charactersMax ? `${name.slice(0, charactersMax - 1)}${leftOut}` : name;
     let tally = this.#now.get(kept);
     if (tally === undefined) {
       if (this.#now.size >= namesMax) this.#now = rarerForgotten(this.#now);
