@@ -49,6 +49,8 @@ export interface ConnectionTimes {
 const expectsContent: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 /** An origin that gives no word for so long is taken to wait for the content. RFC 9110 §10.1.1. */
 const continueMs = 1000;
+/** So long after a write has failed what has come before is waited for; nearly always it is there. */
+const brokenMs = 1000;
 
 /** Content of less than this is copied where it is to be kept. */
 const longBytes = 32 * 1024;
@@ -110,7 +112,9 @@ export class OriginConnection {
     // Only where nobody else reads (connector.ts).
     socket.on("data", (bytes: Buffer) => this.received(bytes));
     socket.on("end", () => this.#ended("in-order"));
-    socket.on("error", (error) => (this.#cause = error));
+    socket.on("error", (error) => this.#broken(error));
+    // Read to its end also where nothing can be written any more: what the origin had to say may be on its way already.
+    if (reading !== null) outlivesWrites(socket);
     socket.on("close", () => this.#ended("reset"));
     // What a parent has opened a tunnel on waits for its new owner.
     if (socket.isPaused()) socket.resume();
@@ -168,6 +172,7 @@ export class OriginConnection {
   /** Looks whether the origin, while it is waited for, has been silent for too long. */
   sweep(nowMs: number): void {
     if (this.#incoming === null || this.#paused || nowMs < this.#deadlineMs) return;
+    if (this.#cause !== null) return this.#fail("closed", this.#cause.message, "BAD_RESPONSE");
     const what = this.#headSeen ? "it fell silent" : "it did not answer in time";
     this.#fail("too-late", what, this.#headSeen ? "BODY_TIMEOUT" : "HEAD_TIMEOUT");
   }
@@ -337,6 +342,17 @@ export class OriginConnection {
     incoming?.failed(failure);
   }
 
+  /**
+   * Nothing can be sent any more. An origin that has answered an upload before its end, and closed, resets the
+   * connection when more of it comes: its answer has come before that, and is read yet.
+   */
+  #broken(error: Error): void {
+    this.#cause = error;
+    if (this.#socket.destroyed) return;
+    this.#letGo();
+    this.#deadlineMs = performance.now() + brokenMs;
+  }
+
   #touch(): void {
     const { headMs, bodyMs } = this.#times;
     // While a client sends its content slowly it is not the origin that is waited for.
@@ -351,6 +367,16 @@ export class OriginConnection {
     this.#reading?.over();
     this.#owner.gone(this);
   }
+}
+
+/**
+ * A socket that cannot be written to is not destroyed for that: Node would, and drop what has come and is not read yet.
+ * Reading tells soon enough that it is over. Nothing that is documented says so to a socket.
+ */
+function outlivesWrites(socket: Socket): void {
+  const { _writableState, _readableState } = socket as unknown as Record<string, { autoDestroy: boolean } | undefined>;
+  if (_writableState !== undefined) _writableState.autoDestroy = false;
+  if (_readableState !== undefined) _readableState.autoDestroy = false;
 }
 
 /** How the content of a request is delimited whose fields do not say so. RFC 9112 §6, RFC 9110 §8.6. */

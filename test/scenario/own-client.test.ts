@@ -8,7 +8,7 @@ import { createServer, request as httpRequest, type IncomingMessage, type Server
 import { createServer as createSecureServer } from "node:https";
 import { createServer as createNetServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
-import type { TLSSocket } from "node:tls";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { describe, expect, it } from "vitest";
 import { certificateFor, closing, folder, listening, memberBefore } from "../support/before-origins.ts";
 import { ask, RawClient } from "../support/client.ts";
@@ -33,6 +33,38 @@ describe("one origin", () => {
       client.close();
     }
   });
+
+  it.each(["http", "https"])(
+    "that answers an upload early and closes, over %s: its answer reaches also who goes on sending, two at once",
+    async (scheme) => {
+      const { key, cert, ca } = certificateFor("localhost");
+      const refuse = (socket: Socket | TLSSocket): void => {
+        socket.on("error", () => {});
+        socket.once("data", () => {
+          socket.pause();
+          // What has come and was not read makes this end a reset.
+          socket.end("HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large", () =>
+            socket.destroy(),
+          );
+        });
+      };
+      const origin = scheme === "http" ? createNetServer(refuse) : createTlsServer({ key, cert }, refuse);
+      const url = (await listening(origin)).replace("http://127.0.0.1", `${scheme}://localhost`);
+      const member = await memberBefore([url], scheme === "http" ? "" : `    ca: ${ca}\n`);
+      const upload = async (): Promise<string> => {
+        const client = await RawClient.open(member.port);
+        client.socket.on("error", () => {});
+        client.send(`POST /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 3000000\r\n\r\n${"x".repeat(3_000_000)}`);
+        const received = await client.until((text) => text.includes("\r\n\r\n"), "an answer");
+        client.close();
+        return received.slice(9, 12);
+      };
+      const statuses = new Set<string>();
+      for (let time = 0; time < 20; time++)
+        for (const status of await Promise.all([upload(), upload()])) statuses.add(status);
+      expect([...statuses]).toEqual(["413"]);
+    },
+  );
 
   it("that answers an upload with an error at once, but reads it to its end, gets all of it, and its word is whole", async () => {
     let read = 0;
