@@ -59,7 +59,8 @@ beforeAll(async () => {
         ["http2-settings", "abc"],
       ]);
       response.end();
-    } else if (url.startsWith("/beyond")) {
+    } else if (url.startsWith("/private/cookies")) response.end(request.headers.cookie);
+    else if (url.startsWith("/beyond")) {
       response.statusCode = 799;
       response.end("beyond");
     } else if (url.startsWith("/early")) response.end("early");
@@ -217,6 +218,22 @@ describe("HTTP/2", () => {
     expect((await request(session, { ":path": "/x", "if-modified-since": fields.date! })).status).toBe(304);
     expect(origin.asked.find(({ url }) => url === "/trailed")?.headers["via"]).toBe(`2.0 ${member.name}`);
     session.close();
+  });
+
+  it("takes as many cookies as HTTP/1.1, each in a field of its own, and says so where a head is too much", async () => {
+    for (const threads of ["1", "2"]) {
+      const member = await secured("--threads", threads);
+      const session = await open(member);
+      const cookies = Array.from({ length: 300 }, (_, number) => `name${number}=${"v".repeat(20)}`);
+      const asked = { ":path": "/private/cookies", cookie: cookies };
+      const both = await Promise.all([request(session, asked), request(session, asked)]);
+      for (const one of both) expect(one).toMatchObject({ status: 200, text: cookies.join("; ") });
+      const many = Object.fromEntries(Array.from({ length: 200 }, (_, number) => [`x-${number}`, "v"]));
+      expect(await request(session, { ":path": "/", ...many })).toMatchObject({ status: 431 });
+      expect(await request(session, { ":path": "/", "x-long": "v".repeat(40_000) })).toMatchObject({ status: 431 });
+      expect(await request(session, { ":path": "/", "x-long": "v".repeat(65_000) })).toMatchObject({ status: 431 });
+      session.close();
+    }
   });
 
   it("bears with what an origin says that HTTP/2 cannot, in fields and trailers", async () => {

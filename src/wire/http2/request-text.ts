@@ -80,6 +80,8 @@ export function requestText(
       if (!/^\d{1,15}$/.test(value)) return malformed("content-length is not one plain number");
       length = value;
     }
+    // RFC 8441 §5: a WebSocket over HTTP/2 has none, and the one over HTTP/1.1 that is made of it its own.
+    if (name === "sec-websocket-key" && pseudo.has(":protocol")) continue;
     // Crumbs are one field for everybody else. RFC 9113 §8.2.3.
     if (name === "cookie") cookies.push(value);
     else lines.push(`${name}: ${value}\r\n`);

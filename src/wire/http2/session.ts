@@ -38,6 +38,8 @@ const streamsMax = 256;
 const lanesMax = 16;
 /** Megabytes that node:http2 may hold for one session. */
 const sessionMemoryMb = 8;
+/** What each field of a head counts for beside its characters. RFC 9113 §6.5.2. */
+const bytesForField = 32;
 /** Content of a stream that waits, at most: with as many streams as there may be, 16 MB for a connection. */
 const windowBytes = 64 * 1024;
 
@@ -71,15 +73,18 @@ export class Http2Connection implements StreamHost {
     this.#writtenMs = nowMs;
     this.#overhead = new Overhead(nowMs);
     const { limits } = host;
+    // Clients send each cookie as a field of its own, which together are one for whoever counts: so many are read that
+    // HTTP/1.1's own bounds decide, with a status that says why. RFC 9113 §8.2.3.
+    const fieldsRead = limits.fieldsMax + Math.ceil(limits.headBytesMax / bytesForField);
     const session = performServerHandshake(socket, {
       maxSessionMemory: sessionMemoryMb,
-      maxHeaderListPairs: limits.fieldsMax + 8,
+      maxHeaderListPairs: fieldsRead,
       maxOutstandingPings: 4,
       settings: {
         enableConnectProtocol: true,
         enablePush: false,
         maxConcurrentStreams: streamsMax,
-        maxHeaderListSize: limits.headBytesMax,
+        maxHeaderListSize: 2 * limits.headBytesMax + bytesForField * fieldsRead,
         initialWindowSize: windowBytes,
       },
     });
@@ -170,9 +175,13 @@ export class Http2Connection implements StreamHost {
 
   #answer(stream: ServerHttp2Stream, raw: readonly string[]): void {
     const { answerNow, limits } = this.#host;
+    // Before a client has heard of bounds it knows none, and a byte can stand for a field of 4 KB: that is not read.
+    const bytes = raw.reduce((sum, text) => sum + text.length, 0);
+    if (bytes > 2 * limits.headBytesMax)
+      return this.#refuse(stream, 431, `the head is longer than ${limits.headBytesMax} bytes`);
     const isWhole = stream.endAfterHeaders;
     const request = requestText(raw, this.#client, isWhole);
-    if ("malformed" in request) return this.#refuse(stream, request.malformed);
+    if ("malformed" in request) return this.#refuse(stream, 400, request.malformed);
     const { method } = request;
     if (answerNow !== null && request.framing.kind === "none" && (method === "GET" || method === "HEAD")) {
       const head = requestHead(request.text, limits);
@@ -211,10 +220,10 @@ export class Http2Connection implements StreamHost {
   }
 
   /** RFC 9113 §8.1.1: with a status first, for whoever wants to know why. */
-  #refuse(stream: ServerHttp2Stream, why: string): void {
+  #refuse(stream: ServerHttp2Stream, status: 400 | 431, why: string): void {
     this.#follow(stream);
-    const text = Buffer.from(`400 ${reasonPhrase(400)}: ${why}\n`, "latin1");
-    stream.respond({ ":status": 400, "content-type": "text/plain", "content-length": text.length });
+    const text = Buffer.from(`${status} ${reasonPhrase(status)}: ${why}\n`, "latin1");
+    stream.respond({ ":status": status, "content-type": "text/plain", "content-length": text.length });
     stream.end(text);
     stream.once("finish", () => stream.close(constants.NGHTTP2_PROTOCOL_ERROR));
   }
