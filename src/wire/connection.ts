@@ -217,6 +217,8 @@ export class Connection {
     this.#deadlines.set(this.#content === null ? Infinity : this.#host.coarseNow + limits.bodyMs);
     const keepAlive =
       head.keepAlive &&
+      // What comes behind a tunnel that is refused was meant for it, and is nobody's request. RFC 9931.
+      head.form !== "authority" &&
       !this.#host.draining &&
       !(this.#ended && this.#rest.length === 0) &&
       this.#requests < limits.requestsPerConnectionMax;

@@ -61,7 +61,8 @@ export class TlsIdentities {
   }
 
   contextFor(serverName: string): SecureContext {
-    const name = serverName.toLowerCase();
+    // With a last dot, which some clients send, it is the same name.
+    const name = serverName.toLowerCase().replace(/\.$/, "");
     return this.#byName.get(name) ?? this.#byName.get(`*${name.slice(name.indexOf("."))}`) ?? this.#default.context;
   }
 

@@ -127,6 +127,7 @@ describe("listeners", () => {
       return (await run("sh", ["-c", `printf '${asks}' | ${client} 2>/dev/null`])).stdout;
     };
     expect(await shake("-servername", "other.test")).toContain("subject=CN = other.test");
+    expect(await shake("-servername", "other.test.")).toContain("subject=CN = other.test");
     expect(await shake("-servername", "nobody.test")).toContain("subject=CN = localhost");
     const first = await shake("-servername", "localhost", "-sess_out", session);
     expect(first).toContain("subject=CN = localhost");

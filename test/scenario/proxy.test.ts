@@ -12,8 +12,9 @@ import { connect as tlsConnect } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { AnswerHead } from "../../src/wire/answer-head.ts";
 import { WireServer } from "../../src/wire/server.ts";
-import { ask, RawClient, through } from "../support/client.ts";
+import { ask, rawExchange, RawClient, statuses, through } from "../support/client.ts";
 import { endAll, startMember, temporaryFolder, until, type TestMember } from "../support/member.ts";
+import { freePort } from "../support/nginx.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
 const folder = temporaryFolder();
@@ -117,6 +118,23 @@ describe("the forward proxy", () => {
     client.send("CONNECT 127.0.0.1:25 HTTP/1.1\r\nHost: 127.0.0.1:25\r\n\r\n");
     await client.until((text) => text.includes("403 Forbidden"), "the refusal");
     client.close();
+  });
+
+  it("ends with a CONNECT that it refuses: what a client has sent ahead into the tunnel is no request (RFC 9931)", async () => {
+    const unreachable = await freePort();
+    for (const threads of ["1", "2"]) {
+      const member = await startMember(["--connect-ports", `443,${unreachable}`, "--threads", threads]);
+      for (const [place, status] of [
+        ["127.0.0.1:25", 403],
+        [`127.0.0.1:${unreachable}`, 502],
+      ] as const) {
+        const ahead = `GET http://127.0.0.1:${unreachable}/ HTTP/1.1\r\nHost: x\r\n\r\n`;
+        const asking = `CONNECT ${place} HTTP/1.1\r\nHost: ${place}\r\n\r\n${ahead}`;
+        const received = await rawExchange(member.port, asking);
+        expect(statuses(received)).toEqual([status]);
+        expect(received).toContain("connection: close");
+      }
+    }
   });
 
   it("passes WebSocket upgrades through, and answers that decline them as ordinary ones (RFC 9110 §7.8)", async () => {
