@@ -67,13 +67,17 @@ export class Connection {
     socket.on("close", () => this.#closed());
   }
 
-  get idle(): boolean {
-    return this.#state === "idle" && this.#rest.length === 0;
+  /** No further request is waited for. */
+  get isDraining(): boolean {
+    return this.#host.draining;
   }
 
-  /** Ends it now if it waits for a request, else after the answer in progress. */
+  /**
+   * Ends it now if it waits for a request, else after the answer in progress. Whoever waits for requests elsewhere may
+   * have sent one, and ends it himself.
+   */
   drain(): void {
-    if (this.idle) this.#close();
+    if (this.#state === "idle" && this.#rest.length === 0 && this.socket.rest === undefined) this.#close();
   }
 
   /** Compares deadlines and rates; called by the server's sweep. */
@@ -219,12 +223,10 @@ export class Connection {
       head.keepAlive &&
       // What comes behind a tunnel that is refused was meant for it, and is nobody's request. RFC 9931.
       head.form !== "authority" &&
-      !this.#host.draining &&
       !(this.#ended && this.#rest.length === 0) &&
       this.#requests < limits.requestsPerConnectionMax;
     const more = this.#rest.length > 0;
-    // Answers to pipelined requests leave together.
-    if (more) this.socket.cork();
+    if (more) this.socket.cork(); // answers to pipelined requests leave together
     const exchange = new WireExchange(head, this.client, this.socket, this.#content?.body ?? null, keepAlive, this);
     this.#exchange = exchange;
     try {

@@ -11,6 +11,8 @@ import type { ParsedHead } from "./request-head.ts";
 
 /** What an exchange tells its connection. */
 export interface AnswerSink {
+  /** Whether this answer is its last: looked at when it begins. */
+  readonly isDraining: boolean;
   answerDone(keepAlive: boolean): void;
   answerCut(delimitedByEnd: boolean): void;
   release(): Buffer;
@@ -271,7 +273,9 @@ export class WireExchange implements Exchange {
     if (this.closed || this.answered) return false;
     this.answered = true;
     // What the client has not been asked to send will never be read: the connection ends with this answer.
-    if (this.body !== null && !this.body.complete && !this.body.started) this.#keepAlive = false;
+    const isUnread = this.body !== null && !this.body.complete && !this.body.started;
+    // And a client that is not told so before the connection ends sends its next request into nothing.
+    if (isUnread || this.#connection.isDraining) this.#keepAlive = false;
     return true;
   }
 
