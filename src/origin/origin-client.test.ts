@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
-import { createServer, type AddressInfo, type Server } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { originSettings, type OriginHandler } from "./fetch.ts";
 import { OriginClient } from "./origin-client.ts";
 
@@ -12,8 +12,10 @@ afterEach(() => {
   for (const close of closing.splice(0)) close();
 });
 
-async function listener(): Promise<{ readonly url: string; readonly server: Server }> {
-  const server = createServer(() => {});
+async function listener(
+  accepted: (socket: Socket) => void = () => {},
+): Promise<{ readonly url: string; readonly server: Server }> {
+  const server = createServer(accepted);
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   closing.push(() => server.close());
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
@@ -71,6 +73,30 @@ describe("OriginClient", () => {
         await new Promise((done) => client.fetch(request("https://127.0.0.1:9"), { ...silent, failed: done })),
       ).toMatchObject({ phase: "tls", status: 502, message: expect.stringContaining("TLS with") as string });
     expect(client.waiting).toBe(0);
+  });
+
+  it("looks for an origin anew in five minutes at most, however busy it is: its name may lead elsewhere by then", async () => {
+    let accepted = 0;
+    const { url } = await listener((socket) => {
+      accepted++;
+      socket.on("error", () => {});
+      socket.on("data", () => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    });
+    const client = new OriginClient(policy, originSettings);
+    vi.useFakeTimers({ toFake: ["performance"] });
+    closing.push(
+      () => client.close(),
+      () => vi.useRealTimers(),
+    );
+    const atSeconds = async (seconds: number): Promise<number> => {
+      for (let at = 0; at < seconds; at += 9) {
+        await new Promise((done) => client.fetch(request(url), { ...silent, end: done, failed: done }));
+        vi.advanceTimersByTime(9000);
+      }
+      return accepted;
+    };
+    expect(await atSeconds(290)).toBe(1);
+    expect(await atSeconds(290)).toBe(2);
   });
 
   it("retires when those under way have ended, and not before", async () => {

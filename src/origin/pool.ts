@@ -18,6 +18,8 @@ import { OriginConnection, type ConnectionTimes } from "./origin-connection.ts";
 
 /** An idle connection is kept for so long, where the origin does not say less. */
 const keepMs = 10_000;
+/** A connection that is always in use is given up after so long: a name may lead to another place by then. */
+const ageMaxMs = 300_000;
 /** Idle connections in all. */
 const idleMax = 1024;
 /** A request that must not be sent twice goes out on a connection that was in use so lately, or on a new one. */
@@ -110,9 +112,9 @@ export class Pool {
     const { keptSeconds } = connection;
     // A second less than the origin says: a request must not meet its end on the way.
     const ms = keptSeconds === null ? keepMs : Math.min(keepMs, (keptSeconds - 1) * 1000);
-    if (this.#closed || ms <= 0) return connection.destroy();
-    if (this.#idleCount >= idleMax) this.#idle.values().next().value?.[0]?.destroy();
     const now = performance.now();
+    if (this.#closed || ms <= 0 || now - connection.sinceMs > ageMaxMs) return connection.destroy();
+    if (this.#idleCount >= idleMax) this.#idle.values().next().value?.[0]?.destroy();
     connection.idleSince = now;
     connection.keepUntil = now + ms;
     const idle = this.#idle.get(origin);
