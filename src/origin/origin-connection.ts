@@ -12,6 +12,7 @@ import type { Socket } from "node:net";
 import type { Duplex, Readable } from "node:stream";
 import { fieldBlock, fieldValue, hasField, type FieldList } from "../http/fields.ts";
 import type { ResponseHead } from "../wire/response-head.ts";
+import { isOfWriting, outlivesWrites, readsOn } from "./broken-socket.ts";
 import type { ConnectionFailure } from "./connection-failure.ts";
 import type { Parent } from "./parent.ts";
 import { ResponseReader } from "../wire/response-reader.ts";
@@ -49,7 +50,7 @@ export interface ConnectionTimes {
 const expectsContent: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 /** An origin that gives no word for so long is taken to wait for the content. RFC 9110 §10.1.1. */
 const continueMs = 1000;
-/** So long after a write has failed what has come before is waited for; nearly always it is there. */
+/** The longest silence after a write has failed: what had come by then is there, and nothing follows. */
 const brokenMs = 1000;
 
 /** Content of less than this is copied where it is to be kept. */
@@ -324,8 +325,9 @@ export class OriginConnection {
   }
 
   #ended(how: "in-order" | "reset"): void {
-    const tls = this.#cause?.code ?? "";
-    if (this.#incoming !== null) this.#reader.ended(how === "in-order" && tls === "" ? "in-order" : "reset");
+    // That a write had failed takes nothing from an end in order, where it is not TLS that says so.
+    const isCertain = this.#cause === null || (isOfWriting(this.#cause) && !("encrypted" in this.#socket));
+    if (this.#incoming !== null) this.#reader.ended(how === "in-order" && isCertain ? "in-order" : "reset");
     this.destroy();
   }
 
@@ -352,14 +354,16 @@ export class OriginConnection {
     this.#cause = error;
     if (this.#socket.destroyed) return;
     this.#letGo();
-    this.#deadlineMs = performance.now() + brokenMs;
+    readsOn(this.#socket);
+    this.#touch();
   }
 
   #touch(): void {
     const { headMs, bodyMs } = this.#times;
     // While a client sends its content slowly it is not the origin that is waited for.
-    const waitsForClient = !this.#sent && !this.#socket.writableNeedDrain && !this.#headSeen;
-    const ms = this.#headSeen || !this.#sent ? bodyMs : headMs;
+    const isBroken = this.#cause !== null;
+    const waitsForClient = !isBroken && !this.#sent && !this.#socket.writableNeedDrain && !this.#headSeen;
+    const ms = isBroken ? brokenMs : this.#headSeen || !this.#sent ? bodyMs : headMs;
     this.#deadlineMs = waitsForClient ? Infinity : performance.now() + ms;
   }
 
@@ -369,16 +373,6 @@ export class OriginConnection {
     this.#reading?.over();
     this.#owner.gone(this);
   }
-}
-
-/**
- * A socket that cannot be written to is not destroyed for that: Node would, and drop what has come and is not read yet.
- * Reading tells soon enough that it is over. Nothing that is documented says so to a socket.
- */
-function outlivesWrites(socket: Socket): void {
-  const { _writableState, _readableState } = socket as unknown as Record<string, { autoDestroy: boolean } | undefined>;
-  if (_writableState !== undefined) _writableState.autoDestroy = false;
-  if (_readableState !== undefined) _readableState.autoDestroy = false;
 }
 
 /** How the content of a request is delimited whose fields do not say so. RFC 9112 §6, RFC 9110 §8.6. */
