@@ -28,6 +28,8 @@ export interface EmbeddedClientOptions {
   /** The places to look, as `host:port`, in order; those of the members of the last view are tried after them. */
   readonly places: readonly string[];
   readonly dial: (place: string, listener: LinkListener) => CoordinatorLink;
+  /** Where a member that is no host says that the coordinator is, as `host:port`; null where it does not say. */
+  readonly elsewhere?: (place: string) => Promise<string | null>;
   readonly heartbeatMs?: number;
   readonly redialMs?: number;
   readonly failed?: (error: Error) => void;
@@ -38,6 +40,9 @@ const noHost = "does not host the coordinator";
 const hopeless = new RegExp(
   `does not know the secret|belongs to another cluster|protocol version|${noHost}|a frame was too large`,
 );
+
+/** While the coordinator is missed, each member that is no host is asked so often where it is. */
+const askAgainMs = 3000;
 
 /** A session with an embedded coordinator elsewhere. */
 export class EmbeddedClient implements Coordinator {
@@ -54,8 +59,10 @@ export class EmbeddedClient implements Coordinator {
   #up = false;
   #term: number | null = null;
   #lastView: PublishedView | null;
-  /** Where the host that gave way to another has said that it is now. */
+  /** Where the host that gave way to another has said that it is now, or a member that is none. */
   #movedTo: string | null = null;
+  /** When each place that is no host's was asked last; ms, monotonic. */
+  readonly #askedMs = new Map<string, number>();
   /** Which of the places is dialled next. */
   #next = 0;
   /** Why each place did not have us, since it was last tried. */
@@ -184,12 +191,34 @@ export class EmbeddedClient implements Coordinator {
     this.#next++;
     if (hopeless.test(reason)) this.#refusals.set(place, reason);
     else this.#refusals.delete(place);
-    if (this.#joined !== null && this.#places.every((one) => this.#refusals.has(one))) {
-      const hint = reason.includes(noHost) ? "; where it did, `gyre status` there shows who does now" : "";
-      this.#joined.reject(new Error(`${this.address} refuses this member: ${reason}${hint}`));
-      this.#joined = null;
-      return;
-    }
+    const isRefused = this.#joined !== null && this.#places.every((one) => this.#refusals.has(one));
+    if (!isRefused) this.#redial(reason, place);
+    background(
+      this.#follow(reason, place).then(() => (isRefused ? this.#giveUp(reason, place) : undefined)),
+      (error) => this.#options.failed?.(error),
+    );
+  }
+
+  /** Nobody that is known has this member: it goes on only where one of them has named another place. */
+  #giveUp(reason: string, place: string): void {
+    if (this.#state === "closed") return;
+    if (this.#places.some((one) => !this.#refusals.has(one))) return this.#redial(reason, place);
+    this.#joined?.reject(new Error(`${this.address} refuses this member: ${reason}`));
+    this.#joined = null;
+  }
+
+  /** Asks a member that is no host where the coordinator is, which is where to look next. */
+  async #follow(reason: string, place: string): Promise<void> {
+    const now = performance.now();
+    if (!reason.includes(noHost) || now - (this.#askedMs.get(place) ?? -Infinity) < askAgainMs) return;
+    this.#askedMs.set(place, now);
+    const found = (await this.#options.elsewhere?.(place)) ?? null;
+    if (found === null || found === place || this.#up || this.#places.includes(found)) return;
+    this.#movedTo = found;
+    this.#next = 0;
+  }
+
+  #redial(reason: string, place: string): void {
     if (this.#joined !== null && reason !== this.#lastReason)
       this.#options.failed?.(new Error(`waiting for the coordinator at ${place}: ${reason}`));
     this.#lastReason = reason;

@@ -85,6 +85,10 @@ function clientOf(
     address,
     places,
     dial: (place, listener) => dial(hostPortOf(place) ?? peer, "coordinator", null, { config, context, listener }),
+    elsewhere: async (place) => {
+      const { elsewhere } = await askedAt({ name: null, peer: place }, config, { peer, ...context });
+      return elsewhere?.peer ?? null;
+    },
     failed,
   });
 }
@@ -134,8 +138,12 @@ async function hostsAmong(
   return [...asked, ...more].flatMap(({ host }) => (host === null ? [] : [host])).sort(laterFirst);
 }
 
-/** What a member tells; nothing where it does not answer. */
-function askedAt(member: MemberAt, config: Config, context: CoordinatorContext): Promise<Told> {
+/** What a member tells; nothing where it does not answer. `name` null: whoever it is. */
+function askedAt(
+  member: { readonly name: string | null; readonly peer: string },
+  config: Config,
+  context: CoordinatorContext,
+): Promise<Told> {
   const address = hostPortOf(member.peer);
   const nothing: Told = { host: null, elsewhere: null };
   if (address === null) return Promise.resolve(nothing);
@@ -143,7 +151,8 @@ function askedAt(member: MemberAt, config: Config, context: CoordinatorContext):
     const late = setTimeout(() => link.close(), askMs);
     const asks = async (): Promise<void> => {
       try {
-        resolve({ ...nothing, host: otherHostOf(member, await link.call(methods.view, {}, askMs)) });
+        const told = await link.call(methods.view, {}, askMs);
+        resolve({ ...nothing, host: otherHostOf({ ...member, name: member.name ?? member.peer }, told) });
       } catch {
         // Only who hosts it can tell the view.
         resolve({ ...nothing, elsewhere: leaderIn(await link.call("status", {}, askMs)) });
