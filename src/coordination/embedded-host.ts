@@ -51,6 +51,22 @@ export function laterFirst(one: Omit<OtherHost, "view">, other: Omit<OtherHost, 
   return other.movedAt - one.movedAt || other.movedMs - one.movedMs || byName;
 }
 
+/** A member that has been here and has not said goodbye, and how far the count of epochs was then. */
+export interface Lost {
+  readonly member: Member;
+  readonly epoch: number;
+}
+
+/**
+ * Whether what was here goes on at another host: somebody lost here does, in the same life, or the count of epochs. A
+ * member that is started anew as a host by a mistake in its settings is a cluster of its own, which begins at 1: nobody
+ * went there, and those that are here would be left without a coordinator.
+ */
+export function goesOnAt({ member, view: { epoch, members } }: OtherHost, lost: ReadonlyMap<string, Lost>): boolean {
+  if (epoch > (lost.get(member.name)?.epoch ?? Infinity)) return true;
+  return members.some(({ name, startedMs }) => lost.get(name)?.member.startedMs === startedMs);
+}
+
 /** Finds out who of some members, or whom they have gone to, hosts the coordinator. */
 export type HostsAmong = (members: readonly Member[]) => Promise<readonly OtherHost[]>;
 
@@ -90,7 +106,7 @@ export class EmbeddedHost implements Coordinator {
   readonly #hostsAmong: HostsAmong | null;
   readonly #chosen: Chosen;
   /** Members that have been here and have not said goodbye: one of them may be the host by now. And since when. */
-  readonly #missing = new Map<string, { readonly member: Member; readonly epoch: number }>();
+  readonly #missing = new Map<string, Lost>();
   #looking: NodeJS.Timeout | null = null;
   #givesWay = false;
   #self: Member | null = null;
@@ -222,7 +238,7 @@ export class EmbeddedHost implements Coordinator {
   }
 
   publish(view: PublishedView, term: number): Promise<Published> {
-    return Promise.resolve(this.#publish(ownSession, view, term));
+    return new Promise((resolve) => resolve(this.#publish(ownSession, view, term)));
   }
 
   leave(): Promise<void> {
@@ -293,20 +309,10 @@ export class EmbeddedHost implements Coordinator {
     this.#events?.ousted(`${name} hosts the coordinator by now, at http://${peer}: this member stops; ${then}`);
   }
 
-  /**
-   * Whether what was here goes on there: somebody lost here does, in the same life, or the count of epochs. A member
-   * that is started anew as a host by a mistake in its settings is a cluster of its own, which begins at 1: nobody went
-   * there, and those that are here would be left without a coordinator.
-   */
+  /** Of two that an operator has chosen, the one chosen later stays. */
   #isSucceededBy(other: OtherHost): boolean {
-    const {
-      member,
-      view: { epoch, members },
-    } = other;
     const own = { ...this.#chosen, member: this.#self! };
-    if (own.movedAt > 0 && laterFirst(own, other) < 0) return false;
-    if (epoch > (this.#missing.get(member.name)?.epoch ?? Infinity)) return true;
-    return members.some(({ name, startedMs }) => this.#missing.get(name)?.member.startedMs === startedMs);
+    return (own.movedAt === 0 || laterFirst(own, other) > 0) && goesOnAt(other, this.#missing);
   }
 
   #tell(changes: Changes): void {

@@ -6,6 +6,7 @@ import type { Config } from "../config/schema.ts";
 import { EmbeddedClient } from "../coordination/embedded-client.ts";
 import {
   EmbeddedHost,
+  goesOnAt,
   laterFirst,
   methods,
   otherHostOf,
@@ -44,7 +45,7 @@ export async function openCoordinator(config: Config, context: CoordinatorContex
   const { coordinator, cluster } = config;
   const failed = (error: Error): void => log.warn({ kind: "coordination", err: error }, error.message);
   if (coordinator === "embedded") {
-    const host = (await hostsAmong(remembered.fellows, config, context))[0]?.member;
+    const host = successorAmong(await hostsAmong(remembered.fellows, config, context), remembered)?.member;
     if (host === undefined) return hostHere(config, context, { movedAt: 0, movedMs: 0 });
     const moved = `http://${host.peer}`;
     log.warn(
@@ -136,6 +137,18 @@ async function hostsAmong(
     if (elsewhere !== null && !known.has(elsewhere.name)) newcomers.set(elsewhere.name, elsewhere);
   const more = await Promise.all([...newcomers.values()].map((member) => askedAt(member, config, context)));
   return [...asked, ...more].flatMap(({ host }) => (host === null ? [] : [host])).sort(laterFirst);
+}
+
+/**
+ * The host to join in the place of being one again: one that those of the last view look at as well, whom an operator
+ * has chosen, or where what was here goes on; where nobody was left here, any. The one that was chosen last comes
+ * first.
+ */
+export function successorAmong(hosts: readonly OtherHost[], { lastView, fellows }: Remembered): OtherHost | null {
+  const isLookedAt = (name: string): boolean => lastView?.members.some((member) => member.name === name) ?? true;
+  const lost = new Map(fellows.map((member) => [member.name, { member, epoch: Infinity }]));
+  const isOne = (host: OtherHost): boolean => isLookedAt(host.member.name) || host.movedAt > 0 || goesOnAt(host, lost);
+  return hosts.filter(isOne).toSorted(laterFirst)[0] ?? null;
 }
 
 /** What a member tells; nothing where it does not answer. `name` null: whoever it is. */
