@@ -58,8 +58,9 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     olderSecrets: older,
     log: logs,
     version,
-    lastView: lastViewIn(folder, config.cluster, name),
-    ousted: (reason) => stopSoon(reason, 1),
+    lastView: lastViewIn(folder, config.cluster, name, (error) => unwritten("the last view", error)),
+    // Who leaves already does so in order: only a second signal asks for more.
+    ousted: (reason) => (stopping ? log.warn({ kind: "stop", reason }, reason) : stopSoon(reason, 1)),
     drain: () => stopSoon("drained by an operator"),
     listening: (addresses) => record("starting", addresses),
     reread: () => reload(member, options, log),
@@ -84,6 +85,18 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
       startedMs: member.startedMs,
     });
   };
+  const unwritten = (what: string, error: Error): void =>
+    log.warn({ kind: "run-folder", err: error }, `${what} cannot be written to the run folder: ${error.message}`);
+  /** Once clients are served, nothing hangs on it whether the run folder is still there, and has room. */
+  const ifWritable = (what: string, write: () => void): void => {
+    try {
+      write();
+    } catch (error) {
+      unwritten(what, asError(error));
+    }
+  };
+  const recordLate = (state: MemberRecord["state"], addresses: Addresses): void =>
+    ifWritable(`that ${name} is ${state}`, () => record(state, addresses));
 
   const stop = async (reason: string, exitCode: 0 | 1): Promise<void> => {
     if (stopping) {
@@ -93,13 +106,13 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     stopping = true;
     systemd.stopping();
     log.info({ kind: "stop", reason }, reason);
-    if (recorded !== null) record("draining", recorded);
+    if (recorded !== null) recordLate("draining", recorded);
     const company = companyOf(folder, process.pid);
     const others = member.control?.view?.members ?? [];
     // What it has stored is handed over where somebody is left to take it.
     const isLast = !others.some(({ name: other, state }) => state === "active" && !company.includes(other));
     const { cut } = await member.stop(member.drainLimitMs, isLast ? "none" : "heirs");
-    writeFarewell(folder, { name, pid: process.pid, drained: cut === 0, cut });
+    ifWritable("how it left", () => writeFarewell(folder, { name, pid: process.pid, drained: cut === 0, cut }));
     await logs.writer.end(lastWordsMs);
     await endWith(exitCode);
   };
@@ -155,7 +168,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
   }
   if (stopping) return;
   giveBackStart(config.memory);
-  record("ready", addresses);
+  recordLate("ready", addresses);
   systemd.ready(`proxy ${addresses.listen}`);
   if (process.send === undefined) greet(name, config, addresses, from === "generated" ? secret : null);
   else process.send({ kind: "ready", name, ...addresses });

@@ -6,6 +6,7 @@ import type { Member, PublishedView } from "../ring/view.ts";
 import { lastViewIn, rememberedOf } from "./last-view.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "gyre-last-view-"));
+const failed = (error: Error): void => expect.fail(error.message);
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const member = (name: string, port: number): Member => ({
@@ -31,7 +32,7 @@ const view = (epoch: number, members: readonly Member[]): PublishedView => ({
 
 it("a host that is left alone goes on with nobody, and remembers whom to ask for the host", () => {
   const [one, two] = [member("m1", 101), member("m2", 102)];
-  const kept = lastViewIn(folder, "gyre", "m1");
+  const kept = lastViewIn(folder, "gyre", "m1", failed);
   kept.write(view(3, [one, two]));
   expect(rememberedOf(one, kept).lastView?.epoch).toBe(3);
   for (const epoch of [4, 5]) kept.write(view(epoch, [one]));
@@ -41,7 +42,7 @@ it("a host that is left alone goes on with nobody, and remembers whom to ask for
 
 it("a host remembers everybody whom it has lost, one after the other, until they come back or leave in order", () => {
   const [one, two, three] = [member("m1", 101), member("m2", 102), member("m3", 103)];
-  const kept = lastViewIn(folder, "other", "m1");
+  const kept = lastViewIn(folder, "other", "m1", failed);
   const asked = (): readonly string[] => kept.fellows().map(({ name }) => name);
   kept.write(view(3, [one, two, three]));
   kept.write(view(4, [one, three]));
@@ -56,4 +57,13 @@ it("a host remembers everybody whom it has lost, one after the other, until they
   kept.write(view(7, [one, { ...two, state: "draining" }]));
   kept.write(view(8, [one]));
   expect(asked()).toEqual(["m3"]);
+});
+
+it("a view that cannot be written is told of, and nothing more", () => {
+  const [one, two] = [member("m1", 101), member("m2", 102)];
+  const told: string[] = [];
+  const kept = lastViewIn(join(folder, "gone"), "gyre", "m1", ({ message }) => void told.push(message));
+  kept.write(view(3, [one, two]));
+  expect(told).toEqual([expect.stringContaining("ENOENT")]);
+  expect(kept.read()).toBe(null);
 });

@@ -5,6 +5,7 @@
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { asError } from "../base/background.ts";
 import { publishedViewOf, type Member, type PublishedView } from "../ring/view.ts";
 
 /** What a host of the coordinator knows of before it was started. */
@@ -19,14 +20,18 @@ export interface LastView {
   read(): PublishedView | null;
   /** Who was there last, and whoever was lost before that: all but those that left in order. */
   fellows(): readonly Member[];
+  /** Never throws: it is done while views are handed on. */
   write(view: PublishedView): void;
 }
 
 /** So many members that were lost are remembered. */
 const lostMax = 64;
 
-/** The last view in a file of the run folder; one for each member of each cluster. */
-export function lastViewIn(folder: string, cluster: string, name: string): LastView {
+/**
+ * The last view in a file of the run folder; one for each member of each cluster. Where it cannot be written, `failed`
+ * is told, and all else goes on: the folder may be full, or somebody has tidied it away.
+ */
+export function lastViewIn(folder: string, cluster: string, name: string, failed: (error: Error) => void): LastView {
   const file = join(folder, `view-${cluster}-${name}.json`);
   const earlier = join(folder, `view-${cluster}-${name}.earlier.json`);
   /** By name, those that were lost earliest first. */
@@ -42,9 +47,13 @@ export function lastViewIn(folder: string, cluster: string, name: string): LastV
       // Whoever is cut off loses the others one by one: each of them may have gone on, and be the host by now.
       const present = new Set(view.members.map((member) => member.name));
       const lost = [...known("without leavers").values()].filter((member) => !present.has(member.name));
-      keep(earlier, lost.length === 0 ? null : { ...view, members: lost.slice(-lostMax) });
-      // Alone, there is nobody to go on with.
-      keep(file, view.members.length < 2 ? null : view);
+      try {
+        keep(earlier, lost.length === 0 ? null : { ...view, members: lost.slice(-lostMax) });
+        // Alone, there is nobody to go on with.
+        keep(file, view.members.length < 2 ? null : view);
+      } catch (error) {
+        failed(asError(error));
+      }
     },
   };
 }

@@ -304,6 +304,27 @@ describe("the coordinator's host, after a pause in which another was made the ho
     );
   }, 60_000);
 
+  it("leaves in order where it has been told to leave before it finds that out", async () => {
+    const flags = ["--origin", origin.url];
+    const [first, second, third] = (await startCluster(3, flags)) as [TestMember, TestMember, TestMember];
+    const slow = Array.from({ length: 40 }, (_, index) => `/slow-host-${index}`);
+    const path = await ownedBy([first], "m1", slow);
+    const answer = ask(first.port, path, { headers: { host: "h" } });
+    const begun = held.length;
+    await until(() => held.length > begun, "an answer is on its way");
+    const ended = new Promise<number | null>((resolve) => first.child.once("exit", resolve));
+    process.kill(first.pid, "SIGSTOP");
+    await until(async () => (await statusOf(second)).session === "suspended", "the coordinator is missed");
+    expect((await gyre(["coordinate", "m2", "--admin", second.admin], temporaryFolder())).code).toBe(0);
+    await settled([second, third]);
+    process.kill(first.pid, "SIGTERM");
+    process.kill(first.pid, "SIGCONT");
+    await until(() => first.output().includes("m2 hosts the coordinator by now"), "it has found that out");
+    for (const finish of held) finish();
+    expect((await answer).text).toBe("halfhalf");
+    expect(await ended).toBe(0);
+  }, 60_000);
+
   it("gives way also where an operator had chosen it before the other one", async () => {
     const [first, second, third] = (await startCluster(3)) as [TestMember, TestMember, TestMember];
     const chosen = async (name: string, { admin }: TestMember): Promise<void> => {
@@ -340,6 +361,17 @@ describe("the coordinator's host, started anew", () => {
     const newcomer = await startMember(["--name", "m4", "--coordinator", `http://${first.peer}`, ...flags]);
     await settled([second, third, again, newcomer]);
     expect((await statusOf(newcomer)).coordinator).toBe(`http://${second.peer}`);
+  }, 60_000);
+
+  it("stays the host where one that it had lost has been started as the host of a cluster of its own", async () => {
+    const [first, second, third] = (await startCluster(3)) as [TestMember, TestMember, TestMember];
+    await third.kill();
+    await until(async () => (await statusOf(first)).members.length === 2, "m3 is lost");
+    const alone = await startMember(["--name", "m3", "--peer", third.peer]);
+    await first.kill();
+    const again = await startMember(["--name", "m1", "--peer", first.peer]);
+    await settled([second, again]);
+    expect((await statusOf(alone)).members.map(({ name }) => name)).toEqual(["m3"]);
   }, 60_000);
 
   it("begins alone where the members of its last view would not find it", async () => {

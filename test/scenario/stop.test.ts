@@ -1,7 +1,7 @@
 /** `gyre stop`, and what it leaves: who inherits, who is found, and a run folder in which nothing stays. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import { ask } from "../support/client.ts";
@@ -113,5 +113,31 @@ it("waits where the member leaves already: what is being answered is not cut", a
   expect((await answer).text).toBe("first last");
   expect(await stops).toEqual([{ name: "m1", result: "drained" }]);
   expect(left(folder)).toEqual([]);
+  await origin.close();
+}, 60_000);
+
+it("a member whose run folder is gone leads and leaves as before", async () => {
+  const folder = temporaryFolder();
+  let finish = (): void => {};
+  const origin = await startOrigin((_request, response) => {
+    response.write("first ");
+    finish = () => response.end("last");
+  });
+  const site = ["--origin", origin.url];
+  const m1 = await startMember(["--name", "m1", ...site], { GYRE_RUN_DIR: folder });
+  rmSync(folder, { recursive: true });
+  const m2 = await startMember(["--name", "m2", "--coordinator", `http://${m1.peer}`, ...site]);
+  await settled([m1, m2]);
+  const m3 = await startMember(["--name", "m3", "--coordinator", `http://${m1.peer}`, ...site]);
+  await settled([m1, m2, m3]);
+  const answer = ask(m1.port, "/", { headers: { host: "site.test" } });
+  await until(() => origin.asked.length === 1, "an answer is on its way");
+  const ended = once(m1.child, "exit");
+  m1.child.kill("SIGTERM");
+  await until(async () => (await statusOf(m2)).members.some(({ state }) => state === "draining"), "m1 drains");
+  finish();
+  expect((await answer).text).toBe("first last");
+  expect(await ended).toEqual([0, null]);
+  expect(m1.output()).toContain("cannot be written to the run folder");
   await origin.close();
 }, 60_000);
