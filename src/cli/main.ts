@@ -287,8 +287,11 @@ for (const command of program.commands) command.exitOverride().showHelpAfterErro
 // `gyre status --watch | head -1`: whoever reads may stop reading.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  // A member goes on without its terminal (telemetry/line-writer.ts).
+  if (process.stdout.listenerCount("error") === 1) throw error;
 });
+// Nobody is left to be told.
+process.stderr.on("error", () => {});
 
 endWithStarter();
 

@@ -126,8 +126,10 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
   const onTerminal = isatty(0);
   process.on("SIGHUP", () => {
     // The same signal says that the terminal has gone.
-    if (onTerminal && !isatty(0)) stopSoon("the terminal is gone");
-    else {
+    if (onTerminal && !isatty(0)) {
+      // Shell and system say so both: it is no second word.
+      if (!stopping) stopSoon("the terminal is gone");
+    } else {
       try {
         reload(member, options, log);
       } catch {
@@ -152,7 +154,11 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     process.on("disconnect", () => {
       if (!stopping) stopSoon("whoever started this member is gone");
     });
+  let isDying = false;
   process.on("uncaughtException", (error) => {
+    // What fails while the last words are said says no more.
+    if (isDying) process.exit(70);
+    isDying = true;
     log.fatal({ kind: "bug", err: error }, `bug: ${error.message}`);
     void logs.writer.end(lastWordsMs).then(() => process.exit(70));
   });

@@ -56,6 +56,8 @@ export class LineWriter {
     this.#fd = "fd" in target ? target.fd : openSync(target.path, "a", fileMode);
     this.#kind = kindOf(this.#fd);
     if (this.#kind === "stream") this.#open();
+    // A terminal that is gone (its window closed, a session lost) says so with every line.
+    if (this.#kind === "terminal") process.stdout.on("error", ({ message }) => this.#breaks(message));
   }
 
   /** Takes a line, without its end. */
@@ -69,7 +71,6 @@ export class LineWriter {
   }
 
   #takes(characters: number, lines: number): boolean {
-    if (this.#kind === "terminal") return true;
     if (!this.#broken && this.#waiting.length + characters < this.#waitingMax) return true;
     if (!this.#broken && this.#reason === "") this.#reason = "nobody takes them";
     this.#lose(lines);
@@ -122,15 +123,18 @@ export class LineWriter {
   #open(): void {
     const socket = new Socket({ fd: this.#fd, readable: false, writable: true });
     socket.unref();
-    socket.on("error", (error) => {
-      this.#broken = true;
-      this.#reason = error.message;
-      this.#lose(this.#waitingLines);
-      this.#waiting = "";
-      this.#waitingLines = 0;
-      this.#settle();
-    });
+    socket.on("error", ({ message }) => this.#breaks(message));
     this.#socket = socket;
+  }
+
+  /** Nobody is there any more: for good. */
+  #breaks(reason: string): void {
+    this.#broken = true;
+    this.#reason = reason;
+    this.#lose(this.#waitingLines);
+    this.#waiting = "";
+    this.#waitingLines = 0;
+    this.#settle();
   }
 
   #flush(): void {

@@ -4,9 +4,20 @@ import { once } from "node:events";
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
+import { livingMembers, recordOf } from "../../src/member/records.ts";
 import { ask } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
-import { endAll, program, secret, settled, startMember, statusOf, temporaryFolder, until } from "../support/member.ts";
+import {
+  endAll,
+  program,
+  root,
+  secret,
+  settled,
+  startMember,
+  statusOf,
+  temporaryFolder,
+  until,
+} from "../support/member.ts";
 import { startOrigin } from "../support/origin.ts";
 
 /** A member that may never be ready: it is ended whatever becomes of the test. */
@@ -139,5 +150,37 @@ it("a member whose run folder is gone leads and leaves as before", async () => {
   expect((await answer).text).toBe("first last");
   expect(await ended).toEqual([0, null]);
   expect(m1.output()).toContain("cannot be written to the run folder");
+  await origin.close();
+}, 60_000);
+
+it("a member whose terminal is gone leaves in order", async () => {
+  const folder = temporaryFolder();
+  let finish = (): void => {};
+  const origin = await startOrigin((_request, response) => {
+    response.write("first ");
+    finish = () => response.end("last");
+  });
+  const flags = ["--listen", "--peer", "--admin"].flatMap((flag) => [flag, "127.0.0.1:0"]);
+  const terminal = spawn(
+    "python3",
+    [join(root, "test/support/own-terminal.py"), process.execPath, program, "start", "--origin", origin.url, ...flags],
+    { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, GYRE_SECRET: secret, GYRE_RUN_DIR: folder } },
+  );
+  late = terminal;
+  let code = "";
+  terminal.stdout.on("data", (bytes: Buffer) => (code += bytes.toString()));
+  const ended = once(terminal, "exit");
+  await until(() => livingMembers(folder)[0]?.state === "ready", "it is ready");
+  const [member] = livingMembers(folder);
+  const port = Number(member!.listen.split(":").at(-1));
+  const answer = ask(port, "/", { headers: { host: "site.test" } });
+  await until(() => origin.asked.length === 1, "an answer is on its way");
+  terminal.stdin.end();
+  await until(() => recordOf(folder, member!.pid)?.state === "draining", "it drains");
+  finish();
+  expect((await answer).text).toBe("first last");
+  await ended;
+  expect(code.trim()).toBe("0");
+  expect(left(folder)).toEqual([]);
   await origin.close();
 }, 60_000);
