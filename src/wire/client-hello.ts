@@ -79,32 +79,38 @@ class Reader {
 }
 
 /**
- * Reads it from a fresh socket and gives it back to whoever reads next; null where it is none that is read here, or the
- * socket has ended, or its time has.
+ * Reads it from a fresh socket and gives it back to whoever reads next: `other` where it is none that is read here,
+ * `late` where it has not come in time. Who ends, or is cut, before that is let go, and nothing is told.
  */
 export function whenClientHello(
   socket: Socket,
   limitMs: number,
-  told: (hello: Extract<ClientHello, { kind: "hello" }> | null) => void,
+  told: (hello: Extract<ClientHello, { kind: "hello" | "other" }> | { readonly kind: "late" }) => void,
 ): void {
   let received: Buffer = Buffer.alloc(0);
-  const finish = (hello: Parameters<typeof told>[0]): void => {
+  const over = (): void => {
     clearTimeout(timer);
     socket.off("data", data);
     socket.off("end", ended);
     socket.off("close", ended);
-    socket.pause();
-    if (received.length > 0) socket.unshift(received);
-    told(hello);
   };
   const data = (bytes: Buffer): void => {
     received = Buffer.concat([received, bytes]);
     const hello = clientHello(received);
-    if (hello.kind === "hello") finish(hello);
-    else if (hello.kind === "other") finish(null);
+    if (hello.kind === "more") return;
+    over();
+    socket.pause();
+    socket.unshift(received);
+    told(hello);
   };
-  const ended = (): void => finish(null);
-  const timer = setTimeout(() => socket.destroy(), limitMs);
+  const ended = (): void => {
+    over();
+    socket.destroy();
+  };
+  const timer = setTimeout(() => {
+    over();
+    told({ kind: "late" });
+  }, limitMs);
   socket.on("data", data);
   socket.on("end", ended);
   socket.on("close", ended);

@@ -1,6 +1,7 @@
 /** What an authority is shown that asks for the proof of a name, and how long anybody may stay for it. */
 import { readFileSync } from "node:fs";
 import { once } from "node:events";
+import { connect as connectPlain } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { endAll } from "../../test/support/member.ts";
@@ -18,7 +19,9 @@ const [own, proof] = [identity("own.test"), { ...identity("proof.test"), names: 
 let server: WireServer;
 let port = 0;
 let identities: TlsIdentities;
+const away: string[] = [];
 beforeEach(async () => {
+  away.length = 0;
   identities = new TlsIdentities([own]);
   server = new WireServer({
     tls: identities,
@@ -26,6 +29,7 @@ beforeEach(async () => {
     admits: () => true,
     isLocal: () => true,
     handle: () => {},
+    turnedAway: (reason) => void away.push(reason),
   });
   ({ port } = await server.listen({ host: "127.0.0.1", port: 0 }));
 });
@@ -66,5 +70,42 @@ describe("a proof", () => {
     await once(socket, "close");
     clearInterval(talking);
     expect(performance.now() - began).toBeLessThan(3000);
+  });
+
+  it("may be asked for while others only look whether somebody listens: those are let go, and told of to nobody", async () => {
+    identities.prove([proof]);
+    const half = Buffer.from([22, 3, 1, 0, 200, 1, 0]);
+    for (const bytes of [Buffer.alloc(0), half])
+      for (const leave of ["end", "resetAndDestroy"] as const) {
+        const client = connectPlain({ host: "127.0.0.1", port });
+        client.on("error", () => {});
+        await once(client, "connect");
+        client.write(bytes, () => client[leave]());
+        await once(client, "close");
+      }
+    // Who stays and says nothing is told of, once, when its time has passed.
+    const silent = connectPlain({ host: "127.0.0.1", port });
+    await once(silent.resume(), "close");
+    // Those before it would have had as much time again.
+    const later = connectPlain({ host: "127.0.0.1", port });
+    await once(later.resume(), "close");
+    expect(away).toEqual(["no-handshake", "no-handshake"]);
+  });
+});
+
+describe("a stop", () => {
+  it("does not wait for who has not said a word", async () => {
+    for (const proofs of [[], [proof]]) {
+      identities.prove(proofs);
+      const client = connectPlain({ host: "127.0.0.1", port });
+      const gone = once(client.resume(), "close");
+      await once(client, "connect");
+      const { socket } = await shake("own.test", []);
+      const leaves = once(socket.resume(), "close");
+      expect(await server.close(60_000)).toBe(0);
+      await Promise.all([gone, leaves]);
+      server = new WireServer({ tls: identities, admits: () => true, isLocal: () => true });
+      ({ port } = await server.listen({ host: "127.0.0.1", port: 0 }));
+    }
   });
 });

@@ -3,7 +3,7 @@
  * in a while, drains. What a request means is the handler's affair.
  */
 import { PassingSet } from "../base/passing.ts";
-import { createServer, isIPv4, type Server, type Socket } from "node:net";
+import { createServer, isIPv4, Socket, type Server } from "node:net";
 import { createServer as createTlsServer, TLSSocket, type Server as TlsServer } from "node:tls";
 import type { HostPort } from "../base/host-port.ts";
 import { listening, type Place } from "../base/listen.ts";
@@ -154,6 +154,8 @@ export class WireServer {
     this.#host.draining = true;
     this.#server.close();
     for (const connection of this.#connections) connection.drain();
+    // Who has not said a word is not waited for either, be it that of TLS, or of a balancer.
+    for (const socket of this.#raw) if (socket instanceof Socket && socket.bytesRead === 0) socket.destroy();
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<"limit">((resolve) => {
       timer = setTimeout(() => resolve("limit"), limitMs);
@@ -237,7 +239,12 @@ export class WireServer {
   /** While an authority may ask: who it is shows in the first message alone, before a certificate is chosen. */
   #dispatchProving(socket: Socket): void {
     whenClientHello(socket, this.#host.limits.headMs, (hello) => {
-      const asksForProof = hello?.protocols.length === 1 && hello.protocols[0] === acmeProtocol;
+      if (hello.kind === "late") {
+        this.#away("no-handshake", this.#addresses.get(socket)!);
+        return void socket.destroy();
+      }
+      const asksForProof =
+        hello.kind === "hello" && hello.protocols.length === 1 && hello.protocols[0] === acmeProtocol;
       if (!asksForProof) return void this.#tlsServer!.emit("connection", socket);
       const secureContext = this.#options.tls!.proofOf(hello.serverName);
       if (secureContext === null) return void socket.destroy();
@@ -266,14 +273,14 @@ export class WireServer {
     const asked = (socket as { readonly servername?: unknown }).servername;
     const named = typeof asked === "string" && asked !== "" ? { serverName: asked } : {};
     const client: Client = { address: source, local, scheme, ...this.#options.client, ...named };
-    if (this.#http2 === null) return this.#serveClient(socket, client);
+    if (this.#http2 === null) return this.#serveSocket(socket, client);
     if ("alpnProtocol" in socket)
-      return socket.alpnProtocol === "h2" ? this.#serveHttp2(socket, client) : this.#serveClient(socket, client);
+      return socket.alpnProtocol === "h2" ? this.#serveHttp2(socket, client) : this.#serveSocket(socket, client);
     const undecided = this.#connections.open();
     undecided.value = whenPreface(socket, performance.now() + this.#host.limits.idleMs, (isHttp2) => {
       undecided.leave();
       if (isHttp2 === true) this.#serveHttp2(socket, client);
-      else if (isHttp2 === false) this.#serveClient(socket, client);
+      else if (isHttp2 === false) this.#serveSocket(socket, client);
     });
     return undefined;
   }
@@ -285,9 +292,17 @@ export class WireServer {
     place.value = new Http2Connection(socket, http2, this.#http2!, performance.now(), () => place.leave());
   }
 
-  #serveClient(socket: ClientSocket, client: Client): void {
+  #serveSocket(socket: Socket, client: Client): void {
+    const served = this.#serveClient(socket, client);
+    // Agreed on while others are served their last: what has been said with it is answered.
+    if (this.#host.draining) setImmediate(() => served.drain());
+  }
+
+  #serveClient(socket: ClientSocket, client: Client): Served {
     const place = this.#connections.open();
-    place.value = this.#connect(socket, client, () => place.leave());
+    const served = this.#connect(socket, client, () => place.leave());
+    place.value = served;
+    return served;
   }
 
   #keep(socket: ClientSocket): void {
