@@ -37,7 +37,8 @@ export interface EmbeddedMember {
 
 /**
  * Starts a member, and resolves when it has joined and can be asked. Its log goes to standard output, `log-level` says
- * how much of it; no variable of the environment counts. @throws ConfigError, StartError.
+ * how much of it; no variable of the environment counts. Where it cannot be started nothing of it stays. @throws
+ * ConfigError, StartError.
  */
 export async function startMember({
   secret = randomBytes(24).toString("base64url"),
@@ -75,6 +76,13 @@ export async function startMember({
       throw new Error("a member within another program has no file: its program reloads it");
     },
   });
-  const addresses = await member.start();
+  let addresses: Addresses;
+  try {
+    addresses = await member.start();
+  } catch (error) {
+    // Its program goes on, and may try again: nothing of it stays.
+    await stop(0);
+    throw error;
+  }
   return { name, addresses, secret, reload: (given) => member.reload(configOf(given)), stop };
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { connect } from "../../src/client/connect.ts";
 import { gyre } from "../support/command.ts";
+import { freePort } from "../support/free-port.ts";
 import { endAll, root, secret, startMember, temporaryFolder, until } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
@@ -49,6 +50,43 @@ console.log((await member.stop()).cut);
     expect(wrong, stderr).toMatch(/orign/);
     expect([kept, cut]).toEqual(["weight", "0"]);
   });
+
+  it("that cannot be started leaves nothing behind: its program may try again, or end", async () => {
+    const host = await startMember([]);
+    const folder = temporaryFolder();
+    const file = join(folder, "program.mjs");
+    const [listen, peer, admin] = await Promise.all([freePort(), freePort(), freePort()]);
+    writeFileSync(
+      file,
+      `import { startMember } from "gyre";
+import { createServer } from "node:net";
+const places = { listen: "127.0.0.1:${listen}", peer: "127.0.0.1:${peer}", admin: "127.0.0.1:${admin}" };
+const start = (more) => startMember({ ...places, memory: "64MB", "log-level": "error", ...more });
+const message = (error) => error.message;
+for (const threads of ["1", "2"]) {
+  const other = createServer().listen(${listen}, "127.0.0.1");
+  await new Promise((listening) => other.once("listening", listening));
+  console.log(await start({ threads }).catch(message));
+  await new Promise((closed) => other.close(closed));
+  console.log(await start({ threads, secret: "not what the cluster has", coordinator: "http://${host.peer}" }).catch(message));
+}
+const member = await start({});
+console.log((await member.stop()).cut);
+`,
+    );
+    mkdirSync(join(folder, "node_modules"));
+    symlinkSync(root, join(folder, "node_modules/gyre"));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [file], { encoding: "utf8", timeout: 30_000 });
+    const told = stdout.trim().split("\n");
+    expect(told, stderr).toEqual([
+      expect.stringContaining("the port is in use"),
+      expect.stringContaining("does not know the secret"),
+      expect.stringContaining("the port is in use"),
+      expect.stringContaining("does not know the secret"),
+      "0",
+    ]);
+    expect(status).toBe(0);
+  }, 60_000);
 
   it("is typed: a strict program that uses both packages compiles", () => {
     const folder = temporaryFolder();
