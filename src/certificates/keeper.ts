@@ -28,6 +28,8 @@ export interface KeeperNeeds {
   readonly changed: (certificate: Certificate, own: boolean) => void;
   /** `failures`: how often so far. */
   readonly failed: (name: string, reason: string, failures: number, retryMs: number) => void;
+  /** It serves, and cannot be kept for the next start; told once, and tried again. */
+  readonly unkept: (name: string, reason: string) => void;
   /** Ms since the epoch. */
   readonly nowMs: () => number;
 }
@@ -39,6 +41,8 @@ export class CertificateKeeper {
   readonly #needs: KeeperNeeds;
   readonly #kept = new Map<string, Certificate>();
   readonly #failures = new Map<string, { count: number; retryMs: number; reason: string }>();
+  /** Those that the folder has not taken yet. */
+  readonly #unkept = new Set<string>();
   #timer: NodeJS.Timeout | null = null;
   #busy = false;
 
@@ -85,6 +89,7 @@ export class CertificateKeeper {
 
   /** Orders what is due, one after the other: authorities count requests. */
   look(): void {
+    for (const name of this.#unkept) this.#write(this.#kept.get(name)!);
     if (this.#busy || !this.#needs.asks()) return;
     const now = this.#needs.nowMs();
     const due = this.#needs.names().find((name) => {
@@ -121,7 +126,18 @@ export class CertificateKeeper {
 
   #keep(certificate: Certificate, own: boolean): void {
     this.#kept.set(certificate.name, certificate);
-    this.#needs.folder.keep(certificate);
+    this.#write(certificate);
     this.#needs.changed(certificate, own);
+  }
+
+  #write(certificate: Certificate): void {
+    const { name } = certificate;
+    try {
+      this.#needs.folder.keep(certificate);
+      this.#unkept.delete(name);
+    } catch (error) {
+      if (!this.#unkept.has(name)) this.#needs.unkept(name, (error as Error).message);
+      this.#unkept.add(name);
+    }
   }
 }

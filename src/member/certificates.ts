@@ -71,6 +71,11 @@ export class Certificates {
                 { kind: "certificate", name, reason },
                 `no certificate for ${name}: ${reason}; asked again in ${Math.ceil(retryMs / 60_000)} min, by ${wayFor(options.config(), failures)}`,
               ),
+            unkept: (name, reason) =>
+              log.error(
+                { kind: "certificate", name, reason },
+                `the certificate for ${name} serves, and cannot be kept for the next start yet: ${reason}`,
+              ),
             nowMs: () => Date.now(),
           });
     this.#filed = filedCertificates(config);
