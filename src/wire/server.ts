@@ -66,8 +66,8 @@ const sweepMs = 500;
 const acmeProtocol = "acme-tls/1";
 /** A client's address at a Unix socket: whoever may open it is on this machine. */
 const unixAddress = "127.0.0.1";
-/** How OpenSSL says that it has seen a request in clear text. */
-const clearTextCode = "ERR_SSL_HTTP_REQUEST";
+/** How OpenSSL says that it has seen a request in clear text; of CONNECT it says so in words of its own. */
+const clearTextCodes: ReadonlySet<string> = new Set(["ERR_SSL_HTTP_REQUEST", "ERR_SSL_HTTPS_PROXY_REQUEST"]);
 /** What somebody is told who speaks HTTP where TLS is spoken. */
 const clearText = "This port speaks TLS: write https:// in the place of http://.\n";
 const clearTextAnswer = `HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: ${clearText.length}\r\nConnection: close\r\n\r\n${clearText}`;
@@ -190,8 +190,9 @@ export class WireServer {
   #notAgreed({ code = "" }: NodeJS.ErrnoException, socket: TLSSocket): void {
     const inner = (socket as { _parent?: Socket })._parent;
     const address = (inner === undefined ? undefined : this.#addresses.get(inner)) ?? addressOf(socket);
-    if (code.startsWith("ERR_")) this.#away(code === clearTextCode ? "clear-text" : "no-handshake", address);
-    if (code !== clearTextCode || inner === undefined || inner.destroyed) return void socket.destroy();
+    const isClearText = clearTextCodes.has(code);
+    if (code.startsWith("ERR_")) this.#away(isClearText ? "clear-text" : "no-handshake", address);
+    if (!isClearText || inner === undefined || inner.destroyed) return void socket.destroy();
     inner.write(clearTextAnswer, () => socket.destroy());
   }
 

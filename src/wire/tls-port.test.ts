@@ -1,4 +1,4 @@
-/** What an authority is shown that asks for the proof of a name, and how long anybody may stay for it. */
+/** A port that speaks TLS: who is shown a proof, who is told of, and who is not waited for. */
 import { readFileSync } from "node:fs";
 import { once } from "node:events";
 import { connect as connectPlain } from "node:net";
@@ -90,6 +90,19 @@ describe("a proof", () => {
     const later = connectPlain({ host: "127.0.0.1", port });
     await once(later.resume(), "close");
     expect(away).toEqual(["no-handshake", "no-handshake"]);
+  });
+});
+
+describe("a request in clear text", () => {
+  it("is told that TLS is spoken, also one for a tunnel, as clients of a proxy send it", async () => {
+    for (const method of ["GET /x", "CONNECT h.test:443"]) {
+      const client = connectPlain({ host: "127.0.0.1", port });
+      client.write(`${method} HTTP/1.1\r\nHost: h.test\r\n\r\n`);
+      const [answer] = (await once(client, "data")) as [Buffer];
+      expect(answer.toString(), method).toMatch(/^HTTP\/1\.1 400 .*write https:\/\//s);
+      client.destroy();
+    }
+    expect(away).toEqual(["clear-text", "clear-text"]);
   });
 });
 
