@@ -12,6 +12,8 @@ export async function coordinate(name: string, options: WhereOptions & { readonl
   const member = status.members.find((one) => one.name === name);
   if (member === undefined)
     throw new Failure(`no member named ${name}: the cluster has ${status.members.map((one) => one.name).join(", ")}`);
+  if (member.admin === "")
+    throw new Failure(`${name} has not joined a cluster yet: there is nothing to go on from, choose a member that has`);
   if (secret === null)
     throw new Failure("this needs the cluster's secret: give it with --secret-file FILE or GYRE_SECRET", 2);
   const answer = (await postTo(member.admin, "/api/coordinate", secret)) as { coordinator: string };

@@ -321,7 +321,7 @@ export class RunningMember {
     const control = this.#control;
     if (this.#host !== null || control === null || this.#addresses === null)
       throw new Error(`${this.name} coordinates already`);
-    mustBeLost(this.#config.coordinator, control.session, this.coordinatorAddress);
+    mustBeLost(this.#config.coordinator, control, this.coordinatorAddress);
     this.#host = movedHere(this.#config, this.#coordinatorContext({ lastView: control.view, fellows: [] }));
     this.#coordinator = this.#host;
     this.#log.warn({ kind: "coordination" }, "hosts the coordinator from now on");

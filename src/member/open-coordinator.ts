@@ -20,7 +20,7 @@ import { ZooKeeperCoordinator } from "../coordination/zookeeper-coordinator.ts";
 import type { Purpose } from "../peer/handshake.ts";
 import type { PeerIdentity } from "../peer/identity.ts";
 import { Link, type LinkEvents } from "../peer/link.ts";
-import type { Member } from "../ring/view.ts";
+import type { Member, PublishedView } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
 import { trusting } from "../zookeeper/connection.ts";
@@ -228,9 +228,17 @@ function readText(flag: string, file: string): string {
   }
 }
 
-/** A coordinator that another takes the place of must be gone. @throws Error with a sentence where it is not. */
-export function mustBeLost(coordinator: string, session: SessionState, address: string): void {
+/**
+ * A coordinator that another takes the place of must be gone, and there must be a cluster to go on from. @throws Error
+ * with a sentence where it is not so.
+ */
+export function mustBeLost(
+  coordinator: string,
+  { session, view }: { readonly session: SessionState; readonly view: PublishedView | null },
+  address: string,
+): void {
   if (coordinator.startsWith("zookeeper")) throw new Error("ZooKeeper keeps this cluster together");
   if (session === "connected")
     throw new Error(`the coordinator at ${address} answers: stop it first, two would be two clusters`);
+  if (view === null) throw new Error("it has not joined a cluster yet: there is nothing to go on from");
 }

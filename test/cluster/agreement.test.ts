@@ -4,8 +4,10 @@ import { chmodSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { livingMembers, type MemberRecord } from "../../src/member/records.ts";
 import { ask, RawClient } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
+import { freePort } from "../support/free-port.ts";
 import {
   endAll,
   program,
@@ -252,6 +254,31 @@ describe("a coordinator that is lost for good", () => {
     const drained = await gyre(["drain", "m2", "--admin", third.admin], folder, { GYRE_SECRET: secret });
     expect([drained.code, drained.errors]).toEqual([0, expect.stringContaining("m2 hosts the coordinator")]);
   }, 60_000);
+});
+
+describe("a member that has not joined yet", () => {
+  it("does not become the coordinator's host: there is nothing to go on from", async () => {
+    const folder = temporaryFolder();
+    const nobody = `http://127.0.0.1:${await freePort()}`;
+    const flags = ["--listen", "--peer", "--admin"].flatMap((flag) => [flag, "127.0.0.1:0"]);
+    const late = spawn(
+      process.execPath,
+      [program, "start", "--name", "late", "--coordinator", nobody, ...flags, "--access-log", "off"],
+      { stdio: "ignore", env: { ...process.env, GYRE_SECRET: secret, GYRE_RUN_DIR: folder } },
+    );
+    try {
+      await until(() => livingMembers(folder).length === 1, "it listens");
+      const [{ admin }] = livingMembers(folder) as [MemberRecord];
+      const headers = { authorization: `Bearer ${secret}` };
+      const answer = await fetch(`http://${admin}/api/coordinate`, { method: "POST", headers });
+      expect(answer.ok).toBe(false);
+      expect(await answer.text()).toContain("has not joined a cluster yet");
+      const run = await gyre(["coordinate", "late", "--admin", admin], folder);
+      expect([run.code, run.errors]).toEqual([1, expect.stringContaining("late has not joined a cluster yet")]);
+    } finally {
+      late.kill("SIGKILL");
+    }
+  });
 });
 
 describe("a coordinator that is away", () => {
