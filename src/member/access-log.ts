@@ -101,6 +101,6 @@ export class AccessLog {
     this.#file = writer === null ? null : { path: path!, writer };
     if (old === undefined) return;
     this.#droppedBefore += old.dropped;
-    void old.end(1000);
+    void old.end(1000).then(() => (old instanceof LineWriter ? old.close() : undefined));
   }
 }

@@ -107,6 +107,17 @@ export class LineWriter {
     clearTimeout(timer);
   }
 
+  /**
+   * Lets go of its file, which somebody may have removed to make room; after `end`. Not in the midst of a write: the
+   * descriptor may be another file's then.
+   */
+  close(): void {
+    if (!("path" in this.#options.target) || this.#broken || this.#writing) return;
+    this.#breaks("it is closed");
+    if (this.#socket === null) closeSync(this.#fd);
+    else this.#socket.destroy();
+  }
+
   /** For the last words of a process: as much as goes without waiting. */
   flushSync(): void {
     if (this.#kind !== "file" || this.#waitingLines === 0) return;

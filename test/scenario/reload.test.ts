@@ -1,5 +1,5 @@
 /** A changed configuration, taken up while clients are served: all of it or nothing, and what is known stays known. */
-import { writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask } from "../support/client.ts";
@@ -60,6 +60,28 @@ describe("a reload", () => {
     const { code, output } = await gyre(["reload", "--admin", member.admin], folder);
     expect([code, output]).toEqual([0, expect.stringContaining("there is no configuration file to reload")]);
     expect(output).not.toContain("configuration reloaded");
+  });
+
+  it("that names another access log lets go of the one before, with all of its lines", async () => {
+    const [before, after] = [join(folder, "before.log"), join(folder, "after.log")];
+    const logging = (path: string): string => `${saying("x")}access-log-file: ${path}\n`;
+    const { member, change } = await configured(logging(before));
+    const open = (): string[] => {
+      const descriptors = `/proc/${member.pid}/fd`;
+      // Some are closed while they are looked at.
+      const links = readdirSync(descriptors).map((name) => {
+        const path = join(descriptors, name);
+        return existsSync(path) ? readlinkSync(path) : "";
+      });
+      return links.filter((path) => path === before || path === after);
+    };
+    expect((await ask(member.port, "/first")).status).toBe(200);
+    expect(open()).toEqual([before]);
+    expect((await change(logging(after))).code).toBe(0);
+    expect((await ask(member.port, "/second")).status).toBe(200);
+    await until(() => String(open()) === after, "only the new one is open");
+    expect(readFileSync(before, "utf8")).toContain("/first");
+    await until(() => readFileSync(after, "utf8").includes("/second"), "the new one is written to");
   });
 
   it("of a file that is empty just then leaves all as it was", async () => {
