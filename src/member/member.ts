@@ -207,6 +207,8 @@ export class RunningMember {
     const member = this.#announcement(this.#addresses, "active");
     const remembered = rememberedOf(member, this.#options.lastView);
     const coordinator = await openCoordinator(this.#config, this.#coordinatorContext(remembered));
+    // Who has been told to leave meanwhile joins nobody, and hosts nothing.
+    if (this.#stopping !== null) return coordinator.leave().then(() => this.addresses);
     [this.#coordinator, this.#host] = [coordinator, coordinator instanceof EmbeddedHost ? coordinator : null];
     this.#control = new Control(this.#config.cluster, member, coordinator, {
       view: (view) => this.#follow(view),
@@ -302,7 +304,7 @@ export class RunningMember {
   stop(limitMs: number, heirs: "heirs" | "none" = "heirs"): Promise<Departure> {
     if (this.#stopping === null) {
       this.#departing = this.#depart(limitMs, heirs);
-      this.#stopping = this.#departing.then((departure) => this.#leave(departure));
+      this.#stopping = this.#departing.then((departure) => this.#leave(departure).then(() => departure));
     }
     return this.#stopping;
   }
@@ -335,8 +337,7 @@ export class RunningMember {
     return depart({ ...parts, log: this.#log }, limitMs, heirs);
   }
 
-  async #leave(departure: Departure): Promise<Departure> {
-    const { cut } = departure;
+  async #leave({ cut }: Departure): Promise<void> {
     await answersOut();
     await this.#control?.leave();
     this.#plane.comparing.stop();
@@ -354,7 +355,6 @@ export class RunningMember {
       { kind: "stop", cut },
       cut === 0 ? "drained and left" : `left; ${cut} connections and answers cut at the limit`,
     );
-    return departure;
   }
 
   #failed(error: Error): void {
