@@ -74,7 +74,7 @@ function rememberLately(key: string, value: string): void {
     latelyCharacters = 0;
   }
   if (characters > latelyCharactersMax) return;
-  lately.set(key, value);
+  lately.set(key, detached(value));
   latelyCharacters += characters;
 }
 
@@ -94,8 +94,13 @@ function selectingValue(name: string, fields: FieldList): string | null {
   if (known !== undefined) return known;
   const value = normalised(name, listElements(text));
   if (isLong) rememberLately(key, value);
-  else remember(values, key, value);
+  else remember(values, key, detached(value));
   return value;
+}
+
+/** A part of a text keeps all of it in memory: a copy does not. Fields are latin1. */
+function detached(value: string): string {
+  return Buffer.from(value, "latin1").toString("latin1");
 }
 
 function normalised(name: string, elements: readonly string[]): string {

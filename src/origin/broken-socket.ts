@@ -25,7 +25,10 @@ export function readsOn(socket: Socket): void {
   if (_readableState !== undefined) _readableState.errored = null;
 }
 
-/** Whether an error of a socket is that of a write. */
-export function isOfWriting(error: NodeJS.ErrnoException): boolean {
-  return error.syscall === "write";
+/**
+ * Whether a write has failed because the other side had ended before, in order: the system says EPIPE then, and
+ * ECONNRESET of a reset without an end, behind which a read finds nothing more as well.
+ */
+export function hadEnded(error: NodeJS.ErrnoException): boolean {
+  return error.syscall === "write" && error.code === "EPIPE";
 }

@@ -12,7 +12,7 @@ import type { Socket } from "node:net";
 import type { Duplex, Readable } from "node:stream";
 import { fieldBlock, fieldValue, hasField, type FieldList } from "../http/fields.ts";
 import type { ResponseHead } from "../wire/response-head.ts";
-import { isOfWriting, outlivesWrites, readsOn } from "./broken-socket.ts";
+import { hadEnded, outlivesWrites, readsOn } from "./broken-socket.ts";
 import type { ConnectionFailure } from "./connection-failure.ts";
 import type { Parent } from "./parent.ts";
 import { ResponseReader } from "../wire/response-reader.ts";
@@ -325,8 +325,8 @@ export class OriginConnection {
   }
 
   #ended(how: "in-order" | "reset"): void {
-    // That a write had failed takes nothing from an end in order, where it is not TLS that says so.
-    const isCertain = this.#cause === null || (isOfWriting(this.#cause) && !("encrypted" in this.#socket));
+    // That a write had failed takes nothing from an end in order before it, where it is not TLS that says so.
+    const isCertain = this.#cause === null || (hadEnded(this.#cause) && !("encrypted" in this.#socket));
     if (this.#incoming !== null) this.#reader.ended(how === "in-order" && isCertain ? "in-order" : "reset");
     this.destroy();
   }
@@ -353,6 +353,8 @@ export class OriginConnection {
   #broken(error: Error): void {
     this.#cause = error;
     if (this.#socket.destroyed) return;
+    // Nobody waits for it.
+    if (this.#incoming === null) return this.destroy();
     this.#letGo();
     readsOn(this.#socket);
     this.#touch();

@@ -116,7 +116,7 @@ export class Pool {
     if (this.#closed || ms <= 0 || now - connection.sinceMs > ageMaxMs) return connection.destroy();
     if (this.#idleCount >= idleMax) this.#idle.values().next().value?.[0]?.destroy();
     connection.idleSince = now;
-    connection.keepUntil = now + ms;
+    connection.keepUntil = Math.min(now + ms, connection.sinceMs + ageMaxMs);
     const idle = this.#idle.get(origin);
     if (idle === undefined) this.#idle.set(origin, [connection]);
     else idle.push(connection);

@@ -9,7 +9,7 @@ import { trimmed } from "../http/grammar.ts";
 import { lowerName, validValue } from "./field-line.ts";
 
 /** Together, the extensions and trailers of one content may have this many bytes. */
-const overheadBytesMax = 16 * 1024;
+export const overheadBytesMax: number = 16 * 1024;
 
 type State =
   | "size"

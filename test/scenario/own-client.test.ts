@@ -70,6 +70,31 @@ describe("one origin", () => {
     },
   );
 
+  it("that answers an upload early and breaks off has not ended its answer, whatever the system says of it", async () => {
+    const half = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nfirst half of";
+    const origin = createNetServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", () => {
+        socket.pause();
+        socket.write(half, () => socket.resetAndDestroy());
+      });
+    });
+    const member = await memberBefore([await listening(origin)]);
+    const upload = async (): Promise<string> => {
+      const client = await RawClient.open(member.port);
+      client.socket.on("error", () => {});
+      client.send(`POST /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 3000000\r\n\r\n${"x".repeat(3_000_000)}`);
+      const isOver = (text: string): boolean =>
+        client.ended || text.endsWith("\r\n0\r\n\r\n") || text.includes(" 502 ");
+      const received = await client.until(isOver, "it is over").catch(() => client.received);
+      client.close();
+      return received;
+    };
+    for (let time = 0; time < 10; time++)
+      for (const received of await Promise.all([upload(), upload()]))
+        if (!received.includes(" 502 ")) expect(received).not.toMatch(/\r\n0\r\n\r\n$/);
+  });
+
   it("that answers an upload with an error at once, but reads it to its end, gets all of it, and its word is whole", async () => {
     let read = 0;
     const server = createServer((asked, response) => {

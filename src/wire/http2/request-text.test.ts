@@ -125,6 +125,8 @@ describe("a request of HTTP/2 as one of HTTP/1.1", () => {
 
   it("has trailers that are fields and nothing else", () => {
     expect(trailerText(["a", "1", "b", "2"])).toBe("a: 1\r\nb: 2\r\n");
+    const long = Array.from({ length: 1000 }, () => ["a", "x".repeat(4000)]).flat();
+    expect(trailerText(long)).toEqual({ malformed: "trailers without end" });
     for (const raw of [
       [":status", "200"],
       ["a", "b\r\nc: d"],

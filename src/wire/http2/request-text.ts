@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { trimmed } from "../../http/grammar.ts";
 import { authority } from "../../http/uri.ts";
+import { overheadBytesMax } from "../chunked.ts";
 import { lowerName, validValue } from "../field-line.ts";
 
 /** What follows a request's head, and how. */
@@ -160,6 +161,8 @@ export function trailerText(raw: readonly string[]): string | Malformed {
     if (lowerName(name) !== name || ofConnections.has(name)) return malformed(`${named(name)} is no trailer`);
     if (!validValue(value, 0, value.length)) return malformed(`${name} holds a character that no field may hold`);
     text += `${name}: ${value}\r\n`;
+    // A byte can stand for a field of 4 KB.
+    if (text.length > overheadBytesMax) return malformed("trailers without end");
   }
   return text;
 }

@@ -185,7 +185,9 @@ export class Http2Connection implements StreamHost {
     const { method } = request;
     if (answerNow !== null && request.framing.kind === "none" && (method === "GET" || method === "HEAD")) {
       const head = requestHead(request.text, limits);
-      const isFit = !isRefusal(head) && (head.plain || head.conditional);
+      // What the whole way would refuse is no hit either.
+      const isShort = request.text.length <= limits.headBytesMax;
+      const isFit = isShort && !isRefusal(head) && (head.plain || head.conditional);
       const answer = isFit ? answerNow(head, this.#client) : null;
       if (answer !== null) return this.#give(stream, answer);
     }
