@@ -59,7 +59,9 @@ export async function startMember({
     nowMs: () => Date.now(),
   });
   let stopping: Promise<Departure> | null = null;
-  const stop = (limitMs?: number): Promise<Departure> => (stopping ??= member.stop(limitMs ?? member.drainLimitMs));
+  const noNotice = new AbortController();
+  const stop = (limitMs?: number): Promise<Departure> =>
+    (stopping ??= member.stop(limitMs ?? member.drainLimitMs, { heirs: "heirs", notice: noNotice.signal }));
   const member: RunningMember = new RunningMember({
     config,
     name,
@@ -69,6 +71,7 @@ export async function startMember({
     version,
     ousted: (reason) => {
       log.events.error({ kind: "stop", reason }, reason);
+      noNotice.abort();
       void stop();
     },
     drain: () => void stop(),

@@ -14,6 +14,7 @@ import {
   processMarkOf,
   removeRecord,
   runFolder,
+  touchUsed,
   writeFarewell,
   writeRecord,
   type MemberRecord,
@@ -31,6 +32,8 @@ import { version } from "./version.ts";
 
 /** How long the end of a process waits for its last lines to be taken. */
 const lastWordsMs = 500;
+/** What stands in the run folder is renewed so often, ms: who tidies it takes what is days old. */
+const renewMs = 6 * 3_600_000;
 
 /** Runs a member until a signal ends it. @throws Failure where it cannot start. */
 export async function start(options: Readonly<Record<string, unknown>>): Promise<void> {
@@ -51,6 +54,8 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
   });
   const log = logs.events;
   const folder = runFolder(process.env);
+  const lastView = lastViewIn(folder, config.cluster, name, (error) => unwritten("the last view", error));
+  const noNotice = new AbortController();
   const member = makeMember({
     config,
     name,
@@ -58,9 +63,15 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     olderSecrets: older,
     log: logs,
     version,
-    lastView: lastViewIn(folder, config.cluster, name, (error) => unwritten("the last view", error)),
-    // Who leaves already does so in order: only a second signal asks for more.
-    ousted: (reason) => (stopping ? log.warn({ kind: "stop", reason }, reason) : stopSoon(reason, 1)),
+    lastView,
+    ousted: (reason, there) => {
+      // Started again, it asks those first.
+      if (there !== undefined) lastView.write(there);
+      noNotice.abort();
+      // Who leaves already does so in order: only a second signal asks for more.
+      if (stopping) log.warn({ kind: "stop", reason }, reason);
+      else stopSoon(reason, 1);
+    },
     drain: () => stopSoon("drained by an operator"),
     listening: (addresses) => record("starting", addresses),
     reread: () => reload(member, options, log),
@@ -111,7 +122,10 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     const others = member.control?.view?.members ?? [];
     // What it has stored is handed over where somebody is left to take it.
     const isLast = !others.some(({ name: other, state }) => state === "active" && !company.includes(other));
-    const { cut } = await member.stop(member.drainLimitMs, isLast ? "none" : "heirs");
+    // Whose place another has taken must not answer any longer than it must.
+    const notice = exitCode === 0 ? noNotice.signal : null;
+    const leaving = { heirs: isLast ? "none" : "heirs", notice } as const;
+    const { cut } = await member.stop(member.drainLimitMs, leaving);
     ifWritable("how it left", () => writeFarewell(folder, { name, pid: process.pid, drained: cut === 0, cut }));
     await logs.writer.end(lastWordsMs);
     await endWith(exitCode);
@@ -175,6 +189,11 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
   if (stopping) return;
   giveBackStart(config.memory);
   recordLate("ready", addresses);
+  setInterval(() => {
+    if (stopping) return;
+    recordLate("ready", addresses);
+    ifWritable("what it goes by", () => touchUsed(folder, { cluster: config.cluster, name }));
+  }, renewMs).unref();
   systemd.ready(`proxy ${addresses.listen}`);
   if (process.send === undefined) greet(name, config, addresses, from === "generated" ? secret : null);
   else process.send({ kind: "ready", name, ...addresses });

@@ -13,7 +13,7 @@ export interface ControlEvents {
   session(state: SessionState, reason: string): void;
   leading(term: number | null): void;
   failed(error: Error): void;
-  ousted(reason: string): void;
+  ousted(reason: string, there?: PublishedView): void;
   /** Whether another member answers on its peer link at this moment, or is being dialled for the first time. */
   reachable(name: string): boolean;
 }
@@ -111,8 +111,8 @@ export class Control {
       view: (view) => {
         if (counts()) this.#follow(view);
       },
-      ousted: (reason) => {
-        if (counts()) this.#events.ousted(reason);
+      ousted: (reason, there) => {
+        if (counts()) this.#events.ousted(reason, there);
       },
     };
   }

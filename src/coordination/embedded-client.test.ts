@@ -102,3 +102,42 @@ it("a member whose coordinator went to one that it has never heard of finds it b
   expect([client.state, client.address]).toEqual(["connected", "http://m4:2"]);
   await client.leave();
 });
+
+it("a member waits for all whom it has asked before it gives up, and goes first where it is told", async () => {
+  const machines = new Machines({ "m1:2": { told: "m4:2" }, "m2:2": { told: null }, "m4:2": "host" });
+  const slow = async (place: string): Promise<string | null> => {
+    await new Promise((late) => setTimeout(late, 1000));
+    return machines.elsewhere(place);
+  };
+  const ways = { dial: machines.dial, elsewhere: slow };
+  const client = new EmbeddedClient({ address: "http://m1:2", places: ["m1:2", "m2:2"], ...ways });
+  const joined = client.join(member("m3"), events);
+  await vi.advanceTimersByTimeAsync(5000);
+  await joined;
+  expect(machines.dialled).toEqual(["m1:2", "m2:2", "m4:2"]);
+  await client.leave();
+});
+
+it("a member says once of each place why it waits, however long", async () => {
+  const told: string[] = [];
+  const machines = new Machines({ "m1:2": { told: "m9:2" } });
+  const failed = ({ message }: Error): void => void told.push(message);
+  const client = new EmbeddedClient({ address: "http://m1:2", places: ["m1:2"], ...machines.ways, failed });
+  void client.join(member("m3"), events);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(told.sort()).toEqual([
+    `waiting for the coordinator at m1:2: ${noHost}`,
+    "waiting for the coordinator at m9:2: ECONNREFUSED",
+  ]);
+  await client.leave();
+});
+
+it("a member that is told that it is itself where it looks does not go there", async () => {
+  const machines = new Machines({ "m1:2": { told: "m3:2" } });
+  const client = new EmbeddedClient({ address: "http://m1:2", places: ["m1:2"], ...machines.ways });
+  const joined = client.join(member("m3"), events).catch((error: Error) => error.message);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(await joined).toBe(`http://m1:2 refuses this member: ${noHost}`);
+  expect(machines.dialled).toEqual(["m1:2"]);
+  await client.leave();
+});

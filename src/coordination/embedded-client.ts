@@ -43,6 +43,8 @@ const hopeless = new RegExp(
 
 /** While the coordinator is missed, each member that is no host is asked so often where it is. */
 const askAgainMs = 3000;
+/** So much is remembered of what has been said, and of whom was asked. */
+const toldMax = 64;
 
 /** A session with an embedded coordinator elsewhere. */
 export class EmbeddedClient implements Coordinator {
@@ -68,7 +70,10 @@ export class EmbeddedClient implements Coordinator {
   /** Why each place did not have us, since it was last tried. */
   readonly #refusals = new Map<string, string>();
   #failures = 0;
-  #lastReason = "";
+  /** What has been said of it while it is waited for. */
+  readonly #told = new Set<string>();
+  /** Members that are being asked where the coordinator is. */
+  readonly #follows = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | null = null;
   #heart: NodeJS.Timeout | null = null;
   #joined: { resolve: () => void; reject: (error: Error) => void } | null = null;
@@ -192,10 +197,14 @@ export class EmbeddedClient implements Coordinator {
     if (hopeless.test(reason)) this.#refusals.set(place, reason);
     else this.#refusals.delete(place);
     const isRefused = this.#joined !== null && this.#places.every((one) => this.#refusals.has(one));
-    if (!isRefused) this.#redial(reason, place);
-    background(
-      this.#follow(reason, place).then(() => (isRefused ? this.#giveUp(reason, place) : undefined)),
-      (error) => this.#options.failed?.(error),
+    const follow = this.#follow(reason, place).finally(() => this.#follows.delete(follow));
+    this.#follows.add(follow);
+    background(follow, (error) => this.#options.failed?.(error));
+    if (!isRefused) return this.#redial(reason, place);
+    // Another one may still be about to say where it is.
+    return background(
+      Promise.allSettled(this.#follows).then(() => this.#giveUp(reason, place)),
+      () => {},
     );
   }
 
@@ -211,17 +220,22 @@ export class EmbeddedClient implements Coordinator {
   async #follow(reason: string, place: string): Promise<void> {
     const now = performance.now();
     if (!reason.includes(noHost) || now - (this.#askedMs.get(place) ?? -Infinity) < askAgainMs) return;
+    if (this.#askedMs.size >= toldMax) this.#askedMs.clear();
     this.#askedMs.set(place, now);
     const found = (await this.#options.elsewhere?.(place)) ?? null;
-    if (found === null || found === place || this.#up || this.#places.includes(found)) return;
+    if (found === null || found === this.#member?.peer || hostPortOf(found) === null) return;
+    if (this.#up || this.#places.includes(found)) return;
     this.#movedTo = found;
-    this.#next = 0;
+    this.#next = this.#link === null ? 0 : -1; // the first, once that which is dialled now is over
   }
 
   #redial(reason: string, place: string): void {
-    if (this.#joined !== null && reason !== this.#lastReason)
-      this.#options.failed?.(new Error(`waiting for the coordinator at ${place}: ${reason}`));
-    this.#lastReason = reason;
+    const told = `waiting for the coordinator at ${place}: ${reason}`;
+    if (this.#joined !== null && !this.#told.has(told)) {
+      if (this.#told.size >= toldMax) this.#told.clear();
+      this.#told.add(told);
+      this.#options.failed?.(new Error(told));
+    }
     const wait = Math.random() * Math.min(this.#options.redialMs ?? 1000, 50 * 2 ** Math.min(this.#failures++, 10));
     this.#timer = setTimeout(() => this.#dial(), wait);
   }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Member, PublishedView } from "../ring/view.ts";
 import { EmbeddedClient, type CoordinatorLink, type LinkListener } from "./embedded-client.ts";
-import { EmbeddedHost, methods, otherHostOf, type Chosen, type OtherHost } from "./embedded-host.ts";
+import { EmbeddedHost, methods, otherHostOf, type Chosen, type HostsAmong, type OtherHost } from "./embedded-host.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -19,14 +19,14 @@ function viewOf(epoch: number, ...members: Member[]): PublishedView {
 async function host(
   self: Member,
   lastView: PublishedView,
-  hosts: (asked: readonly Member[]) => readonly OtherHost[] | Promise<readonly OtherHost[]>,
+  hosts: HostsAmong | (() => readonly OtherHost[]),
   chosen: Chosen = { movedAt: 0, movedMs: 0 },
 ): Promise<{ readonly host: EmbeddedHost; readonly ousted: string[] }> {
   const ousted: string[] = [];
   const made = new EmbeddedHost(`http://${self.peer}`, {
     lastView,
     ...chosen,
-    hostsAmong: async (asked) => hosts(asked),
+    hostsAmong: async (asked, by) => hosts(asked, by),
   });
   const nothing = (): void => {};
   const ends = (reason: string): void => void ousted.push(reason);
@@ -167,12 +167,14 @@ it("a host that begins alone looks for those whom it had lost before", async () 
   const [m1, m2] = [member("m1", 1), member("m2", 2)];
   const ousted: string[] = [];
   const nothing = (): void => {};
-  for (const [other, stays] of [
-    [m2, false],
-    [member("m2", 3), true],
+  for (const [other, movedAt, stays] of [
+    [m2, 0, false],
+    [member("m2", 3), 0, true],
+    // Whom an operator has chosen goes before whoever is the host by its settings.
+    [member("m2", 3), 2, false],
   ] as const) {
     const hostsAmong = async (): Promise<readonly OtherHost[]> => [
-      { member: other, view: viewOf(9, other), movedAt: 2, movedMs: 1 },
+      { member: other, view: viewOf(9, other), movedAt, movedMs: 1 },
     ];
     const alone = new EmbeddedHost("http://m1:2", { fellows: [m2], hostsAmong });
     const ends = (reason: string): void => void ousted.push(reason);
@@ -181,4 +183,43 @@ it("a host that begins alone looks for those whom it had lost before", async () 
     expect(ousted.splice(0).length).toBe(stays ? 0 : 1);
     await alone.leave();
   }
+});
+
+it("a host that is started where nothing is known any more is found by the one that was chosen in its place", async () => {
+  const [m1, m2] = [member("m1", 1), member("m2", 2)];
+  const link = { note: () => {}, whenGone: () => {} };
+  const asked: string[][] = [];
+  const there: { chosen: EmbeddedHost | null } = { chosen: null };
+  const alone = new EmbeddedHost("http://m1:2", {
+    hostsAmong: async (members) => {
+      asked.push(members.map(({ peer }) => peer));
+      const told = otherHostOf(members[0]!, await there.chosen!.answer(link, methods.view, {}));
+      return told === null ? [] : [told];
+    },
+  });
+  const nothing = (): void => {};
+  const ousted: [string, PublishedView | undefined][] = [];
+  const ends = (reason: string, view?: PublishedView): void => void ousted.push([reason, view]);
+  await alone.join(m1, { session: nothing, members: nothing, leading: nothing, view: nothing, ousted: ends });
+  await alone.publish(viewOf(1, m1), alone.acting()!);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(asked).toEqual([]);
+  // It looks for the member whose place it has taken.
+  const { host: chosen, ousted: never } = await host(
+    m2,
+    viewOf(5, m1, m2),
+    async (members, by) => {
+      const told = otherHostOf(members[0]!, await alone.answer(link, methods.view, { by }));
+      return told === null ? [] : [told];
+    },
+    { movedAt: 5, movedMs: 1 },
+  );
+  there.chosen = chosen;
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect([ousted.length, never]).toEqual([1, []]);
+  expect(ousted[0]![0]).toContain("m2 hosts the coordinator by now, at http://m2:2");
+  // Which it is to remember, and to ask when it is started again.
+  expect(ousted[0]![1]?.members.map(({ name }) => name)).toContain("m2");
+  await alone.leave();
+  await chosen.leave();
 });

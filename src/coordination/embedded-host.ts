@@ -3,6 +3,7 @@
  * is local and comes first, so as long as it lives it leads; the others' sessions come over their links.
  */
 import { background } from "../base/background.ts";
+import { hostPortOf } from "../base/host-port.ts";
 import type { Member, PublishedView } from "../ring/view.ts";
 import { memberOf, publishedViewOf } from "../ring/view.ts";
 import type { Coordinator, CoordinatorEvents, Published, SessionState } from "./port.ts";
@@ -67,8 +68,18 @@ export function goesOnAt({ member, view: { epoch, members } }: OtherHost, lost: 
   return members.some(({ name, startedMs }) => lost.get(name)?.member.startedMs === startedMs);
 }
 
-/** Finds out who of some members, or whom they have gone to, hosts the coordinator. */
-export type HostsAmong = (members: readonly Member[]) => Promise<readonly OtherHost[]>;
+/** A host, as it names itself to those whom it asks. */
+export type Asker = MemberAt & Chosen;
+
+/** Finds out who of some members, or whom they have gone to, hosts the coordinator; a host that asks says who it is. */
+export type HostsAmong = (members: readonly MemberAt[], by: Asker | null) => Promise<readonly OtherHost[]>;
+
+function askerIn(value: unknown): Asker | null {
+  const { by } = (value ?? {}) as { by?: unknown };
+  const { name, peer, movedAt, movedMs } = (by ?? {}) as Partial<Record<keyof Asker, unknown>>;
+  if (typeof name !== "string" || typeof peer !== "string" || hostPortOf(peer) === null) return null;
+  return typeof movedAt === "number" && typeof movedMs === "number" ? { name, peer, movedAt, movedMs } : null;
+}
 
 /** What is told over links, by topic. */
 export const topics = {
@@ -107,6 +118,8 @@ export class EmbeddedHost implements Coordinator {
   readonly #chosen: Chosen;
   /** Members that have been here and have not said goodbye: one of them may be the host by now. And since when. */
   readonly #missing = new Map<string, Lost>();
+  /** A host that was chosen after this one, and has asked it: what this one knew of others may be gone. */
+  #toldOf: MemberAt | null = null;
   #looking: NodeJS.Timeout | null = null;
   #givesWay = false;
   #self: Member | null = null;
@@ -205,6 +218,7 @@ export class EmbeddedHost implements Coordinator {
         this.#tell(this.#registry.close(session));
         return null;
       case methods.view:
+        this.#askedBy(askerIn(value));
         // Who leaves is nobody to give way to: of two that look for each other, one must stay.
         if (this.#givesWay || this.#state === "closed" || this.#registry.view === null) return null;
         return { ...this.#registry.view, ...this.#chosen };
@@ -295,8 +309,10 @@ export class EmbeddedHost implements Coordinator {
   async #look(): Promise<void> {
     // Whoever was quick has joined a new host before its own member did.
     for (const { name } of this.#registry.members) this.#missing.delete(name);
-    const missing = [...this.#missing.values()].map(({ member }) => member);
-    const hosts = missing.length === 0 ? [] : await this.#hostsAmong!(missing);
+    const { name: own, peer: at } = this.#self!;
+    const asked: MemberAt[] = [...this.#missing.values()].map(({ member }) => member);
+    if (this.#toldOf !== null) asked.push(this.#toldOf);
+    const hosts = asked.length === 0 ? [] : await this.#hostsAmong!(asked, { name: own, peer: at, ...this.#chosen });
     if (this.#state !== "connected") return;
     const successor = hosts.toSorted(laterFirst).find((host) => this.#isSucceededBy(host));
     if (successor === undefined) return this.#lookLater();
@@ -306,13 +322,23 @@ export class EmbeddedHost implements Coordinator {
     for (const link of this.#links.values()) link.note(topics.moved, { place: peer });
     const then =
       this.#chosen.movedAt === 0 ? "started again it joins there" : `start it again with --coordinator http://${peer}`;
-    this.#events?.ousted(`${name} hosts the coordinator by now, at http://${peer}: this member stops; ${then}`);
+    const told = `${name} hosts the coordinator by now, at http://${peer}: this member stops; ${then}`;
+    this.#events?.ousted(told, successor.view);
   }
 
-  /** Of two that an operator has chosen, the one chosen later stays. */
+  /** Of two that an operator has chosen, the one chosen later stays; whom nobody has chosen goes on from here. */
   #isSucceededBy(other: OtherHost): boolean {
-    const own = { ...this.#chosen, member: this.#self! };
-    return (own.movedAt === 0 || laterFirst(own, other) > 0) && goesOnAt(other, this.#missing);
+    if (other.movedAt > 0) return laterFirst({ ...this.#chosen, member: this.#self! }, other) > 0;
+    return this.#chosen.movedAt === 0 && goesOnAt(other, this.#missing);
+  }
+
+  /** A host that is started where nothing is known of the others any more asks nobody: they ask it. */
+  #askedBy(asker: Asker | null): void {
+    const self = this.#self;
+    if (asker === null || self === null || asker.name === self.name || asker.movedAt === 0) return;
+    const { name, peer, ...chosen } = asker;
+    if (laterFirst({ ...this.#chosen, member: self }, { ...chosen, member: { name, peer } }) > 0)
+      this.#toldOf = { name, peer };
   }
 
   #tell(changes: Changes): void {

@@ -17,8 +17,11 @@ export interface CoordinatorEvents {
   /** This session has been elected for a term, or (null) may act no longer. Terms only grow. */
   leading(term: number | null): void;
   view(view: PublishedView): void;
-  /** Another process has taken this member's name while it was away: there is no way back. */
-  ousted(reason: string): void;
+  /**
+   * Another process has taken this member's name while it was away, or the coordinator's place: there is no way back.
+   * `there`: the view of those whom it may find again.
+   */
+  ousted(reason: string, there?: PublishedView): void;
 }
 
 /** `fenced`: another term has begun, or another view has been published: read again before writing again. */

@@ -1,5 +1,5 @@
 /** How a member leaves: no longer an owner, stored responses handed over, answers in progress ended. */
-import { setImmediate as turn } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
 import { bytesText } from "../base/sizes.ts";
 import type { Control } from "../cluster/control.ts";
 import type { PeerAcceptor } from "../peer/acceptor.ts";
@@ -23,12 +23,23 @@ export interface DepartureNeeds {
   readonly log: Logger;
 }
 
+/** How a member is to leave. */
+export interface Leaving {
+  /** Whether others take what it has stored. */
+  readonly heirs: "heirs" | "none";
+  /** Until this is aborted it goes on at first, while balancers find out that it is not ready; null: not at all. */
+  readonly notice: AbortSignal | null;
+}
+
 /** Resolves when nothing but the farewell is left to do, `limitMs` at the latest. */
 export async function depart(
   { control, clients, acceptor, plane, log }: DepartureNeeds,
-  limitMs: number,
-  heirs: "heirs" | "none",
+  { heirs, notice, ...given }: Leaving & { readonly limitMs: number; readonly noticeMs: number },
 ): Promise<Departure> {
+  // Who is to be quick keeps time to end what is under way.
+  const noticeMs = notice === null ? 0 : Math.min(given.noticeMs, given.limitMs / 2);
+  const limitMs = given.limitMs - noticeMs;
+  if (noticeMs > 0) await wait(noticeMs, undefined, { signal: notice! }).catch(() => {});
   await control?.drain(Math.min(1000, limitMs));
   const deadline = performance.now() + limitMs;
   // What is stored goes to the new owners while answers in progress end, those that other members pass on to their

@@ -67,3 +67,12 @@ it("a view that cannot be written is told of, and nothing more", () => {
   expect(told).toEqual([expect.stringContaining("ENOENT")]);
   expect(kept.read()).toBe(null);
 });
+
+it("a host that was replaced remembers who is where it goes, be it one alone", () => {
+  const [one, two] = [member("m1", 101), member("m2", 102)];
+  const kept = lastViewIn(folder, "replaced", "m1", failed);
+  kept.write(view(1, [one]));
+  kept.write(view(9, [two]));
+  kept.write(view(2, [one]));
+  expect(rememberedOf(one, kept)).toMatchObject({ lastView: null, fellows: [{ name: "m2" }] });
+});

@@ -50,7 +50,7 @@ export function lastViewIn(folder: string, cluster: string, name: string, failed
       try {
         keep(earlier, lost.length === 0 ? null : { ...view, members: lost.slice(-lostMax) });
         // Alone, there is nobody to go on with.
-        keep(file, view.members.length < 2 ? null : view);
+        keep(file, view.members.every((member) => member.name === name) ? null : view);
       } catch (error) {
         failed(asError(error));
       }

@@ -2,12 +2,13 @@
 import type { Config } from "../config/schema.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Addresses } from "./announcement.ts";
+import type { PublishedView } from "../ring/view.ts";
 import type { LastView } from "./last-view.ts";
 
 /** What a member tells whoever runs it. */
 export interface MemberOptions {
-  /** Its name has been taken by another process: it cannot go on. */
-  readonly ousted: (reason: string) => void;
+  /** Another has taken its name, or its place as the coordinator's host, and is `there`: it cannot go on. */
+  readonly ousted: (reason: string, there?: PublishedView) => void;
   /** It listens, and looks for the others from now on. */
   readonly listening?: (addresses: Addresses) => void;
   /** An operator wants it to leave: to be stopped as by a signal. */

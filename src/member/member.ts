@@ -25,7 +25,7 @@ import { Certificates } from "./certificates.ts";
 import { Clients } from "./clients.ts";
 import { Clock } from "./clock.ts";
 import { buildDataPlane, followInPlane, type DataPlane } from "./data-plane.ts";
-import { answersOut, depart, type Departure } from "./departure.ts";
+import { answersOut, depart, type Departure, type Leaving } from "./departure.ts";
 import { allLinked } from "./linked.ts";
 import { listenersFor } from "./listeners.ts";
 import { listening } from "./listening.ts";
@@ -217,7 +217,7 @@ export class RunningMember {
       leading: (term) =>
         this.#log.info({ kind: "leader", term }, term === null ? "leads no longer" : `leads (term ${term})`),
       failed: (error) => this.#log.warn({ kind: "coordination", err: error }, error.message),
-      ousted: (reason) => this.#options.ousted(reason),
+      ousted: (reason, there) => this.#options.ousted(reason, there),
       reachable: (name) => this.#plane.peers.isUp(name) || this.#plane.peers.isDialling(name),
     });
     await this.#control.join();
@@ -297,13 +297,10 @@ export class RunningMember {
     return this.#config["drain-limit"];
   }
 
-  /**
-   * Leaves in order: no longer ready, no longer an owner, stored responses handed over, answers in progress ended,
-   * session closed.
-   */
-  stop(limitMs: number, heirs: "heirs" | "none" = "heirs"): Promise<Departure> {
+  /** Leaves in order: no longer ready, no owner, what is stored handed over, answers ended, the session closed. */
+  stop(limitMs: number, how: Leaving = { heirs: "heirs", notice: null }): Promise<Departure> {
     if (this.#stopping === null) {
-      this.#departing = this.#depart(limitMs, heirs);
+      this.#departing = this.#depart(limitMs, how);
       this.#stopping = this.#departing.then((departure) => this.#leave(departure).then(() => departure));
     }
     return this.#stopping;
@@ -323,6 +320,7 @@ export class RunningMember {
     const control = this.#control;
     if (this.#host !== null || control === null || this.#addresses === null)
       throw new Error(`${this.name} coordinates already`);
+    if (this.state === "draining") throw new Error(`${this.name} is leaving: choose another member`);
     mustBeLost(this.#config.coordinator, control, this.coordinatorAddress);
     this.#host = movedHere(this.#config, this.#coordinatorContext({ lastView: control.view, fellows: [] }));
     this.#coordinator = this.#host;
@@ -330,11 +328,12 @@ export class RunningMember {
     await control.move(this.#host);
   }
 
-  #depart(limitMs: number, heirs: "heirs" | "none"): Promise<Departure> {
+  #depart(limitMs: number, how: Leaving): Promise<Departure> {
+    const noticeMs = this.state === "ready" ? this.#config["drain-notice"] : 0;
     this.state = "draining";
     this.#log.info({ kind: "drain" }, "draining");
     const parts = { control: this.#control, clients: this.clients, acceptor: this.#acceptor, plane: this.#plane };
-    return depart({ ...parts, log: this.#log }, limitMs, heirs);
+    return depart({ ...parts, log: this.#log }, { ...how, limitMs, noticeMs });
   }
 
   async #leave({ cut }: Departure): Promise<void> {

@@ -34,5 +34,8 @@ it("a host that is started anew joins where those that were with it look, or go 
   expect(chosen(host(m3, 2))).toBe("m3");
   expect(chosen(host(m3Anew, 6, 5))).toBe("m3");
   expect(chosen(host(m2, 9, 5), host(m3, 8, 7))).toBe("m3");
+  // Both are looked at; at one of them the cluster goes on.
+  const [m4, of] = [member("m4", 4), { lastView: viewOf(5, m1, m2, m3), fellows: [m2, m3, member("m4", 4)] }];
+  expect(successorAmong([host(m2Anew, 9, 0, m4), host(m3Anew, 1)], of)?.member.name).toBe("m2");
   expect(successorAmong([host(m3Anew, 1)], { lastView: null, fellows: [m3] })?.member.name).toBe("m3");
 });

@@ -10,6 +10,7 @@ import {
   laterFirst,
   methods,
   otherHostOf,
+  type Asker,
   type Chosen,
   type MemberAt,
   type OtherHost,
@@ -20,7 +21,7 @@ import { ZooKeeperCoordinator } from "../coordination/zookeeper-coordinator.ts";
 import type { Purpose } from "../peer/handshake.ts";
 import type { PeerIdentity } from "../peer/identity.ts";
 import { Link, type LinkEvents } from "../peer/link.ts";
-import type { Member, PublishedView } from "../ring/view.ts";
+import type { PublishedView } from "../ring/view.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { ensembleOf } from "../zookeeper/connect-string.ts";
 import { trusting } from "../zookeeper/connection.ts";
@@ -45,7 +46,7 @@ export async function openCoordinator(config: Config, context: CoordinatorContex
   const { coordinator, cluster } = config;
   const failed = (error: Error): void => log.warn({ kind: "coordination", err: error }, error.message);
   if (coordinator === "embedded") {
-    const host = successorAmong(await hostsAmong(remembered.fellows, config, context), remembered)?.member;
+    const host = successorAmong(await hostsAmong(remembered.fellows, null, config, context), remembered)?.member;
     if (host === undefined) return hostHere(config, context, { movedAt: 0, movedMs: 0 });
     const moved = `http://${host.peer}`;
     log.warn(
@@ -87,7 +88,7 @@ function clientOf(
     places,
     dial: (place, listener) => dial(hostPortOf(place) ?? peer, "coordinator", null, { config, context, listener }),
     elsewhere: async (place) => {
-      const { elsewhere } = await askedAt({ name: null, peer: place }, config, { peer, ...context });
+      const { elsewhere } = await askedAt({ name: null, peer: place }, null, config, { peer, ...context });
       return elsewhere?.peer ?? null;
     },
     failed,
@@ -124,18 +125,20 @@ interface Told {
  * chosen last comes first.
  */
 async function hostsAmong(
-  members: readonly Member[],
+  members: readonly MemberAt[],
+  by: Asker | null,
   config: Config,
   context: CoordinatorContext,
 ): Promise<readonly OtherHost[]> {
   const others = members.filter(({ name }) => name !== context.self);
-  const asked = await Promise.all(others.map((member) => askedAt(member, config, context)));
-  // It may be one that has come since: whoever asks has never heard of it.
-  const known = new Set([context.self, ...others.map(({ name }) => name)]);
+  const asked = await Promise.all(others.map((member) => askedAt(member, by, config, context)));
+  // It may be one that has come since, or come back elsewhere: whoever asks has never heard of it there.
+  const known = new Set(others.map(({ peer }) => peer));
   const newcomers = new Map<string, MemberAt>();
   for (const { elsewhere } of asked)
-    if (elsewhere !== null && !known.has(elsewhere.name)) newcomers.set(elsewhere.name, elsewhere);
-  const more = await Promise.all([...newcomers.values()].map((member) => askedAt(member, config, context)));
+    if (elsewhere !== null && elsewhere.name !== context.self && !known.has(elsewhere.peer))
+      newcomers.set(elsewhere.peer, elsewhere);
+  const more = await Promise.all([...newcomers.values()].map((member) => askedAt(member, by, config, context)));
   return [...asked, ...more].flatMap(({ host }) => (host === null ? [] : [host])).sort(laterFirst);
 }
 
@@ -148,12 +151,17 @@ export function successorAmong(hosts: readonly OtherHost[], { lastView, fellows 
   const isLookedAt = (name: string): boolean => lastView?.members.some((member) => member.name === name) ?? true;
   const lost = new Map(fellows.map((member) => [member.name, { member, epoch: Infinity }]));
   const isOne = (host: OtherHost): boolean => isLookedAt(host.member.name) || host.movedAt > 0 || goesOnAt(host, lost);
-  return hosts.filter(isOne).toSorted(laterFirst)[0] ?? null;
+  const goesOnFirst = (one: OtherHost, other: OtherHost): number =>
+    Number(goesOnAt(other, lost)) - Number(goesOnAt(one, lost));
+  const isChosen = ({ movedAt }: OtherHost): boolean => movedAt > 0;
+  const found = hosts.filter(isOne).toSorted(laterFirst);
+  return found.find(isChosen) ?? found.toSorted(goesOnFirst)[0] ?? null;
 }
 
 /** What a member tells; nothing where it does not answer. `name` null: whoever it is. */
 function askedAt(
   member: { readonly name: string | null; readonly peer: string },
+  by: Asker | null,
   config: Config,
   context: CoordinatorContext,
 ): Promise<Told> {
@@ -164,7 +172,7 @@ function askedAt(
     const late = setTimeout(() => link.close(), askMs);
     const asks = async (): Promise<void> => {
       try {
-        const told = await link.call(methods.view, {}, askMs);
+        const told = await link.call(methods.view, by === null ? {} : { by }, askMs);
         resolve({ ...nothing, host: otherHostOf({ ...member, name: member.name ?? member.peer }, told) });
       } catch {
         // Only who hosts it can tell the view.
@@ -205,7 +213,7 @@ function hostHere(config: Config, context: CoordinatorContext, chosen: Chosen): 
   return new EmbeddedHost(`http://${hostPortText(peer)}`, {
     ...remembered,
     ...chosen,
-    hostsAmong: (members) => hostsAmong(members, config, context),
+    hostsAmong: (members, by) => hostsAmong(members, by, config, context),
     expired: (member) => log.warn({ kind: "expired", member }, `the session of ${member} has expired`),
   });
 }

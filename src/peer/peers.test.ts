@@ -19,7 +19,7 @@ it("Peers tells once that a member cannot be reached, and once that it can, howe
     if (++dialled === 12) enough();
   });
   const port = await listening(deaf, 0);
-  const told: [string, boolean][] = [];
+  const told: [string, boolean, string][] = [];
   let links = 0;
   let both = (): void => {};
   const linked = new Promise<void>((done) => (both = done));
@@ -27,7 +27,7 @@ it("Peers tells once that a member cannot be reached, and once that it can, howe
     ...shared,
     secret: "s",
     self: "m1",
-    changed: (name, reachable) => void told.push([name, reachable]),
+    changed: (name, reachable, reason) => void told.push([name, reachable, reason]),
     restored: () => (++links === 2 ? both() : undefined),
   });
   const [listen, peer, admin] = ["h:1", `127.0.0.1:${port}`, "h:3"] as const;
@@ -36,7 +36,8 @@ it("Peers tells once that a member cannot be reached, and once that it can, howe
   await often;
   const reasons = told.splice(0);
   expect(reasons.every(([name, reachable]) => name === "m2" && !reachable)).toBe(true);
-  expect(reasons.length, "one for each way in which it ended").toBeLessThan(3);
+  expect(new Set(reasons.map(([, , reason]) => reason)).size, "each way in which it ended once").toBe(reasons.length);
+  expect(dialled).toBeGreaterThan(reasons.length);
   await new Promise((done) => deaf.close(done));
   const acceptor = new PeerAcceptor({
     ...shared,
@@ -53,7 +54,7 @@ it("Peers tells once that a member cannot be reached, and once that it can, howe
   await acceptor.listen();
   await linked;
   await new Promise((done) => setImmediate(done));
-  expect(told.filter(([, reachable]) => reachable)).toEqual([["m2", true]]);
+  expect(told.filter(([, reachable]) => reachable)).toEqual([["m2", true, ""]]);
   await acceptor.close();
   peers.close();
 });

@@ -332,7 +332,7 @@ describe("the coordinator's host, after a pause in which another was made the ho
   }, 60_000);
 
   it("leaves in order where it has been told to leave before it finds that out", async () => {
-    const flags = ["--origin", origin.url];
+    const flags = ["--origin", origin.url, "--drain-limit", "60s"];
     const [first, second, third] = (await startCluster(3, flags)) as [TestMember, TestMember, TestMember];
     const slow = Array.from({ length: 40 }, (_, index) => `/slow-host-${index}`);
     const path = await ownedBy([first], "m1", slow);
@@ -399,6 +399,23 @@ describe("the coordinator's host, started anew", () => {
     const again = await startMember(["--name", "m1", "--peer", first.peer]);
     await settled([second, again]);
     expect((await statusOf(alone)).members.map(({ name }) => name)).toEqual(["m3"]);
+  }, 60_000);
+
+  it("is found by that one where what it remembered is gone, and joins it when it is started again", async () => {
+    const [first, second] = (await startCluster(2)) as [TestMember, TestMember];
+    await first.kill();
+    await until(async () => (await statusOf(second)).session === "suspended", "the coordinator is missed");
+    expect((await gyre(["coordinate", "m2", "--admin", second.admin], temporaryFolder())).code).toBe(0);
+    await settled([second]);
+    // As after a restart of its machine, or in a container of its own.
+    const anew = (folder: string) => startMember(["--name", "m1", "--peer", first.peer], { GYRE_RUN_DIR: folder });
+    const folder = temporaryFolder();
+    const alone = await anew(folder);
+    const code = await new Promise<number | null>((resolve) => alone.child.once("exit", resolve));
+    expect([code, alone.output()]).toEqual([1, expect.stringContaining("m2 hosts the coordinator by now")]);
+    const again = await anew(folder);
+    await settled([second, again]);
+    expect((await statusOf(again)).coordinator).toBe(`http://${second.peer}`);
   }, 60_000);
 
   it("begins alone where the members of its last view would not find it", async () => {
