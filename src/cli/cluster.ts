@@ -11,7 +11,7 @@ import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { defaultMemory } from "../config/default-memory.ts";
 import { livingMembers, markStopping, runFolder, takeFarewell, unmarkStopping } from "../member/records.ts";
 import { rendered } from "./status.ts";
-import { shortForm } from "../config/listeners.ts";
+import { deniedIn, shortForm } from "../config/listeners.ts";
 import { listenersFor } from "../member/listeners.ts";
 import { configArguments, configOf } from "./config-options.ts";
 import { demoUrl, startDemoOrigin } from "./demo-origin.ts";
@@ -62,6 +62,13 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   if (listener === undefined || others.length > 0 || !("port" in listener.place))
     throw new Failure(
       "the members of one machine listen at one port each, --listen HOST:PORT, or all at one, HOST:PORT,shared",
+      2,
+    );
+  const given = config.listen[0]!;
+  const unsaid = [...(given.allow === undefined ? [] : ["allow"]), ...deniedIn(given)];
+  if (unsaid.length > 0)
+    throw new Failure(
+      `what the listener says of ${unsaid.join(", ")} is for it alone, and members of one machine are given theirs in the short form: say it for all listeners`,
       2,
     );
   const listenAt = hostPortText(listener.place);
@@ -116,7 +123,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     for (let index = 0; index < count; index++) {
       const name = memberName(index);
       const addresses = {
-        listen: shortForm(config.listen[0]!, listener.shared ? listenAt : await place(listenAt, index, 0, taken)),
+        listen: shortForm(given, listener.shared ? listenAt : await place(listenAt, index, 0, taken)),
         peer: await place(config.peer, index, 1, taken),
         admin: await place(config.admin, index, 2, taken),
       };

@@ -58,9 +58,12 @@ async function end(record: MemberRecord, folder: string, company: readonly strin
 }
 
 async function ended(record: MemberRecord, folder: string): Promise<string> {
-  const deadline = performance.now() + record.drainLimitMs + patienceMs;
+  const begunMs = performance.now();
+  let limitMs = record.drainLimitMs;
   while (isAlive(record)) {
-    if (performance.now() > deadline) {
+    // What it says when it begins to leave is what holds then: a reload may have changed it.
+    limitMs = recordOf(folder, record.pid)?.drainLimitMs ?? limitMs;
+    if (performance.now() > begunMs + limitMs + patienceMs) {
       process.kill(record.pid, "SIGKILL");
       return "killed: it did not end in time";
     }

@@ -68,7 +68,12 @@ export function placeText(place: ListenPlace): string {
   return "fd" in place ? `fd:${place.fd}` : hostPortText(place);
 }
 
-/** A listener in the short form, at another place: all but what the short form has no word for (`allow`). */
+/** What a listener says no to, where all may say yes: the short form has no word for that. */
+export function deniedIn(given: GivenListener): readonly string[] {
+  return (["tls", "http2", "proxy-protocol"] as const).filter((key) => given[key] === false);
+}
+
+/** A listener in the short form, at another place: all but what the short form has no word for (`allow`, a no). */
 export function shortForm(given: GivenListener, place: string): string {
   const { tls, http2, redirect, "proxy-protocol": proxyProtocol, role, shared } = given;
   const said = {

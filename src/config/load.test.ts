@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { listenSchema, shortForm } from "./listeners.ts";
+import { deniedIn, listenSchema, shortForm } from "./listeners.ts";
 import { isServiceLink, loadConfig } from "./load.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "gyre-load-"));
@@ -90,6 +90,7 @@ describe("a configuration", () => {
       ["weight: -1", "weight: write a number above 0"],
       ["log-level: loud", "log-level: write debug, info, warn or error"],
       ["listen: null", "listen: write text, or a number"],
+      ["{ drain-limit: 5s, drain-notice: 3s }", "drain-notice is a part of drain-limit, half of it at most"],
       ["listen: 'unix:/run/g,shared'", "listen: shared is for a port that is named, as in 127.0.0.1:8080"],
       ["listen: [ { address: '127.0.0.1:0', shared: true } ]", "listen.0.shared: shared is for a port that is named"],
       ["listen: '80:80'", 'listen: "80:80" is no place to listen at: write host:port'],
@@ -139,6 +140,8 @@ describe("a configuration", () => {
       const [given] = listenSchema(z.boolean(), z.string()).parse(["127.0.0.1:80", ...said].join(","));
       expect(shortForm(given!, "127.0.0.1:81")).toBe(["127.0.0.1:81", ...said].join(","));
     }
+    const denying = { address: "127.0.0.1:80", tls: true, http2: false, "proxy-protocol": false };
+    expect(deniedIn(listenSchema(z.boolean(), z.string()).parse(denying)[0]!)).toEqual(["http2", "proxy-protocol"]);
   });
 
   it("listens at each place once, however it is written", () => {

@@ -161,6 +161,11 @@ function contradictions(
     problems.push({ where: at("tls-cert", "tls-key"), what: "tls-cert and tls-key go together" });
   }
   problems.push(...wrongListeners(config, at));
+  if (config["drain-notice"] > config["drain-limit"] / 2)
+    problems.push({
+      where: at("drain-notice", "drain-limit"),
+      what: "drain-notice is a part of drain-limit, half of it at most: the rest is for answers under way",
+    });
   if (config.tls !== undefined && config["tls-cert"] !== undefined)
     problems.push({
       where: at("tls-cert"),

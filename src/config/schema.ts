@@ -367,6 +367,9 @@ export const configSchema = z.strictObject({
   "log-level": z.enum(["debug", "info", "warn", "error"]).default("info"),
   "log-format": z.enum(["auto", "json", "pretty"]).default("auto").describe("auto: pretty on a terminal"),
   "drain-limit": duration.default(10_000).describe("how long a stop waits for answers in progress"),
+  "drain-notice": duration
+    .default(0)
+    .describe("of it, how long clients may still come while /readyz says that they should not: for balancers"),
   ...compression,
   caching: caching.optional().describe("for the forward proxy and for routes that say nothing else"),
   routes: z.array(route).optional().describe("by host and path prefix to origins"),

@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -21,6 +22,7 @@ import {
   processMarkOf,
   runFolder,
   takeFarewell,
+  touchUsed,
   unmarkStopping,
   writeFarewell,
 } from "./records.ts";
@@ -118,4 +120,19 @@ describe("the mark of a stop", () => {
     expect(livingMembers(folder)).toEqual([]);
     expect(readdirSync(folder)).toEqual([`stopping-${pid}`]);
   });
+});
+
+it("what a running member goes by is in use, whatever else lies there", () => {
+  const folder = mkdtempSync(join(tmpdir(), "gyre-used-"));
+  const used = ["secret-gyre", "view-gyre-m1.json", "view-gyre-m1.earlier.json"];
+  const others = ["secret-other", "view-gyre-m10.json", "view-other-m1.json", "left-7.json"];
+  for (const file of [...used, ...others]) {
+    writeFileSync(join(folder, file), "");
+    utimesSync(join(folder, file), 1000, 1000);
+  }
+  touchUsed(folder, { cluster: "gyre", name: "m1" });
+  const isOld = (file: string): boolean => statSync(join(folder, file)).mtimeMs === 1_000_000;
+  expect(used.filter((file) => isOld(file))).toEqual([]);
+  expect(others.filter((file) => isOld(file))).toEqual(others);
+  rmSync(folder, { recursive: true });
 });

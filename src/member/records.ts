@@ -11,6 +11,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
@@ -107,6 +108,17 @@ export function writeRecord(folder: string, record: MemberRecord): void {
   const file = join(folder, `member-${record.pid}.json`);
   writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
   renameSync(`${file}.new`, file);
+}
+
+/**
+ * Marks what a running member goes by as in use: its cluster's secret, and its last view. Who tidies folders for
+ * temporary files takes away what has not changed for days (systemd-tmpfiles: ten).
+ */
+export function touchUsed(folder: string, { cluster, name }: Pick<MemberRecord, "cluster" | "name">): void {
+  const seconds = Date.now() / 1000;
+  for (const file of readdirSync(folder))
+    if (file === `secret-${cluster}` || file.startsWith(`view-${cluster}-${name}.`))
+      utimesSync(join(folder, file), seconds, seconds);
 }
 
 /** Replaces a member's record by the way it ended, or by nothing where nobody waits for that word. */

@@ -26,6 +26,17 @@ async function raw(url: string, fields = ""): Promise<RawClient> {
   return client.send(`GET ${url} HTTP/1.1\r\nHost: ${new URL(url).host}\r\n${fields}\r\n`);
 }
 
+describe("an answer that is larger than what may be stored", () => {
+  it("says so, to each of two who ask for it", async () => {
+    const { url } = await origin((_request, response) => {
+      response.setHeader("cache-control", "max-age=60");
+      response.end(Buffer.alloc(2 ** 21));
+    });
+    const both = await Promise.all([1, 2].map(() => through(member.port, `${url}/large`)));
+    for (const { cacheStatus } of both) expect(cacheStatus).toMatch(/; fwd-status=200; detail=no-room$/);
+  });
+});
+
 describe("a private answer", () => {
   it("does not go to the one who joined when the one who asked has left", async () => {
     const held: (() => void)[] = [];

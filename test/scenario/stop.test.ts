@@ -184,3 +184,26 @@ it("a member whose terminal is gone leaves in order", async () => {
   expect(left(folder)).toEqual([]);
   await origin.close();
 }, 60_000);
+
+it("serves on, not ready any more, for as long as balancers are given to find that out", async () => {
+  const origin = await startOrigin((request, response) => {
+    response.setHeader("cache-control", "max-age=60");
+    response.end(request.url);
+  });
+  const member = await startMember(["--origin", origin.url, "--drain-limit", "60s", "--drain-notice", "6s"]);
+  const ready = async (): Promise<number> => (await fetch(`http://${member.admin}/readyz`)).status;
+  expect(await ready()).toBe(200);
+  const code = member.stop();
+  await until(async () => (await ready()) === 503, "it says that it is not ready");
+  // Each by a connection of its own, of two at once: what is stored, and what is not yet.
+  for (const path of ["/a", "/a", "/b"]) {
+    const both = await Promise.all([1, 2].map(() => ask(member.port, path, { headers: { host: "site.test" } })));
+    expect(both.map(({ status, text }) => [status, text])).toEqual([
+      [200, path],
+      [200, path],
+    ]);
+  }
+  expect(await code).toBe(0);
+  await expect(ask(member.port, "/a")).rejects.toThrow("ECONNREFUSED");
+  await origin.close();
+});

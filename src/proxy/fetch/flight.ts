@@ -277,9 +277,11 @@ export class Flight {
     if (this.#validating !== null && supersedes(head.status, how)) this.#needs.store.discard(this.#validating.stored);
     // One whose answer ends as soon as it begins must not end it for those still to be served.
     this.#reading++;
+    const isRoomless = judgement.store && !intake.storing && !this.isOver;
+    const reason = judgement.reason ?? (isRoomless ? "no-room" : null);
     // A part that nobody has asked for is its asker's to make something of.
     this.#waiting.settle({ head, shareable: shareable && head.status !== 206 }, (waiter) => {
-      if (judgement.reason !== null) waiter.ticket.reason = judgement.reason;
+      if (reason !== null) waiter.ticket.reason = reason;
       this.#serve(state, waiter, now);
     });
     this.#reading--;
