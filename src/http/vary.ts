@@ -1,4 +1,5 @@
 /** Which of the stored responses for one cache key a request selects. RFC 9111 §4.1. */
+import { ownCopy } from "../base/own-copy.ts";
 import { fieldLines, fieldValue, withoutFields, type FieldList } from "./fields.ts";
 import { isToken, listElements, parameter } from "./grammar.ts";
 
@@ -74,7 +75,7 @@ function rememberLately(key: string, value: string): void {
     latelyCharacters = 0;
   }
   if (characters > latelyCharactersMax) return;
-  lately.set(key, detached(value));
+  lately.set(key, ownCopy(value));
   latelyCharacters += characters;
 }
 
@@ -94,13 +95,8 @@ function selectingValue(name: string, fields: FieldList): string | null {
   if (known !== undefined) return known;
   const value = normalised(name, listElements(text));
   if (isLong) rememberLately(key, value);
-  else remember(values, key, detached(value));
+  else remember(values, key, ownCopy(value));
   return value;
-}
-
-/** A part of a text keeps all of it in memory: a copy does not. Fields are latin1. */
-function detached(value: string): string {
-  return Buffer.from(value, "latin1").toString("latin1");
 }
 
 function normalised(name: string, elements: readonly string[]): string {

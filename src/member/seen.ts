@@ -1,4 +1,5 @@
 /** A finished request as those hear of it who watch, from its record. */
+import { ownCopy } from "../base/own-copy.ts";
 import { fieldValue } from "../http/fields.ts";
 import type { AccessRecord } from "../proxy/request/recorder.ts";
 import type { SeenRequest } from "../telemetry/seen-request.ts";
@@ -40,5 +41,5 @@ function textOf({ fields }: AccessRecord, name: string): string | null {
 function copied(text: string): string {
   const isWhole = text.length <= charactersMax;
   const kept = isWhole ? text : text.slice(0, charactersMax - 1);
-  return `${Buffer.from(kept, "latin1").toString("latin1")}${isWhole ? "" : "…"}`;
+  return `${ownCopy(kept)}${isWhole ? "" : "…"}`;
 }

@@ -2,6 +2,7 @@
  * Bytes to a request head, in one pass, by the letter of RFC 9112. What is ambiguous is refused with a status and a
  * reason, never repaired: a head that two readers could read differently is how requests are smuggled.
  */
+import { ownCopy } from "../base/own-copy.ts";
 import { authority } from "../http/uri.ts";
 import { listElements, trimmed } from "../http/grammar.ts";
 import type { RequestHead } from "../http/messages.ts";
@@ -234,7 +235,7 @@ const rightHostsMax = 1024;
 function isHost(text: string): boolean {
   if (rightHosts.has(text)) return true;
   if (authority(text, "http") === null) return false;
-  if (rightHosts.size < rightHostsMax) rightHosts.add(Buffer.from(text, "latin1").toString("latin1"));
+  if (rightHosts.size < rightHostsMax) rightHosts.add(ownCopy(text));
   return true;
 }
 

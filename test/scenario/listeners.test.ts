@@ -2,7 +2,7 @@
 import { execFile, execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
@@ -10,6 +10,7 @@ import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask, RawClient } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
+import { freePort } from "../support/free-port.ts";
 import {
   endAll,
   settled,
@@ -42,14 +43,6 @@ beforeAll(async () => {
 });
 afterEach(endAll);
 afterAll(() => origin.close());
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
 
 /** A member whose settings are these; its main listener's port is `port`. */
 async function configured(text: string): Promise<TestMember> {
