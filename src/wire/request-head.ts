@@ -2,12 +2,12 @@
  * Bytes to a request head, in one pass, by the letter of RFC 9112. What is ambiguous is refused with a status and a
  * reason, never repaired: a head that two readers could read differently is how requests are smuggled.
  */
-import { ownCopy } from "../base/own-copy.ts";
 import { authority } from "../http/uri.ts";
 import { listElements, trimmed } from "../http/grammar.ts";
 import type { RequestHead } from "../http/messages.ts";
 import { lowerName, validValue } from "./field-line.ts";
 import type { WireLimits } from "./limits.ts";
+import { isHost } from "./right-host.ts";
 
 /** How many content bytes follow the head: a count, or chunks. RFC 9112 §6.3. */
 export const chunked = -1;
@@ -223,20 +223,6 @@ function hostOf(form: RequestHead["form"], target: string, host: string | null, 
   if (authority(place, secure ? "https" : "http") === null)
     return refuse(400, "the target's authority is not host[:port]");
   return place;
-}
-
-/**
- * Hosts found right before: clients ask for the same few, and the check costs as much as the rest of a small head.
- * Bounded.
- */
-const rightHosts = new Set<string>();
-const rightHostsMax = 1024;
-
-function isHost(text: string): boolean {
-  if (rightHosts.has(text)) return true;
-  if (authority(text, "http") === null) return false;
-  if (rightHosts.size < rightHostsMax) rightHosts.add(ownCopy(text));
-  return true;
 }
 
 function refuse(status: Refusal["status"], reason: string): Refusal {

@@ -5,9 +5,9 @@
  */
 import { randomBytes } from "node:crypto";
 import { trimmed } from "../../http/grammar.ts";
-import { authority } from "../../http/uri.ts";
 import { overheadBytesMax } from "../chunked.ts";
 import { lowerName, validValue } from "../field-line.ts";
+import { isHost } from "../right-host.ts";
 
 /** What follows a request's head, and how. */
 export type RequestFraming =
@@ -44,7 +44,10 @@ const ofConnections: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
-const pseudoNames: ReadonlySet<string> = new Set([":method", ":scheme", ":authority", ":path", ":protocol"]);
+
+/** What a request says before its fields. RFC 9113 §8.3.1, RFC 8441 §4. */
+const pseudoNames: readonly string[] = [":method", ":scheme", ":authority", ":path", ":protocol"];
+const [methodAt, schemeAt, authorityAt, pathAt, protocolAt] = [0, 1, 2, 3, 4] as const;
 
 /** `raw`: names and values in turn, as they came; `isWhole`: no content follows. */
 export function requestText(
@@ -52,22 +55,25 @@ export function requestText(
   { scheme, role }: RequestPlace,
   isWhole: boolean,
 ): RequestText | Malformed {
-  const pseudo = new Map<string, string>();
-  const lines: string[] = [];
+  const pseudo: (string | null)[] = [null, null, null, null, null];
+  let fields = "";
+  let isBehind = false;
   let host: string | null = null;
   let length: string | null = null;
-  const cookies: string[] = [];
+  let cookies: string | null = null;
   for (let index = 0; index < raw.length; index += 2) {
     const [name, value] = [raw[index]!, raw[index + 1]!];
     if (!validValue(value, 0, value.length) || value !== trimmed(value))
       return malformed(`${named(name)} holds a character that no field may hold`);
     if (name.startsWith(":")) {
-      if (!pseudoNames.has(name)) return malformed(`${named(name)} is no pseudo-field of a request`);
-      if (pseudo.has(name)) return malformed(`${name} comes twice`);
-      if (lines.length > 0 || host !== null) return malformed(`${name} comes behind a field`);
-      pseudo.set(name, value);
+      const which = pseudoNames.indexOf(name);
+      if (which === -1) return malformed(`${named(name)} is no pseudo-field of a request`);
+      if (pseudo[which] !== null) return malformed(`${name} comes twice`);
+      if (isBehind) return malformed(`${name} comes behind a field`);
+      pseudo[which] = value;
       continue;
     }
+    isBehind = true;
     if (lowerName(name) !== name) return malformed(`${named(name)} is no field name in lower case`);
     if (ofConnections.has(name)) return malformed(`${name} belongs to a connection, not to a request`);
     if (name === "te" && value.toLowerCase() !== "trailers") return malformed("te can only be trailers");
@@ -82,26 +88,26 @@ export function requestText(
       length = value;
     }
     // RFC 8441 §5: a WebSocket over HTTP/2 has none, and the one over HTTP/1.1 that is made of it its own.
-    if (name === "sec-websocket-key" && pseudo.has(":protocol")) continue;
+    if (name === "sec-websocket-key" && pseudo[protocolAt] !== null) continue;
     // Crumbs are one field for everybody else. RFC 9113 §8.2.3.
-    if (name === "cookie") cookies.push(value);
-    else lines.push(`${name}: ${value}\r\n`);
+    if (name === "cookie") cookies = cookies === null ? value : `${cookies}; ${value}`;
+    else fields += `${name}: ${value}\r\n`;
   }
-  if (cookies.length > 0) lines.push(`cookie: ${cookies.join("; ")}\r\n`);
-  const place = placeOf(pseudo, host);
+  if (cookies !== null) fields += `cookie: ${cookies}\r\n`;
+  const place = placeOf(pseudo[authorityAt]!, host);
   if (typeof place !== "string") return place;
-  const method = pseudo.get(":method") ?? "";
-  const fields = lines.join("");
-  if (method === "CONNECT" && !pseudo.has(":protocol")) {
-    if (pseudo.has(":path") || pseudo.has(":scheme")) return malformed("CONNECT has neither :path nor :scheme");
+  const method = pseudo[methodAt] ?? "";
+  const protocol = pseudo[protocolAt]!;
+  if (method === "CONNECT" && protocol === null) {
+    if (pseudo[pathAt] !== null || pseudo[schemeAt] !== null) return malformed("CONNECT has neither :path nor :scheme");
     return {
       method,
       text: `CONNECT ${place} HTTP/1.1\r\nhost: ${place}\r\n${fields}`,
       framing: { kind: "tunnel", by: "connect" },
     };
   }
-  const path = pseudo.get(":path") ?? "";
-  const asked = pseudo.get(":scheme") ?? "";
+  const path = pseudo[pathAt] ?? "";
+  const asked = pseudo[schemeAt] ?? "";
   if (method === "" || path === "" || asked === "") return malformed("a request has :method, :scheme and :path");
   if (/[^\x21-\x7e\x80-\xff]/.test(method + path)) return malformed(":method or :path holds a blank");
   if (!path.startsWith("/") && !(path === "*" && method === "OPTIONS")) return malformed(":path does not begin with /");
@@ -110,8 +116,7 @@ export function requestText(
   // Another scheme than the connection's can only be meant for a proxy, and so can anything where only that is.
   const isAbsolute = (role === "forward" || asked !== scheme) && path !== "*";
   const target = isAbsolute ? `${asked}://${place}${path}` : path;
-  const protocol = pseudo.get(":protocol");
-  if (protocol !== undefined) return webSocket({ method, protocol, target, place, fields, length });
+  if (protocol !== null) return webSocket({ method, protocol, target, place, fields, length });
   if (isWhole) {
     if (length !== null && length !== "0") return malformed("content-length, and no content");
     return { method, text: `${method} ${target} HTTP/1.1\r\nhost: ${place}\r\n${fields}`, framing: { kind: "none" } };
@@ -144,12 +149,11 @@ function webSocket(request: {
 }
 
 /** RFC 9113 §8.3.1: who differs between :authority and host could be two. */
-function placeOf(pseudo: ReadonlyMap<string, string>, host: string | null): string | Malformed {
-  const place = pseudo.get(":authority");
-  if (place !== undefined && host !== null && place.toLowerCase() !== host.toLowerCase())
+function placeOf(place: string | null, host: string | null): string | Malformed {
+  if (place !== null && host !== null && place.toLowerCase() !== host.toLowerCase())
     return malformed(":authority and host differ");
   const text = place ?? host ?? "";
-  if (text !== "" && authority(text, "http") === null) return malformed(":authority is not host[:port]");
+  if (text !== "" && !isHost(text)) return malformed(":authority is not host[:port]");
   return text;
 }
 

@@ -12,7 +12,8 @@ import { isRefusal, requestHead, type ParsedHead } from "../request-head.ts";
 import { nobody, type Lane, type OpenLane } from "./lane.ts";
 import { Overhead } from "./overhead.ts";
 import { requestText, type RequestText } from "./request-text.ts";
-import { GatewayStream, grouped, sayable, type StreamHost } from "./stream.ts";
+import { respond, sayable } from "./response-fields.ts";
+import { GatewayStream, type StreamHost } from "./stream.ts";
 
 /** An answer that is there already. */
 export interface ReadyAnswer {
@@ -42,6 +43,8 @@ const sessionMemoryMb = 8;
 const bytesForField = 32;
 /** Content of a stream that waits, at most: with as many streams as there may be, 16 MB for a connection. */
 const windowBytes = 64 * 1024;
+/** What goes wrong with a stream is seen by its end. */
+const ignored = (): void => {};
 
 /** See above. */
 export class Http2Connection implements StreamHost {
@@ -162,21 +165,26 @@ export class Http2Connection implements StreamHost {
     this.#open++;
     this.#hasAsked = true;
     this.#overhead.asked();
-    stream.once("close", () => {
+    let place: { leave(): void } | null = null;
+    stream.on("error", ignored);
+    stream.on("close", () => {
+      place?.leave();
       if (--this.#open === 0) this.#idleSinceMs = this.#nowMs;
     });
     try {
-      this.#answer(stream, raw);
+      place = this.#answer(stream, raw);
     } catch (error) {
       this.#host.bug(error as Error);
       stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     }
   }
 
-  #answer(stream: ServerHttp2Stream, raw: readonly string[]): void {
+  /** @returns its place among those that are followed, to be left when it is over. */
+  #answer(stream: ServerHttp2Stream, raw: readonly string[]): { leave(): void } | null {
     const { answerNow, limits } = this.#host;
     // Before a client has heard of bounds it knows none, and a byte can stand for a field of 4 KB: that is not read.
-    const bytes = raw.reduce((sum, text) => sum + text.length, 0);
+    let bytes = 0;
+    for (const text of raw) bytes += text.length;
     if (bytes > 2 * limits.headBytesMax)
       return this.#refuse(stream, 431, `the head is longer than ${limits.headBytesMax} bytes`);
     const isWhole = stream.endAfterHeaders;
@@ -194,40 +202,38 @@ export class Http2Connection implements StreamHost {
     return this.#pass(stream, request);
   }
 
-  #give(stream: ServerHttp2Stream, { status, fields, content }: ReadyAnswer): void {
+  #give(stream: ServerHttp2Stream, { status, fields, content }: ReadyAnswer): { leave(): void } | null {
     // Its client has left as it came.
-    if (stream.destroyed) return;
-    this.#follow(stream);
-    stream.respond({ ":status": sayable(status), ...grouped(fields) }, { endStream: content.length === 0 });
+    if (stream.destroyed) return null;
+    respond(stream, sayable(status), fields, { endStream: content.length === 0 });
     if (content.length > 0) stream.end(content);
+    return this.#follow(stream);
   }
 
   /** Whoever does not take what it has been given is not waited for. */
-  #follow(stream: ServerHttp2Stream): void {
-    stream.on("error", () => {});
-    const place = this.#given.open({ stream, sinceMs: this.#nowMs });
-    stream.once("close", () => place.leave());
+  #follow(stream: ServerHttp2Stream): { leave(): void } {
+    return this.#given.open({ stream, sinceMs: this.#nowMs });
   }
 
-  #pass(stream: ServerHttp2Stream, request: RequestText): void {
+  #pass(stream: ServerHttp2Stream, request: RequestText): { leave(): void } {
     const lane = this.#lanes.pop() ?? this.#host.open(this.#client);
     const one = new GatewayStream(stream, request, lane, this);
     const place = this.#streams.open(one);
-    stream.once("close", () => place.leave());
-    if (request.framing.kind === "none") return;
+    if (request.framing.kind === "none") return place;
     stream.on("data", (bytes: Buffer) => this.#overhead.content(bytes.length));
     // Content within its window that nobody reads, or that is dropped when it has been answered, is no overhead.
     this.#overhead.unread(windowBytes);
     stream.once("close", () => this.#overhead.unread(windowBytes));
+    return place;
   }
 
   /** RFC 9113 §8.1.1: with a status first, for whoever wants to know why. */
-  #refuse(stream: ServerHttp2Stream, status: 400 | 431, why: string): void {
-    this.#follow(stream);
+  #refuse(stream: ServerHttp2Stream, status: 400 | 431, why: string): { leave(): void } {
     const text = Buffer.from(`${status} ${reasonPhrase(status)}: ${why}\n`, "latin1");
     stream.respond({ ":status": status, "content-type": "text/plain", "content-length": text.length });
     stream.end(text);
     stream.once("finish", () => stream.close(constants.NGHTTP2_PROTOCOL_ERROR));
+    return this.#follow(stream);
   }
 
   #counted(what: "ping" | "settings"): void {

@@ -9,6 +9,7 @@ import type { ResponseHead } from "../response-head.ts";
 import { ResponseReader, type ResponseListener } from "../response-reader.ts";
 import type { Lane, LaneListener } from "./lane.ts";
 import { trailerText, type RequestText } from "./request-text.ts";
+import { grouped, respond, sayable } from "./response-fields.ts";
 
 /** What becomes of a lane when its request is over. */
 export interface StreamHost {
@@ -20,53 +21,6 @@ export interface StreamHost {
 
 /** node:http2 holds one write of a stream at a time, and counts it against its session. */
 const pieceBytes = 32 * 1024;
-/** Fields of a connection, which HTTP/2 has no use for. RFC 9113 §8.2.2. */
-const ofConnections: ReadonlySet<string> = new Set([
-  "connection",
-  "http2-settings",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "upgrade",
-]);
-/** Fields that may be there once, for node:http2 too: the first stands. */
-const single: ReadonlySet<string> = new Set([
-  "access-control-allow-credentials",
-  "access-control-max-age",
-  "access-control-request-method",
-  "age",
-  "authorization",
-  "content-encoding",
-  "content-language",
-  "content-length",
-  "content-location",
-  "content-md5",
-  "content-range",
-  "content-type",
-  "date",
-  "dnt",
-  "etag",
-  "expires",
-  "from",
-  "host",
-  "if-match",
-  "if-modified-since",
-  "if-none-match",
-  "if-range",
-  "if-unmodified-since",
-  "last-modified",
-  "location",
-  "max-forwards",
-  "proxy-authorization",
-  "range",
-  "referer",
-  "retry-after",
-  "tk",
-  "upgrade-insecure-requests",
-  "user-agent",
-  "x-content-type-options",
-]);
-
 /** See above. */
 export class GatewayStream implements LaneListener {
   readonly #stream: ServerHttp2Stream;
@@ -118,7 +72,6 @@ export class GatewayStream implements LaneListener {
     const head = Buffer.from(`${request.text}\r\n`, "latin1");
     if (framing.kind === "length" && framing.bytes === 0) this.#last = head;
     else lane.send(head);
-    stream.on("error", () => {});
     stream.on("close", () => this.#closed());
     this.#isWhole = framing.kind === "none";
     if (this.#isWhole) return;
@@ -237,10 +190,8 @@ export class GatewayStream implements LaneListener {
     const hasNone = !opens && head.framing.kind === "none";
     this.#isAnswered = true;
     try {
-      stream.respond(
-        { ":status": status, ...grouped(head.fields) },
-        { endStream: hasNone, waitForTrailers: !hasNone && head.framing.kind === "chunked" },
-      );
+      const waitForTrailers = !hasNone && head.framing.kind === "chunked";
+      respond(stream, status, head.fields, { endStream: hasNone, waitForTrailers });
     } catch {
       // What cannot be said in HTTP/2, such as a field twice that may be there once.
       return this.#fail(constants.NGHTTP2_INTERNAL_ERROR);
@@ -335,25 +286,4 @@ export class GatewayStream implements LaneListener {
       this.#lane.leave();
     }
   }
-}
-
-/** A status as HTTP/2 can say it: what is beyond the classes counts as a server's error. RFC 9110 §15. */
-export function sayable(status: number): number {
-  return status > 599 ? 500 : status;
-}
-
-/** Fields as node:http2 takes them; those of a connection left out. */
-export function grouped(fields: FieldList): Record<string, string | string[]> {
-  // Without a prototype: an origin may call a field "constructor".
-  const all = Object.create(null) as Record<string, string | string[]>;
-  for (let index = 0; index < fields.length; index += 2) {
-    const [name, value] = [fields[index]!, fields[index + 1]!];
-    if (ofConnections.has(name)) continue;
-    const before = all[name];
-    if (before === undefined) all[name] = value;
-    else if (single.has(name)) continue;
-    else if (typeof before === "string") all[name] = [before, value];
-    else before.push(value);
-  }
-  return all;
 }
