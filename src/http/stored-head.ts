@@ -63,7 +63,7 @@ export function storedHead(
   override: FreshnessOverride = {},
 ): StoredHead {
   const directives = responseDirectives(responseFields);
-  const forbidden = qualified.flatMap((name) => qualifiedNames(directives.directives, name) ?? []);
+  const forbidden = unkept(directives);
   const dropped = forbidden.length === 0 ? notKept : new Set([...notKept, ...forbidden]);
   const names = varyNames(responseFields);
   const selecting = names === "*" ? [] : names;
@@ -78,6 +78,11 @@ export function storedHead(
     varyNames: selecting,
     variant: variantFor(selecting),
   };
+}
+
+/** The fields that a response forbids to keep, in lower case. RFC 9111 §5.2.2.4, §5.2.2.7. */
+export function unkept({ directives }: ResponseDirectives): string[] {
+  return qualified.flatMap((name) => qualifiedNames(directives, name) ?? []);
 }
 
 function lifetimeOf(

@@ -3,6 +3,7 @@
  * host and port in normal form, path and query as sent.
  */
 import ipaddr from "ipaddr.js";
+import { ownCopy } from "../base/own-copy.ts";
 
 export interface HttpUri {
   readonly scheme: "http" | "https";
@@ -21,14 +22,32 @@ const hostPattern = /^[a-z0-9._~!$&'()*+,;=-]+$/;
  */
 const numericPattern = /(?:^|\.)(?:\d+|0x[0-9a-f]*)\.?$/;
 
+/** A host and its port. */
+export interface Authority {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Those read before, by how they were said: clients ask for the same few. Bounded, since a stranger chooses them. */
+const known = { http: new Map<string, Authority>(), https: new Map<string, Authority>() } as const;
+const knownMax = 1024;
+/** Characters of one that is remembered: longer names are nobody's. RFC 1035 §2.3.4. */
+const rememberedMax = 255 + ":65535".length;
+
 /**
  * `host[:port]` read strictly, or null: user information, empty hosts and odd ports are errors, never repaired. RFC
  * 9110 §4.2.1, §4.2.4.
  */
-export function authority(
-  text: string,
-  scheme: "http" | "https",
-): { readonly host: string; readonly port: number } | null {
+export function authority(text: string, scheme: "http" | "https"): Authority | null {
+  const before = known[scheme].get(text);
+  if (before !== undefined) return before;
+  const read = readAuthority(text, scheme);
+  if (read !== null && text.length <= rememberedMax && known[scheme].size < knownMax)
+    known[scheme].set(ownCopy(text), { host: ownCopy(read.host), port: read.port });
+  return read;
+}
+
+function readAuthority(text: string, scheme: "http" | "https"): Authority | null {
   const lower = text.toLowerCase();
   const bracket = lower.startsWith("[") ? lower.indexOf("]") : -1;
   if (lower.startsWith("[") && bracket === -1) return null;

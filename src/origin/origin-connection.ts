@@ -7,6 +7,7 @@
  * An answer may come before the request's content has been sent: it is passed on at once, and the connection ends with
  * it.
  */
+import { ownCopy } from "../base/own-copy.ts";
 import type { Reading } from "./reading.ts";
 import type { Socket } from "node:net";
 import type { Duplex, Readable } from "node:stream";
@@ -81,6 +82,8 @@ export class OriginConnection {
   idleSince = 0;
   /** Seconds for which the origin says that it keeps it idle (Keep-Alive: timeout=N), or null. */
   keptSeconds: number | null = null;
+  /** The field that says so. */
+  #keptSaid: string | undefined = undefined;
   readonly #socket: Socket;
   readonly #owner: ConnectionOwner;
   readonly #times: ConnectionTimes;
@@ -302,8 +305,12 @@ export class OriginConnection {
     // The word that the content was waiting for is that it is not wanted; or the origin will not read on (RFC 9112
     // §9.5). Another may read to the end before it ends its answer.
     if (this.#continue !== null || (!this.#sent && !head.keepAlive)) this.#letGo();
-    const kept = /(?:^|[,;\s])timeout=(\d+)/i.exec(fieldValue(head.fields, "keep-alive") ?? "");
-    this.keptSeconds = kept === null ? null : Number(kept[1]);
+    const said = fieldValue(head.fields, "keep-alive");
+    if (said !== this.#keptSaid) {
+      this.#keptSaid = said === undefined ? undefined : ownCopy(said);
+      const kept = /(?:^|[,;\s])timeout=(\d+)/i.exec(said ?? "");
+      this.keptSeconds = kept === null ? null : Number(kept[1]);
+    }
     const { framing } = head;
     this.#reading?.begins(framing.kind === "length" ? framing.bytes > longBytes : framing.kind !== "none");
     return incoming.head(head);

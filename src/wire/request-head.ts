@@ -7,7 +7,6 @@ import { listElements, trimmed } from "../http/grammar.ts";
 import type { RequestHead } from "../http/messages.ts";
 import { lowerName, validValue } from "./field-line.ts";
 import type { WireLimits } from "./limits.ts";
-import { isHost } from "./right-host.ts";
 
 /** How many content bytes follow the head: a count, or chunks. RFC 9112 §6.3. */
 export const chunked = -1;
@@ -211,7 +210,7 @@ function framing(minor: 0 | 1, length: string | null, coding: string | null, lim
 /** RFC 9112 §3.2: exactly one Host in HTTP/1.1; beside an absolute target it is ignored and replaced (§3.2.2). */
 function hostOf(form: RequestHead["form"], target: string, host: string | null, minor: 0 | 1): string | Refusal {
   if (host === null && minor === 1) return refuse(400, "no Host");
-  if (host !== null && host !== "" && !isHost(host)) return refuse(400, "Host is not host[:port]");
+  if (host !== null && host !== "" && authority(host, "http") === null) return refuse(400, "Host is not host[:port]");
   if (form === "authority") return target.toLowerCase();
   if (form !== "absolute")
     return host === "" && form === "origin" && minor === 1 ? refuse(400, "Host is empty") : (host ?? "");

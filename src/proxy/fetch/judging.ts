@@ -8,7 +8,7 @@ import { isLocatedAtTarget } from "../../http/invalidation.ts";
 import { isServerError, outlivesError } from "../../http/reuse.ts";
 import { contentRange, storable, type NotStorable } from "../../http/storable.ts";
 import { tagsOf } from "../../http/tags.ts";
-import { storedHead, type StoredHead } from "../../http/stored-head.ts";
+import { storedHead, unkept, type StoredHead } from "../../http/stored-head.ts";
 import type { Part, StoredResponse } from "../../store/port.ts";
 import type { CachingRules } from "../request/routes.ts";
 import { tagsField } from "../request/tags-line.ts";
@@ -56,8 +56,7 @@ export function judge(ticket: Ticket, answered: Answered): Judgement {
   const range = status === 206 ? contentRange(fields) : null;
   const part =
     range === null || range.total === null ? null : { first: range.first, last: range.last, total: range.total };
-  const passed = passedFields(fields);
-  if (!hasField(passed, "date")) passed.push("date", dateText(receivedAt(times)));
+  const passed = passedOf(fields, head, times);
   const judgement = { head, passed, contentBytes, part, tags };
   const no = (reason: NotStorable): Judgement => ({ ...judgement, store: false, reason });
   const decision = storable(
@@ -114,6 +113,14 @@ export function untagged(fields: FieldList, { stripTags, tagFields }: CachingRul
   return stripTags || others.length > 0
     ? withoutFields(fields, new Set<string>([...(stripTags ? tagFields : []), ...others]))
     : fields;
+}
+
+/** What the client that asked is given: what is kept, and what may not be kept for others. */
+function passedOf(fields: FieldList, head: StoredHead, times: ResponseTimes): FieldList {
+  if (unkept(head.directives).length === 0) return head.fields;
+  const passed = passedFields(fields);
+  if (!hasField(passed, "date")) passed.push("date", dateText(receivedAt(times)));
+  return passed;
 }
 
 /** Fields that may go on to the client. */

@@ -60,16 +60,21 @@ export function fetchFor(
     };
     if (route !== null) {
       const { origins, client, turns } = route;
-      return askInTurn({ choice: origins, client, rules: turns }, requestFor, keyHash(key), {
-        ...handler,
-        // Where a route leads is the operator's affair: what lies inside is meant for whoever asks.
-        head: (status, fields) => {
-          const seen = changed(asClientsSee(fields, ticket, route), route.response, uri.scheme);
-          handler.head(status, asClaimed(status, seen, ticket), false);
+      return askInTurn(
+        { choice: origins, client, rules: turns },
+        requestFor,
+        origins.balance === "hash" ? keyHash(key) : 0,
+        {
+          ...handler,
+          // Where a route leads is the operator's affair: what lies inside is meant for whoever asks.
+          head: (status, fields) => {
+            const seen = changed(asClientsSee(fields, ticket, route), route.response, uri.scheme);
+            handler.head(status, asClaimed(status, seen, ticket), false);
+          },
+          interim: (status, fields) => handler.interim(status, without(fields, route.response)),
+          end: (trailers) => handler.end(without(trailers, route.response)),
         },
-        interim: (status, fields) => handler.interim(status, without(fields, route.response)),
-        end: (trailers) => handler.end(without(trailers, route.response)),
-      });
+      );
     }
     const client = exchange.client.local ? forward?.local : forward?.remote;
     if (client !== undefined) return client.fetch(requestFor(originText(uri)), handler);

@@ -10,12 +10,15 @@ import type { Desk } from "./desk.ts";
 import type { Target } from "./target.ts";
 import { withTrace, type Trace } from "./trace.ts";
 
-const madeAnew: ReadonlySet<string> = new Set(["host", "expect", "max-forwards"]);
-const namedAnew: ReadonlySet<string> = new Set([...madeAnew, "x-request-id"]);
+const madeAnew: readonly string[] = ["host", "expect", "max-forwards"];
 const loopMarks: ReadonlySet<string> = new Set(["cdn-loop", "via"]);
-/** Where this proxy compresses, origins need not. */
-const coded: ReadonlySet<string> = new Set(["accept-encoding"]);
-const framing: ReadonlySet<string> = new Set(["content-length"]);
+/** What is left out where the request is named, has no content, or where this proxy compresses: origins need not. */
+const leftOut = ["x-request-id", "content-length", "accept-encoding"] as const;
+/** All that is left out, for each choice of these (a bit each). */
+const dropped: readonly ReadonlySet<string>[] = Array.from(
+  { length: 2 ** leftOut.length },
+  (_, choice) => new Set([...madeAnew, ...leftOut.filter((_name, bit) => (choice & (1 << bit)) !== 0)]),
+);
 const conditions: ReadonlySet<string> = new Set([
   "if-none-match",
   "if-modified-since",
@@ -45,11 +48,13 @@ export interface Asked {
 export function originFields(asked: Asked, origin: string, conditional: "kept" | readonly string[]): string[] {
   const { exchange, target, desk, content, trusted, requestId, trace } = asked;
   const { head, client } = exchange;
-  let fields = withoutFields(endToEndFields(head.fields), requestId === null ? madeAnew : namedAnew);
+  const codes = target.route !== null && target.route.compression !== null;
+  const hasContent = exchange.body !== null && content === null;
+  const choice = (requestId === null ? 0 : 1) | (hasContent ? 0 : 2) | (codes ? 4 : 0);
+  let fields = withoutFields(endToEndFields(head.fields), dropped[choice]!);
   if (requestId !== null) fields.push("x-request-id", requestId);
   if (trace !== null) fields = [...withTrace(fields, trace)];
   if (conditional !== "kept") fields = [...withoutFields(fields, conditions), ...conditional];
-  if (exchange.body === null || content !== null) fields = withoutFields(fields, framing);
   if (target.route !== null) {
     // At an owner, for the client that the entry member named.
     fields = withForwarded(fields, {
@@ -60,12 +65,11 @@ export function originFields(asked: Asked, origin: string, conditional: "kept" |
       trustsClient: trusted,
     });
   }
-  if (target.route !== null && target.route.compression !== null) fields = withoutFields(fields, coded);
   const changes = target.route?.request ?? null;
   if (changes !== null) fields = [...changed(fields, changes, target.uri.scheme)];
   const loop = fieldValue(fields, "cdn-loop");
   const via = fieldValue(fields, "via");
-  fields = withoutFields(fields, loopMarks);
+  if (via !== undefined || loop !== undefined) fields = withoutFields(fields, loopMarks);
   // What the request has come by, not what it goes on by. RFC 9110 §7.6.3.
   const own = `${protocolOf(head, client).slice("HTTP/".length)} ${desk.self}`;
   fields.push(

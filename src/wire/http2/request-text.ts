@@ -5,9 +5,9 @@
  */
 import { randomBytes } from "node:crypto";
 import { trimmed } from "../../http/grammar.ts";
+import { authority } from "../../http/uri.ts";
 import { overheadBytesMax } from "../chunked.ts";
 import { lowerName, validValue } from "../field-line.ts";
-import { isHost } from "../right-host.ts";
 
 /** What follows a request's head, and how. */
 export type RequestFraming =
@@ -153,7 +153,7 @@ function placeOf(place: string | null, host: string | null): string | Malformed 
   if (place !== null && host !== null && place.toLowerCase() !== host.toLowerCase())
     return malformed(":authority and host differ");
   const text = place ?? host ?? "";
-  if (text !== "" && !isHost(text)) return malformed(":authority is not host[:port]");
+  if (text !== "" && authority(text, "http") === null) return malformed(":authority is not host[:port]");
   return text;
 }
 
