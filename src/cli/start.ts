@@ -34,8 +34,6 @@ import { version } from "./version.ts";
 const lastWordsMs = 500;
 /** What stands in the run folder is renewed so often, ms: who tidies it takes what is days old. */
 const renewMs = 6 * 3_600_000;
-/** How often it is looked whether a member's record is still true, ms: the coordinator may have moved. */
-const lookMs = 2000;
 
 /** Runs a member until a signal ends it. @throws Failure where it cannot start. */
 export async function start(options: Readonly<Record<string, unknown>>): Promise<void> {
@@ -82,12 +80,8 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
   let stopping = false;
   /** Where it listens, once it does. */
   let recorded: Addresses | null = null;
-  /** What its record says of the coordinator, and when that was written. */
-  let said = { hostsCoordinator: false, coordinator: "", atMs: 0 };
   const record = (state: MemberRecord["state"], addresses: Addresses): void => {
     recorded = addresses;
-    const { hostsCoordinator, coordinatorAddress: coordinator } = member;
-    said = { hostsCoordinator, coordinator, atMs: performance.now() };
     writeRecord(folder, {
       cluster: config.cluster,
       name,
@@ -95,8 +89,8 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
       state,
       processMark: processMarkOf(process.pid),
       ...addresses,
-      coordinator,
-      hostsCoordinator,
+      coordinator: member.coordinatorAddress,
+      hostsCoordinator: member.hostsCoordinator,
       drainLimitMs: member.drainLimitMs,
       secret,
       startedMs: member.startedMs,
@@ -196,13 +190,10 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
   giveBackStart(config.memory);
   recordLate("ready", addresses);
   setInterval(() => {
-    const { hostsCoordinator, coordinatorAddress } = member;
-    const isTrue = said.hostsCoordinator === hostsCoordinator && said.coordinator === coordinatorAddress;
-    const isOld = performance.now() - said.atMs >= renewMs;
-    if (stopping || (isTrue && !isOld)) return;
+    if (stopping) return;
     recordLate("ready", addresses);
-    if (isOld) ifWritable("what it goes by", () => touchUsed(folder, { cluster: config.cluster, name }));
-  }, lookMs).unref();
+    ifWritable("what it goes by", () => touchUsed(folder, { cluster: config.cluster, name }));
+  }, renewMs).unref();
   systemd.ready(`proxy ${addresses.listen}`);
   if (process.send === undefined) greet(name, config, addresses, from === "generated" ? secret : null);
   else process.send({ kind: "ready", name, ...addresses });
