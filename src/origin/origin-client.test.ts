@@ -95,8 +95,41 @@ describe("OriginClient", () => {
       }
       return accepted;
     };
-    expect(await atSeconds(290)).toBe(1);
-    expect(await atSeconds(290)).toBe(2);
+    expect(await atSeconds(230)).toBe(1);
+    expect(await atSeconds(75)).toBe(2);
+  });
+
+  it("does not open all connections of one burst anew at once", async () => {
+    const together = 40;
+    let accepted = 0;
+    const held: Socket[] = [];
+    const { url } = await listener((socket) => {
+      accepted++;
+      socket.on("error", () => {});
+      // As many connections as requests: none is answered before all have come.
+      socket.on("data", () => {
+        if (held.push(socket) < together) return;
+        for (const one of held.splice(0)) one.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+      });
+    });
+    const client = new OriginClient(policy, originSettings);
+    vi.useFakeTimers({ toFake: ["performance"] });
+    closing.push(
+      () => client.close(),
+      () => vi.useRealTimers(),
+    );
+    const burst = async (): Promise<number> => {
+      const before = accepted;
+      const one = () => new Promise((done) => client.fetch(request(url), { ...silent, end: done, failed: done }));
+      await Promise.all(Array.from({ length: together }, one));
+      vi.advanceTimersByTime(5000);
+      return accepted - before;
+    };
+    expect(await burst()).toBe(together);
+    let most = 0;
+    for (let seconds = 5; seconds < 310; seconds += 5) most = Math.max(most, await burst());
+    expect(accepted, "each has been renewed").toBeGreaterThanOrEqual(2 * together);
+    expect(most).toBeLessThan(together / 2);
   });
 
   it("retires when those under way have ended, and not before", async () => {

@@ -72,8 +72,8 @@ export class OriginConnection {
    * The parent proxy at its other end, which wants to know whole URIs; null for the origin itself, or a tunnel to it.
    */
   via: Parent | null = null;
-  /** Since when it is there; milliseconds, monotonic. */
-  readonly sinceMs: number = performance.now();
+  /** Milliseconds, monotonic: from then on no further request goes out on it. */
+  usedUntil = Infinity;
   /** Requests that it has carried. */
   uses = 0;
   /** Milliseconds, monotonic: until when it may be kept idle. */

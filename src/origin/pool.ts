@@ -18,8 +18,12 @@ import { OriginConnection, type ConnectionTimes } from "./origin-connection.ts";
 
 /** An idle connection is kept for so long, where the origin does not say less. */
 const keepMs = 10_000;
-/** A connection that is always in use is given up after so long: a name may lead to another place by then. */
+/**
+ * A connection that is always in use is given up after so long: a name may lead to another place by then. Up to a fifth
+ * earlier, each at a time of its own: those that a burst has opened must not all be opened anew at once.
+ */
 const ageMaxMs = 300_000;
+const ageSpread = 1 / 5;
 /** Idle connections in all. */
 const idleMax = 1024;
 /** A request that must not be sent twice goes out on a connection that was in use so lately, or on a new one. */
@@ -55,10 +59,12 @@ export class Pool {
   /** An idle connection to an origin, or null. */
   idle(origin: string, which: "any" | "recent"): OriginConnection | null {
     const idle = this.#idle.get(origin);
-    const connection = idle?.at(-1);
-    if (idle === undefined || connection === undefined) return null;
+    if (idle === undefined) return null;
     const now = performance.now();
-    if (connection.keepUntil <= now) return null;
+    // The one used last may be the oldest, and those below it are as good as ever.
+    for (let last = idle.at(-1); last !== undefined && last.keepUntil <= now; last = idle.at(-1)) last.destroy();
+    const connection = idle.at(-1);
+    if (connection === undefined) return null;
     if (which === "recent" && connection.idleSince + recentMs < now) return null;
     idle.pop();
     if (idle.length === 0) this.#idle.delete(origin);
@@ -86,6 +92,7 @@ export class Pool {
         gone: (one: OriginConnection): void => this.#forget(one),
       };
       connection = new OriginConnection(socket, inside, this.#options, owner, reading);
+      connection.usedUntil = performance.now() + ageMaxMs * (1 - ageSpread * Math.random());
       this.#all.add(connection);
       this.#places.set(connection, origin);
       if (via !== null && !place.secure && as === "answers") connection.via = via;
@@ -113,10 +120,10 @@ export class Pool {
     // A second less than the origin says: a request must not meet its end on the way.
     const ms = keptSeconds === null ? keepMs : Math.min(keepMs, (keptSeconds - 1) * 1000);
     const now = performance.now();
-    if (this.#closed || ms <= 0 || now - connection.sinceMs > ageMaxMs) return connection.destroy();
+    if (this.#closed || ms <= 0 || now >= connection.usedUntil) return connection.destroy();
     if (this.#idleCount >= idleMax) this.#idle.values().next().value?.[0]?.destroy();
     connection.idleSince = now;
-    connection.keepUntil = Math.min(now + ms, connection.sinceMs + ageMaxMs);
+    connection.keepUntil = Math.min(now + ms, connection.usedUntil);
     const idle = this.#idle.get(origin);
     if (idle === undefined) this.#idle.set(origin, [connection]);
     else idle.push(connection);
