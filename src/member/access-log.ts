@@ -100,7 +100,11 @@ export class AccessLog {
     const old = this.#file?.writer;
     this.#file = writer === null ? null : { path: path!, writer };
     if (old === undefined) return;
-    this.#droppedBefore += old.dropped;
-    void old.end(1000).then(() => (old instanceof LineWriter ? old.close() : undefined));
+    const counted = old.dropped;
+    this.#droppedBefore += counted;
+    void old.end(1000).then(() => {
+      if (old instanceof LineWriter) old.close();
+      this.#droppedBefore += old.dropped - counted;
+    });
   }
 }

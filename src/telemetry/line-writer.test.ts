@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test, vi } from "vitest";
@@ -49,3 +49,19 @@ test("many lines are written as soon as they are a batch", async () => {
   await writer.end(1000);
   expect(readFileSync(path, "utf8").length).toBe(66 * 1001);
 });
+
+test.runIf(existsSync("/dev/full"))(
+  "a file on a full disk is let go of, and what it did not take is counted",
+  async () => {
+    const open = (): number => readdirSync("/proc/self/fd").length;
+    const before = open();
+    const writer = new LineWriter({ target: { path: "/dev/full" } });
+    writer.write("one");
+    // It does not take it, and is tried again a second later.
+    await writer.end(20);
+    writer.write("two");
+    writer.close();
+    await vi.waitFor(() => expect(open()).toBe(before), { timeout: 5000 });
+    expect(writer.dropped).toBe(2);
+  },
+);

@@ -41,6 +41,9 @@ export class LineWriter {
   #waiting = "";
   #waitingLines = 0;
   #writing = false;
+  /** The system has been given bytes, and has not said what has become of them. */
+  #isUnderWay = false;
+  #isClosing = false;
   #timer: NodeJS.Timeout | null = null;
   #untold = 0;
   #reason = "";
@@ -108,11 +111,17 @@ export class LineWriter {
   }
 
   /**
-   * Lets go of its file, which somebody may have removed to make room; after `end`. Not in the midst of a write: the
-   * descriptor may be another file's then.
+   * Lets go of its file, which somebody may have removed to make room; after `end`. A write that is under way is waited
+   * for, since its descriptor may be another file's then; what could not be written until now is lost.
    */
   close(): void {
-    if (!("path" in this.#options.target) || this.#broken || this.#writing) return;
+    if (!("path" in this.#options.target) || this.#broken || this.#isClosing) return;
+    this.#isClosing = true;
+    if (!this.#isUnderWay) this.#letGo();
+  }
+
+  #letGo(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#breaks("it is closed");
     if (this.#socket === null) closeSync(this.#fd);
     else this.#socket.destroy();
@@ -167,7 +176,14 @@ export class LineWriter {
   }
 
   #put(bytes: Buffer, lines: number): void {
+    this.#isUnderWay = true;
     write(this.#fd, bytes, (error, taken) => {
+      this.#isUnderWay = false;
+      const isWhole = error === null && taken === bytes.length;
+      if (this.#isClosing) {
+        if (!isWhole) this.#lose(lines);
+        return this.#letGo();
+      }
       if (error === null && taken < bytes.length) return this.#put(bytes.subarray(taken), lines);
       if (error === null) return this.#written();
       this.#reason = error.message;
