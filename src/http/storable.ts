@@ -94,10 +94,10 @@ export function storable(
 }
 
 /**
- * These answer one request's conditions, range or expectation, its size, its sender's rate or network, none of which is
+ * These answer one request's conditions, range or expectation, its size, its sender's pace or network, none of which is
  * in the key: kept, they would poison it. The last four must not be stored whatever they say of it (RFC 6585 §3 to §6).
  */
-const ofOneRequest: ReadonlySet<number> = new Set([412, 416, 417, 428, 429, 431, 511]);
+const ofOneRequest: ReadonlySet<number> = new Set([408, 412, 416, 417, 425, 428, 429, 431, 511]);
 
 /** RFC 9111 §3.5. */
 function allowsSharing(directives: Directives): boolean {

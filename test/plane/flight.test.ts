@@ -150,21 +150,42 @@ describe("a flight", () => {
     expect([after.status, after.content]).toEqual([401, ""]);
   });
 
-  it("leaves what is stored where the origin only says that it is asked too often (RFC 5861 §3)", async () => {
-    const plane = fakePlane({
-      answer: (call) =>
-        plane.calls.length > 1
-          ? reply(call, 429, ["cache-control", "max-age=60"])
-          : reply(call, 200, ["cache-control", "max-age=1, stale-while-revalidate=1000"], "old"),
-    });
-    await ask(plane, get());
-    for (const calls of [2, 3]) {
-      plane.now += 10;
-      const stale = get();
-      await ask(plane, stale);
-      expect([stale.status, stale.content, plane.calls.length]).toEqual([200, "old", calls]);
-    }
-  });
+  it.each([408, 425, 429])(
+    "leaves what is stored where the origin only says that it is asked too early or too often: %d (RFC 5861 §3)",
+    async (status) => {
+      const plane = fakePlane({
+        answer: (call) =>
+          plane.calls.length > 1
+            ? reply(call, status, ["cache-control", "max-age=60"])
+            : reply(call, 200, ["cache-control", "max-age=1, stale-while-revalidate=1000"], "old"),
+      });
+      await ask(plane, get());
+      for (const calls of [2, 3]) {
+        plane.now += 10;
+        const stale = get();
+        await ask(plane, stale);
+        expect([stale.status, stale.content, plane.calls.length]).toEqual([200, "old", calls]);
+      }
+    },
+  );
+
+  it.each([401, 408, 425, 429])(
+    "leaves what is stored where its own request is refused to a client: %d (§4.3.3)",
+    async (status) => {
+      const plane = fakePlane({
+        answer: (call) =>
+          call.request.fields.includes("early-data")
+            ? reply(call, status, ["cache-control", "no-store"])
+            : reply(call, 200, [...fresh, "etag", '"1"'], "content"),
+      });
+      await ask(plane, get());
+      const refused = get("Early-Data: 1\r\nCache-Control: no-cache\r\n");
+      await ask(plane, refused);
+      const after = get();
+      await ask(plane, after);
+      expect([refused.status, after.content, plane.calls.length]).toEqual([status, "content", 2]);
+    },
+  );
 
   it.each([
     ["stays what it was", "GET", "Authorization: Basic x", "max-age=60", "max-age=60"],
