@@ -6,6 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { background } from "../base/background.ts";
 import { hostPortOf } from "../base/host-port.ts";
+import { ToldOnce } from "../base/told-once.ts";
 import { memberOf, publishedViewOf, type Member, type PublishedView } from "../ring/view.ts";
 import { methods, topics } from "./embedded-host.ts";
 import type { Coordinator, CoordinatorEvents, Published, SessionState } from "./port.ts";
@@ -63,15 +64,15 @@ export class EmbeddedClient implements Coordinator {
   #lastView: PublishedView | null;
   /** Where the host that gave way to another has said that it is now, or a member that is none. */
   #movedTo: string | null = null;
-  /** When each place that is no host's was asked last; ms, monotonic. */
-  readonly #askedMs = new Map<string, number>();
+  /** The places that are no host's, and were asked where it is. */
+  readonly #asked = new ToldOnce({ max: toldMax, againMs: askAgainMs });
   /** Which of the places is dialled next. */
   #next = 0;
   /** Why each place did not have us, since it was last tried. */
   readonly #refusals = new Map<string, string>();
   #failures = 0;
   /** What has been said of it while it is waited for. */
-  readonly #told = new Set<string>();
+  readonly #told = new ToldOnce({ max: toldMax });
   /** Members that are being asked where the coordinator is. */
   readonly #follows = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | null = null;
@@ -218,10 +219,7 @@ export class EmbeddedClient implements Coordinator {
 
   /** Asks a member that is no host where the coordinator is, which is where to look next. */
   async #follow(reason: string, place: string): Promise<void> {
-    const now = performance.now();
-    if (!reason.includes(noHost) || now - (this.#askedMs.get(place) ?? -Infinity) < askAgainMs) return;
-    if (this.#askedMs.size >= toldMax) this.#askedMs.clear();
-    this.#askedMs.set(place, now);
+    if (!reason.includes(noHost) || !this.#asked.tell(place)) return;
     const found = (await this.#options.elsewhere?.(place)) ?? null;
     if (found === null || found === this.#member?.peer || hostPortOf(found) === null) return;
     if (this.#up || this.#places.includes(found)) return;
@@ -231,11 +229,7 @@ export class EmbeddedClient implements Coordinator {
 
   #redial(reason: string, place: string): void {
     const told = `waiting for the coordinator at ${place}: ${reason}`;
-    if (this.#joined !== null && !this.#told.has(told)) {
-      if (this.#told.size >= toldMax) this.#told.clear();
-      this.#told.add(told);
-      this.#options.failed?.(new Error(told));
-    }
+    if (this.#joined !== null && this.#told.tell(told)) this.#options.failed?.(new Error(told));
     const wait = Math.random() * Math.min(this.#options.redialMs ?? 1000, 50 * 2 ** Math.min(this.#failures++, 10));
     this.#timer = setTimeout(() => this.#dial(), wait);
   }

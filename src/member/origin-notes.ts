@@ -2,34 +2,29 @@
  * What origins give cause to tell an operator: counted each time, logged at most once in a while, since the same
  * trouble comes with every request.
  */
+import { ToldOnce } from "../base/told-once.ts";
 import type { OriginNotes } from "../origin/fetch.ts";
 import type { Recorder } from "../proxy/request/recorder.ts";
 import type { Logger } from "../telemetry/log.ts";
 
 const noteEveryMs = 10_000;
+/** Clients of a forward proxy name origins as they like. */
+const notesMax = 1000;
 
 /** Listens to all origin clients of one member. */
 export function originNotes(log: Logger, recorder: () => Recorder): OriginNotes {
-  const toldAt = new Map<string, number>();
-  const tell = (what: string, say: () => void): void => {
-    const now = performance.now();
-    if (now - (toldAt.get(what) ?? -Infinity) < noteEveryMs) return;
-    if (toldAt.size > 1000) toldAt.clear();
-    toldAt.set(what, now);
-    say();
-  };
+  const told = new ToldOnce({ max: notesMax, againMs: noteEveryMs });
+  const toldExhausted = new ToldOnce({ max: 1, againMs: noteEveryMs });
   return {
     waited: (origin) => {
       recorder().originWaited();
-      tell(`waited ${origin}`, () =>
-        log.warn({ kind: "origin", origin }, `requests wait for ${origin}: it has as many as it may have`),
-      );
+      if (told.tell(`waited ${origin}`))
+        log.warn({ kind: "origin", origin }, `requests wait for ${origin}: it has as many as it may have`);
     },
     refused: (origin, why) => {
       recorder().originRefused();
-      tell(`refused ${origin}`, () =>
-        log.error({ kind: "origin", origin, why }, `requests to ${origin} are refused: ${why}`),
-      );
+      if (told.tell(`refused ${origin}`))
+        log.error({ kind: "origin", origin, why }, `requests to ${origin} are refused: ${why}`);
     },
     unverified: (what) =>
       log.warn(
@@ -46,9 +41,8 @@ export function originNotes(log: Logger, recorder: () => Recorder): OriginNotes 
     },
     exhausted: () => {
       recorder().exhausted();
-      tell("exhausted", () =>
-        log.error({ kind: "limits" }, "no file descriptors are left: origins cannot be reached (raise ulimit -n)"),
-      );
+      if (toldExhausted.tell("exhausted"))
+        log.error({ kind: "limits" }, "no file descriptors are left: origins cannot be reached (raise ulimit -n)");
     },
   };
 }

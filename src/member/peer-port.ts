@@ -1,5 +1,6 @@
 /** The port at which other members, and tools with the secret, reach a member. */
 import { hostPortOf } from "../base/host-port.ts";
+import { ToldOnce } from "../base/told-once.ts";
 import type { Config } from "../config/schema.ts";
 import { methods } from "../coordination/embedded-host.ts";
 import { PeerAcceptor, type AcceptedLink } from "../peer/acceptor.ts";
@@ -35,7 +36,7 @@ export function peerPort({
   linked,
   ...more
 }: PeerPortOptions): PeerAcceptor {
-  const toldAt = new Map<string, number>();
+  const told = new ToldOnce({ max: reasonsMax, againMs: quietMs });
   return new PeerAcceptor({
     listen: hostPortOf(config.peer)!,
     cluster: config.cluster,
@@ -53,11 +54,7 @@ export function peerPort({
       purpose === "member" || purpose === "tool" || (purpose === "coordinator" && more.coordinates()),
     refused: (address, reason) => {
       // While a coordinator is away, the others look for it everywhere, some times a second.
-      const now = performance.now();
-      const isNews = now - (toldAt.get(reason) ?? -Infinity) >= quietMs;
-      if (isNews && toldAt.size >= reasonsMax) toldAt.clear();
-      if (isNews) toldAt.set(reason, now);
-      log[isNews ? "warn" : "debug"](
+      log[told.tell(reason) ? "warn" : "debug"](
         { kind: "peer", address, reason },
         `a link from ${address} was refused: ${reason}`,
       );

@@ -3,6 +3,7 @@
  * reached, which is what the data plane goes by: it does not wait for a session to expire to go round a dead member.
  */
 import { hostPortOf } from "../base/host-port.ts";
+import { ToldOnce } from "../base/told-once.ts";
 import { Waiters } from "../base/waiters.ts";
 import type { Member } from "../ring/view.ts";
 import type { PeerTls } from "./channel.ts";
@@ -124,8 +125,8 @@ class Peer {
   readonly #waiters = new Waiters();
   #wasUp = false;
   #isToldUp = false;
-  /** Why it cannot be reached, as told since it could. */
-  readonly #toldReasons = new Set<string>();
+  /** Why it cannot be reached, since it could. */
+  readonly #told = new ToldOnce({ max: reasonsMax });
   /** Nobody listens there: its process is gone. */
   #refused = false;
   #next = 0;
@@ -234,15 +235,13 @@ class Peer {
   #tellUp(): void {
     if (this.#isToldUp) return;
     this.#isToldUp = true;
-    this.#toldReasons.clear();
+    this.#told.forget();
     this.#options.changed?.(this.#name, true, "");
   }
 
   #tellDown(reason: string): void {
     this.#isToldUp = false;
-    if (this.#toldReasons.has(reason) || this.#toldReasons.size >= reasonsMax) return;
-    this.#toldReasons.add(reason);
-    this.#options.changed?.(this.#name, false, reason);
+    if (this.#told.tell(reason)) this.#options.changed?.(this.#name, false, reason);
   }
 
   #redial(slot: number): void {
