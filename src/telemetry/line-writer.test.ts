@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isatty } from "node:tty";
 import { afterAll, expect, test, vi } from "vitest";
 import { LineWriter } from "./line-writer.ts";
 
@@ -13,6 +14,11 @@ vi.mock("node:fs", async (original) => {
   };
   return { ...fs, write };
 });
+
+vi.mock("node:tty", async (original) => ({
+  ...(await original<typeof import("node:tty")>()),
+  isatty: vi.fn(() => false),
+}));
 
 const folder = mkdtempSync(join(tmpdir(), "gyre-lines-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -65,3 +71,23 @@ test.runIf(existsSync("/dev/full"))(
     expect(writer.dropped).toBe(2);
   },
 );
+
+test("members that a program starts one after the other leave nothing at its terminal, and none minds that it is gone", () => {
+  const isTerminal = vi.mocked(isatty).mockReturnValue(true);
+  const said = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  const before = process.stdout.listenerCount("error");
+  const writers = Array.from({ length: 12 }, () => new LineWriter({ target: { fd: 1 } }));
+  const listeners = process.stdout.listenerCount("error") - before;
+  const tell = (): void => {
+    for (const writer of writers) writer.write("a line");
+  };
+  tell();
+  const taken = said.mock.calls.length;
+  process.stdout.emit("error", new Error("EIO"));
+  tell();
+  const more = said.mock.calls.length - taken;
+  said.mockRestore();
+  isTerminal.mockReset();
+  expect(listeners).toBe(1);
+  expect([taken, more, writers.map(({ dropped }) => dropped)]).toEqual([12, 0, writers.map(() => 1)]);
+});

@@ -59,8 +59,7 @@ export class LineWriter {
     this.#fd = "fd" in target ? target.fd : openSync(target.path, "a", fileMode);
     this.#kind = kindOf(this.#fd);
     if (this.#kind === "stream") this.#open();
-    // A terminal that is gone (its window closed, a session lost) says so with every line.
-    if (this.#kind === "terminal") process.stdout.on("error", ({ message }) => this.#breaks(message));
+    if (this.#kind === "terminal") watchTerminal();
   }
 
   /** Takes a line, without its end. */
@@ -74,6 +73,7 @@ export class LineWriter {
   }
 
   #takes(characters: number, lines: number): boolean {
+    if (this.#kind === "terminal" && isTerminalGone) this.#broken = true;
     if (!this.#broken && this.#waiting.length + characters < this.#waitingMax) return true;
     if (!this.#broken && this.#reason === "") this.#reason = "nobody takes them";
     this.#lose(lines);
@@ -239,6 +239,17 @@ export class LineWriter {
     this.dropped += lines;
     this.#untold += lines;
   }
+}
+
+/** All that write to the terminal share it, and a program may make many of them, one after the other. */
+let isTerminalWatched = false;
+let isTerminalGone = false;
+
+/** One that is gone (its window closed, a session lost) says so with every line. */
+function watchTerminal(): void {
+  if (isTerminalWatched) return;
+  isTerminalWatched = true;
+  process.stdout.on("error", () => (isTerminalGone = true));
 }
 
 function kindOf(fd: number): "file" | "stream" | "terminal" {
