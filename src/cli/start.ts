@@ -74,14 +74,17 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     },
     drain: () => stopSoon("drained by an operator"),
     listening: (addresses) => record("starting", addresses),
+    chosen: () => {
+      if (recorded !== null) recordLate(recorded.state, recorded.addresses);
+    },
     reread: () => reload(member, options, log),
   });
   const systemd = systemdOf(process.env, (error) => log.warn({ kind: "service", err: error }, error.message));
   let stopping = false;
-  /** Where it listens, once it does. */
-  let recorded: Addresses | null = null;
+  /** What its record says, once it listens. */
+  let recorded: { readonly state: MemberRecord["state"]; readonly addresses: Addresses } | null = null;
   const record = (state: MemberRecord["state"], addresses: Addresses): void => {
-    recorded = addresses;
+    recorded = { state, addresses };
     writeRecord(folder, {
       cluster: config.cluster,
       name,
@@ -117,7 +120,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
     stopping = true;
     systemd.stopping();
     log.info({ kind: "stop", reason }, reason);
-    if (recorded !== null) recordLate("draining", recorded);
+    if (recorded !== null) recordLate("draining", recorded.addresses);
     const company = companyOf(folder, process.pid);
     const others = member.control?.view?.members ?? [];
     // What it has stored is handed over where somebody is left to take it.

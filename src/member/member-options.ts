@@ -11,6 +11,8 @@ export interface MemberOptions {
   readonly ousted: (reason: string, there?: PublishedView) => void;
   /** It listens, and looks for the others from now on. */
   readonly listening?: (addresses: Addresses) => void;
+  /** It hosts the coordinator from now on, in the place of one that is lost. */
+  readonly chosen?: () => void;
   /** An operator wants it to leave: to be stopped as by a signal. */
   readonly drain: () => void;
   /** Takes up its configuration as it is now; says what has become of it. @throws Error with why the old one stays. */

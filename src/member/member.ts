@@ -325,6 +325,7 @@ export class RunningMember {
     this.#host = movedHere(this.#config, this.#coordinatorContext({ lastView: control.view, fellows: [] }));
     this.#coordinator = this.#host;
     this.#log.warn({ kind: "coordination" }, "hosts the coordinator from now on");
+    this.#options.chosen?.();
     await control.move(this.#host);
   }
 

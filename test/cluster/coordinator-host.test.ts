@@ -79,6 +79,23 @@ describe("a coordinator that is lost for good", () => {
   }, 60_000);
 });
 
+describe("gyre stop", () => {
+  it("ends the member that hosts the coordinator by now last, so that every departure before is published", async () => {
+    const environment = { GYRE_RUN_DIR: temporaryFolder() };
+    const first = await startMember(["--name", "m1"], environment);
+    const other = (name: string): Promise<TestMember> =>
+      startMember(["--name", name, "--coordinator", `http://${first.peer}`], environment);
+    const [second, third] = [await other("m2"), await other("m3")];
+    await settled([first, second, third]);
+    await first.kill();
+    await chosen("m2", second);
+    await settled([second, third]);
+    const run = await gyre(["stop", "--json"], environment.GYRE_RUN_DIR);
+    const ended = JSON.parse(run.output) as { name: string; result: string }[];
+    expect(ended.map(({ name, result }) => `${name} ${result}`)).toEqual(["m3 drained", "m2 drained"]);
+  });
+});
+
 describe("a member that has not joined yet", () => {
   it("does not become the coordinator's host: there is nothing to go on from", async () => {
     const folder = temporaryFolder();
