@@ -5,11 +5,11 @@
 import type { ChildProcess } from "node:child_process";
 import { openSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { makeFolder } from "../base/folder.ts";
 import { hostPortOf, hostPortText, type HostPort } from "../base/host-port.ts";
 import { defaultMemory } from "../config/default-memory.ts";
-import { livingMembers, markStopping, runFolder, takeFarewell, unmarkStopping } from "../member/records.ts";
+import { livingMembers, markStopping, memberLog, runFolder, takeFarewell, unmarkStopping } from "../member/records.ts";
 import { rendered } from "./status.ts";
 import { deniedIn, shortForm } from "../config/listeners.ts";
 import { listenersFor } from "../member/listeners.ts";
@@ -84,7 +84,8 @@ export async function cluster(options: ClusterOptions): Promise<void> {
   const memory = config.memory === defaultMemory() ? Math.floor(config.memory / count) : config.memory;
   if (detach && options.demoOrigin === true)
     throw new Failure("--demo-origin lives in this command, so it does not go with --detach", 2);
-  const folder = join(runFolder(process.env), "logs");
+  const run = runFolder(process.env);
+  const folder = dirname(memberLog(run, { cluster: config.cluster, name: "" }));
   makeFolder(folder, 0o700);
   const members: Started[] = [];
   /** All that were started, those that have not joined yet among them. */
@@ -95,12 +96,16 @@ export async function cluster(options: ClusterOptions): Promise<void> {
     if (ending) return;
     ending = true;
     note("\nending: members drain and leave");
-    // The embedded coordinator's host goes last: until then every other departure is published.
     const folder = runFolder(process.env);
+    // The embedded coordinator's host goes last: until then every other departure is published.
+    const hosts = new Set(
+      livingMembers(folder).flatMap(({ pid, hostsCoordinator }) => (hostsCoordinator ? [pid] : [])),
+    );
+    const last = ({ pid = 0 }: ChildProcess): number => Number(hosts.has(pid));
     const company = children.map((_, index) => memberName(index));
     for (const { pid = 0 } of children) markStopping(folder, pid, company);
-    for (const child of children.slice(1).reverse()) await endProcess(child, "SIGTERM");
-    if (children[0] !== undefined) await endProcess(children[0], "SIGTERM");
+    for (const child of children.toReversed().toSorted((one, other) => last(one) - last(other)))
+      await endProcess(child, "SIGTERM");
     for (const { pid = 0 } of children) {
       takeFarewell(folder, pid);
       unmarkStopping(folder, pid);
@@ -128,7 +133,7 @@ export async function cluster(options: ClusterOptions): Promise<void> {
         admin: await place(config.admin, index, 2, taken),
       };
       const coordinator = !embedded ? config.coordinator : index === 0 ? "embedded" : `http://${members[0]!.peer}`;
-      const log = join(folder, `${config.cluster}-${name}.log`);
+      const log = memberLog(run, { cluster: config.cluster, name });
       const flags = [
         "--name",
         name,

@@ -124,8 +124,9 @@ describe("the mark of a stop", () => {
 
 it("what a running member goes by is in use, whatever else lies there", () => {
   const folder = mkdtempSync(join(tmpdir(), "gyre-used-"));
-  const used = ["secret-gyre", "view-gyre-m1.json", "view-gyre-m1.earlier.json"];
-  const others = ["secret-other", "view-gyre-m10.json", "view-other-m1.json", "left-7.json"];
+  const used = ["secret-gyre", "view-gyre-m1.json", "view-gyre-m1.earlier.json", "logs/gyre-m1.log"];
+  const others = ["secret-other", "view-gyre-m10.json", "view-other-m1.json", "left-7.json", "logs/gyre-m10.log"];
+  mkdirSync(join(folder, "logs"));
   for (const file of [...used, ...others]) {
     writeFileSync(join(folder, file), "");
     utimesSync(join(folder, file), 1000, 1000);

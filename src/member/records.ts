@@ -5,6 +5,7 @@
 import {
   accessSync,
   constants,
+  existsSync,
   linkSync,
   lstatSync,
   readdirSync,
@@ -110,15 +111,22 @@ export function writeRecord(folder: string, record: MemberRecord): void {
   renameSync(`${file}.new`, file);
 }
 
+/** Where a member's lines go that is started with others on this machine. */
+export function memberLog(folder: string, { cluster, name }: Pick<MemberRecord, "cluster" | "name">): string {
+  return join(folder, "logs", `${cluster}-${name}.log`);
+}
+
 /**
- * Marks what a running member goes by as in use: its cluster's secret, and its last view. Who tidies folders for
- * temporary files takes away what has not changed for days (systemd-tmpfiles: ten).
+ * Marks what a running member goes by as in use: its cluster's secret, its last view, and its log, which may be quiet.
+ * Who tidies folders for temporary files takes away what has not changed for days (systemd-tmpfiles: ten).
  */
 export function touchUsed(folder: string, { cluster, name }: Pick<MemberRecord, "cluster" | "name">): void {
   const seconds = Date.now() / 1000;
-  for (const file of readdirSync(folder))
-    if (file === `secret-${cluster}` || file.startsWith(`view-${cluster}-${name}.`))
-      utimesSync(join(folder, file), seconds, seconds);
+  const isUsed = (file: string): boolean => file === `secret-${cluster}` || file.startsWith(`view-${cluster}-${name}.`);
+  const used = readdirSync(folder).filter(isUsed);
+  const log = memberLog(folder, { cluster, name });
+  for (const file of [...used.map((one) => join(folder, one)), ...(existsSync(log) ? [log] : [])])
+    utimesSync(file, seconds, seconds);
 }
 
 /** Replaces a member's record by the way it ended, or by nothing where nobody waits for that word. */

@@ -1,7 +1,8 @@
 /** The embedded coordinator's host: lost, replaced at an operator's word, started anew. */
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { livingMembers, type MemberRecord } from "../../src/member/records.ts";
+import { livingMembers, memberLog, type MemberRecord } from "../../src/member/records.ts";
 import { ask } from "../support/client.ts";
 import { gyre } from "../support/command.ts";
 import { freePort } from "../support/free-port.ts";
@@ -94,6 +95,40 @@ describe("gyre stop", () => {
     const ended = JSON.parse(run.output) as { name: string; result: string }[];
     expect(ended.map(({ name, result }) => `${name} ${result}`)).toEqual(["m3 drained", "m2 drained"]);
   });
+});
+
+describe("gyre cluster", () => {
+  it("ends the member that hosts the coordinator by now last", async () => {
+    const folder = temporaryFolder();
+    const free = ["--listen", "--peer", "--admin"].flatMap((flag) => [flag, "127.0.0.1:0"]);
+    const command = spawn(process.execPath, [program, "cluster", "--members", "3", ...free], {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, GYRE_SECRET: secret, GYRE_RUN_DIR: folder },
+    });
+    let output = "";
+    command.stderr.on("data", (chunk: Buffer) => (output += chunk.toString()));
+    const ended = new Promise((done) => command.once("exit", done));
+    try {
+      await until(() => output.includes("Ctrl-C ends all of it"), "it runs");
+      const record = (name: string): MemberRecord => livingMembers(folder).find((one) => one.name === name)!;
+      process.kill(record("m1").pid, "SIGKILL");
+      await until(async () => (await statusOf(record("m3"))).session === "suspended", "the coordinator is missed");
+      expect((await gyre(["coordinate", "m3", "--admin", record("m3").admin], folder)).code).toBe(0);
+      await until(async () => (await statusOf(record("m2"))).session === "connected", "m2 has found it");
+    } finally {
+      command.kill("SIGINT");
+    }
+    await ended;
+    const told = (name: string): string => {
+      const lines = readFileSync(memberLog(folder, { cluster: "gyre", name }), "utf8")
+        .trim()
+        .split("\n");
+      return lines
+        .map((line) => JSON.parse(line) as { kind: string; time: string })
+        .find(({ kind }) => kind === "stop")!.time;
+    };
+    expect(["m2", "m3"].toSorted((a, b) => (told(a) < told(b) ? -1 : 1))).toEqual(["m2", "m3"]);
+  }, 60_000);
 });
 
 describe("a member that has not joined yet", () => {
