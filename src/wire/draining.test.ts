@@ -61,6 +61,23 @@ describe("a server that stops", () => {
     expect(await stopped).toBe(0);
   });
 
+  it("answers who has asked, or has connected, and has not been looked at", async () => {
+    const known = await RawClient.open(port);
+    known.send(get("/first"));
+    await known.until((text) => text.includes("ok"), "it is kept for the next");
+    const opening = RawClient.open(port);
+    await new Promise<void>((begun) => process.nextTick(begun));
+    known.send(get("/next"));
+    const stopped = server.close(5000);
+    const newcomer = await opening;
+    newcomer.send(get("/new"));
+    for (const one of [known, newcomer]) {
+      expect(await one.end()).toMatch(/connection: close\r\n[^]*ok$/);
+      one.close();
+    }
+    expect(await stopped).toBe(0);
+  });
+
   it("answers what somebody else has sent on, who waits for requests in its place, and has not heard of it yet", async () => {
     const lane = openLocalLane(client, (socket, asker) => server.take(socket, asker));
     const one = heard(lane);

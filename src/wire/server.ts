@@ -4,6 +4,7 @@
  */
 import { PassingSet } from "../base/passing.ts";
 import { createServer, isIPv4, Socket, type Server } from "node:net";
+import { setImmediate as turn } from "node:timers/promises";
 import { createServer as createTlsServer, TLSSocket, type Server as TlsServer } from "node:tls";
 import type { HostPort } from "../base/host-port.ts";
 import { listening, type Place } from "../base/listen.ts";
@@ -78,6 +79,8 @@ export class WireServer {
   readonly #server: Server;
   #tlsServer: TlsServer | null = null;
   #isUnix = false;
+  /** Who comes now has come too late. */
+  #showsOut = false;
   readonly #host: ConnectionHost;
   readonly #connect: Connect;
   readonly #http2: SessionHost | null;
@@ -152,7 +155,11 @@ export class WireServer {
    */
   async close(limitMs: number): Promise<number> {
     this.#host.draining = true;
+    // Who has connected, or asked, and has not been looked at, would be told by a reset: it is answered yet.
+    await lookedAt();
     this.#server.close();
+    await lookedAt();
+    this.#showsOut = true;
     for (const connection of this.#connections) connection.drain();
     // Who has not said a word is not waited for either, be it that of TLS, or of a balancer.
     for (const socket of this.#raw) if (socket instanceof Socket && socket.bytesRead === 0) socket.destroy();
@@ -287,7 +294,7 @@ export class WireServer {
   }
 
   #serveHttp2(socket: Socket, client: Client): void {
-    if (this.#host.draining) return void socket.destroy();
+    if (this.#showsOut) return void socket.destroy();
     const place = this.#connections.open();
     const http2 = { ...client, http2: true } as const;
     place.value = new Http2Connection(socket, http2, this.#http2!, performance.now(), () => place.leave());
@@ -296,7 +303,7 @@ export class WireServer {
   #serveSocket(socket: Socket, client: Client): void {
     const served = this.#serveClient(socket, client);
     // Agreed on while others are served their last: what has been said with it is answered.
-    if (this.#host.draining) setImmediate(() => served.drain());
+    if (this.#showsOut) setImmediate(() => served.drain());
   }
 
   #serveClient(socket: ClientSocket, client: Client): Served {
@@ -319,6 +326,13 @@ export class WireServer {
     this.#host.coarseNow = now;
     for (const connection of this.#connections) connection.sweep(now);
   }
+}
+
+/** Resolves when the sockets have been looked at for what has come. */
+async function lookedAt(): Promise<void> {
+  // The first turn may be this one's.
+  await turn();
+  await turn();
 }
 
 /** The remote address, an IPv4 one mapped into IPv6 given as IPv4; "" where the other side has gone. */
