@@ -161,7 +161,7 @@ export class Link {
     if (request.content !== null) out.bytes(request.content);
     out.tail(request.fields.join("\n"));
     out.end();
-    const outgoing = new OutgoingStream(stream, handler, this);
+    const outgoing = new OutgoingStream(stream, request.asking, handler, this);
     if (this.#streams.size === 0) this.#stillness.begins();
     this.#streams.set(stream, outgoing);
     this.#beginWatch();
@@ -308,10 +308,10 @@ export class Link {
       this.#frames.flush();
     }
     if (what !== "still") return;
-    // Who has no answer yet goes elsewhere; one that has begun is worth waiting for, as long as the link is. It stays,
-    // and is used again as soon as it gives a sign.
+    // Who has no answer yet goes elsewhere; one that has begun, or that nobody else has, is worth waiting for, as long
+    // as the link is. It stays, and is used again as soon as it gives a sign.
     for (const [number, stream] of this.#streams.entries()) {
-      if (stream.begun) continue;
+      if (!stream.isImpatient) continue;
       this.cancel(number);
       stream.failed("it stands still");
     }

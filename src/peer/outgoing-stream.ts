@@ -1,7 +1,7 @@
 /** A request's way out and its answer's way in: what the dialing side of a link keeps of each. */
 import type { FieldList } from "../http/fields.ts";
 import { flagEnd, flagInner, flagUnknownLength, FrameType, PayloadReader, type Frame } from "./frames.ts";
-import { fieldsOfText, type PeerResponseHandler, type PeerStream } from "./streams.ts";
+import { asksAlone, fieldsOfText, type Asking, type PeerResponseHandler, type PeerStream } from "./streams.ts";
 
 /** The link's side of a stream. */
 interface AskingLink {
@@ -22,18 +22,20 @@ export class OutgoingStream implements PeerStream {
   readonly #link: AskingLink;
   #unacknowledged = 0;
   #held = false;
+  readonly #asking: Asking;
   #begun = false;
   #over = false;
 
-  constructor(stream: number, handler: PeerResponseHandler, link: AskingLink) {
+  constructor(stream: number, asking: Asking, handler: PeerResponseHandler, link: AskingLink) {
+    this.#asking = asking;
     this.#stream = stream;
     this.#handler = handler;
     this.#link = link;
   }
 
-  /** Its answer's head has come. */
-  get begun(): boolean {
-    return this.#begun;
+  /** Where it stands still, another is asked: not for what it alone has, nor once its answer has begun. */
+  get isImpatient(): boolean {
+    return !this.#begun && !asksAlone(this.#asking);
   }
 
   take(frame: Frame): void {

@@ -9,7 +9,7 @@ import type { Member } from "../ring/view.ts";
 import type { PeerTls } from "./channel.ts";
 import type { PeerIdentity } from "./identity.ts";
 import { Link } from "./link.ts";
-import type { PeerRequest, PeerResponseHandler, PeerStream } from "./streams.ts";
+import { asksAlone, type PeerRequest, type PeerResponseHandler, type PeerStream } from "./streams.ts";
 
 export interface PeersOptions {
   readonly cluster: string;
@@ -96,9 +96,11 @@ export class Peers {
     return this.#peers.get(name)?.load ?? 0;
   }
 
-  /** Sends a request to a member, or null where it cannot be reached now, or stands still. */
+  /** Sends a request to a member, or null where it cannot be reached now, or stands still and others can be asked. */
   request(name: string, request: PeerRequest, handler: PeerResponseHandler): PeerStream | null {
-    return this.#peers.get(name)?.answering?.request(request, handler) ?? null;
+    const peer = this.#peers.get(name);
+    const link = asksAlone(request.asking) ? peer?.link : peer?.answering;
+    return link?.request(request, handler) ?? null;
   }
 
   /** Asks a member something; rejects where it cannot be reached. */

@@ -7,6 +7,11 @@ import type { FieldList } from "../http/fields.ts";
  */
 export type Asking = "answer" | "stand-in" | "peek" | "by-key";
 
+/** Whether nobody else could be asked: what a member that leaves hands over is worth waiting for. */
+export function asksAlone(asking: Asking): boolean {
+  return asking === "by-key";
+}
+
 export interface PeerRequest {
   readonly asking: Asking;
   /** 1 from the member that the client spoke to, 2 from one that stands in for the owner. */

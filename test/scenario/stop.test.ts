@@ -42,7 +42,8 @@ it("of all that run here hands over what they have where others go on elsewhere"
   });
   // Each folder is a machine: what runs in the one is not seen in the other.
   const [here, elsewhere] = [temporaryFolder(), temporaryFolder()];
-  const site = ["--origin", origin.url, "--memory", "64MB"];
+  // Whoever has no processor for a moment is not gone round.
+  const site = ["--origin", origin.url, "--memory", "64MB", "--still-after", "1500ms"];
   const m1 = await startMember(["--name", "m1", ...site], { GYRE_RUN_DIR: elsewhere });
   const joining = ["--coordinator", `http://${m1.peer}`, ...site];
   const m2 = await startMember(["--name", "m2", ...joining], { GYRE_RUN_DIR: here });
