@@ -207,11 +207,13 @@ export class PeerExchange implements Exchange {
       taken?.();
       return true;
     }
+    // A last piece that is small is copied, and so taken before the others: each tells for itself.
+    let untaken = Math.ceil(content.length / dataBytesMax);
+    const all = untaken === 1 ? taken : taken && (() => --untaken === 0 && taken());
     for (let at = 0; at < content.length; at += dataBytesMax) {
       const piece = content.subarray(at, at + dataBytesMax);
       this.#link.writer.begin(FrameType.data, 0, this.#stream);
-      // Pieces leave in order: the last one tells for all.
-      this.#link.writer.end(piece, at + dataBytesMax >= content.length ? taken : undefined);
+      this.#link.writer.end(piece, all);
     }
     this.sentBytes += content.length;
     this.#window -= content.length;

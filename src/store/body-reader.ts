@@ -5,7 +5,9 @@ import type { Hold, Holder } from "../wire/holds.ts";
 export interface ContentSink {
   readonly closed: boolean;
   hold(holder: Holder): Hold;
-  /** `taken` is called once, when the bytes are not needed any more; without it they never change. */
+  /**
+   * `taken` is called once, when the bytes are not needed any more, in whatever order; without it they never change.
+   */
   write(content: Buffer, taken?: () => void): boolean;
   end(trailers?: readonly string[]): void;
   abort(): void;
@@ -53,12 +55,6 @@ export class BodyReader {
   /** The segments of what has been written and not been taken yet, in order. */
   readonly #untaken: number[] = [];
   #settled = false;
-  readonly #taken = (): void => {
-    this.#untaken.shift();
-    if (this.#pumping) return;
-    if (this.#finished) this.#settle();
-    else this.#body.advanced();
-  };
 
   constructor(body: ReadBody, sink: ContentSink, from: number, to: number | null, options: ReaderOptions) {
     this.#body = body;
@@ -146,8 +142,17 @@ export class BodyReader {
   }
 
   #write(piece: Buffer): boolean {
-    if (this.segment < this.#body.lentFrom) return this.#sink.write(piece);
-    this.#untaken.push(this.segment);
-    return this.#sink.write(piece, this.#taken);
+    const { segment } = this;
+    if (segment < this.#body.lentFrom) return this.#sink.write(piece);
+    this.#untaken.push(segment);
+    return this.#sink.write(piece, () => this.#taken(segment));
+  }
+
+  /** Not in the order of writing: a sink that copies small pieces has taken one while those before it still go out. */
+  #taken(segment: number): void {
+    this.#untaken.splice(this.#untaken.indexOf(segment), 1);
+    if (this.#pumping) return;
+    if (this.#finished) this.#settle();
+    else this.#body.advanced();
   }
 }

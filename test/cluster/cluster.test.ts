@@ -1,4 +1,5 @@
 /** Several members as one cache: who owns what, one fetch for all, deaths that no client sees. */
+import type { ServerResponse } from "node:http";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask, RawClient, through } from "../support/client.ts";
 import {
@@ -19,6 +20,10 @@ let origin: TestOrigin;
 beforeAll(async () => {
   origin = await startOrigin((request, response) => {
     response.setHeader("cache-control", request.url!.startsWith("/short") ? "max-age=1" : "max-age=300");
+    if (request.url!.startsWith("/passing")) {
+      response.setHeader("cache-control", "no-store");
+      return passInPieces(response, passing(request.url!));
+    }
     response.setHeader("etag", '"same"');
     if (request.url!.startsWith("/large")) response.end(Buffer.alloc(8 * 2 ** 20, "large "));
     else response.end(`content of ${request.url}`);
@@ -26,6 +31,22 @@ beforeAll(async () => {
 });
 afterEach(endAll);
 afterAll(() => origin.close());
+
+/** Content that is another at each place of each path. */
+function passing(path: string): Buffer {
+  return Buffer.from(Array.from({ length: 40_000 }, (_, index) => `${path} ${index}\n`).join(""));
+}
+
+/** Large pieces and small ones in turn, each by itself. */
+function passInPieces(response: ServerResponse, content: Buffer, at = 0): void {
+  const bytes = at % 56_000 === 0 ? 48_000 : 8000;
+  if (at + bytes >= content.length) {
+    response.end(content.subarray(at));
+    return;
+  }
+  response.write(content.subarray(at, at + bytes));
+  setImmediate(() => passInPieces(response, content, at + bytes));
+}
 
 /** A path under `prefix` whose owner is the member named. */
 async function ownedBy(members: readonly TestMember[], name: string, prefix: string): Promise<string> {
@@ -168,6 +189,20 @@ describe("deaths under steady load", () => {
     );
     client.close();
     expect(Buffer.from(received.slice(received.indexOf("\r\n\r\n") + 4), "latin1").equals(whole.body)).toBe(true);
+  });
+
+  it("pass on through two of them what each origin's answer was, byte for byte, however many pass at once", async () => {
+    const members = await startCluster(2);
+    const url = await ownedBy(members, "m2", "/passing");
+    const other = await ownedBy(members, "m2", "/passing-too");
+    for (let round = 0; round < 3; round++) {
+      const urls = Array.from({ length: 12 }, (_, index) => (index % 2 === 0 ? url : other));
+      const answers = await Promise.all(urls.map((one) => through(members[0]!.port, one)));
+      for (const [index, { body, cacheStatus }] of answers.entries()) {
+        expect(cacheStatus).toContain("detail=owner-m2");
+        expect(body.equals(passing(new URL(urls[index]!).pathname))).toBe(true);
+      }
+    }
   });
 
   it("go round a member that hangs without dying", async () => {
