@@ -14,6 +14,10 @@ export class FrontLane implements Lane, FromHome {
   #sent = 0;
   #room = windowBytes;
   #untold = 0;
+  /** Bytes that the listener has been given and has not taken. */
+  #untaken = 0;
+  /** All requests in so many bytes have been answered. */
+  #answered: number | null = null;
   #isOver = false;
 
   /** `over` is called when its number means nothing any more. */
@@ -45,6 +49,7 @@ export class FrontLane implements Lane, FromHome {
   }
 
   write(bytes: Buffer, taken?: () => void): void {
+    this.#untaken += bytes.length;
     this.listener.data(bytes, () => {
       taken?.();
       this.#took(bytes.length, false);
@@ -52,6 +57,7 @@ export class FrontLane implements Lane, FromHome {
   }
 
   lend(bytes: Buffer): void {
+    this.#untaken += bytes.length;
     this.listener.data(bytes, () => this.#took(bytes.length, true));
   }
 
@@ -69,7 +75,8 @@ export class FrontLane implements Lane, FromHome {
   }
 
   rest(bytes: number): void {
-    if (bytes === this.#sent >>> 0) this.listener.rested();
+    this.#answered = bytes;
+    this.#restWhenTaken();
   }
 
   room(bytes: number): void {
@@ -78,10 +85,23 @@ export class FrontLane implements Lane, FromHome {
   }
 
   #took(bytes: number, atOnce: boolean): void {
+    this.#untaken -= bytes;
     if (this.#isOver) return;
     this.#untold += bytes;
-    if (!atOnce && this.#untold < untakenMax / 4) return;
-    this.#link.sendNumber(frame.taken, this.#number, this.#untold);
-    this.#untold = 0;
+    if (atOnce || this.#untold >= untakenMax / 4) {
+      this.#link.sendNumber(frame.taken, this.#number, this.#untold);
+      this.#untold = 0;
+    }
+    this.#restWhenTaken();
+  }
+
+  /**
+   * Home counts what is taken, from the first byte on: the next answer must not begin before this one has been taken,
+   * or what is taken of that would count for what still waits of this.
+   */
+  #restWhenTaken(): void {
+    if (this.#untaken > 0 || this.#answered !== this.#sent >>> 0) return;
+    this.#answered = null;
+    this.listener.rested();
   }
 }

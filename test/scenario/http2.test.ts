@@ -1,5 +1,6 @@
 /** HTTP/2 towards clients: the same answers as in HTTP/1.1, and bounds on what a connection may cost. */
 import { execFile, execFileSync } from "node:child_process";
+import { once } from "node:events";
 import {
   connect,
   constants,
@@ -59,6 +60,9 @@ beforeAll(async () => {
         ["http2-settings", "abc"],
       ]);
       response.end();
+    } else if (url.startsWith("/private/pieces")) {
+      response.write("a".repeat(25_000));
+      response.end("b".repeat(25_000));
     } else if (url.startsWith("/private/cookies")) response.end(request.headers.cookie);
     else if (url.startsWith("/beyond")) {
       response.statusCode = 799;
@@ -179,6 +183,26 @@ describe("HTTP/2", () => {
       expect(stdout).toBe("all right\n");
     },
   );
+
+  it("goes on with other answers while its client reads one of them late, which then is what it was", async () => {
+    for (const threads of ["1", "2"]) {
+      const member = await secured("--threads", threads);
+      const session = await open(member);
+      session.settings({ initialWindowSize: 16_384 });
+      await once(session, "localSettings");
+      const stored = (await request(session, { ":path": "/long" })).text;
+      const late = session.request({ ":path": "/private/pieces" });
+      await once(late, "response");
+      // One of them goes the way that the answer which is not read yet has come.
+      for (let round = 0; round < 3; round++) {
+        const both = [request(session, { ":path": "/long" }), request(session, { ":path": "/long" })];
+        for (const { text } of await Promise.all(both)) expect(text === stored).toBe(true);
+      }
+      const { text } = await answered(late);
+      expect(text).toBe("a".repeat(25_000) + "b".repeat(25_000));
+      session.close();
+    }
+  });
 
   it("is offered without TLS where a listener says so, to those who know", async () => {
     const member = await clear();
