@@ -98,7 +98,7 @@ export function memberMetrics(
       },
       {
         name: "gyre_refused_total",
-        help: "Requests refused before they had a target",
+        help: "Requests that could not be read, or were refused before they had a target",
         type: "counter",
         values: one(() => counts.refused),
       },

@@ -71,11 +71,15 @@ function milliseconds(ms: number): string {
 function commonLine({ client, method, target, protocol, status, bytes }: AccessRecord, atMs: number): string {
   // nginx's number for a client that has left before it had an answer: analysers take none that is no status.
   const said = status === 0 ? 499 : status;
-  return `${client} - - [${commonTime(atMs)}] "${escaped(`${method} ${target} ${protocol}`)}" ${said} ${bytes}`;
+  // What could not be read is told as it came.
+  const line = method === "-" ? target || "-" : `${method} ${target} ${protocol}`;
+  return `${client} - - [${commonTime(atMs)}] "${escaped(line)}" ${said} ${bytes}`;
 }
 
 function squidLine(record: AccessRecord, atMs: number): string {
-  const { client, method, uri, status, bytes, durationMs, outcome, owned, origin, complete } = record;
+  const { client, status, bytes, durationMs, outcome, owned, origin, complete } = record;
+  // Squid's words for what could not be read: a field must have no blanks.
+  const request = record.method === "-" ? "NONE error:invalid-request" : `${record.method} ${record.uri}`;
   const isHit = outcome === "hit" || owned?.includes("; hit") === true;
   // Who left before an answer was refused nothing.
   const what = outcome === "none" && status !== 0 ? "NONE" : isHit ? "TCP_HIT" : "TCP_MISS";
@@ -90,7 +94,7 @@ function squidLine(record: AccessRecord, atMs: number): string {
           ? `CARP/${record.owner}`
           : "HIER_DIRECT/-";
   const seconds = (atMs / 1000).toFixed(3);
-  return `${seconds} ${String(Math.round(durationMs)).padStart(6)} ${client} ${code} ${bytes} ${method} ${uri} - ${way} -`;
+  return `${seconds} ${String(Math.round(durationMs)).padStart(6)} ${client} ${code} ${bytes} ${request} - ${way} -`;
 }
 
 /** An origin without its port, and without the brackets of an IPv6 address: as Squid has servers. */

@@ -6,13 +6,16 @@ import type { Config } from "../config/schema.ts";
 import { hostPortText, type HostPort } from "../base/host-port.ts";
 import { hasHttp2, mainListener, type Listener } from "../config/listeners.ts";
 import { Networks } from "../origin/destinations.ts";
+import { neverRead } from "../proxy/answer/early.ts";
 import { serve } from "../proxy/serve.ts";
 import { readyShortcut } from "../proxy/shortcut.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { wireLimits, type WireLimits } from "../wire/limits.ts";
 import { OwnCount } from "../wire/connection-count.ts";
+import type { Client } from "../wire/exchange.ts";
 import { WireServer } from "../wire/server.ts";
 import type { TurnedAwayFor } from "../wire/turned-away.ts";
+import type { Unread } from "../wire/unread.ts";
 import type { AccessLog } from "./access-log.ts";
 import type { Certificates } from "./certificates.ts";
 import type { DataPlane } from "./data-plane.ts";
@@ -95,6 +98,11 @@ export class Clients {
       log.info({ kind: "turned-away", reason, count, client: address }, text),
     );
     this.#looking = setInterval(() => this.#turnedAway.look(performance.now()), lookMs).unref();
+    const refused = (unread: Unread, client: Client): void => {
+      neverRead(plane.desk, client, unread);
+      const { status, reason } = unread;
+      log.debug({ kind: "refused", client: client.address, status, reason }, `refused: ${reason}`);
+    };
     const server = (listener: number): WireServer =>
       new WireServer({
         limits,
@@ -107,10 +115,7 @@ export class Clients {
         count: this.#count,
         handle: (exchange) => serve(plane, exchange),
         answerNow: threads === 1 ? (head, client) => readyShortcut(plane, head, client) : null,
-        refused: ({ status, reason }, client) => {
-          recorder.refused();
-          log.debug({ kind: "refused", client: client.address, status, reason }, `refused: ${reason}`);
-        },
+        refused,
         turnedAway: (reason, address) => this.#turnedAway.add({ reason, count: 1, address }, performance.now()),
         bug: failed,
       });
@@ -137,6 +142,7 @@ export class Clients {
             lines: (text, lines) => accessLog.write(text, lines),
             seen: (requests) => this.watching.seen(requests),
             turnedAway: (some) => this.#turnedAway.add(some, performance.now()),
+            unread: (some) => some.forEach(({ unread, client }) => refused(unread, client)),
             failed,
             died,
           });

@@ -4,7 +4,9 @@ import type { Place } from "../base/listen.ts";
 import type { Listener } from "../config/listeners.ts";
 import type { SharedStore } from "../store/pages/page-reader.ts";
 import type { WireLimits } from "../wire/limits.ts";
+import type { Client } from "../wire/exchange.ts";
 import type { TurnedAway } from "../wire/turned-away.ts";
+import type { Unread } from "../wire/unread.ts";
 import type { Identity } from "../wire/tls-identities.ts";
 import type { RoutePlace } from "../proxy/request/routes.ts";
 import type { SeenRequest } from "../telemetry/seen-request.ts";
@@ -24,6 +26,12 @@ export interface FrontSettings {
   readonly watched: boolean;
   /** Networks whose clients' traces are followed; null: nobody's. */
   readonly traced: readonly string[] | null;
+}
+
+/** A request that a front could not read, and whose. */
+export interface UnreadOf {
+  readonly unread: Unread;
+  readonly client: Client;
 }
 
 /** What a front is started with. */
@@ -50,6 +58,7 @@ export type ToFront =
   | { readonly kind: "settings"; readonly settings: FrontSettings }
   | { readonly kind: "lines-taken"; readonly characters: number }
   | { readonly kind: "seen-taken" }
+  | { readonly kind: "unread-taken" }
   /** Somebody wants to hear of every request, or nobody any more. */
   | { readonly kind: "watched"; readonly watched: boolean }
   | { readonly kind: "drain"; readonly limitMs: number };
@@ -62,5 +71,6 @@ export type FromFront =
   | { readonly kind: "lines"; readonly text: string; readonly lines: number }
   | { readonly kind: "seen"; readonly requests: readonly SeenRequest[] }
   | { readonly kind: "turned-away"; readonly some: readonly TurnedAway[] }
+  | { readonly kind: "unread"; readonly some: readonly UnreadOf[] }
   | { readonly kind: "drained"; readonly cut: number }
   | { readonly kind: "failed"; readonly error: Error };

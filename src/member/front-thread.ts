@@ -24,6 +24,7 @@ import { TlsIdentities } from "../wire/tls-identities.ts";
 import { TurnedAwaySum } from "../wire/turned-away.ts";
 import type { FromFront, FrontInit, ToFront } from "./front-messages.ts";
 import { FrontLines } from "./front-lines.ts";
+import { FrontUnread } from "./front-unread.ts";
 import { isThisMachine } from "./listening.ts";
 
 const {
@@ -53,6 +54,10 @@ const lines = new FrontLines(member, {
   dropped: (count) => board.dropped(front, count),
 });
 lines.follow(settings);
+const unreads = new FrontUnread({
+  send: (some) => tell({ kind: "unread", some }),
+  dropped: (count) => board.dropped(front, count),
+});
 const exporting = { exports: true, sample: 0 } as const;
 let traced = networksOf(settings.traced);
 let allowed = settings.allow.map((networks) => new Networks(networks));
@@ -121,6 +126,7 @@ const servers = listeners.map(({ tls: speaksTls, http2, proxyProtocol, role }, l
       return connection;
     },
     turnedAway: (reason, address) => turnedAway.add({ reason, count: 1, address }),
+    refused: (unread, client) => unreads.add({ unread, client }),
     bug: failed,
   });
 });
@@ -191,12 +197,15 @@ port.on("message", (message: ToFront) => {
       return lines.taken(message.characters);
     case "watched":
       return lines.watch(message.watched);
+    case "unread-taken":
+      return unreads.taken();
     case "seen-taken":
       return lines.seenTaken();
     case "drain":
       isDraining = true;
       return void Promise.all(servers.map((server) => server.close(message.limitMs))).then((cuts) => {
         lines.flush();
+        unreads.flush();
         tell({ kind: "drained", cut: cuts.reduce((sum, cut) => sum + cut, 0) });
       });
   }

@@ -14,7 +14,7 @@ import { HomeEnd, type AcceptConnection } from "../threads/home-end.ts";
 import { StoreBlocks } from "../threads/store-blocks.ts";
 import { ringBytes } from "../threads/thread-link.ts";
 import type { TurnedAway } from "../wire/turned-away.ts";
-import type { FromFront, FrontInit, FrontSettings, ToFront } from "./front-messages.ts";
+import type { FromFront, FrontInit, FrontSettings, ToFront, UnreadOf } from "./front-messages.ts";
 
 /** A front holds connections and little else. */
 const heapMbMax = 512;
@@ -34,6 +34,8 @@ export interface FrontsOptions extends Pick<
   readonly seen: (requests: readonly SeenRequest[]) => void;
   /** Connections that they have turned away. */
   readonly turnedAway: (some: TurnedAway) => void;
+  /** Requests that they could not read. */
+  readonly unread: (some: readonly UnreadOf[]) => void;
   readonly failed: (error: Error) => void;
   /** A front has ended by itself. */
   readonly died: (reason: string) => void;
@@ -221,6 +223,9 @@ export class Fronts {
         return front.worker.postMessage({ kind: "seen-taken" } satisfies ToFront);
       case "turned-away":
         return message.some.forEach((some) => this.#options.turnedAway(some));
+      case "unread":
+        this.#options.unread(message.some);
+        return front.worker.postMessage({ kind: "unread-taken" } satisfies ToFront);
       case "failed":
         return this.#options.failed(message.error);
       default:

@@ -116,6 +116,8 @@ export class Watching {
       client: new Busiest(beganMs),
     };
     const end = this.watch((request) => {
+      // What could not be read has asked for nothing.
+      if (request.method === "-") return;
       const now = performance.now();
       const counts = { bytes: request.bytes, missed: !wasHit(request), failed: request.status >= 500 };
       tallies.uri.add(request.uri, counts, now);

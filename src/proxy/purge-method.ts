@@ -7,12 +7,12 @@
  *   Cache-Tag: a, b          tags instead of the URI, in the whole cache (also Cache-Tags, Surrogate-Key, xkey,
  *                            xkey-purge, and Cache-Groups)
  */
-import { unforwarded } from "./request/recorder.ts";
 import { fieldValue, hasField, type FieldList } from "../http/fields.ts";
 import { tagsIn } from "../http/tags.ts";
 import { tagSelector, uriSelector, type Selector } from "../invalidation/selector.ts";
 import { AnswerHead } from "../wire/answer-head.ts";
-import { protocolOf, type Exchange } from "../wire/exchange.ts";
+import type { Exchange } from "../wire/exchange.ts";
+import { endedEarly, leftEarly } from "./answer/early.ts";
 import { refuseEarly } from "./answer/refuse.ts";
 import type { Purges } from "./invalidation/purges.ts";
 import type { Desk } from "./request/desk.ts";
@@ -42,7 +42,7 @@ export function purgeByMethod({ desk, purges, failed }: PurgeMethodNeeds, exchan
     mode: soft ? "outdate" : "drop",
     by: `PURGE from ${exchange.client.address}`,
   } as const;
-  const hold = exchange.hold({ left: () => {} });
+  const hold = exchange.hold({ left: () => leftEarly(desk, exchange, { uri, startedMs }) });
   background(
     purges.order(order).then((report) => {
       hold.release();
@@ -58,26 +58,7 @@ export function purgeByMethod({ desk, purges, failed }: PurgeMethodNeeds, exchan
       const status = report.complete ? 200 : 202;
       const answered = ["content-type", "application/json; charset=utf-8", "cache-control", "no-store"];
       exchange.answer(AnswerHead.of(status, answered, content.length), desk.viaLine, content);
-      desk.recorder.finished(
-        {
-          client: exchange.client.address,
-          serverName: exchange.client.serverName ?? null,
-          protocol: protocolOf(exchange.head, exchange.client),
-          method: exchange.head.method,
-          uri,
-          status,
-          reason: "purge",
-          owner: desk.self,
-          ...unforwarded,
-          target: exchange.head.target,
-          fields,
-          hop: 0,
-          bytes: exchange.sentBytes,
-          durationMs: performance.now() - startedMs,
-          complete: true,
-        },
-        { hit: false },
-      );
+      endedEarly(desk, exchange, { status, reason: "purge", uri, startedMs });
     }),
     failed,
   );

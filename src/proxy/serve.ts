@@ -20,6 +20,7 @@ import { keyHash } from "../ring/ring.ts";
 import type { Asking } from "../peer/streams.ts";
 import type { Exchange } from "../wire/exchange.ts";
 import { answerFixed } from "./answer/fixed.ts";
+import { leftEarly } from "./answer/early.ts";
 import { refuseEarly } from "./answer/refuse.ts";
 import { answerHere, type HereNeeds } from "./fetch/here.ts";
 import type { Comparing } from "./invalidation/comparing.ts";
@@ -100,10 +101,13 @@ export function serveWhole(needs: ServeNeeds, exchange: Exchange, from: FromMemb
   const forwarded = from === null ? null : ({ ...from, asking } as const);
   if (exchange.head.method !== "QUERY" || exchange.body === null)
     return carryOut(needs, exchange, forwarded, from?.content ?? null);
+  const startedMs = performance.now();
+  const hold = exchange.hold({ left: () => leftEarly(needs.desk, exchange, { startedMs }) });
   return withContent(exchange, (content) => {
+    hold.release();
     if (content !== null) return carryOut(needs, exchange, forwarded, content);
     const reason = "the content of a QUERY is part of its cache key: 256 KB at most";
-    return refuseEarly(needs.desk, exchange, { status: 413, reason });
+    return refuseEarly(needs.desk, exchange, { status: 413, reason }, startedMs);
   });
 }
 

@@ -2,7 +2,6 @@
  * Requests that leave HTTP: CONNECT (RFC 9110 §9.3.6) and Upgrade (§7.8). Bytes both ways, half-close kept, idle bound.
  */
 import { countRead } from "../base/read-buffers.ts";
-import { unforwarded } from "./request/recorder.ts";
 import type { Duplex } from "node:stream";
 import { background } from "../base/background.ts";
 import { cacheStatus } from "../http/cache-status.ts";
@@ -15,8 +14,9 @@ import type { Fetch } from "../origin/fetch.ts";
 import { originError } from "../origin/origin-error.ts";
 import { Body } from "../store/body.ts";
 import { AnswerHead } from "../wire/answer-head.ts";
-import { protocolOf, type Exchange } from "../wire/exchange.ts";
+import type { Exchange } from "../wire/exchange.ts";
 import { send } from "./answer/deliver.ts";
+import { endedEarly, leftEarly } from "./answer/early.ts";
 import { refuseEarly, refuseFailed } from "./answer/refuse.ts";
 import { passedFields } from "./fetch/judging.ts";
 import type { FetchNeeds } from "./fetch/needs.ts";
@@ -46,7 +46,12 @@ export function connectTunnel({ desk, current }: TunnelNeeds, exchange: Exchange
   const { allowed, own } = tunnels;
   const policy = { inner: exchange.client.local, allowed, own, configured: false };
   let dialling: { cancel(): void } | null = null;
-  const hold = exchange.hold({ left: () => dialling?.cancel() });
+  const hold = exchange.hold({
+    left: () => {
+      dialling?.cancel();
+      leftEarly(desk, exchange, { startedMs });
+    },
+  });
   dialling = dialTunnel(place, policy, tunnels.settings, (error, connected) => {
     hold.release();
     if (error !== null || connected === null) {
@@ -62,28 +67,14 @@ export function connectTunnel({ desk, current }: TunnelNeeds, exchange: Exchange
     }
     desk.recorder.tunnelOpened();
     taken.socket.write("HTTP/1.1 200 Connection Established\r\n\r\n", "latin1");
-    join(taken.socket, connected, taken.early, tunnels.idleMs, (bytes) => {
-      desk.recorder.finished(
-        {
-          client: exchange.client.address,
-          serverName: exchange.client.serverName ?? null,
-          protocol: protocolOf(exchange.head, exchange.client),
-          method: "CONNECT",
-          uri: target,
-          status: 200,
-          reason: "tunnel",
-          owner: desk.self,
-          ...unforwarded,
-          target: exchange.head.target,
-          fields: exchange.head.fields,
-          hop: 0,
-          bytes,
-          durationMs: performance.now() - startedMs,
-          complete: true,
-        },
+    join(taken.socket, connected, taken.early, tunnels.idleMs, (bytes) =>
+      endedEarly(
+        desk,
+        exchange,
+        { status: 200, reason: "tunnel", startedMs, bytes },
         { hit: false, forward: "method" },
-      );
-    });
+      ),
+    );
   });
   return undefined;
 }

@@ -7,20 +7,20 @@
  */
 import { countRead } from "../base/read-buffers.ts";
 import type { ClientSocket } from "./client-socket.ts";
-import { reasonPhrase } from "../http/messages.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Client, Exchange } from "./exchange.ts";
 import type { WireLimits } from "./limits.ts";
 import { HalfClose } from "./half-close.ts";
 import { IncomingContent } from "./incoming-content.ts";
 import { isRefusal, requestHead, type ParsedHead, type Refusal } from "./request-head.ts";
+import { lineOf, refusalText, type Unread } from "./unread.ts";
 import { WireExchange } from "./wire-exchange.ts";
 
 /** What a connection needs from its server. */
 export interface ConnectionHost {
   readonly limits: WireLimits;
   readonly handle: (exchange: Exchange) => void;
-  readonly refused: (refusal: Refusal, client: Client) => void;
+  readonly refused: (unread: Unread, client: Client) => void;
   readonly bug: (error: Error) => void;
   /** Milliseconds, monotonic, as of the last sweep: precise enough for deadlines of seconds. */
   coarseNow: number;
@@ -325,6 +325,8 @@ export class Connection {
     this.#state = "over";
     if (lost && !("encrypted" in this.socket)) this.socket.resetAndDestroy();
     else this.socket.destroy();
+    // Before anybody takes the end of its content for a fault of somebody else's.
+    this.#exchange?.askerLeft();
   }
 
   /** Stops reading and writing here: the socket belongs to a tunnel now. */
@@ -340,21 +342,18 @@ export class Connection {
   #refuse(refusal: Refusal): false {
     if (this.#state === "closing" || this.#state === "over") return false;
     const exchange = this.#exchange;
-    this.#host.refused(refusal, this.client);
+    const { head, content } = refusalText(refusal);
+    const told = { ...refusal, bytes: content.length };
+    this.#host.refused({ ...told, line: exchange === null ? lineOf(this.#rest) : null }, this.client);
     if (exchange !== null && exchange.answered) {
       // Its answer may have been sent, whole, while its content was still coming in.
       if (exchange.finished) this.#close();
       else exchange.abort();
       return false;
     }
-    const text = `${refusal.status} ${reasonPhrase(refusal.status)}: ${refusal.reason}\n`;
-    this.socket.write(
-      `HTTP/1.1 ${refusal.status} ${reasonPhrase(refusal.status)}\r\ndate: ${new Date().toUTCString()}\r\ncontent-type: text/plain\r\n` +
-        `content-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
-      "latin1",
-    );
+    this.socket.write(head + content, "latin1");
     this.#close();
-    exchange?.askerLeft();
+    exchange?.askerLeft(told);
     return false;
   }
 

@@ -8,6 +8,7 @@ import type { FieldList } from "../http/fields.ts";
 import type { RequestHead } from "../http/messages.ts";
 import type { AnswerBytes, AnswerHead } from "./answer-head.ts";
 import type { Hold, Holder } from "./holds.ts";
+import type { Told } from "./unread.ts";
 
 /** Who asked. */
 export interface Client {
@@ -49,6 +50,8 @@ export interface Exchange {
   inner: boolean;
   /** Bytes of content sent so far. */
   readonly sentBytes: number;
+  /** Why its content could not be read, where the client was told so by its connection instead of being answered. */
+  readonly refusal?: Told | null;
 
   /** Hears when the asker leaves or has room again, until the hold is released. */
   hold(holder: Holder): Hold;

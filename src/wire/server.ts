@@ -19,9 +19,9 @@ import { whenPreface } from "./http2/preface.ts";
 import { Http2Connection, type AnswerNow, type SessionHost } from "./http2/session.ts";
 import { wireLimits, type WireLimits } from "./limits.ts";
 import { readProxyHeader } from "./proxy-protocol.ts";
-import type { Refusal } from "./request-head.ts";
 import type { TlsIdentities } from "./tls-identities.ts";
 import type { TurnedAwayFor } from "./turned-away.ts";
+import type { Unread } from "./unread.ts";
 
 /** A connection, as the server knows it. */
 export interface Served {
@@ -56,7 +56,8 @@ export interface WireOptions {
   readonly connect?: Connect;
   /** Counts connections; by default those of this server alone. */
   readonly count?: ConnectionCount;
-  readonly refused?: (refusal: Refusal, client: Client) => void;
+  /** A request, or its content, cannot be read. */
+  readonly refused?: (unread: Unread, client: Client) => void;
   /** A connection is closed before anything is read of a request. */
   readonly turnedAway?: (reason: TurnedAwayFor, address: string) => void;
   readonly bug?: (error: Error) => void;
@@ -109,6 +110,7 @@ export class WireServer {
             limits: this.#host.limits,
             open: options.openLane ?? openHere,
             answerNow: options.answerNow ?? null,
+            refused: this.#host.refused,
             bug: this.#host.bug,
           }
         : null;

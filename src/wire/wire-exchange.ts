@@ -8,6 +8,7 @@ import type { Client, Exchange } from "./exchange.ts";
 import { Holds, type Hold, type Holder } from "./holds.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { ParsedHead } from "./request-head.ts";
+import type { Told } from "./unread.ts";
 
 /** What an exchange tells its connection. */
 export interface AnswerSink {
@@ -39,6 +40,7 @@ export class WireExchange implements Exchange {
   closed = false;
   finished = false;
   sentBytes = 0;
+  refusal: Told | null = null;
   readonly #holds = new Holds();
   readonly #socket: ClientSocket;
   readonly #connection: AnswerSink;
@@ -209,10 +211,12 @@ export class WireExchange implements Exchange {
     this.#holds.drained();
   }
 
-  /** The client is gone, or its request was refused after it had begun. */
-  askerLeft(): void {
+  /** The client is gone, or its request was refused after it had begun: `told` so. */
+  askerLeft(told: Told | null = null): void {
     if (this.closed || this.finished) return;
     this.closed = true;
+    this.refusal = told;
+    if (told !== null) this.sentBytes = told.bytes;
     this.#holds.left();
   }
 

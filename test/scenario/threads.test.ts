@@ -304,6 +304,7 @@ describe("a front thread that dies", () => {
         lines: () => {},
         seen: () => {},
         turnedAway: () => {},
+        unread: () => {},
         failed: () => {},
         died: resolve,
         started: (worker) => workers.push(worker),

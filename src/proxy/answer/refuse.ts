@@ -1,14 +1,14 @@
 /** Answers that Gyre makes itself: refusals and failures, with a sentence that helps and nothing of the inside. */
-import { unforwarded } from "../request/recorder.ts";
 import { cacheStatus, type Outcome } from "../../http/cache-status.ts";
 import { dateText } from "../../http/dates.ts";
 import { hasField, type FieldList } from "../../http/fields.ts";
 import { hasNoContent, reasonPhrase } from "../../http/messages.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import type { OriginError } from "../../origin/origin-error.ts";
-import { protocolOf, type Exchange } from "../../wire/exchange.ts";
+import type { Exchange } from "../../wire/exchange.ts";
 import type { Desk } from "../request/desk.ts";
 import type { Ticket } from "../request/ticket.ts";
+import { endedEarly } from "./early.ts";
 
 /** Why a request without a target, or before its ticket, is answered by Gyre itself. */
 export interface Refused {
@@ -27,28 +27,10 @@ export function refuseEarly(
   startedMs: number = performance.now(),
 ): void {
   const { status, reason } = refused;
-  desk.recorder.refused();
+  // What is sent on to https, or asks about the proxy itself, has its answer.
+  if (status >= 400) desk.recorder.refused();
   answer(desk, exchange, refused, { hit: false, detail: "refused" });
-  desk.recorder.finished(
-    {
-      client: exchange.client.address,
-      serverName: exchange.client.serverName ?? null,
-      protocol: protocolOf(exchange.head, exchange.client),
-      method: exchange.head.method,
-      uri: exchange.head.target.slice(0, 2000),
-      status,
-      reason,
-      owner: desk.self,
-      ...unforwarded,
-      target: exchange.head.target,
-      fields: exchange.head.fields,
-      hop: exchange.hop,
-      bytes: exchange.sentBytes,
-      durationMs: performance.now() - startedMs,
-      complete: true,
-    },
-    { hit: false },
-  );
+  endedEarly(desk, exchange, { status, reason, startedMs });
 }
 
 /**

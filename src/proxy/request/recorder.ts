@@ -180,6 +180,13 @@ export class Recorder {
     this.#counts.refused++;
   }
 
+  /** One that could not be read. */
+  unread(record: AccessRecord): void {
+    this.#tell(record);
+    this.noted?.(record, record.outcome);
+    this.#seen++;
+  }
+
   originAsked(): void {
     this.#counts.originFetches++;
   }

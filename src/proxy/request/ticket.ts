@@ -166,6 +166,7 @@ export class Ticket {
     this.#ended = true;
     if (this.madeFor !== null) return;
     const { exchange, target, desk } = this;
+    const { refusal = null } = exchange;
     desk.recorder.ended(this.#switched ? "tunnel" : "request");
     desk.recorder.finished(
       {
@@ -174,7 +175,7 @@ export class Ticket {
         protocol: protocolOf(exchange.head, exchange.client),
         method: exchange.head.method,
         uri: target.text,
-        status: this.status,
+        status: refusal?.status ?? this.status,
         tier: this.outcome.hit
           ? this.wasOnDisk
             ? "disk"
@@ -183,7 +184,7 @@ export class Ticket {
               : "memory"
           : null,
         tags: this.tags,
-        reason: this.reason,
+        reason: refusal?.reason ?? this.reason,
         owner: this.owner,
         owned: this.owned,
         origin: this.origin,
@@ -197,7 +198,8 @@ export class Ticket {
         hop: exchange.hop,
         bytes: exchange.sentBytes,
         durationMs: performance.now() - this.startedMs,
-        complete,
+        // What it was told instead of an answer was whole.
+        complete: complete || refusal !== null,
       },
       this.outcome,
     );

@@ -14,6 +14,7 @@ import { Overhead } from "./overhead.ts";
 import { requestText, type RequestText } from "./request-text.ts";
 import { respond, sayable } from "./response-fields.ts";
 import { GatewayStream, type StreamHost } from "./stream.ts";
+import { lineOfFields, type Unread } from "../unread.ts";
 
 /** An answer that is there already. */
 export interface ReadyAnswer {
@@ -31,6 +32,7 @@ export interface SessionHost {
   readonly limits: WireLimits;
   readonly open: OpenLane;
   readonly answerNow: AnswerNow | null;
+  readonly refused: (unread: Unread, client: Client) => void;
   readonly bug: (error: Error) => void;
 }
 
@@ -186,10 +188,10 @@ export class Http2Connection implements StreamHost {
     let bytes = 0;
     for (const text of raw) bytes += text.length;
     if (bytes > 2 * limits.headBytesMax)
-      return this.#refuse(stream, 431, `the head is longer than ${limits.headBytesMax} bytes`);
+      return this.#refuse(stream, raw, 431, `the head is longer than ${limits.headBytesMax} bytes`);
     const isWhole = stream.endAfterHeaders;
     const request = requestText(raw, this.#client, isWhole);
-    if ("malformed" in request) return this.#refuse(stream, 400, request.malformed);
+    if ("malformed" in request) return this.#refuse(stream, raw, 400, request.malformed);
     const { method } = request;
     if (answerNow !== null && request.framing.kind === "none" && (method === "GET" || method === "HEAD")) {
       const head = requestHead(request.text, limits);
@@ -228,8 +230,9 @@ export class Http2Connection implements StreamHost {
   }
 
   /** RFC 9113 §8.1.1: with a status first, for whoever wants to know why. */
-  #refuse(stream: ServerHttp2Stream, status: 400 | 431, why: string): { leave(): void } {
+  #refuse(stream: ServerHttp2Stream, raw: readonly string[], status: 400 | 431, why: string): { leave(): void } {
     const text = Buffer.from(`${status} ${reasonPhrase(status)}: ${why}\n`, "latin1");
+    this.#host.refused({ status, reason: why, line: lineOfFields(raw), bytes: text.length }, this.#client);
     stream.respond({ ":status": status, "content-type": "text/plain", "content-length": text.length });
     stream.end(text);
     stream.once("finish", () => stream.close(constants.NGHTTP2_PROTOCOL_ERROR));
