@@ -15,7 +15,7 @@ import { Guesses } from "./guesses.ts";
 import { contentOf, give, wrong, type ApiAnswer } from "./answers.ts";
 import { answerApi, type ApiNeeds } from "./api.ts";
 import { Broadcast } from "./broadcast.ts";
-import { explain } from "./explain.ts";
+import { explainedTo } from "./explain.ts";
 import { History } from "./history.ts";
 import { liveHere } from "./live.ts";
 import { operateHere } from "./operations.ts";
@@ -125,7 +125,7 @@ export class AdminServer {
       case "live":
         return liveHere(this.#api.live, value);
       case "explain":
-        return explain(plane, String((value as { url?: unknown } | null)?.url));
+        return explainedTo(plane, (value ?? {}) as { url?: unknown; fields?: unknown });
       case "operate": {
         const { what, value: given } = (value ?? {}) as { what?: unknown; value?: unknown };
         return operateHere(member, String(what), given);

@@ -7,7 +7,7 @@
  *   GET  /api/requests?filter=       this member's requests as they end, as lines of JSON; recent=1 for the last ones
  *   GET  /api/events?follow=1        this member's events, as lines of JSON
  *   GET  /api/locate?url=            where URLs live
- *   GET  /api/explain?url=           what is stored for one, by its owner with owner=1
+ *   GET  /api/explain?url=           what is stored for one, by its owner with owner=1; field=Name: value
  *   POST /api/purge                  see purge-api.ts
  *   POST /api/drain, reload, weight, coordinate      at this member, or at member=NAME
  */
@@ -18,6 +18,7 @@ import type { AdministeredPlane } from "./administered.ts";
 import { contentOf, wrong, type ApiAnswer } from "./answers.ts";
 import type { Broadcast } from "./broadcast.ts";
 import { explain } from "./explain.ts";
+import { toldFields } from "./told-fields.ts";
 import { liveCluster, type LiveNeeds } from "./live.ts";
 import { locate } from "./locate.ts";
 import { operate, operations, type Operation } from "./operations.ts";
@@ -122,13 +123,18 @@ async function weigh(needs: ApiNeeds, request: IncomingMessage, url: URL): Promi
 async function explained({ plane, member }: ApiNeeds, parameters: URLSearchParams): Promise<ApiAnswer> {
   const target = parameters.get("url");
   if (target === null) return wrong(400, "name the URL: /api/explain?url=http://…");
-  const here = explain(plane, target);
+  const lines = parameters.getAll("field");
+  const told = toldFields(lines);
+  if ("wrong" in told) return wrong(400, told.wrong);
+  const here = explain(plane, target, told.fields);
   if ("error" in here) return { status: 400, value: here };
   const last = member.clients.watching.recent.findLast(({ uri }) => uri === here.uri) ?? null;
   if (parameters.get("owner") !== "1" || here.owner === plane.desk.self)
     return { status: 200, value: { ...here, last } };
   // Where the owner cannot be asked, this member's word is better than none, and says whose it is.
-  const there = (await plane.peers.call(here.owner, "explain", { url: target }).catch(() => null)) as object | null;
+  const there = (await plane.peers.call(here.owner, "explain", { url: target, fields: lines }).catch(() => null)) as
+    | object
+    | null;
   return { status: 200, value: { ...(there === null || "error" in there ? here : there), last } };
 }
 

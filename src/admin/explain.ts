@@ -1,15 +1,21 @@
 /** What is stored for a URL at this member, and what a plain GET would do now, with every reason and its clause. */
 import { concealedFields } from "../base/concealed.ts";
-import { fieldValue } from "../http/fields.ts";
+import { mustAskOrigin } from "../http/conditional.ts";
+import { requestDirectives, type Directives } from "../http/directives.ts";
+import { fieldValue, type FieldList } from "../http/fields.ts";
 import { currentAge } from "../http/freshness.ts";
-import { doubtOf, doubts, reuse, reuseReasons } from "../http/reuse.ts";
+import { doubtOf, doubts, reuse, reuseReasons, staleOnError } from "../http/reuse.ts";
 import { storableReasons } from "../http/storable.ts";
 import type { Unshared } from "../proxy/fetch/uncacheable.ts";
-import { httpUri, uriText } from "../http/uri.ts";
+import { httpUri, uriText, type HttpUri } from "../http/uri.ts";
 import type { AdministeredPlane } from "./administered.ts";
-import { plainKey } from "./locate.ts";
+import { toldFields } from "./told-fields.ts";
 import type { FieldChanges } from "../http/field-changes.ts";
-import { cachingRules, routeOf, type CachingRules, type FixedAnswer, type Route } from "../proxy/request/routes.ts";
+import { covers } from "../proxy/answer/parts.ts";
+import { cachingRules, type CachingRules, type FixedAnswer, type Route } from "../proxy/request/routes.ts";
+import { selectingOf } from "../proxy/request/selecting.ts";
+import { targetOf, type Asking, type Target } from "../proxy/request/target.ts";
+import type { StoredResponse } from "../store/port.ts";
 import type { Cause, Mode } from "../invalidation/invalidation.ts";
 import { selectorText } from "../invalidation/selector.ts";
 import { keyHash, owner } from "../ring/ring.ts";
@@ -30,6 +36,8 @@ export interface ExplainedVariant {
   readonly tags: readonly string[];
   /** Of the invalidations that this member has heard of, the last that it has been held against. */
   readonly position: number;
+  /** Whether it is what the next request would be answered with, or validated by. */
+  readonly selected: boolean;
   readonly decision: string;
   readonly reason: string;
   readonly clause: string;
@@ -73,18 +81,30 @@ export type ExplainedPlane = Omit<AdministeredPlane, "peers" | "disk" | "corresp
   readonly peers: Pick<AdministeredPlane["peers"], "isUp">;
 };
 
-/** Explains a URL by this member's store; an error where the text is no URL or no route leads there. */
-export function explain(plane: ExplainedPlane, url: string): Explanation | { readonly error: string } {
+/**
+ * Explains a URL by this member's store, for a GET of these fields; an error where the text is no URL or no route leads
+ * there.
+ */
+export function explain(
+  plane: ExplainedPlane,
+  url: string,
+  fields: FieldList = [],
+): Explanation | { readonly error: string } {
   const uri = httpUri(url);
   if (uri === null) return { error: `"${url}" is not an http or https URL` };
-  const route = routeOf(plane.current.routing.routes, uri);
-  const caching = route?.caching ?? plane.current.routing.forward?.caching;
-  if (caching === undefined) return { error: `no route leads to ${uri.host}${uri.path}` };
-  const key = plainKey(uri, caching);
+  const asking = askingFor(uri, fields);
+  const target = targetOf(asking, plane.current.routing, null);
+  if ("refused" in target) return { error: target.reason };
+  const { key, route, caching } = target;
+  const directives = requestDirectives(fields);
   const now = plane.desk.nowSeconds();
   const isInTouch = plane.invalidations.isInTouch(now);
-  const variants = plane.store.variants(key).map(({ head, body, hits, tags, position, outdated }): ExplainedVariant => {
-    const decision = reuse(head, new Map(), now, {
+  const stored = plane.store.variants(key);
+  const usable = usableFor(plane, asking, target, now);
+  const selected = usable.find(({ part }) => part === null) ?? usable.find((one) => covers(one, asking, now));
+  const variants = stored.map((one): ExplainedVariant => {
+    const { head, body, hits, tags, position, outdated } = one;
+    const decision = reuse(head, directives, now, {
       honourReload: caching.honourReload,
       graceSeconds: caching.graceSeconds,
     });
@@ -104,6 +124,7 @@ export function explain(plane: ExplainedPlane, url: string): Explanation | { rea
       hits,
       tags,
       position,
+      selected: one === selected,
       decision: doubt === null ? decision.kind : "validate",
       reason: doubt ?? decision.reason,
       clause: doubt === null ? reuseReasons[decision.reason] : doubts[doubt],
@@ -111,8 +132,11 @@ export function explain(plane: ExplainedPlane, url: string): Explanation | { rea
   });
   const onDisk = plane.store.absent(key);
   const owning = owner(plane.current.view.ring, keyHash(key)).name;
-  const uncacheable = plane.uncacheable.has(key, now);
-  const why = plane.uncacheable.reason(key);
+  const chosen = variants.find((variant) => variant.selected);
+  const isGivenStale =
+    chosen?.decision === "validate" &&
+    route?.origins.isOpen(performance.now()) === true &&
+    staleOnError(selected!.head, directives, now, "unreachable");
   return {
     url,
     uri: uriText(uri),
@@ -129,14 +153,57 @@ export function explain(plane: ExplainedPlane, url: string): Explanation | { rea
     next:
       route?.fixed != null
         ? fixedText(route.fixed)
-        : variants.length > 0
-          ? `${variants[0]!.decision} (${variants[0]!.clause})`
-          : onDisk > 0
-            ? "looked up on the disk first: something is stored there"
-            : uncacheable
-              ? `miss: the last response served nobody else${why === null ? "" : ` (${unsharedText(why)})`}, so requests go to the origin side by side`
-              : missText(plane, key, now),
+        : mustAskOrigin(fields)
+          ? "goes to the origin, which alone can judge the request's conditions (RFC 9110 §13.1)"
+          : chosen !== undefined
+            ? isGivenStale
+              ? "stale: all origins of the route rest, and what is stored may be given meanwhile (RFC 9111 §4.2.4)"
+              : `${chosen.decision} (${chosen.clause})`
+            : onDisk > 0
+              ? "looked up on the disk first: something is stored there"
+              : missText(plane, key, { stored, usable, directives }, now),
   };
+}
+
+/** The same for another member, which has looked at the fields already. */
+export function explainedTo(
+  plane: ExplainedPlane,
+  { url, fields }: { readonly url?: unknown; readonly fields?: unknown },
+): Explanation | { readonly error: string } {
+  const told = toldFields(fields);
+  return explain(plane, String(url), "fields" in told ? told.fields : []);
+}
+
+/** A request that might come. */
+function askingFor(uri: HttpUri, fields: FieldList): Asking {
+  const text = uriText(uri);
+  const host = fieldValue(fields, "host") ?? "";
+  return {
+    head: { method: "GET", target: text, form: "absolute", minor: 1, fields, host, plain: false, conditional: false },
+    client: { address: "127.0.0.1", local: true, scheme: uri.scheme },
+    body: null,
+  };
+}
+
+/** What is stored for it, parts too, as the whole way finds it (proxy/fetch/here.ts). */
+function usableFor(
+  { desk, store }: ExplainedPlane,
+  exchange: Asking,
+  target: Target,
+  now: number,
+): readonly StoredResponse[] {
+  const selecting = selectingOf({
+    desk,
+    exchange,
+    target,
+    content: null,
+    trusted: false,
+    requestId: null,
+    trace: null,
+  });
+  return store
+    .variants(target.key)
+    .filter(({ head, copyUntil }) => head.variant === selecting(head.varyNames) && (copyUntil ?? Infinity) > now);
 }
 
 function unsharedText(why: NonNullable<Unshared>): string {
@@ -144,12 +211,31 @@ function unsharedText(why: NonNullable<Unshared>): string {
   return why === "no-room" ? "it is larger than object-max, or there was no room for it" : storableReasons[why];
 }
 
-/** Where a miss looks before it asks the origin. */
-function missText({ ownership, peers }: ExplainedPlane, key: string, now: number): string {
+interface Missed {
+  readonly stored: readonly StoredResponse[];
+  /** What would be used of that, but for its being a part. */
+  readonly usable: readonly StoredResponse[];
+  readonly directives: Directives;
+}
+
+/** Why it is a miss, and where that looks before it asks the origin. */
+function missText(
+  { ownership, peers, uncacheable }: ExplainedPlane,
+  key: string,
+  { stored, usable, directives }: Missed,
+  now: number,
+): string {
+  if (directives.has("only-if-cached")) return "refused with 504: only-if-cached, and nothing stored answers it";
+  if (stored.length === 0 && uncacheable.has(key, now)) {
+    const why = uncacheable.reason(key);
+    return `miss: the last response served nobody else${why === null ? "" : ` (${unsharedText(why)})`}, so requests go to the origin side by side`;
+  }
   const previous = ownership.previousOwners(keyHash(key), now).find((name) => peers.isUp(name));
-  return previous === undefined
-    ? "miss: nothing is stored"
-    : `miss: nothing is stored here; ${previous} owned the key lately and is asked before the origin`;
+  const lately = previous === undefined ? "" : `; ${previous} owned the key lately and is asked before the origin`;
+  if (stored.length === 0) return `miss: nothing is stored${previous === undefined ? "" : " here"}${lately}`;
+  if (usable.length > 0) return `miss: only a part of it is stored${lately}`;
+  const names = new Set(stored.flatMap(({ head }) => head.varyNames));
+  return `miss: what is stored is for requests that say something else (it varies by ${[...names].join(", ")})${lately}`;
 }
 
 function endedBy({ store, invalidations }: ExplainedPlane, key: string): ExplainedEnd | null {

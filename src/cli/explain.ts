@@ -8,9 +8,13 @@ import { Failure } from "./failure.ts";
 import { say, sayJson, styled } from "./terminal.ts";
 
 /** Asks the URL's owner and prints what it says. */
-export async function explain(url: string, options: WhereOptions & { readonly json?: boolean }): Promise<void> {
+export async function explain(
+  url: string,
+  options: WhereOptions & { readonly json?: boolean; readonly header?: readonly string[] },
+): Promise<void> {
   const first = await contact(options);
-  const path = `/api/explain?url=${encodeURIComponent(url)}`;
+  const fields = (options.header ?? []).map((line) => `&field=${encodeURIComponent(line)}`).join("");
+  const path = `/api/explain?url=${encodeURIComponent(url)}${fields}`;
   let explained = (await first.get(path)) as Explanation & { last?: SeenRequest | null };
   const owner = first.status.members.find(({ name }) => name === explained.owner);
   if (owner === undefined) throw new Failure(`the owner ${explained.owner} is not in the view`);
@@ -44,7 +48,7 @@ export async function explain(url: string, options: WhereOptions & { readonly js
   }
   for (const [index, variant] of explained.variants.entries()) {
     say(
-      `  stored ${index + 1}: status ${variant.status}, ${bytesText(variant.bodyBytes)}, used ${counted(variant.hits, "time")}${variant.contentIn === "disk" ? ", its content on the disk" : ""}`,
+      `  stored ${index + 1}: status ${variant.status}, ${bytesText(variant.bodyBytes)}, used ${counted(variant.hits, "time")}${variant.selected ? "" : ", not for the next GET"}${variant.contentIn === "disk" ? ", its content on the disk" : ""}`,
     );
     say(
       `    age      ${variant.ageSeconds} s of ${Math.round(variant.lifetimeSeconds * 10) / 10} s (${variant.lifetimeSource}, from ${variant.directivesFrom})`,

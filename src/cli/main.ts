@@ -211,6 +211,7 @@ where(
     .description("tell where a URL lives, what is stored for it, what the next request would do, and why")
     .argument("<URL>"),
 )
+  .option("-H, --header <LINE>", 'a field of that request, "Name: value"; may be repeated', collected)
   .option("--json", "print JSON")
   .action(explain);
 

@@ -23,6 +23,9 @@ export interface Target {
   readonly coding: Coding | null;
 }
 
+/** What is looked at of a request. */
+export type Asking = Pick<Exchange, "head" | "client" | "body">;
+
 export interface NoTarget {
   readonly refused: 400 | 404 | 421;
   readonly reason: string;
@@ -30,7 +33,7 @@ export interface NoTarget {
 
 /** What the request is for, or why it cannot be answered. `forward` is known for requests from another member. */
 export function targetOf(
-  exchange: Exchange,
+  exchange: Asking,
   routing: Routing,
   forward: boolean | null,
   content: Buffer | null = null,
@@ -63,7 +66,7 @@ function target(
   uri: HttpUri,
   route: Route | null,
   { caching, settings }: Route | ForwardWay,
-  exchange: Exchange,
+  exchange: Asking,
   { content, trusted }: { readonly content: Buffer | null; readonly trusted: boolean },
 ): Target {
   const text = uriText(uri);
@@ -80,7 +83,7 @@ function target(
 }
 
 /** RFC 9110 §14: ranges, and conditions on exact bytes, are of the uncoded response. */
-function codingOf({ codings }: CompressionRules, { head, body }: Exchange, content: Buffer | null): Coding | null {
+function codingOf({ codings }: CompressionRules, { head, body }: Asking, content: Buffer | null): Coding | null {
   if (content !== null || body !== null || (head.method !== "GET" && head.method !== "HEAD")) return null;
   const directives = requestDirectives(head.fields);
   // RFC 9111 §5.2.1.6; and what may not be asked for is what is stored, coded or not (§5.2.1.7).
