@@ -11,6 +11,7 @@ import { ownCopy } from "../base/own-copy.ts";
 import type { Reading } from "./reading.ts";
 import type { Socket } from "node:net";
 import type { Duplex, Readable } from "node:stream";
+import { speaksForConnection } from "../http/authentication.ts";
 import { fieldBlock, fieldValue, hasField, type FieldList } from "../http/fields.ts";
 import type { ResponseHead } from "../wire/response-head.ts";
 import { hadEnded, outlivesWrites, readsOn } from "./broken-socket.ts";
@@ -94,6 +95,8 @@ export class OriginConnection {
   /** All of the request has been written. */
   #sent = true;
   #consumed = false;
+  /** The origin may take whatever comes next for one client's: it is nobody else's, and ends with this answer. */
+  #isOneClients = false;
   #paused = false;
   #headSeen = false;
   #continue: NodeJS.Timeout | null = null;
@@ -133,6 +136,7 @@ export class OriginConnection {
     this.#incoming = incoming;
     this.#headSeen = false;
     this.#consumed = false;
+    this.#isOneClients = speaksForConnection(outgoing.fields);
     this.#paused = false;
     this.#reader.expect(outgoing.method, {
       interim: (status, fields) => this.#interim(status, fields),
@@ -321,7 +325,8 @@ export class OriginConnection {
     this.#incoming = null;
     this.#reading?.ends();
     this.#deadlineMs = Infinity;
-    const isFree = this.#sent && this.#reader.reusable && !this.#socket.destroyed && this.#socket.writable;
+    const isWhole = this.#sent && this.#reader.reusable && !this.#socket.destroyed && this.#socket.writable;
+    const isFree = isWhole && !this.#isOneClients;
     if (isFree) {
       if (this.#paused) this.#socket.resume();
       this.#paused = false;

@@ -12,6 +12,7 @@ import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { describe, expect, it } from "vitest";
 import { certificateFor, closing, folder, listening, memberBefore } from "../support/before-origins.ts";
 import { ask, RawClient } from "../support/client.ts";
+import { startMember } from "../support/member.ts";
 import { startRawOrigin } from "../support/raw-origin.ts";
 
 describe("one origin", () => {
@@ -145,6 +146,41 @@ describe("one origin", () => {
     expect([answer.headers["content-length"], answer.text, answer.headers["x-length"]]).toEqual(["4", "body", "none"]);
     expect((await ask(member.port, "/", { method: "POST" })).headers["x-length"]).toBe("0");
   });
+
+  it.each(["NTLM", "negotiate"])(
+    "that takes a connection for its user's (%s): it serves nobody else (RFC 9110 §3.3)",
+    async (scheme) => {
+      const users = new Map<Socket, string>();
+      const origin = await startRawOrigin((asked) => {
+        const shown = asked.field("authorization");
+        if (shown !== undefined) users.set(asked.socket, shown.slice(scheme.length + 1));
+        const user = users.get(asked.socket);
+        if (user === undefined) asked.answer("401 Unauthorized", [`WWW-Authenticate: ${scheme}`], "who?");
+        else asked.answer("200 OK", ["Cache-Control: no-store"], `for ${user}`);
+      });
+      closing.push(() => origin.close());
+      const member = await memberBefore([origin.url]);
+      const asks = (port: number, as?: string): ReturnType<typeof ask> =>
+        ask(port, "/", as === undefined ? {} : { headers: { authorization: `${scheme} ${as}` } });
+      // An idle connection is there when the credentials come.
+      expect(await asks(member.port)).toMatchObject({ status: 401 });
+      expect(await asks(member.port, "alice")).toMatchObject({ status: 200, text: "for alice" });
+      expect(await asks(member.port)).toMatchObject({ status: 401, text: "who?" });
+      expect(await asks(member.port, "bob")).toMatchObject({ status: 200, text: "for bob" });
+      // And so the forward proxy.
+      const forward = await startMember([]);
+      closing.push(() => forward.stop());
+      const through = async (as?: string): Promise<string> => {
+        const client = await RawClient.open(forward.port);
+        const shown = as === undefined ? "" : `Authorization: ${scheme} ${as}\r\n`;
+        client.send(`GET ${origin.url}/ HTTP/1.1\r\nHost: h\r\n${shown}\r\n`);
+        const said = await client.until((text) => /who\?|for \w+$/.test(text), "an answer");
+        client.close();
+        return said.slice(said.indexOf("\r\n\r\n") + 4);
+      };
+      expect([await through(), await through("alice"), await through()]).toEqual(["who?", "for alice", "who?"]);
+    },
+  );
 
   it("that sends 100 unasked, and 103, before its answer is asked once, and its answer passed on", async () => {
     const origin = await startRawOrigin((asked) => {
