@@ -3,15 +3,24 @@ import { fieldValue, type FieldList } from "./fields.ts";
 import { isSafe } from "./messages.ts";
 import { httpUri, originText, uriText, type HttpUri } from "./uri.ts";
 
+/** WebDAV's, whose Destination says what else they write. RFC 4918 §9.8, §9.9, §10.3. */
+const writeElsewhere: ReadonlySet<string> = new Set(["COPY", "MOVE"]);
+
 /**
  * The URIs to invalidate after a response: the target's own after a non-error answer to an unsafe (or unknown) method,
- * and those of Location and Content-Location where they share its origin.
+ * and those of Location, Content-Location and a request's Destination where they share its origin.
  */
-export function invalidatedUris(method: string, target: HttpUri, status: number, responseFields: FieldList): string[] {
+export function invalidatedUris(
+  { method, fields: requestFields }: { readonly method: string; readonly fields: FieldList },
+  target: HttpUri,
+  status: number,
+  responseFields: FieldList,
+): string[] {
   if (isSafe(method) || method === "CONNECT" || status < 200 || status >= 400) return [];
   const uris = new Set([uriText(target)]);
-  for (const name of ["location", "content-location"]) {
-    const value = fieldValue(responseFields, name);
+  const others = [fieldValue(responseFields, "location"), fieldValue(responseFields, "content-location")];
+  if (writeElsewhere.has(method)) others.push(fieldValue(requestFields, "destination"));
+  for (const value of others) {
     const uri = value === undefined ? null : resolved(value, target);
     if (uri !== null && originText(uri) === originText(target)) uris.add(uriText(uri));
   }

@@ -561,14 +561,27 @@ describe("freshening", () => {
 describe("invalidation", () => {
   const target = httpUri("http://h/a")!;
   it("covers the target, and Location and Content-Location of the same origin, after a non-error answer to an unsafe method (§4.4, RFC 9110 §9.2.1)", () => {
-    expect(invalidatedUris("POST", target, 201, ["location", "/b", "content-location", "http://other/c"])).toEqual([
+    const by = (method: string, fields: string[] = []) => ({ method, fields });
+    expect(invalidatedUris(by("POST"), target, 201, ["location", "/b", "content-location", "http://other/c"])).toEqual([
       "http://h/a",
       "http://h/b",
     ]);
-    expect(invalidatedUris("UNKNOWN", target, 200, [])).toEqual(["http://h/a"]);
-    expect(invalidatedUris("DELETE", target, 500, [])).toEqual([]);
+    expect(invalidatedUris(by("UNKNOWN"), target, 200, [])).toEqual(["http://h/a"]);
+    expect(invalidatedUris(by("DELETE"), target, 500, [])).toEqual([]);
     for (const method of ["GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"])
-      expect(invalidatedUris(method, target, 200, [])).toEqual([]);
+      expect(invalidatedUris(by(method), target, 200, [])).toEqual([]);
+  });
+
+  it("covers what WebDAV's COPY and MOVE have written, on the same origin (§4.4)", () => {
+    const after = (method: string, destination: string) =>
+      invalidatedUris({ method, fields: ["destination", destination] }, target, 204, []);
+    for (const method of ["COPY", "MOVE"]) {
+      expect(after(method, "http://H:80/b%20c")).toEqual(["http://h/a", "http://h/b%20c"]);
+      expect(after(method, "/b")).toEqual(["http://h/a", "http://h/b"]);
+      expect(after(method, "http://other/b")).toEqual(["http://h/a"]);
+      expect(after(method, "ftp://h/b")).toEqual(["http://h/a"]);
+    }
+    expect(after("PUT", "/b")).toEqual(["http://h/a"]);
   });
 });
 

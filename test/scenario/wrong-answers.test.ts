@@ -279,6 +279,27 @@ describe("an unsafe request (RFC 9111 §4.4)", () => {
     await ask(member.port, "/k", { method: "POST", headers: { host: "h" }, body: "new" });
     expect([(await tenant()).text, (await query()).text]).toEqual(["version 2", "version 2"]);
   });
+
+  it("drops what WebDAV has written elsewhere: a file that is saved under another name and moved is read as it is now", async () => {
+    let content = "old";
+    const { member } = await configured((request) => {
+      if (/^(?:MOVE|COPY)/.test(request.line)) content = request.line.slice(0, 4);
+      request.answer("200 OK", [fresh], content);
+    }, "");
+    const read = () => ask(member.port, "/file", { headers: { host: "h" } });
+    const write = (method: string, destination: string) =>
+      ask(member.port, "/file.part", { method, headers: { host: "h", destination } });
+    await read();
+    expect((await read()).cacheStatus).toContain("; hit");
+    for (const [method, destination] of [
+      ["MOVE", "http://h/file"],
+      ["COPY", "/file"],
+    ] as const) {
+      await write(method, destination);
+      expect((await read()).text).toBe(method);
+      expect((await read()).cacheStatus).toContain("; hit");
+    }
+  });
 });
 
 describe("stale use beside s-maxage (RFC 5861)", () => {

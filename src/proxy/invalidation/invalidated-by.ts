@@ -12,10 +12,10 @@ export function invalidatedBy(
   status: number,
   fields: FieldList,
 ): readonly Selector[] {
-  const { method } = exchange.head;
+  const { head } = exchange;
   const origin = originText(target.uri);
   return [
-    ...invalidatedUris(method, target.uri, status, fields).map((uri): Selector => ({ kind: "uri", uri })),
-    ...invalidatedGroups(method, status, fields).map((tag): Selector => ({ kind: "tag", tag, origin })),
+    ...invalidatedUris(head, target.uri, status, fields).map((uri): Selector => ({ kind: "uri", uri })),
+    ...invalidatedGroups(head.method, status, fields).map((tag): Selector => ({ kind: "tag", tag, origin })),
   ];
 }
