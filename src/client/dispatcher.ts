@@ -32,6 +32,7 @@ export class GyreDispatcher extends Dispatcher {
   readonly #restingUntil = new Map<string, number>();
   #view: View | null = null;
   #closed = false;
+  #end: Promise<void> | null = null;
 
   constructor(directory: Directory, options: DispatcherOptions = {}) {
     super();
@@ -61,14 +62,16 @@ export class GyreDispatcher extends Dispatcher {
     return true;
   }
 
-  override async close(): Promise<void> {
+  /** Lets answers end; whoever closes once more waits for the same end. */
+  override close(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+    this.#end ??= ended([...this.#pools.values()].map((pool) => pool.close()));
+    return this.#end;
   }
 
-  override async destroy(): Promise<void> {
+  override destroy(): Promise<void> {
     this.#closed = true;
-    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+    return ended([...this.#pools.values()].map((pool) => pool.destroy()));
   }
 
   /** Whom to ask, in order: owner, then successors; those that have just failed last. */
@@ -114,14 +117,15 @@ class Attempt implements Dispatcher.DispatchHandler {
   names: string[] = [];
   member: string | null = null;
   failed: (error: Error) => void = () => {};
-  /** Understands handlers of undici's older kind too, such as its own `fetch` has. */
+  readonly #handler: Dispatcher.DispatchHandler;
   readonly #outer: Dispatcher.DispatchHandler;
   readonly #repeatable: boolean;
   readonly #ask: () => boolean;
   #begun = false;
 
   constructor(handler: Dispatcher.DispatchHandler, repeatable: boolean, ask: () => boolean) {
-    this.#outer = new DecoratorHandler(handler);
+    this.#handler = handler;
+    this.#outer = decorated(handler);
     this.#repeatable = repeatable;
     this.#ask = ask;
   }
@@ -135,7 +139,15 @@ class Attempt implements Dispatcher.DispatchHandler {
     this.#outer.onRequestStart?.(controller, context);
   }
 
+  onRequestUpgrade(...switched: Parameters<NonNullable<Dispatcher.DispatchHandler["onRequestUpgrade"]>>): void {
+    this.#begun = true;
+    this.#outer.onRequestUpgrade?.(...switched);
+  }
+
   onResponseStart(...head: Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseStart"]>>): void {
+    const [, status] = head;
+    // Undici's decorator takes one head for each answer; one that is interim goes through another.
+    if (status < 200) return decorated(this.#handler).onResponseStart?.(...head);
     this.#begun = true;
     this.#outer.onResponseStart?.(...head);
   }
@@ -155,6 +167,15 @@ class Attempt implements Dispatcher.DispatchHandler {
     if (again && this.next()) return;
     this.#outer.onResponseError?.(controller as Dispatcher.DispatchController, error);
   }
+}
+
+/** Understands handlers of undici's older kind too, such as its own `fetch` has. */
+function decorated(handler: Dispatcher.DispatchHandler): Dispatcher.DispatchHandler {
+  return new DecoratorHandler(handler);
+}
+
+async function ended(endings: readonly Promise<void>[]): Promise<void> {
+  await Promise.all(endings);
 }
 
 function originOf({ listen, tls }: Member): string {

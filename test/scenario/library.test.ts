@@ -1,7 +1,11 @@
 /** Gyre within programs of one's own: a member that is embedded, and the client, as their packages give them. */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { request, upgrade } from "undici";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { connect } from "../../src/client/connect.ts";
 import { gyre } from "../support/command.ts";
@@ -143,6 +147,41 @@ describe("the client's fetch", () => {
     expect(formed.headers.get("x-type")).toMatch(/^multipart\/form-data; boundary=/);
     expect(await formed.text()).toContain('name="name"');
     await client.close();
+  });
+
+  it("gets what comes after interim answers, as undici's own functions do, which get these as well", async () => {
+    const member = await startMember([]);
+    const client = await connect({ coordinator: `http://${member.peer}`, secret });
+    const hinting = await startOrigin((_request, response) => {
+      response.writeEarlyHints({ link: "</a.css>; rel=preload" });
+      response.writeProcessing();
+      response.end("hinted");
+    });
+    expect(await (await client.fetch(`${hinting.url}/fetched`)).text()).toBe("hinted");
+    const interim: number[] = [];
+    const onInfo = ({ statusCode }: { statusCode: number }): void => void interim.push(statusCode);
+    const asked = await request(`${hinting.url}/asked`, { dispatcher: client.dispatcher, onInfo });
+    expect([asked.statusCode, await asked.body.text(), interim[0]]).toEqual([200, "hinted", 103]);
+    await client.close();
+    await hinting.close();
+  });
+});
+
+describe("the client's dispatcher", () => {
+  it("opens WebSockets, and ends once however often it is closed", async () => {
+    const member = await startMember([]);
+    const client = await connect({ coordinator: `http://${member.peer}`, secret });
+    const sockets = createServer((_request, response) => response.end()).on("upgrade", (_request, socket) =>
+      socket.end("HTTP/1.1 101 Switching Protocols\r\nUpgrade: chat\r\nConnection: Upgrade\r\n\r\nhello"),
+    );
+    await new Promise<void>((done) => sockets.listen(0, "127.0.0.1", done));
+    const url = `http://127.0.0.1:${(sockets.address() as AddressInfo).port}/chat`;
+    const { headers, socket } = await upgrade(url, { dispatcher: client.dispatcher, protocol: "chat" });
+    const [said] = (await once(socket, "data")) as [Buffer];
+    expect([headers["upgrade"], String(said)]).toEqual(["chat", "hello"]);
+    await Promise.all([client.close(), client.close()]);
+    await client.close();
+    sockets.close();
   });
 });
 
