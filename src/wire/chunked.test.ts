@@ -62,6 +62,18 @@ describe("ChunkedDecoder", () => {
     expect(decode(text)).toBeNull();
   });
 
+  it("gives small pieces together: a byte in each chunk is not an event for each byte", () => {
+    const decoder = new ChunkedDecoder();
+    const small = "1\r\nx\r\n".repeat(10_000);
+    const large = "y".repeat(1000);
+    const text = `${small}3e8\r\n${large}\r\n${small}0\r\n\r\n`;
+    const pieces: string[] = [];
+    decoder.feed(Buffer.from(text), 0, (content) => void pieces.push(content.toString()));
+    expect(pieces.join("")).toBe("x".repeat(10_000) + large + "x".repeat(10_000));
+    expect(pieces.length).toBeLessThan(10);
+    expect(pieces).toContain(large);
+  });
+
   it("gives the same result however the bytes are split, and never throws", () => {
     const chunk = fc
       .tuple(fc.string({ unit: "binary-ascii", maxLength: 40 }), fc.constantFrom("", ";x", ";x=y"))

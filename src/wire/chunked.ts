@@ -76,10 +76,17 @@ export class ChunkedDecoder {
   }
 
   /**
-   * Takes bytes from `offset`; content goes to `take` as views of `bytes`.
+   * Takes bytes from `offset`; content goes to `take` as views of `bytes`, small pieces of it together.
    * @returns the offset after the last byte used (the end, or behind the final CRLF), or -1 where the coding is broken.
    */
   feed(bytes: Buffer, offset: number, take: (content: Buffer) => void): number {
+    const pieces = new Pieces(bytes, take);
+    const used = this.#decode(bytes, offset, pieces);
+    pieces.leave();
+    return used;
+  }
+
+  #decode(bytes: Buffer, offset: number, pieces: Pieces): number {
     let at = offset;
     while (at < bytes.length) {
       const code = bytes[at]!;
@@ -124,7 +131,7 @@ export class ChunkedDecoder {
           break;
         case "data": {
           const end = Math.min(bytes.length, at + this.#left);
-          take(bytes.subarray(at, end));
+          pieces.add(at, end);
           this.#left -= end - at;
           at = end;
           if (this.#left === 0) this.#state = "data-cr";
@@ -175,6 +182,59 @@ export class ChunkedDecoder {
     this.#state = "failed";
     this.failure = reason;
     return -1;
+  }
+}
+
+/** Pieces of content that are smaller leave together, up to so many bytes. */
+const smallBytes = 512;
+const togetherBytes = 4096;
+
+/**
+ * The content in one feed. What leaves by itself is an event, a write and a chunk for everybody behind: whoever sends a
+ * byte in each chunk (or, of an origin, a line) would cost a hundred times what the bytes are worth.
+ */
+class Pieces {
+  readonly #bytes: Buffer;
+  readonly #take: (content: Buffer) => void;
+  /** A small one that lies where it came; `to` is 0 where there is none. */
+  #from = 0;
+  #to = 0;
+  /** It and those behind it. */
+  #together: Buffer | null = null;
+  #filled = 0;
+
+  constructor(bytes: Buffer, take: (content: Buffer) => void) {
+    this.#bytes = bytes;
+    this.#take = take;
+  }
+
+  add(from: number, to: number): void {
+    const bytes = this.#bytes;
+    if (to - from >= smallBytes) {
+      this.leave();
+      return this.#take(bytes.subarray(from, to));
+    }
+    if (this.#filled + to - from > togetherBytes) this.leave();
+    if (this.#to === 0) {
+      [this.#from, this.#to] = [from, to];
+      return undefined;
+    }
+    if (this.#together === null) {
+      this.#together = Buffer.allocUnsafe(togetherBytes);
+      this.#filled = bytes.copy(this.#together, 0, this.#from, this.#to);
+    }
+    // One by one, since a call of `copy` costs more than most of these.
+    for (let at = from; at < to; at++) this.#together[this.#filled++] = bytes[at]!;
+    return undefined;
+  }
+
+  /** Gives what there is. */
+  leave(): void {
+    if (this.#to === 0) return;
+    const content = this.#together?.subarray(0, this.#filled) ?? this.#bytes.subarray(this.#from, this.#to);
+    this.#together = null;
+    [this.#filled, this.#to] = [0, 0];
+    this.#take(content);
   }
 }
 

@@ -11,6 +11,7 @@ import { Deadlines } from "./deadlines.ts";
 import type { Client, Exchange } from "./exchange.ts";
 import type { WireLimits } from "./limits.ts";
 import { HalfClose } from "./half-close.ts";
+import { HeadSearch } from "./head-search.ts";
 import { IncomingContent } from "./incoming-content.ts";
 import { isRefusal, requestHead, type ParsedHead, type Refusal } from "./request-head.ts";
 import { lineOf, refusalText, type Unread } from "./unread.ts";
@@ -47,6 +48,7 @@ export class Connection {
   #content: IncomingContent | null = null;
   readonly #deadlines: Deadlines;
   #emptyLines = 0;
+  readonly #search = new HeadSearch();
   readonly #halfClose: HalfClose;
   /** When a connection that we have closed is given up, whatever still comes. */
   #lingerEnd = Infinity;
@@ -172,6 +174,7 @@ export class Connection {
       this.#emptyLines++;
     }
     if (start > 0) {
+      this.#search.restart();
       this.#rest = rest.subarray(start);
       if (this.#rest.length === 0) {
         this.#state = "idle";
@@ -180,31 +183,21 @@ export class Connection {
       return this.#rest.length > 0;
     }
     const { limits } = this.#host;
-    const end = rest.indexOf("\r\n\r\n");
-    if (end === -1 || end > limits.headBytesMax) return this.#waitForHead(rest, end !== -1);
-    const text = rest.toString("latin1", 0, end + 2);
-    const head = requestHead(text, limits);
+    const end = this.#search.look(rest, limits);
+    if (end === "more") return this.#waitForHead();
+    if (typeof end !== "number") return this.#refuse(end);
+    const head = requestHead(rest.toString("latin1", 0, end + 2), limits);
     if (isRefusal(head)) return this.#refuse(head);
+    this.#search.restart();
     this.#rest = end + 4 === rest.length ? empty : rest.subarray(end + 4);
     this.#begin(head);
     return true;
   }
 
-  #waitForHead(rest: Buffer, complete: boolean): boolean {
-    const { limits } = this.#host;
-    // Three bytes of the empty line may be among them: a head of just the largest size is right however it is split.
-    if (complete || rest.length > limits.headBytesMax + 3) {
-      const uri = rest.indexOf("\r\n") === -1 || rest.indexOf("\r\n") > limits.uriBytesMax + 80;
-      if (uri) return this.#refuse({ status: 414, reason: `the target is longer than ${limits.uriBytesMax} bytes` });
-      return this.#refuse({ status: 431, reason: `the head is longer than ${limits.headBytesMax} bytes` });
-    }
-    // A bare LF or CR can never become a right head: no need to wait for the rest.
-    for (let lf = rest.indexOf(0x0a); lf !== -1; lf = rest.indexOf(0x0a, lf + 1)) {
-      if (rest[lf - 1] !== 0x0d) return this.#refuse({ status: 400, reason: "a line ended by LF alone" });
-    }
+  #waitForHead(): false {
     if (this.#state === "idle") {
       this.#state = "head";
-      this.#deadlines.set(this.#host.coarseNow + limits.headMs);
+      this.#deadlines.set(this.#host.coarseNow + this.#host.limits.headMs);
     }
     return false;
   }
