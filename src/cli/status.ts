@@ -4,7 +4,7 @@ import { counted } from "../base/counted.ts";
 import { bytesText } from "../base/sizes.ts";
 import type { MemberRecord } from "../member/records.ts";
 import { contact, recordsOf, type WhereOptions } from "./discover.ts";
-import { note, percent, say, sayJson, styled, table } from "./terminal.ts";
+import { note, percent, say, sayAnew, sayJson, styled, table } from "./terminal.ts";
 
 export interface StatusOptions extends WhereOptions {
   readonly json?: boolean;
@@ -22,7 +22,8 @@ export async function status(options: StatusOptions): Promise<void> {
       );
     else {
       const text = await rendered(options).catch((error: Error) => error.message);
-      process.stdout.write(process.stdout.isTTY === true ? `\x1b[2J\x1b[H${text}\n` : `${text}\n`);
+      if (process.stdout.isTTY === true) sayAnew(text);
+      else say(text);
     }
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }

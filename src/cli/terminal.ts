@@ -1,5 +1,6 @@
 /** What commands print: tables with aligned columns, colours only where somebody looks. */
 import { styleText } from "node:util";
+import { printable } from "../base/printable.ts";
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -10,12 +11,17 @@ export function styled(style: Style, text: string): string {
 
 /** A line on standard output. */
 export function say(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${printable(text)}\n`);
+}
+
+/** A line, or several, in the place of all that is on the screen. */
+export function sayAnew(text: string): void {
+  process.stdout.write(`\x1b[2J\x1b[H${printable(text)}\n`);
 }
 
 /** For people only: progress and hints, never part of what a script reads. */
 export function note(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${printable(text)}\n`);
 }
 
 /** A bar for long work: drawn over on a terminal, otherwise a line for each quarter. */

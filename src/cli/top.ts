@@ -4,7 +4,7 @@ import { bytesText } from "../base/sizes.ts";
 import { busyKinds, type Busy, type BusyLists } from "../telemetry/busiest.ts";
 import { contact, type WhereOptions } from "./discover.ts";
 import { Failure } from "./failure.ts";
-import { say, sayJson, styled, table } from "./terminal.ts";
+import { say, sayAnew, sayJson, styled, table } from "./terminal.ts";
 
 export interface TopOptions extends WhereOptions {
   readonly by?: string;
@@ -46,7 +46,7 @@ export async function top(options: TopOptions): Promise<void> {
       (answer) => shown(answer, by),
       (error: Error) => error.message,
     );
-    process.stdout.write(`\x1b[2J\x1b[H${text}\n`);
+    sayAnew(text);
   }
 }
 

@@ -10,6 +10,7 @@
  * or an object of JSON with fields of the operator's choice (proxy/request/access-fields.ts).
  */
 import { fieldValue } from "../http/fields.ts";
+import { printable } from "../base/printable.ts";
 import { bytesText } from "../base/sizes.ts";
 import type { AccessRecord } from "../proxy/request/recorder.ts";
 import { fieldsLiner, type ChosenFields } from "../proxy/request/access-fields.ts";
@@ -109,7 +110,9 @@ function shortLine(record: AccessRecord, atMs: number): string {
   const why = reason === null || reason === outcome || outcome === "hit" ? "" : ` (${reason})`;
   const what = owned === null ? `${outcome}${why}` : `at ${owned}`;
   const ms = durationMs < 10 ? durationMs.toFixed(1) : durationMs.toFixed(0);
-  return `${time} ${method} ${uri} ${status} ${what}, ${bytesText(bytes)} in ${ms} ms, ${client}${complete ? "" : ", cut"}`;
+  return printable(
+    `${time} ${method} ${uri} ${status} ${what}, ${bytesText(bytes)} in ${ms} ms, ${client}${complete ? "" : ", cut"}`,
+  );
 }
 
 function fieldText({ fields }: AccessRecord, name: string): string {
@@ -128,7 +131,7 @@ function escaped(text: string): string {
 }
 
 function quoted(text: string): string {
-  return /["\\\x00-\x1f\x7f-\uffff]/.test(text) ? JSON.stringify(text) : `"${text}"`;
+  return /["\\\x00-\x1f\x7f-\uffff]/.test(text) ? printable(JSON.stringify(text)) : `"${text}"`;
 }
 
 /** ISO 8601; most lines share their millisecond with others. */

@@ -4,6 +4,7 @@
  */
 import { createRequire } from "node:module";
 import pino, { type Logger } from "pino";
+import { printable } from "../base/printable.ts";
 import { LineWriter } from "./line-writer.ts";
 import { RecentEvents } from "./recent-events.ts";
 
@@ -39,7 +40,8 @@ export function createLog(options: {
   const events = pino(base, {
     write: (line) => {
       recent.add(line);
-      writer.write(pretty(line).replace(/\n$/, ""));
+      // As JSON it has its control characters escaped but for those of eight bits; printed for people, none.
+      writer.write(printable(pretty(line).replace(/\n$/, "")));
     },
   });
   return { events, writer, readable, recent };

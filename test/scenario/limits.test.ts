@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { FrameType, FrameWriter, protocolVersion } from "../../src/peer/frames.ts";
 import { RawClient, rawExchange, statuses } from "../support/client.ts";
 import { endAll, startMember, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
@@ -142,3 +143,21 @@ function connectionsOf({ port }: TestMember): number {
     .split("\n")
     .filter((line) => new RegExp(`^ *\\d+: 0100007F:${hex} [0-9A-F]{8}:[0-9A-F]{4} 01 `).test(line)).length;
 }
+
+it("strangers at the peer port write no more than a hundred lines a minute, whatever each of them says", async () => {
+  const told = await startMember(["--origin", origin.url]);
+  const hello = (version: number): string => {
+    const frames = new FrameWriter();
+    frames.begin(FrameType.hello, 0, 0);
+    frames.u8(version);
+    for (const text of ["gyre", "stranger", "member"]) frames.text(text);
+    frames.end(Buffer.alloc(24));
+    return Buffer.concat(frames.take()).toString("latin1");
+  };
+  const port = Number(told.peer.split(":").at(-1));
+  const ours = Array.from({ length: 250 }, (_, version) => version).filter((version) => version !== protocolVersion);
+  for (const version of ours) await rawExchange(port, hello(version));
+  await told.stop();
+  const lines = told.output().split("\n");
+  expect(lines.filter((line) => line.includes("this member speaks")).length).toBe(100);
+});

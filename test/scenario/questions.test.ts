@@ -110,3 +110,21 @@ describe("a coordinator on this machine, without a secret given", () => {
     );
   });
 });
+
+it("what strangers say moves no terminal: fields that answers vary by, and those that the access log has", async () => {
+  const varied = await startOrigin((_, response) => {
+    response.setHeader("cache-control", "max-age=60");
+    response.setHeader("vary", "x-said");
+    response.end("content");
+  });
+  const fields = ["--access-log", "all", "--access-log-fields", "uri,request:x-said"];
+  const member = await startMember(["--origin", varied.url, ...fields]);
+  // CSI in eight bits, as xterm and its kin read it: clears the screen.
+  await ask(member.port, "/varied", { headers: { "x-said": "\u009b2J", host: "site.example" } });
+  const explained = await gyre(["explain", "http://site.example/varied", "--admin", member.admin], folder);
+  expect(explained.output).toContain("x-said:\\u009b2J");
+  expect(explained.output).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+  await member.stop();
+  expect(member.output()).toContain('"request:x-said":"\\u009b2J"');
+  await varied.close();
+});

@@ -1,4 +1,5 @@
 /** Lines of the access log that have the fields that the operator has chosen, and no others. */
+import { printable } from "../../base/printable.ts";
 import { fieldValue } from "../../http/fields.ts";
 import { wasHit } from "../../telemetry/seen-request.ts";
 import type { AccessRecord } from "./recorder.ts";
@@ -69,7 +70,7 @@ export function fieldsLiner(
   });
   return (record, atMs) => {
     const seen = { record, atMs, member, routeName };
-    return `{${parts.map(([begin, look]) => begin + JSON.stringify(look(seen))).join(",")}}`;
+    return printable(`{${parts.map(([begin, look]) => begin + JSON.stringify(look(seen))).join(",")}}`);
   };
 }
 
