@@ -42,3 +42,16 @@ it("a scheme is known in any case, and what follows it is the secret as it is (R
   for (const wrong of [`Bearer${secret}`, `Basic ${secret}`, `bearer ${secret.toUpperCase()}`, "bearer ", secret])
     expect(ask(wrong), wrong).toBe(false);
 });
+
+it("what has come through a proxy on this machine is not from this machine (RFC 9110 §7.6.3)", () => {
+  const known = { sessions: new Sessions([secret]), guesses: new Guesses() };
+  const ask = (headers: Readonly<Record<string, string>>): number | string => {
+    const socket = { remoteAddress: "192.0.2.1", localAddress: "192.0.2.1" };
+    const asked = { method: "GET", headers: { host: "192.0.2.1:8082", ...headers }, socket };
+    const admitted = admission(asked as unknown as IncomingMessage, known, 0);
+    return admitted.admits ? admitted.by : admitted.status;
+  };
+  expect(ask({})).toBe("machine");
+  expect(ask({ via: "1.1 m1" })).toBe(401);
+  expect(ask({ via: "1.1 m1", authorization: `Bearer ${secret}` })).toBe("secret");
+});

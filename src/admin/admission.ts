@@ -43,7 +43,8 @@ export function admission(request: IncomingMessage, { sessions, guesses }: Known
   if (token !== null && !reads)
     return isOurs && sessions.has(token, nowMs) ? { admits: true, by: "session" } : refused("log in again");
   if (reads && isOurs) return { admits: true, by: "machine" };
-  return refused("send the cluster's secret: Authorization: Bearer SECRET");
+  const why = request.headers.via === undefined ? "" : " (this has come through a proxy)";
+  return refused(`send the cluster's secret${why}: Authorization: Bearer SECRET`);
 }
 
 function refused(reason: string): Admission {
@@ -63,9 +64,10 @@ export function tokenOf({ headers }: IncomingMessage): string | null {
 
 /**
  * Whether it comes from this machine, and asks for an address of this machine: a page that rebinds its name to it sends
- * the page's.
+ * the page's. What a proxy on this machine has passed on (a member is one) comes from whoever asked the proxy.
  */
 export function isFromHere({ socket, headers }: IncomingMessage): boolean {
+  if (headers.via !== undefined) return false;
   const host = (hostPortOf(headers.host ?? "")?.host ?? headers.host ?? "").replace(/^\[|\]$/g, "");
   const [remote, local] = [bare(socket.remoteAddress), bare(socket.localAddress)];
   return (isLoopbackHost(remote) || remote === local) && (isLoopbackHost(host) || host === local);
