@@ -132,7 +132,7 @@ export class PeerAcceptor {
     const refused = (reason: string): void => {
       known();
       if (!socket.destroyed) this.#options.refused?.(socket.remoteAddress ?? "?", reason);
-      socket.destroy();
+      socket.destroySoon();
     };
     const ready = (channel: Socket): void => {
       known();

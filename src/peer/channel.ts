@@ -13,6 +13,7 @@ import {
   type Server as TlsServer,
 } from "node:tls";
 import { isLoopbackHost, type HostPort } from "../base/host-port.ts";
+import { FrameType, FrameWriter } from "./frames.ts";
 import type { PeerCertificates, PeerIdentity } from "./identity.ts";
 
 /** Where links are encrypted: to other machines, everywhere, nowhere. */
@@ -29,6 +30,8 @@ const common: SecureContextOptions & { readonly ciphers: string } = {
 };
 /** The first byte of a TLS record that begins a handshake; that of a frame is the upper one of a small length. */
 const handshakeByte = 0x16;
+/** Said to who speaks in clear text where that is not taken. */
+export const mustBeEncrypted = "links from other machines are encrypted (peer-tls)";
 const bindingBytes = 32;
 const bindingLabel = "EXPORTER-gyre-peer-link";
 
@@ -138,8 +141,10 @@ export class ChannelAcceptor {
       socket.unshift(bytes);
       if (bytes[0] !== handshakeByte) {
         const isHere = isLoopbackHost((socket.remoteAddress ?? "").replace(/^::ffff:/, ""));
-        if (this.#options.tls !== "off" && !isHere)
-          return refused("links from other machines are encrypted (peer-tls)");
+        if (this.#options.tls !== "off" && !isHere) {
+          socket.write(goodbyeFrame(mustBeEncrypted));
+          return refused(mustBeEncrypted);
+        }
         ready(socket);
         return void socket.resume();
       }
@@ -148,6 +153,14 @@ export class ChannelAcceptor {
       return undefined;
     });
   }
+}
+
+function goodbyeFrame(reason: string): Buffer {
+  const out = new FrameWriter();
+  out.begin(FrameType.goodbye, 0, 0);
+  out.text(reason);
+  out.end();
+  return Buffer.concat(out.take());
 }
 
 /** The connection that a TLS socket lies on. */

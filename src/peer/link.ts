@@ -12,9 +12,10 @@ import { hostPortText, type HostPort } from "../base/host-port.ts";
 import { FrameSocket } from "./frame-socket.ts";
 import type { PeerRequest, PeerResponseHandler, PeerStream } from "./streams.ts";
 import { OutgoingStream } from "./outgoing-stream.ts";
-import { bindingOf, dialChannel, type PeerTls } from "./channel.ts";
+import { bindingOf, dialChannel, mustBeEncrypted, type PeerTls } from "./channel.ts";
 import { uncertified, type PeerIdentity } from "./identity.ts";
 import { Stillness } from "./stillness.ts";
+import { cameToNothing, wantsTls } from "./wanted-tls.ts";
 import {
   keeping,
   flagEnd,
@@ -91,6 +92,10 @@ export class Link {
   readonly #calls = new PassingMap<number, Call>();
   readonly #nonce = randomBytes(nonceBytes);
   readonly #hasShown: boolean;
+  /** Links are not encrypted here; this one is in clear text, or the other side wants it encrypted. Null: they are. */
+  readonly #free: "clear" | "encrypted" | null;
+  /** The other side has ended it at the first word, or has said that it takes none in clear text. */
+  #isUnheard = false;
   #handshake: Handshake | null = null;
   #nextStream = 1;
   /** Of the time that has been looked at: while this process was held up, nothing can have been heard. */
@@ -108,13 +113,15 @@ export class Link {
     const shown = identity?.showsTo(hostPortText(address)) === true ? identity.now : null;
     this.#hasShown = shown !== null;
     this.#stillness = new Stillness(lookMs, options.stillMs);
-    this.#socket = dialChannel(address, { tls, cluster, secret, shown }, () => this.#hello());
+    this.#free = tls !== "off" ? null : wantsTls(address) ? "encrypted" : "clear";
+    const how = { tls: this.#free === "encrypted" ? "on" : tls, cluster, secret, shown } as const;
+    this.#socket = dialChannel(address, how, () => this.#hello());
     this.#frames = new FrameSocket(this.#socket, handshakeBytesMax, {
       take: (frame) => this.#take(frame),
       broken: (reason) => this.#go(reason),
     });
-    this.#socket.on("error", (error) => this.#go(errorText(error)));
-    this.#socket.on("close", () => this.#go("the connection was closed"));
+    this.#socket.on("error", (error) => this.#ended(errorText(error)));
+    this.#socket.on("close", () => this.#ended("the connection was closed"));
     // In all, however it trickles: until it has proved itself the other side is a stranger.
     this.#proving = setTimeout(() => this.#go("no answer in time"), options.connectMs ?? 2000);
     const pingMs = options.pingMs ?? 400;
@@ -237,6 +244,8 @@ export class Link {
 
   #prove(frame: Frame): void {
     const reader = new PayloadReader(frame.payload);
+    const farewell = frame.type === FrameType.goodbye ? reader.text() || "refused" : null;
+    this.#isUnheard = farewell === mustBeEncrypted;
     if (frame.type === FrameType.challenge) {
       const acceptor = reader.text();
       const acceptorNonce = Buffer.from(reader.bytes(nonceBytes));
@@ -260,7 +269,7 @@ export class Link {
       this.#frames.admit(payloadBytesMax);
       clearTimeout(this.#proving);
       this.#events.up(this.member);
-    } else if (frame.type === FrameType.goodbye) this.#go(reader.text() || "refused");
+    } else if (farewell !== null) this.#go(farewell);
     else this.#go("an unexpected frame before the handshake's end");
   }
 
@@ -324,7 +333,7 @@ export class Link {
 
   #go(reason: string): void {
     if (this.state === "gone") return;
-    if (this.state !== "up") this.#options.identity?.failed(hostPortText(this.#options.address), this.#hasShown);
+    if (this.state !== "up") this.#failed();
     this.state = "gone";
     clearInterval(this.#pinger);
     clearTimeout(this.#proving);
@@ -339,5 +348,17 @@ export class Link {
     this.#streams.clear();
     for (const stream of streams) stream.failed(reason);
     this.#events.gone(reason);
+  }
+
+  #ended(reason: string): void {
+    this.#isUnheard ||= this.state === "proving" && this.#handshake === null;
+    this.#go(reason);
+  }
+
+  /** No link has come of it: the next one may be dialled otherwise. */
+  #failed(): void {
+    const { identity, address } = this.#options;
+    identity?.failed(hostPortText(address), this.#hasShown);
+    if (this.#free === "encrypted" || (this.#free === "clear" && this.#isUnheard)) cameToNothing(address, this.#free);
   }
 }

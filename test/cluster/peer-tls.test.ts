@@ -22,6 +22,7 @@ import {
   type TestMember,
 } from "../support/member.ts";
 import { ownAuthority, type OwnAuthority } from "../support/own-authority.ts";
+import { runApart } from "../support/own-network.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
 let origin: TestOrigin;
@@ -68,6 +69,13 @@ it("change their secret one after the other, and nothing is refused meanwhile", 
     for (const index of [1, 2, 0]) await restart(index, secrets);
   await fetchAll(members);
 }, 90_000);
+
+it("are encrypted one member after the other, and nobody is out of reach meanwhile", async () => {
+  const { output, errors } = await runApart("off-and-encrypted.ts");
+  expect(errors).toBe("");
+  const steps = ["auto", "off"].flatMap((tls) => ["m1", "m2", "m3"].map((name) => `${name} ${tls}: 0 0 0`));
+  expect(JSON.parse(output)).toEqual(steps);
+}, 120_000);
 
 describe("by certificates", () => {
   const authority = ownAuthority();
