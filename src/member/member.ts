@@ -221,7 +221,7 @@ export class RunningMember {
       reachable: (name) => this.#plane.peers.isUp(name) || this.#plane.peers.isDialling(name),
     });
     await this.#control.join();
-    await allLinked(this.name, this.#plane, this.#acceptor, this.#linked);
+    await allLinked(this.name, this.#plane, this.#acceptor, this.#linked, () => this.#control?.leave());
     this.#plane.current.joined = true;
     this.clients.publish();
     if (this.#stopping !== null) return this.#addresses;

@@ -86,6 +86,11 @@ export class Peers {
     return this.#peers.get(name)?.isDialling ?? false;
   }
 
+  /** Why the last link to a member came to nothing, or ended; null where one is up, or none has yet. */
+  unlinked(name: string): string | null {
+    return this.#peers.get(name)?.unlinked ?? null;
+  }
+
   /** Resolves when a newcomer's first link is up, or after `limitMs`. */
   whenUp(name: string, limitMs: number): Promise<void> {
     return this.#peers.get(name)?.whenUp(limitMs) ?? Promise.resolve();
@@ -132,6 +137,7 @@ class Peer {
   /** Nobody listens there: its process is gone. */
   #refused = false;
   #next = 0;
+  #lastReason: string | null = null;
   #closed = false;
   #failures = 0;
   #leaving: { readonly over: () => void; readonly timer: NodeJS.Timeout } | null = null;
@@ -168,6 +174,10 @@ class Peer {
 
   get isGone(): boolean {
     return this.#refused && this.link === null;
+  }
+
+  get unlinked(): string | null {
+    return this.link === null ? this.#lastReason : null;
   }
 
   /** It is in the view no more: closed when the time is up, or when it is gone. */
@@ -223,6 +233,7 @@ class Peer {
         },
         gone: (reason) => {
           this.#links[slot] = null;
+          this.#lastReason = reason;
           this.#refused = reason.includes("ECONNREFUSED");
           if (this.#refused) this.#options.refused?.(this.#name);
           if (this.#refused) this.#leaving?.over();
