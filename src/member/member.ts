@@ -373,8 +373,9 @@ export class RunningMember {
 
   #coordinatorContext(remembered: Remembered): CoordinatorContext {
     const peer = hostPortOf(this.addresses.peer)!;
-    const { secret } = this.#options;
-    return { peer, self: this.name, secret, identity: this.#plane.identity, log: this.#log, remembered };
+    const { peer: known } = this.#announcement(this.addresses, "active");
+    const [{ secret }, { identity }] = [this.#options, this.#plane];
+    return { peer, known, self: this.name, secret, identity, log: this.#log, remembered };
   }
 
   #announcement(addresses: Addresses, state: Member["state"]): Member {

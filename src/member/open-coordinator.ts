@@ -32,6 +32,8 @@ import { StartError } from "./start-error.ts";
 export interface CoordinatorContext {
   /** Where this member listens for others. */
   readonly peer: HostPort;
+  /** Where others reach it there, as `host:port`. */
+  readonly known: string;
   readonly self: string;
   readonly secret: string;
   readonly identity: PeerIdentity | null;
@@ -73,7 +75,35 @@ export async function openCoordinator(config: Config, context: CoordinatorContex
   const places = placesOf(coordinator);
   if (places === null)
     throw new StartError(`--coordinator ${coordinator}: write http://host:port of the coordinating member's peer port`);
-  return clientOf(coordinator, places.map(hostPortText), config, context, failed);
+  const given = places.map(hostPortText);
+  const found = await soughtAmong(given, config, context);
+  if (found === "here") {
+    log.warn({ kind: "coordination" }, "hosts the coordinator, as before: others look for it here, and find no other");
+    return movedHere(config, context);
+  }
+  return clientOf(coordinator, found === null ? given : [...new Set([found.place, ...given])], config, context, failed);
+}
+
+/** Where the coordinator is, as `host:port`; `here`: others look for it at this member; null: it is found as ever. */
+type Sought = { readonly place: string } | "here" | null;
+
+/**
+ * Looks for the coordinator before this member joins. Where none of the places that were given has it, those are
+ * asked whom this member remembers, since it was the host once. They may look for it here: an operator had chosen this
+ * member, whatever its settings say, and who was left would be without a coordinator.
+ */
+async function soughtAmong(places: readonly string[], config: Config, context: CoordinatorContext): Promise<Sought> {
+  const { self, remembered, known: own } = context;
+  const ask = (members: readonly { readonly name: string | null; readonly peer: string }[]): Promise<readonly Told[]> =>
+    Promise.all(members.filter((one) => one.peer !== own).map((one) => askedAt(one, null, config, context)));
+  const given = await ask(places.map((place) => ({ name: null, peer: place })));
+  if (given.some(({ host }) => host !== null)) return null;
+  const told = [...given, ...(await ask(remembered.fellows))];
+  const named = told.flatMap(({ elsewhere }) => (elsewhere === null ? [] : [elsewhere]));
+  const hosts = [...told, ...(await ask(named))].flatMap(({ host }) => (host === null ? [] : [host]));
+  const host = hosts.toSorted(laterFirst)[0];
+  if (host !== undefined) return { place: host.member.peer };
+  return named.length > 0 && named.every((one) => one.name === self && one.peer === own) ? "here" : null;
 }
 
 function clientOf(

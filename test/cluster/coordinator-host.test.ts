@@ -131,6 +131,53 @@ describe("gyre cluster", () => {
   }, 60_000);
 });
 
+describe("a member that has been chosen to host the coordinator", () => {
+  const again = async ({ name, listen, peer, admin }: TestMember, coordinator: string): Promise<TestMember> => {
+    const own = ["--name", name, "--listen", listen, "--peer", peer, "--admin", admin];
+    return startMember([...own, "--coordinator", coordinator]);
+  };
+  /** Loses the first of three, and has the second take its place. */
+  const moved = async (): Promise<[TestMember, TestMember, TestMember]> => {
+    const [first, second, third] = (await startCluster(3)) as [TestMember, TestMember, TestMember];
+    await first.kill();
+    await until(async () => (await statusOf(second)).session === "suspended", "the coordinator is missed");
+    expect((await gyre(["coordinate", "m2", "--admin", second.admin], temporaryFolder())).code).toBe(0);
+    await settled([second, third]);
+    return [first, second, third];
+  };
+
+  it.each(["stop", "kill"] as const)(
+    "is that again when it is started as before: those that look for it say so (after a %s)",
+    async (how) => {
+      const [first, second, third] = await moved();
+      const { epoch } = await statusOf(third);
+      await second[how]();
+      const back = await again(second, `http://${first.peer}`);
+      await settled([back, third]);
+      expect((await statusOf(third)).epoch).toBeGreaterThan(epoch);
+      expect((await statusOf(back)).leader).toBe("m2");
+      const { code } = await gyre(["purge", "--all", "--yes", "--admin", third.admin], temporaryFolder());
+      expect(code, "a purge is complete").toBe(0);
+      // Whoever was lost finds it there, as before.
+      const own = ["--listen", first.listen, "--peer", first.peer, "--admin", first.admin];
+      const found = await startMember(["--name", "m1", ...own]);
+      await settled([found, back, third]);
+      expect((await statusOf(found)).leader).toBe("m2");
+    },
+    60_000,
+  );
+
+  it("joins the next one that was chosen while it was away", async () => {
+    const [first, second, third] = await moved();
+    await second.stop();
+    await until(async () => (await statusOf(third)).session === "suspended", "the coordinator is missed");
+    expect((await gyre(["coordinate", "m3", "--admin", third.admin], temporaryFolder())).code).toBe(0);
+    const back = await again(second, `http://${first.peer}`);
+    await settled([back, third]);
+    expect((await statusOf(back)).leader).toBe("m3");
+  }, 60_000);
+});
+
 describe("a member that has not joined yet", () => {
   it("does not become the coordinator's host: there is nothing to go on from", async () => {
     const folder = temporaryFolder();
