@@ -1,0 +1,394 @@
+/**
+ * The origin: each of its resources has a version, and all else follows from path, version and variant (fields, framing,
+ * status, pace, content byte for byte). Each answer has a number (`X-Gen`), under which is kept what was asked and when.
+ */
+import { createServer } from "node:net";
+import { after, chanceOf, hashOf } from "./chance.mjs";
+import { isUnchanged, rangeOf, requestOf } from "./requests.mjs";
+
+const cacheControls = [
+  "max-age=1",
+  "max-age=2",
+  "max-age=3",
+  "max-age=60",
+  "max-age=60",
+  "max-age=60",
+  "s-maxage=2",
+  "public, max-age=5",
+  "s-maxage=30, max-age=0",
+  "max-age=0",
+  "no-cache",
+  "no-cache, max-age=100",
+  "no-store",
+  "private",
+  "private, max-age=60",
+  "max-age=1, must-revalidate",
+  "max-age=30, must-revalidate",
+  "max-age=1, proxy-revalidate",
+  "",
+  "public",
+  "max-age=1, stale-while-revalidate=2",
+  "max-age=1, stale-while-revalidate=20",
+  "s-maxage=1, stale-while-revalidate=3",
+  "max-age=1, stale-if-error=10",
+  "max-age=1, stale-while-revalidate=0, stale-if-error=0",
+  'max-age=20, no-cache="x-trail"',
+];
+const modifiedFrom = Date.UTC(2021, 0, 1);
+const contentsMax = 600;
+/** Events of one path that are remembered. */
+const eventsMax = 60;
+
+/** Directives as a map; a value that is not there is null. */
+export function directivesOf(text) {
+  const all = text.split(/,\s*/).filter((one) => one !== "");
+  return new Map(all.map((one) => [one.split("=")[0].toLowerCase(), one.split("=")[1] ?? null]));
+}
+
+/** What a Vary selects of fields that `field` gives. */
+export function variantOf(vary, field) {
+  if (vary === "" || vary === "*") return "";
+  return vary
+    .split(", ")
+    .map((name) => `${name}:${field(name) ?? ""}`)
+    .join(";");
+}
+
+/** Content of a request that can be told from any other. */
+export function contentOfRequest(nonce, bytes) {
+  return `${nonce}.`.repeat(Math.ceil(bytes / (nonce.length + 1))).slice(0, bytes);
+}
+
+/** The origin and all that is known of what it has said. */
+export class Site {
+  /** Answers, by number. */
+  answers = [];
+  answersByPath = new Map();
+  url = "";
+  #options;
+  #chance;
+  #shapes = new Map();
+  #contents = new Map();
+  #resources = new Map();
+  #unsafe = new Map();
+  #server;
+  #wrong;
+
+  /** `wrong(kind, about)` hears of what reaches the origin and may not. */
+  constructor(options, wrong) {
+    this.#options = options;
+    this.#wrong = wrong;
+    this.#chance = chanceOf(`${options.seed} origin`);
+    this.#server = createServer((socket) => this.#serve(socket));
+  }
+
+  async start() {
+    await new Promise((done) => this.#server.listen(0, "127.0.0.1", done));
+    this.url = `http://127.0.0.1:${this.#server.address().port}`;
+  }
+
+  /** Paths: the first are asked for most, and some hardly ever, which make others go. */
+  pathBy(chance) {
+    if (chance.is(0.06)) return `/r/x${chance.below(300)}`;
+    return `/r/${Math.floor(this.#options.resources * chance.next() ** 1.7)}`;
+  }
+
+  /** What a path is now, and what has happened to it: invalidations that were acknowledged, failures, tags seen. */
+  resource(path) {
+    let found = this.#resources.get(path);
+    if (found === undefined)
+      this.#resources.set(path, (found = { version: 1, ended: [], failures: [], tags: [], modified: null }));
+    return found;
+  }
+
+  paths() {
+    return [...this.#resources.keys()];
+  }
+
+  /** The next version. */
+  change(path) {
+    this.resource(path).version++;
+  }
+
+  failed(path, kind) {
+    const { failures } = this.resource(path);
+    failures.push({ kind, at: performance.now() });
+    if (failures.length > eventsMax) failures.shift();
+  }
+
+  /** How a version is answered. */
+  shape(path, version) {
+    const key = `${path} ${version}`;
+    const known = this.#shapes.get(key);
+    if (known !== undefined) return known;
+    const { seed, big, compress } = this.#options;
+    const [own, usual] = [chanceOf(`${seed}|${key}`), chanceOf(`${seed}|${path}`)];
+    const usualControl = usual.one(cacheControls);
+    const small = () => own.below(own.is(0.5) ? 300 : 8000);
+    const large = () => 60_000 + own.below(own.is(0.2) ? 900_000 : 200_000);
+    const shape = {
+      control: own.is(0.6) ? usualControl : own.one(cacheControls),
+      vary: own.one([
+        "",
+        "",
+        "",
+        "",
+        "x-v",
+        "x-v",
+        "accept-language",
+        "x-v, accept-language",
+        "*",
+        compress ? "x-v" : "accept-encoding",
+      ]),
+      tag: own.one(["strong", "strong", "weak", "none"]),
+      hasDate: own.is(0.6),
+      framing: own.one(["length", "length", "chunked", "end"]),
+      status: own.is(0.8) ? 200 : own.one([203, 204, 301, 404, 410, 404]),
+      bytes: own.is(0.1) ? own.below(2) : own.is(big) ? large() : small(),
+      headMs: own.is(0.25) ? own.below(120) : 0,
+      pauses: own.is(0.2) ? 1 + own.below(4) : 0,
+      takesRanges: own.is(0.75),
+      validates: own.is(0.9),
+      hasInterim: own.is(0.1),
+      hasTrailers: own.is(0.3),
+      setsCookie: own.is(0.1),
+      group: own.is(0.3) ? `g${own.below(3)}` : null,
+      type: own.one(["text/plain", "text/html", "application/octet-stream"]),
+      fails: own.is(0.5),
+    };
+    this.#shapes.set(key, shape);
+    return shape;
+  }
+
+  content(path, version, variant) {
+    const key = `${path} v${version} [${variant}]`;
+    const known = this.#contents.get(key);
+    if (known !== undefined) return known;
+    const { bytes } = this.shape(path, version);
+    const wanted = bytes + (variant === "" || bytes === 0 ? 0 : hashOf(variant) % 97);
+    const lines = [];
+    for (let [had, number] = [0, 0]; had < wanted; number++) {
+      const line = `${key} #${number} ${hashOf(`${key}${number}`).toString(36)}\n`;
+      lines.push(line);
+      had += line.length;
+    }
+    const content = Buffer.from(lines.join("").slice(0, wanted), "latin1");
+    if (this.#contents.size >= contentsMax) this.#contents.delete(this.#contents.keys().next().value);
+    this.#contents.set(key, content);
+    return content;
+  }
+
+  tag(path, version, variant) {
+    const { tag } = this.shape(path, version);
+    if (tag === "none") return null;
+    return `${tag === "weak" ? "W/" : ""}"${hashOf(path + variant).toString(36)}-${version}"`;
+  }
+
+  modified(path, version) {
+    if (!this.shape(path, version).hasDate) return null;
+    return new Date(modifiedFrom + version * 60_000 + (hashOf(path) % 50_000) * 3600).toUTCString();
+  }
+
+  #numbered(answer) {
+    answer.number = this.answers.length;
+    this.answers.push(answer);
+    const ofPath = this.answersByPath.get(answer.path);
+    if (ofPath === undefined) this.answersByPath.set(answer.path, [answer]);
+    else ofPath.push(answer);
+    return answer;
+  }
+
+  #serve(socket) {
+    socket.setNoDelay(true);
+    socket.on("error", () => {});
+    let had = Buffer.alloc(0);
+    let isBusy = false;
+    const read = () => {
+      if (isBusy) return;
+      const request = requestOf(had);
+      if (request === null) return;
+      had = Buffer.from(had.subarray(request.bytes));
+      isBusy = true;
+      this.#answer(socket, request).then(
+        (how) => {
+          isBusy = false;
+          if (how === "cut") socket.destroy();
+          else if (how === "ended") socket.end();
+          else read();
+        },
+        (error) => this.#wrong("origin", { error: String(error.stack) }),
+      );
+    };
+    socket.on("data", (bytes) => {
+      had = Buffer.concat([had, bytes]);
+      read();
+    });
+  }
+
+  /** @returns what becomes of the connection. */
+  async #answer(socket, { method, path, fields, content }) {
+    const { faults } = this.#options;
+    const chance = this.#chance;
+    const at = performance.now();
+    const nonce = fields.get("x-nonce") ?? "";
+    const isUnsafe = method !== "GET" && method !== "HEAD";
+    if (isUnsafe) this.#took(method, nonce, content);
+    const { version } = this.resource(path);
+    const { fails } = this.shape(path, version);
+    if (fails && chance.is(faults)) {
+      this.failed(path, "unreachable");
+      if (chance.is(0.5)) await after(chance.below(60));
+      this.failed(path, "unreachable");
+      if (isUnsafe && chance.is(0.5)) this.change(path);
+      return "cut";
+    }
+    const asked = {
+      at,
+      path,
+      method,
+      nonce,
+      authorization: fields.get("authorization"),
+      directives: fields.get("cache-control") ?? "",
+    };
+    if (isUnsafe) return this.#changed(socket, asked);
+    if (fails && chance.is(faults)) return this.#refused(socket, asked);
+    if (chance.is(0.01)) this.change(path);
+    return this.#shown(socket, asked, fields);
+  }
+
+  #took(method, nonce, content) {
+    const times = (this.#unsafe.get(nonce) ?? 0) + 1;
+    this.#unsafe.set(nonce, times);
+    if (method === "POST" && times > 1) this.#wrong("a POST that came twice", { nonce });
+    const text = content.toString("latin1");
+    if (text !== contentOfRequest(nonce, text.length))
+      this.#wrong("a request's content", { nonce, begins: text.slice(0, 80) });
+  }
+
+  async #changed(socket, asked) {
+    const chance = this.#chance;
+    const isDone = chance.is(0.9);
+    if (isDone || chance.is(0.3)) this.change(asked.path);
+    const status = isDone ? chance.one([200, 204, 303, 201]) : chance.one([400, 500, 409]);
+    const located = isDone && chance.is(0.2) ? this.pathBy(chance) : null;
+    const ends = isDone && chance.is(0.15) ? `g${chance.below(3)}` : null;
+    const answer = this.#numbered({ ...asked, kind: "changed", status, located, ends, isDone });
+    const lines = [`HTTP/1.1 ${status} X`, `X-Gen: ${answer.number}`];
+    if (located !== null) lines.push(`${chance.is(0.5) ? "Location" : "Content-Location"}: ${located}`);
+    if (ends !== null) lines.push(`Cache-Group-Invalidation: "${ends}"`);
+    if (chance.is(0.3)) await after(chance.below(100));
+    const text = status === 204 ? "" : `done ${answer.number}`;
+    if (status !== 204) lines.push(`Content-Length: ${text.length}`);
+    answer.sentAt = performance.now();
+    socket.write(`${lines.join("\r\n")}\r\n\r\n${text}`);
+    return "kept";
+  }
+
+  async #refused(socket, asked) {
+    const { path } = asked;
+    const { version } = this.resource(path);
+    const answer = this.#numbered({ ...asked, kind: "refused", version, status: this.#chance.one([500, 502, 503]) });
+    this.failed(path, "server-error");
+    await after(this.shape(path, version).headMs);
+    this.failed(path, "server-error");
+    const text = `refused ${answer.number}`;
+    answer.sentAt = performance.now();
+    const head = `HTTP/1.1 ${answer.status} X\r\nX-Gen: ${answer.number}\r\nContent-Length: ${text.length}\r\n\r\n`;
+    socket.write(asked.method === "HEAD" ? head : head + text);
+    return "kept";
+  }
+
+  async #shown(socket, asked, fields) {
+    const { path, method, nonce } = asked;
+    const chance = this.#chance;
+    const { version } = this.resource(path);
+    const shape = this.shape(path, version);
+    const variant = variantOf(shape.vary, (name) => fields.get(name));
+    const [tag, modified] = [this.tag(path, version, variant), this.modified(path, version)];
+    const control = chance.is(0.06) ? chance.one(cacheControls) : shape.control;
+    const { status, vary, group } = shape;
+    const answer = this.#numbered({
+      ...asked,
+      kind: "shown",
+      version,
+      variant,
+      vary,
+      group,
+      status,
+      control,
+      form: "whole",
+      cutAt: null,
+    });
+    const lines = [`X-Gen: ${answer.number}`, `Date: ${new Date().toUTCString()}`];
+    if (control !== "") lines.push(`Cache-Control: ${control}`);
+    if (vary !== "") lines.push(`Vary: ${vary}`);
+    if (tag !== null) lines.push(`ETag: ${tag}`);
+    if (modified !== null) lines.push(`Last-Modified: ${modified}`);
+    if (group !== null) lines.push(`Cache-Groups: "${group}"`);
+    if (shape.setsCookie) lines.push(`Set-Cookie: sid=${nonce}`);
+    if (status === 301) lines.push("Location: /r/0");
+    if (shape.headMs > 0) await after(shape.headMs * (0.5 + chance.next()));
+    if (shape.hasInterim && chance.is(0.7)) socket.write("HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n");
+    const begin = (line, more = []) => {
+      answer.sentAt = performance.now();
+      socket.write(`HTTP/1.1 ${line}\r\n${[...lines, ...more].join("\r\n")}\r\n\r\n`);
+    };
+    // A 304 without Cache-Control would leave the one of an answer before: nobody could tell which.
+    if (shape.validates && control !== "" && isUnchanged(fields, tag, modified)) {
+      answer.form = "unchanged";
+      begin("304 Not Modified");
+      return "kept";
+    }
+    const whole = this.content(path, version, variant);
+    const range =
+      method === "GET" && status === 200 && shape.takesRanges ? rangeOf(fields, whole.length, tag, modified) : null;
+    if (range === "none") {
+      begin("416 X", [`Content-Range: bytes */${whole.length}`, "Content-Length: 0"]);
+      return "kept";
+    }
+    lines.push(`Content-Type: ${shape.type}`);
+    if (range !== null) lines.push(`Content-Range: bytes ${range.first}-${range.last}/${whole.length}`);
+    const content = range === null ? whole : whole.subarray(range.first, range.last + 1);
+    if (status === 204) {
+      begin("204 X");
+      return "kept";
+    }
+    const framing = {
+      length: `Content-Length: ${content.length}`,
+      chunked: "Transfer-Encoding: chunked",
+      end: "Connection: close",
+    };
+    begin(range === null ? `${status} X` : "206 X", [framing[shape.framing]]);
+    if (method === "HEAD") return shape.framing === "end" ? "ended" : "kept";
+    return this.#send(socket, answer, shape, content);
+  }
+
+  async #send(socket, answer, { framing, pauses, hasTrailers, fails }, content) {
+    const chance = this.#chance;
+    const isCut = fails && framing !== "end" && content.length > 0 && chance.is(this.#options.faults);
+    const places = Array.from({ length: pauses }, () => chance.below(content.length + 1)).sort(
+      (one, other) => one - other,
+    );
+    const ends = [...new Set([...places, content.length])].filter((end) => end > 0);
+    let from = 0;
+    for (const end of ends) {
+      if (from > 0) await after(chance.below(80));
+      const piece = content.subarray(from, end);
+      from = end;
+      const size = framing === "chunked" ? `${piece.length.toString(16)}\r\n` : "";
+      if (isCut && end === content.length) {
+        answer.cutAt = performance.now();
+        this.failed(answer.path, "cut");
+        socket.write(size);
+        await new Promise((done) => socket.write(piece.subarray(0, piece.length >> 1), done));
+        return "cut";
+      }
+      socket.write(size);
+      socket.write(piece);
+      if (framing === "chunked") socket.write("\r\n");
+      if (socket.destroyed) return "cut";
+    }
+    if (framing === "chunked") socket.write(hasTrailers ? `0\r\nX-Trail: ${answer.number}\r\n\r\n` : "0\r\n\r\n");
+    return framing === "end" ? "ended" : "kept";
+  }
+}
