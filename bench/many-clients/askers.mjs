@@ -71,6 +71,7 @@ export class Askers {
       nonce,
       fields,
       content: null,
+      isSending: false,
       sentAt: 0,
       leavesIn: null,
       isSlow: chance.is(options.slow),
@@ -134,7 +135,7 @@ export class Askers {
     let had = Buffer.alloc(0);
     let answer = null;
     let isOver = false;
-    let timer = null;
+    let [timer, before] = [null, null];
     const over = () => {
       isOver = true;
       socket.destroy();
@@ -149,7 +150,13 @@ export class Askers {
         this.#sent(request);
         const cut = request.content !== null && depth === 1 && chance.is(0.5) ? chance.below(text.length) : text.length;
         socket.write(text.slice(0, cut));
-        if (cut < text.length) setTimeout(() => socket.write(text.slice(cut)), chance.below(60));
+        if (cut < text.length) {
+          request.isSending = true;
+          setTimeout(() => {
+            request.isSending = false;
+            socket.write(text.slice(cut));
+          }, chance.below(60));
+        }
         if (request.leavesIn === null) continue;
         left = 0;
         setTimeout(over, request.leavesIn);
@@ -165,7 +172,9 @@ export class Askers {
       const request = waiting.shift();
       const given = { ...answer, isWhole, content: Buffer.concat(answer.pieces) };
       answer = null;
-      // What follows on the connection may not be answered any more.
+      before = { method: request.method, content: request.content?.length ?? 0, status: given.status, isWhole };
+      // What follows on the connection may not be answered any more; what is asked now would be in the midst of content.
+      if (request.isSending) over();
       if (given.fields.get("connection") === "close" || (request.content?.length ?? 0) > longBytes) left = 0;
       if (!isWhole || left === 0) isOver ||= waiting.length > 0;
       judge.judge(request, given);
@@ -227,7 +236,7 @@ export class Askers {
         clearTimeout(timer);
         if (answer !== null && !isOver) finish(answer.left === Infinity);
         else if (waiting.length > 0 && !isOver && !disturbed(waiting[0].sentAt))
-          wrong("closed without an answer", { request: waiting[0] });
+          wrong("closed without an answer", { request: waiting[0], before });
         done();
       });
     });

@@ -66,7 +66,7 @@ export class Judge {
 
   /** What it changes for those who ask from now on. */
   #learn(request, { fields }, came) {
-    if (came.kind === "changed" && came.isDone && came.method === request.method) {
+    if (came.isDone === true && came.method === request.method) {
       this.ended(request.path, came.at, "changed");
       if (came.located !== null) this.ended(came.located, came.at, "located");
       if (came.ends !== null) this.endedGroup(came.ends, came.at);
@@ -84,8 +84,9 @@ export class Judge {
     if (number === undefined) return this.#ownFaults(request, answer);
     const came = this.#site.answers[Number(number)];
     if (came === undefined || came.path !== request.path) return [["another path's answer", {}]];
-    if (came.kind === "changed" || (request.method !== "GET" && request.method !== "HEAD"))
-      return changedFaults(request, answer, came);
+    const isChange = request.method !== "GET" && request.method !== "HEAD";
+    if (isChange && came.nonce !== request.nonce) return [["another client's answer to a change", {}]];
+    if (came.kind === "changed") return changedFaults(request, answer, came);
     if (came.kind === "refused") return refusedFaults(request, answer, came);
     const coded = this.#isCompressing && fields.has("content-encoding");
     if (!coded) return this.#shownFaults(request, answer, came);
@@ -235,7 +236,7 @@ function plainTag(tag) {
 }
 
 function changedFaults(request, { status, content, isWhole }, came) {
-  if (came.nonce !== request.nonce) return [["another client's answer to a change", {}]];
+  if (came.nonce !== request.nonce) return [["an answer to a change that was kept", {}]];
   if (status !== came.status) return [["another status", {}]];
   const isRight = !isWhole || status === 204 || content.toString("latin1") === `done ${came.number}`;
   return isRight ? [] : [["content of a change", { content: content.toString("latin1", 0, 100) }]];

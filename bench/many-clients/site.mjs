@@ -250,7 +250,7 @@ export class Site {
       authorization: fields.get("authorization"),
       directives: fields.get("cache-control") ?? "",
     };
-    if (isUnsafe) return this.#changed(socket, asked);
+    if (isUnsafe) return this.#changed(socket, asked, fields);
     if (fails && chance.is(faults)) return this.#refused(socket, asked);
     if (chance.is(0.01)) this.change(path);
     return this.#shown(socket, asked, fields);
@@ -265,10 +265,12 @@ export class Site {
       this.#wrong("a request's content", { nonce, begins: text.slice(0, 80) });
   }
 
-  async #changed(socket, asked) {
+  async #changed(socket, asked, fields) {
     const chance = this.#chance;
     const isDone = chance.is(0.9);
     if (isDone || chance.is(0.3)) this.change(asked.path);
+    // What there is now, in answer to the change: it may answer others too. RFC 9110 §9.3.3.
+    if (isDone && asked.method === "POST" && chance.is(0.3)) return this.#shown(socket, asked, fields);
     const status = isDone ? chance.one([200, 204, 303, 201]) : chance.one([400, 500, 409]);
     const located = isDone && chance.is(0.2) ? this.pathBy(chance) : null;
     const ends = isDone && chance.is(0.15) ? `g${chance.below(3)}` : null;
@@ -300,6 +302,7 @@ export class Site {
 
   async #shown(socket, asked, fields) {
     const { path, method, nonce } = asked;
+    const isPosted = method === "POST";
     const chance = this.#chance;
     const { version } = this.resource(path);
     const shape = this.shape(path, version);
@@ -320,6 +323,10 @@ export class Site {
       cutAt: null,
     });
     const lines = [`X-Gen: ${answer.number}`, `Date: ${new Date().toUTCString()}`];
+    if (isPosted) {
+      lines.push(`Content-Location: ${path}`);
+      Object.assign(answer, { isDone: status < 400, located: null, ends: null });
+    }
     if (control !== "") lines.push(`Cache-Control: ${control}`);
     if (vary !== "") lines.push(`Vary: ${vary}`);
     if (tag !== null) lines.push(`ETag: ${tag}`);
@@ -334,7 +341,7 @@ export class Site {
       socket.write(`HTTP/1.1 ${line}\r\n${[...lines, ...more].join("\r\n")}\r\n\r\n`);
     };
     // A 304 without Cache-Control would leave the one of an answer before: nobody could tell which.
-    if (shape.validates && control !== "" && isUnchanged(fields, tag, modified)) {
+    if (!isPosted && shape.validates && control !== "" && isUnchanged(fields, tag, modified)) {
       answer.form = "unchanged";
       begin("304 Not Modified");
       return "kept";
