@@ -220,7 +220,7 @@ export function memberMetrics(
       },
       {
         name: "gyre_origin_fetches_total",
-        help: "Requests sent to origins",
+        help: "Requests for which origins were asked, each once: by origin, one after the other too, in gyre_origin_requests_total",
         type: "counter",
         values: one(() => counts.originFetches),
       },

@@ -144,7 +144,7 @@ export function upgrade({ current, invalidations, failed }: TunnelNeeds, ticket:
             `connection: upgrade\r\nupgrade: ${fieldValue(fields, "upgrade") ?? protocol}\r\ncache-status: ${line}\r\n${desk.viaLine}\r\n`,
           "latin1",
         );
-        join(taken.socket, socket, taken.early, current.routing.tunnels.idleMs, () => ticket.end(true));
+        join(taken.socket, socket, taken.early, current.routing.tunnels.idleMs, (bytes) => ticket.end(true, bytes));
       },
     },
   );

@@ -232,3 +232,36 @@ describe.each([1, 3])("clients that leave (threads: %i)", (threads) => {
     expect(linesOf(file)[0]).toMatchObject({ method: "PURGE", uri: "http://h/a", status: 0, complete: false });
   });
 });
+
+describe.each([1, 3])("tunnels (threads: %i)", (threads) => {
+  it("are told with what they have brought their clients, in the log and in metrics", async () => {
+    const file = newFile();
+    const server = createServer((socket) => {
+      socket.on("error", () => socket.destroy());
+      socket.once("data", (bytes: Buffer) => {
+        const isUpgrade = /upgrade: websocket/i.test(bytes.toString());
+        if (isUpgrade)
+          socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        socket.end(isUpgrade ? "brought" : "brought through");
+      });
+    });
+    await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+    const place = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const open = ["--forward", "true", "--connect-ports", "any", "--origin", `http://${place}`];
+    const member = await logging(file, "--threads", String(threads), ...open);
+    const upgrade = "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    for (const bytes of [upgrade, `CONNECT ${place} HTTP/1.1\r\nHost: ${place}\r\n\r\nx`]) {
+      const client = await RawClient.open(member.port);
+      await client.send(bytes).until((text) => text.includes("brought"), "what the tunnel brings");
+      client.socket.end();
+      await client.end();
+    }
+    await until(() => linesOf(file).length === 2, "two lines");
+    expect(linesOf(file).map(({ method, status, bytes }) => [method, status, bytes])).toEqual([
+      ["GET", 101, 7],
+      ["CONNECT", 200, 15],
+    ]);
+    expect((await metricsOf(member, "gyre_sent_bytes_total"))[0]).toMatch(/ 22$/);
+    server.close();
+  });
+});

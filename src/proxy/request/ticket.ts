@@ -161,7 +161,8 @@ export class Ticket {
     this.desk.recorder.switched();
   }
 
-  end(complete: boolean): void {
+  /** `tunnelled`: bytes that a tunnel has brought its client. */
+  end(complete: boolean, tunnelled = 0): void {
     if (this.#ended) return;
     this.#ended = true;
     if (this.madeFor !== null) return;
@@ -196,7 +197,7 @@ export class Ticket {
         target: exchange.head.target,
         fields: exchange.head.fields,
         hop: exchange.hop,
-        bytes: exchange.sentBytes,
+        bytes: exchange.sentBytes + tunnelled,
         durationMs: performance.now() - this.startedMs,
         // What it was told instead of an answer was whole.
         complete: complete || refusal !== null,
