@@ -57,30 +57,34 @@ it("a host does not give way to a member that was started anew as the host of a 
   await healthy.leave();
 });
 
-it("a host that gives way tells those who are with it where it is from now on", async () => {
-  const [m1, m2, m3] = [member("m1", 1), member("m2", 2), member("m3", 3)];
-  const { host: old } = await host(m1, viewOf(2, m1, m2), () => [
-    { member: m2, view: viewOf(3, m2), movedAt: 2, movedMs: 1 },
-  ]);
-  const dialled: string[] = [];
-  const told: (() => void)[] = [];
-  const dial = (place: string, listener: LinkListener): CoordinatorLink => {
-    dialled.push(place);
-    const link = { name: "m3", note: (topic: string, value: unknown) => listener.note(topic, value) };
-    told.push(() => listener.gone("it has left"));
-    queueMicrotask(() => (dialled.length === 1 ? listener.up() : undefined));
-    return { call: (method, value) => old.answer({ ...link, whenGone: () => {} }, method, value), close: () => {} };
-  };
-  const client = new EmbeddedClient({ address: "http://m1:2", places: ["m1:2", "m9:2"], dial, redialMs: 10 });
-  const nothing = (): void => {};
-  await client.join(m3, { session: nothing, members: nothing, leading: nothing, view: nothing, ousted: nothing });
-  await vi.advanceTimersByTimeAsync(5000);
-  for (const gone of told.splice(0)) gone();
-  await vi.advanceTimersByTimeAsync(100);
-  expect(dialled).toEqual(["m1:2", "m2:2"]);
-  await client.leave();
-  await old.leave();
-});
+it.each(["are with it", "come while it leaves"])(
+  "a host that gives way tells those who %s where it is from now on",
+  async (who) => {
+    const [m1, m2, m3] = [member("m1", 1), member("m2", 2), member("m3", 3)];
+    const { host: old } = await host(m1, viewOf(2, m1, m2), () => [
+      { member: m2, view: viewOf(3, m2), movedAt: 2, movedMs: 1 },
+    ]);
+    const dialled: string[] = [];
+    const told: (() => void)[] = [];
+    const dial = (place: string, listener: LinkListener): CoordinatorLink => {
+      dialled.push(place);
+      const link = { name: "m3", note: (topic: string, value: unknown) => listener.note(topic, value) };
+      told.push(() => listener.gone("it has left"));
+      queueMicrotask(() => (dialled.length === 1 ? listener.up() : undefined));
+      return { call: (method, value) => old.answer({ ...link, whenGone: () => {} }, method, value), close: () => {} };
+    };
+    const client = new EmbeddedClient({ address: "http://m1:2", places: ["m1:2", "m9:2"], dial, redialMs: 10 });
+    const nothing = (): void => {};
+    if (who === "come while it leaves") await vi.advanceTimersByTimeAsync(5000);
+    await client.join(m3, { session: nothing, members: nothing, leading: nothing, view: nothing, ousted: nothing });
+    await vi.advanceTimersByTimeAsync(5000);
+    for (const gone of told.splice(0)) gone();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(dialled).toEqual(["m1:2", "m2:2"]);
+    await client.leave();
+    await old.leave();
+  },
+);
 
 it("a host that gives way, or has left, is none to give way to", async () => {
   const [m1, m2] = [member("m1", 1), member("m2", 2)];

@@ -121,7 +121,8 @@ export class EmbeddedHost implements Coordinator {
   /** A host that was chosen after this one, and has asked it: what this one knew of others may be gone. */
   #toldOf: MemberAt | null = null;
   #looking: NodeJS.Timeout | null = null;
-  #givesWay = false;
+  /** Where the host is to which this one gives way. */
+  #movedTo: string | null = null;
   #self: Member | null = null;
   #events: CoordinatorEvents | null = null;
   #state: SessionState = "connecting";
@@ -196,6 +197,7 @@ export class EmbeddedHost implements Coordinator {
         });
         this.#tell(changes);
         if (this.#registry.view !== null) link.note(topics.view, this.#registry.view);
+        if (this.#movedTo !== null) link.note(topics.moved, { place: this.#movedTo });
         return { session };
       }
       case methods.heartbeat:
@@ -220,7 +222,7 @@ export class EmbeddedHost implements Coordinator {
       case methods.view:
         this.#askedBy(askerIn(value));
         // Who leaves is nobody to give way to: of two that look for each other, one must stay.
-        if (this.#givesWay || this.#state === "closed" || this.#registry.view === null) return null;
+        if (this.#movedTo !== null || this.#state === "closed" || this.#registry.view === null) return null;
         return { ...this.#registry.view, ...this.#chosen };
       default:
         throw new Error(`the coordinator does not know ${method}`);
@@ -317,7 +319,7 @@ export class EmbeddedHost implements Coordinator {
     const successor = hosts.toSorted(laterFirst).find((host) => this.#isSucceededBy(host));
     if (successor === undefined) return this.#lookLater();
     const { name, peer } = successor.member;
-    this.#givesWay = true;
+    this.#movedTo = peer;
     // Those that are here may have seen it leave the view, and would not look for a coordinator there.
     for (const link of this.#links.values()) link.note(topics.moved, { place: peer });
     const then =
