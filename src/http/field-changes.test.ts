@@ -1,6 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { areChanged, changed, isFieldText, movedPath, turnedBack, wrongFieldName } from "./field-changes.ts";
+import {
+  areChanged,
+  changed,
+  isFieldText,
+  movedPath,
+  ownPlacesAsPaths,
+  turnedBack,
+  wrongFieldName,
+} from "./field-changes.ts";
 
 describe("changes of fields", () => {
   const changes = {
@@ -143,4 +151,37 @@ describe("a place in an answer to a path that was moved (RFC 9110 §8.7, §10.2.
       "/api/x",
     ]);
   });
+});
+
+describe("a place in an answer where no path is moved (RFC 9110 §8.7, §10.2.2)", () => {
+  const places = { client: "example.com", origin: ["app.internal", "10.0.0.1:3000"] };
+  const seen = (text: string, scheme: "http" | "https" = "https", name = "location"): string =>
+    ownPlacesAsPaths([name, text], scheme, places)[1]!;
+
+  it.each([
+    ["https://app.internal/login?next=%2F#top", "/login?next=%2F#top"],
+    ["HTTPS://App.Internal:443", "/"],
+    ["https://app.internal?x", "/?x"],
+    ["https://10.0.0.1:3000/x", "/x"],
+  ])("of the origin's own, %s, is %s to clients", (text, expected) => {
+    expect(seen(text)).toBe(expected);
+    expect(seen(text, "https", "content-location")).toBe(expected);
+    expect(seen(text, "https", "x-location")).toBe(text);
+  });
+
+  it.each([
+    "/login",
+    "login",
+    "//app.internal/x",
+    "https://example.com/x",
+    "https://elsewhere.test/x",
+    "https://app.internal.elsewhere.test/x",
+    "https://app.internal:8443/x",
+    "https://app.internal@elsewhere.test/x",
+    "https://app.internal\\@elsewhere.test/x",
+    "https://app.internal//elsewhere.test/x",
+    "https://app.internal/\\elsewhere.test/x",
+    "http://app.internal/x",
+    "ftp://app.internal/x",
+  ])("that leads elsewhere, %s, is left as it is", (text) => expect(seen(text)).toBe(text));
 });

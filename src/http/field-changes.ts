@@ -114,6 +114,37 @@ export function turnedBack(fields: FieldList, move: Move, places: MovePlaces): F
   );
 }
 
+/**
+ * Fields with URLs of the origin's own place as paths, where no path is moved: clients may not be able to get there.
+ * With another scheme than the origin was asked with they are left: that may be the sense of a redirect.
+ */
+export function ownPlacesAsPaths(
+  fields: FieldList,
+  scheme: "http" | "https",
+  { client, origin }: MovePlaces,
+): FieldList {
+  if (!fields.some((text, index) => index % 2 === 0 && placing.has(text))) return fields;
+  return fields.map((text, index) => {
+    const url = index % 2 === 1 && placing.has(fields[index - 1]!) ? urlOf(text) : null;
+    if (url === null || url.scheme !== scheme || url.place === client || !origin.includes(url.place)) return text;
+    // What browsers read as another host's must not be made here.
+    return /^\/[/\\]/.test(url.path) ? text : `${url.path}${url.rest}`;
+  });
+}
+
+/** An http URL with its place in lower case, without a default port; null for anything else. */
+function urlOf(text: string): { scheme: string; place: string; path: string; rest: string } | null {
+  const match = /^(https?):\/\/([^/?#@\\]+)(\/[^?#]*)?([?#].*)?$/i.exec(text);
+  if (match === null) return null;
+  const [, spelled, authority, path = "/", rest = ""] = match;
+  const scheme = spelled!.toLowerCase();
+  return { scheme, place: placeOf(scheme, authority!), path, rest };
+}
+
+function placeOf(scheme: string, authority: string): string {
+  return authority.toLowerCase().replace(scheme === "http" ? /:80$/ : /:443$/, "");
+}
+
 function back(text: string, { from, to }: Move, { client, origin }: MovePlaces): string {
   const match = /^(?:(https?):\/\/([^/?#@]+))?(\/(?!\/)[^?#]*)?([?#].*)?$/i.exec(text);
   if (match === null) return text;
@@ -124,7 +155,7 @@ function back(text: string, { from, to }: Move, { client, origin }: MovePlaces):
   // What browsers read as another host's must not be made here.
   if (/^\/[/\\]/.test(moved)) return text;
   if (scheme === undefined) return moved;
-  const place = authority!.toLowerCase().replace(scheme.toLowerCase() === "http" ? /:80$/ : /:443$/, "");
+  const place = placeOf(scheme.toLowerCase(), authority!);
   if (place === client) return `${scheme}://${authority!}${moved}`;
   // Nobody else may be able to get there.
   return origin.includes(place) ? moved : text;

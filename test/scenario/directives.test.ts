@@ -137,6 +137,30 @@ describe("a path that is moved", () => {
   });
 });
 
+describe("a place that the origin names as its own", () => {
+  it("is the client's, whatever Host it was told: nobody else may be able to get there (RFC 9110 §10.2.2)", async () => {
+    const member = await routed(`
+  - path: /told
+    origin: ORIGIN
+    host-field: app.internal
+  - origin: ORIGIN
+`);
+    const placeOf = async (path: string, method = "GET"): Promise<unknown> =>
+      (await ask(member.port, path, { method, headers: { host: "site.test" } })).headers["location"];
+    expect(await placeOf(`/to?${origin.url}/login?next=/`)).toBe("/login?next=/");
+    expect(await placeOf(`/to?${origin.url}/login?next=/`), "stored").toBe("/login?next=/");
+    expect(await placeOf("/told/to?http://app.internal/login")).toBe("/login");
+    expect(await placeOf("/told/to?https://app.internal/login"), "another scheme").toBe("https://app.internal/login");
+    expect(await placeOf("/to?http://app.internal/login")).toBe("http://app.internal/login");
+    expect(await placeOf("/to?http://site.test/login")).toBe("http://site.test/login");
+    await ask(member.port, "/things", { headers: { host: "site.test" } });
+    const count = origin.count("/things");
+    await placeOf(`/to?${origin.url}/things`, "POST");
+    await ask(member.port, "/things", { headers: { host: "site.test" } });
+    expect(origin.count("/things"), "what a POST has written there is asked for anew").toBe(count + 1);
+  });
+});
+
 describe("an answer of the route's own", () => {
   const routes = `
   - path: /old

@@ -2,7 +2,7 @@
 import { hasField, withoutFields, type FieldList } from "../../http/fields.ts";
 import { claimsOfPlace } from "../../http/forwarded.ts";
 import { withVary } from "../../http/vary.ts";
-import { changed, movedPath, turnedBack, type FieldChanges } from "../../http/field-changes.ts";
+import { changed, movedPath, ownPlacesAsPaths, turnedBack, type FieldChanges } from "../../http/field-changes.ts";
 import { hostText, originText, routedPath } from "../../http/uri.ts";
 import type { Fetch, OriginHandler, OriginRequest } from "../../origin/fetch.ts";
 import { OriginError } from "../../origin/origin-error.ts";
@@ -83,15 +83,16 @@ export function fetchFor(
   }
 }
 
-/** The fields with the places that they name as clients know them, where the route has moved the path. */
+/** The fields with the places that they name as clients know them. */
 function asClientsSee(
   fields: FieldList,
   { target: { uri }, origin }: Ticket,
   { path, rewrite, hostField }: Route,
 ): FieldList {
-  if (rewrite === null) return fields;
   const told = typeof hostField === "string" ? [] : [hostField.name.toLowerCase()];
   const places = { client: hostText(uri), origin: [...told, ...(origin === null ? [] : [hostOfOrigin(origin)])] };
+  if (rewrite === null)
+    return ownPlacesAsPaths(fields, origin?.startsWith("https:") === true ? "https" : "http", places);
   return turnedBack(fields, { from: path, to: rewrite }, places);
 }
 
