@@ -48,6 +48,23 @@ async function withContent({ port }: TestMember, path: string, content: string):
   return client.end();
 }
 
+it("an origin's zstd takes no larger window than the coding has on the web (RFC 9659 §3)", async () => {
+  const lines = Buffer.from(page.slice(0, 100_000));
+  // RFC 8878 §3.1.1: magic, a descriptor that says no content size, the window, and one block that is as it is.
+  const windowed = (bits: number): Buffer => {
+    const head = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (bits - 10) << 3, 0, 0, 0]);
+    head.writeUIntLE((lines.length << 3) | 1, 6, 3);
+    return Buffer.concat([head, lines]);
+  };
+  answer = (request, response) => {
+    response.setHeader("content-encoding", "zstd");
+    response.end(windowed(request.url === "/most" ? 23 : 27));
+  };
+  const member = await compressing();
+  expect((await get(member, "/most", "identity")).text).toBe(lines.toString());
+  await expect(get(member, "/more", "identity")).rejects.toThrow("aborted");
+});
+
 describe("a request that is like no other", () => {
   it("with content goes to the origin with it, and its answer is nobody else's", async () => {
     answer = (_request, response, { body }) => response.end(`found ${body.toString()} ${page}`);

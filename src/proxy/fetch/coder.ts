@@ -10,7 +10,7 @@ import type { Coding } from "../../http/codings.ts";
 /** zstd is there from Node 22.15 on. */
 type Zstd = Partial<{
   createZstdCompress: (options: { params: Record<number, number> }) => Transform & Flushing;
-  createZstdDecompress: () => Transform & Flushing;
+  createZstdDecompress: (options: { params: Record<number, number> }) => Transform & Flushing;
 }>;
 interface Flushing {
   flush(callback?: () => void): void;
@@ -30,6 +30,8 @@ const workingMax = 64;
 let working = 0;
 /** A window of 256 KB: what a larger one gains is little, and its memory is taken by each. */
 const windowBits = 18;
+/** What an origin's content may need: 8 MB, RFC 9659 §3. The library would take 128 MB for each answer that says so. */
+const zstdWindowBits = 23;
 
 export interface CoderListener {
   data(chunk: Buffer): void;
@@ -152,7 +154,7 @@ function coderOf(coding: Coding, effort: Effort, bytes: number | null): Transfor
 function decoderOf(coding: Coding): Transform & Flushing {
   switch (coding) {
     case "zstd":
-      return zstd.createZstdDecompress!();
+      return zstd.createZstdDecompress!({ params: { [zstd.constants["ZSTD_d_windowLogMax"]!]: zstdWindowBits } });
     case "br":
       return createBrotliDecompress();
     case "gzip":
