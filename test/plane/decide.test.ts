@@ -127,7 +127,8 @@ describe("decide", () => {
   it("has the key say what the origin is asked, whatever the request's spelling (RFC 9111 §2)", () => {
     const selecting = fakePlane({
       routes: [
-        { host: null, path: "/sel", caching: { query: { select: new Set(["id"]) } } },
+        { host: null, path: "/sel", caching: { query: { select: new Set(["id", "a_b"]) } } },
+        { host: null, path: "/ign", caching: { query: { ignore: new Set(["u", "v"]) } } },
         { host: null, path: "/", caching: { keyFields: ["x-tenant", "x-forwarded-proto"] } },
       ],
     }).current.routing;
@@ -140,6 +141,14 @@ describe("decide", () => {
     for (const query of ["id=1&i%64=2", "i%64=5", "x;id=2", "x=1;id=2", "id[]=3", "id%5B%5D=3", "+id=4", "%zz=1"])
       expect(keyOf(`GET /sel?${query}`), query).toBe(`${bare}?${query}`);
     expect(keyOf("GET /sel?x%64=2&y[]=3")).toBe(bare);
+    // ASP.NET takes names in any case; PHP has blanks, dots and brackets as underscores, and ends at NUL.
+    for (const query of ["ID=2", "a.b=2", "a+b=2", "a[b=2", "A%2Eb=2", "id%00x=2", "a.b[]=2"])
+      expect(keyOf(`GET /sel?${query}`), query).toBe(`${bare}?${query}`);
+    expect(keyOf("GET /sel?ab=2&idx=3&x.id=4")).toBe(bare);
+    for (const query of ["u=1", "u=1&v", "u=1;v=2", "u&u=2"])
+      expect(keyOf(`GET /ign?${query}`), query).toBe("http://site.test/ign");
+    for (const query of ["u=1;id=2", "u;id=2&x=1", "u=1;", "id=2;u=1", "U=1", "%75=1"])
+      expect(keyOf(`GET /ign?${query}`), query).toBe(`http://site.test/ign?${query}`);
     const tenant = keyOf("GET /t", "X-Tenant: a\r\n");
     expect(tenant).toContain("x-tenant:a");
     expect(keyOf("GET /t", "X-Tenant: a\r\nConnection: X-Tenant\r\n")).toBe(keyOf("GET /t"));

@@ -129,27 +129,57 @@ export function keyedUri(text: string, { path }: HttpUri, { query }: Pick<Cachin
   const kept = path
     .slice(question + 1)
     .split("&")
-    .filter((pair) => ("ignore" in query ? !query.ignore.has(pair.split("=", 1)[0]!) : mayBeOf(pair, query.select)));
+    .filter((pair) => ("ignore" in query ? !areAllOf(pair, query.ignore) : mayBeOf(pair, query.select)));
   const base = text.slice(0, text.indexOf("?"));
   return kept.length === 0 ? base : `${base}?${kept.join("&")}`;
 }
 
 /**
+ * Whether every origin reads nothing in a pair but these parameters: to those who separate pairs by semicolons too, as
+ * Rack and others have, `a=1;b=2` says b as well, and what they make of it would be stored for requests without.
+ */
+function areAllOf(pair: string, names: ReadonlySet<string>): boolean {
+  return pair.split(";").every((one) => names.has(one.split("=", 1)[0]!));
+}
+
+/**
  * Whether some origin may read a pair as one of these parameters: names are decoded, `a[]` and `a[b]` are more of `a`,
- * and there are those who separate pairs by semicolons. What only may be one belongs to the key: else a request that
- * reads otherwise at its origin would be stored for those that do not.
+ * there are those who separate pairs by semicolons, and those to whom other letters are the same. What only may be one
+ * belongs to the key: else a request that reads otherwise at its origin would be stored for those that do not.
  */
 function mayBeOf(pair: string, names: ReadonlySet<string>): boolean {
   return pair.split(";").some((one) => {
     const raw = one.split("=", 1)[0]!;
-    if (!/[%+[]/.test(raw)) return names.has(raw);
+    if (names.has(raw)) return true;
     try {
-      const name = decodeURIComponent(raw.replaceAll("+", " ")).replace(/^ +| +$/g, "");
-      return names.has(name) || names.has(name.split("[", 1)[0]!);
+      const name = decodeURIComponent(raw.replaceAll("+", " "));
+      const alike = alikeOf(names);
+      return alike.has(asAnyReads(name)) || alike.has(asAnyReads(name.split("[", 1)[0]!));
     } catch {
       return true;
     }
   });
+}
+
+/**
+ * A parameter's name in the one form of all that origins take for the same: ASP.NET knows no case, PHP leaves blanks
+ * around it out, ends it at NUL, and makes underscores of blanks, dots and brackets.
+ */
+function asAnyReads(name: string): string {
+  return name
+    .split("\0", 1)[0]!
+    .replace(/^ +| +$/g, "")
+    .replace(/[ .[]/g, "_")
+    .toLowerCase();
+}
+
+const alikes = new WeakMap<ReadonlySet<string>, ReadonlySet<string>>();
+
+/** A configuration's names in that form, worked out once. */
+function alikeOf(names: ReadonlySet<string>): ReadonlySet<string> {
+  let alike = alikes.get(names);
+  if (alike === undefined) alikes.set(names, (alike = new Set([...names].map(asAnyReads))));
+  return alike;
 }
 
 /** The URI of a request in origin form. */
