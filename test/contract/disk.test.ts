@@ -222,9 +222,9 @@ describe("the disk tier", () => {
     await kept.stop();
     const manifest = join(folder, "gyre-store.json");
     const text = readFileSync(manifest, "utf8");
-    writeFileSync(manifest, text.replace('"format":1', '"format":99'));
+    writeFileSync(manifest, text.replace('"format":2', '"format":99'));
     const before = readdirSync(folder);
-    expect(() => new Kept(folder)).toThrow(/another version \(99; this one is 1\)/);
+    expect(() => new Kept(folder)).toThrow(/another version \(99; this one is 2\)/);
     writeFileSync(manifest, "{");
     expect(() => new Kept(folder)).toThrow(/another version \(unreadable/);
     expect(readdirSync(folder)).toEqual(before);

@@ -119,7 +119,7 @@ function manifestIn(path: string, bytesMax: number): Manifest {
   const manifest: Manifest = {
     format: formatVersion,
     storeId: randomInt(2 ** 47),
-    seed: known?.seed ?? randomInt(2 ** 31),
+    seed: known?.seed ?? randomInt(2 ** 47),
     segmentBytes: Math.floor(segmentBytes / grain) * grain,
   };
   writeFileSync(`${file}.new`, `${JSON.stringify(manifest)}\n`, { mode: 0o600 });

@@ -14,7 +14,7 @@
 import { crc32 } from "node:zlib";
 
 /** Changes with anything here, and with the layout of records. */
-export const formatVersion = 1;
+export const formatVersion = 2;
 
 export const segmentHeadBytes = 4096;
 export const batchHeadBytes = 128;

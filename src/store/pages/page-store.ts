@@ -71,7 +71,7 @@ export class PageStore implements Store {
       copiesBytesMax = 0,
       behind = null,
       readers = 0,
-      seed = behind?.seed ?? randomInt(2 ** 31),
+      seed = behind?.seed ?? randomInt(2 ** 47),
     }: PageStoreOptions = {},
   ) {
     this.bytesMax = bytesMax;
