@@ -5,6 +5,7 @@
 import { authority } from "../http/uri.ts";
 import { listElements, trimmed } from "../http/grammar.ts";
 import type { RequestHead } from "../http/messages.ts";
+import { isMethodOverride } from "../http/method-override.ts";
 import { lowerName, validValue } from "./field-line.ts";
 import type { WireLimits } from "./limits.ts";
 
@@ -124,7 +125,7 @@ export function requestHead(text: string, limits: WireLimits): ParsedHead | Refu
         conditions = true;
         break;
       default:
-        if (simple && decisive.has(name)) simple = false;
+        if (simple && (decisive.has(name) || isMethodOverride(name))) simple = false;
     }
     at = end + 2;
   }

@@ -51,6 +51,8 @@ describe("decide", () => {
     ["GET /x", "Upgrade: websocket\r\n", "here"],
     ["GET /x", "Connection: close\r\nUpgrade: websocket\r\n", "here"],
     ["POST /x", "", "passed-on method"],
+    ["GET /x", "X-HTTP-Method-Override: DELETE\r\n", "passed-on request"],
+    ["GET /x", "X_Method-Override: HEAD\r\n", "passed-on request"],
     ["GET /x", 'If-Match: "1"\r\n', "passed-on request"],
     ["OPTIONS /x", "Max-Forwards: 0\r\n", "refused 204"],
     ["TRACE /x", "Max-Forwards: 0\r\n", "refused 405"],

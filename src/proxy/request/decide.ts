@@ -8,6 +8,7 @@ import { fieldValue, type FieldList } from "../../http/fields.ts";
 import { listElements } from "../../http/grammar.ts";
 import { hasLooped } from "../../http/loops.ts";
 import { isSafe } from "../../http/messages.ts";
+import { overridesMethod } from "../../http/method-override.ts";
 import { keyHash, owner } from "../../ring/ring.ts";
 import type { View } from "../../ring/view.ts";
 import { httpUri, isLoopbackName } from "../../http/uri.ts";
@@ -121,7 +122,8 @@ export function decide(
   if (route !== null && route.fixed !== null) return { kind: "fixed", target, route, fixed: route.fixed };
   if (!joined) return whileJoining(exchange, target);
   if (exchange.hop === 0 && protocolsAsked(head) !== "") return { kind: "upgrade", target };
-  if (mustAskOrigin(head.fields)) return { kind: "passed-on", target: uncoded(target), why: "request" };
+  if (mustAskOrigin(head.fields) || overridesMethod(head.fields))
+    return { kind: "passed-on", target: uncoded(target), why: "request" };
   if (!isCached(exchange, content)) return { kind: "passed-on", target: uncoded(target), why: "method" };
   // What loopback means depends on where one stands: it is for this member's own clients alone, and for no other member
   // to fetch or keep.
