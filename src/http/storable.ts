@@ -20,7 +20,7 @@ export const storableReasons = {
   "must-understand": "RFC 9111 §5.2.2.3: the status is not understood",
   "partial-content": "RFC 9111 §3.3: a part without a usable Content-Range",
   "request-specific":
-    "the status answers this request's own conditions, range or expectation, or its sender's size, rate or network",
+    "the status answers this request's own conditions, range or expectation, or its size, pace, connection or sender",
   status: "RFC 9111 §3: an interim response or a 304 is never stored",
   "no-freshness": "RFC 9111 §3: nothing explicit allows storing and the status is not heuristically cacheable",
   "no-use": "neither fresh for a moment nor open to validation: keeping it would serve nobody",
@@ -94,10 +94,11 @@ export function storable(
 }
 
 /**
- * These answer one request's conditions, range or expectation, its size, its sender's pace or network, none of which is
- * in the key: kept, they would poison it. The last four must not be stored whatever they say of it (RFC 6585 §3 to §6).
+ * These answer one request's conditions, range or expectation, its size, pace or connection, its sender's rate or
+ * network, none of which is in the key: kept, they would poison it. The last four must not be stored whatever they say
+ * of it (RFC 6585 §3 to §6).
  */
-const ofOneRequest: ReadonlySet<number> = new Set([408, 412, 416, 417, 425, 428, 429, 431, 511]);
+const ofOneRequest: ReadonlySet<number> = new Set([408, 412, 413, 416, 417, 421, 425, 426, 428, 429, 431, 511]);
 
 /** RFC 9111 §3.5. */
 function allowsSharing(directives: Directives): boolean {
