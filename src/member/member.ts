@@ -322,8 +322,8 @@ export class RunningMember {
       throw new Error(`${this.name} coordinates already`);
     if (this.state === "draining") throw new Error(`${this.name} is leaving: choose another member`);
     mustBeLost(this.#config.coordinator, control, this.coordinatorAddress);
-    this.#host = movedHere(this.#config, this.#coordinatorContext({ lastView: control.view, fellows: [] }));
-    this.#coordinator = this.#host;
+    const context = this.#coordinatorContext({ lastView: control.view, fellows: [] });
+    this.#coordinator = this.#host = movedHere(this.#config, context);
     this.#log.warn({ kind: "coordination" }, "hosts the coordinator from now on");
     this.#options.chosen?.();
     await control.move(this.#host);
@@ -372,8 +372,7 @@ export class RunningMember {
   }
 
   #coordinatorContext(remembered: Remembered): CoordinatorContext {
-    const peer = hostPortOf(this.addresses.peer)!;
-    const { peer: known } = this.#announcement(this.addresses, "active");
+    const [peer, known] = [hostPortOf(this.addresses.peer)!, this.#announcement(this.addresses, "active").peer];
     const [{ secret }, { identity }] = [this.#options, this.#plane];
     return { peer, known, self: this.name, secret, identity, log: this.#log, remembered };
   }
