@@ -33,6 +33,15 @@ const program = resolve(import.meta.dirname, "../bin/gyre");
 /** Milliseconds after a member has come back in which a connection may still end. */
 const settlingMs = 1500;
 
+/** What is not to be left behind where this ends early. */
+const children = new Set();
+const folders = new Set();
+process.once("exit", () => {
+  for (const child of children) child.kill("SIGKILL");
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+
 /** How a round goes. */
 function settingsOf(seed) {
   const chance = chanceOf(`${seed} settings`);
@@ -104,6 +113,8 @@ class Member {
     if (coordinator !== null) flags.push("--coordinator", coordinator);
     const env = { ...process.env, GYRE_SECRET: secret, GYRE_RUN_DIR: join(folder, "run") };
     const child = spawn(node, [program, "start", ...flags], { stdio: ["ignore", "pipe", "pipe", "ipc"], env });
+    children.add(child);
+    child.once("exit", () => children.delete(child));
     let output = "";
     for (const stream of [child.stdout, child.stderr])
       stream.on("data", (bytes) => {
@@ -162,6 +173,7 @@ async function round(settings) {
     if (count <= Number(values.show)) console.log(`WRONG: ${kind} ${JSON.stringify(about)}`);
   };
   const folder = mkdtempSync(join(tmpdir(), "gyre-many-"));
+  folders.add(folder);
   const secret = randomUUID();
   const site = new Site(settings, wrong);
   await site.start();
