@@ -156,7 +156,7 @@ describe("a place in an answer to a path that was moved (RFC 9110 §8.7, §10.2.
 describe("a place in an answer where no path is moved (RFC 9110 §8.7, §10.2.2)", () => {
   const places = { client: "example.com", origin: ["app.internal", "10.0.0.1:3000"] };
   const seen = (text: string, scheme: "http" | "https" = "https", name = "location"): string =>
-    ownPlacesAsPaths([name, text], scheme, places)[1]!;
+    ownPlacesAsPaths([name, text], scheme, places, null)[1]!;
 
   it.each([
     ["https://app.internal/login?next=%2F#top", "/login?next=%2F#top"],
@@ -184,4 +184,13 @@ describe("a place in an answer where no path is moved (RFC 9110 §8.7, §10.2.2)
     "http://app.internal/x",
     "ftp://app.internal/x",
   ])("that leads elsewhere, %s, is left as it is", (text) => expect(seen(text)).toBe(text));
+
+  it("is left in a redirect to what was asked for: clients would go in a circle", () => {
+    const redirect = (text: string, asked: string, name = "location"): string =>
+      ownPlacesAsPaths([name, text], "https", places, asked)[1]!;
+    expect(redirect("https://app.internal/a?b#c", "/a?b")).toBe("https://app.internal/a?b#c");
+    expect(redirect("https://app.internal", "/")).toBe("https://app.internal");
+    expect(redirect("https://app.internal/a?b", "/a")).toBe("/a?b");
+    expect(redirect("https://app.internal/a", "/a", "content-location")).toBe("/a");
+  });
 });

@@ -116,19 +116,25 @@ export function turnedBack(fields: FieldList, move: Move, places: MovePlaces): F
 
 /**
  * Fields with URLs of the origin's own place as paths, where no path is moved: clients may not be able to get there.
- * With another scheme than the origin was asked with they are left: that may be the sense of a redirect.
+ * What the sense of a redirect may be is left: another scheme than the origin was asked with, or another name alone,
+ * where the path is the one that was asked for.
+ *
+ * @param redirected the path and query that a redirect is the answer to; null where it is none.
  */
 export function ownPlacesAsPaths(
   fields: FieldList,
   scheme: "http" | "https",
   { client, origin }: MovePlaces,
+  redirected: string | null,
 ): FieldList {
   if (!fields.some((text, index) => index % 2 === 0 && placing.has(text))) return fields;
   return fields.map((text, index) => {
     const url = index % 2 === 1 && placing.has(fields[index - 1]!) ? urlOf(text) : null;
     if (url === null || url.scheme !== scheme || url.place === client || !origin.includes(url.place)) return text;
     // What browsers read as another host's must not be made here.
-    return /^\/[/\\]/.test(url.path) ? text : `${url.path}${url.rest}`;
+    if (/^\/[/\\]/.test(url.path)) return text;
+    const path = `${url.path}${url.rest}`;
+    return fields[index - 1] === "location" && path.replace(/#.*$/, "") === redirected ? text : path;
   });
 }
 

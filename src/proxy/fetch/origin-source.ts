@@ -68,7 +68,7 @@ export function fetchFor(
           ...handler,
           // Where a route leads is the operator's affair: what lies inside is meant for whoever asks.
           head: (status, fields) => {
-            const seen = changed(asClientsSee(fields, ticket, route), route.response, uri.scheme);
+            const seen = changed(asClientsSee(status, fields, ticket, route), route.response, uri.scheme);
             handler.head(status, asClaimed(status, seen, ticket), false);
           },
           interim: (status, fields) => handler.interim(status, without(fields, route.response)),
@@ -85,15 +85,16 @@ export function fetchFor(
 
 /** The fields with the places that they name as clients know them. */
 function asClientsSee(
+  status: number,
   fields: FieldList,
   { target: { uri }, origin }: Ticket,
   { path, rewrite, hostField }: Route,
 ): FieldList {
   const told = typeof hostField === "string" ? [] : [hostField.name.toLowerCase()];
   const places = { client: hostText(uri), origin: [...told, ...(origin === null ? [] : [hostOfOrigin(origin)])] };
-  if (rewrite === null)
-    return ownPlacesAsPaths(fields, origin?.startsWith("https:") === true ? "https" : "http", places);
-  return turnedBack(fields, { from: path, to: rewrite }, places);
+  if (rewrite !== null) return turnedBack(fields, { from: path, to: rewrite }, places);
+  const scheme = origin?.startsWith("https:") === true ? "https" : "http";
+  return ownPlacesAsPaths(fields, scheme, places, status >= 300 && status < 400 ? uri.path : null);
 }
 
 /**
