@@ -37,6 +37,9 @@ afterAll(() => origin.close());
 
 const urls = Array.from({ length: 30 }, (_, index) => `/k${index}`);
 
+/** Nobody is gone round, and asks the origin, where a busy machine lets a member wait for its processor. */
+const patient = ["--still-after", "1500ms"];
+
 async function fetchAll(members: readonly TestMember[]): Promise<void> {
   const before = origin.asked.length;
   for (const member of members)
@@ -45,7 +48,7 @@ async function fetchAll(members: readonly TestMember[]): Promise<void> {
 }
 
 it("are one cluster like any other: joins, hops, a death", async () => {
-  const members = await startCluster(3, ["--peer-tls", "on"]);
+  const members = await startCluster(3, ["--peer-tls", "on", ...patient]);
   await fetchAll(members);
   await members[2]!.kill();
   for (const path of urls) expect((await through(members[1]!.port, `${origin.url}${path}`)).status).toBe(200);
@@ -53,7 +56,7 @@ it("are one cluster like any other: joins, hops, a death", async () => {
 
 it("change their secret one after the other, and nothing is refused meanwhile", async () => {
   const next = "the secret that comes after this one";
-  const flags = ["--peer-tls", "on"];
+  const flags = ["--peer-tls", "on", ...patient];
   let members = await startCluster(3, flags);
   const restart = async (index: number, secrets: string): Promise<void> => {
     const { name, listen, peer, admin } = members[index]!;
@@ -117,7 +120,7 @@ describe("by certificates", () => {
     const [stranger, both] = [ownAuthority(), join(temporaryFolder(), "both.pem")];
     writeFileSync(both, [authority.ca, stranger.ca].map((file) => readFileSync(file, "utf8")).join(""));
     const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
-      ["bare", ["--peer-tls", "on"], /bare: it has shown no certificate/],
+      ["bare", ["--peer-tls", "on", ...patient], /bare: it has shown no certificate/],
       ["strange", flagsOf("strange", stranger, both), /strange: its certificate is not taken/],
     ];
     for (const [name, flags, reason] of cases) {
@@ -194,13 +197,13 @@ describe("by certificates", () => {
     "can be handed out one member after the other, and then be asked for (peer-tls: %s)",
     async (tls) => {
       const names = ["m1", "m2", "m3"];
-      let members = await startCluster(3, ["--peer-tls", tls]);
+      let members = await startCluster(3, ["--peer-tls", tls, ...patient]);
       const restart = async (index: number, flags: readonly string[]): Promise<void> => {
         const { name, listen, peer, admin } = members[index]!;
         await members[index]!.stop();
         const own = ["--name", name, "--listen", listen, "--peer", peer, "--admin", admin];
         const where = index === 0 ? [] : ["--coordinator", `http://${members[0]!.peer}`];
-        const returned = await startMember(["--peer-tls", tls, ...own, ...where, ...flags]);
+        const returned = await startMember(["--peer-tls", tls, ...patient, ...own, ...where, ...flags]);
         members = members.map((member, place) => (place === index ? returned : member));
         await settled(members);
       };
