@@ -8,6 +8,21 @@ export interface ConnectionCount {
   left(address: string): void;
 }
 
+/**
+ * Whom connections from an address count for: an IPv6 network of 64 bits is one client, since whoever has one address
+ * of it has them all (RFC 4291 §2.5.4, RFC 6177 §2).
+ */
+export function clientOf(address: string): string {
+  if (!address.includes(":")) return address;
+  const [head = "", tail] = address.replace(/%.*$/, "").split("::");
+  const groups = (text: string): string[] => (text === "" ? [] : text.split(":"));
+  const [before, after] = [groups(head), groups(tail ?? "")];
+  // One that ends as an IPv4 address has a group less.
+  const missing = tail === undefined ? 0 : 8 - before.length - after.length - (address.includes(".") ? 1 : 0);
+  const zeros = Array.from({ length: Math.max(0, missing) }, () => "0");
+  return `${[...before, ...zeros, ...after].slice(0, 4).join(":")}::/64`;
+}
+
 /** Those of one server. */
 export class OwnCount implements ConnectionCount {
   all = 0;

@@ -11,7 +11,7 @@ import { listening, type Place } from "../base/listen.ts";
 import { whenClientHello } from "./client-hello.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
-import { OwnCount, type ConnectionCount } from "./connection-count.ts";
+import { clientOf, OwnCount, type ConnectionCount } from "./connection-count.ts";
 import type { Client, Exchange } from "./exchange.ts";
 import { openLocalLane } from "./http2/local-lane.ts";
 import type { OpenLane } from "./http2/lane.ts";
@@ -215,13 +215,14 @@ export class WireServer {
     if (address === "") return void socket.destroy();
     const { limits } = this.#host;
     const isAdmitted = this.#options.admits(address);
-    if (!isAdmitted || !this.#count.entered(address, limits)) {
+    const counted = clientOf(address);
+    if (!isAdmitted || !this.#count.entered(counted, limits)) {
       this.#away(isAdmitted ? "too-many" : "not-allowed", address);
       socket.destroy();
       return;
     }
     this.#keep(socket);
-    socket.once("close", () => this.#count.left(address));
+    socket.once("close", () => this.#count.left(counted));
     if (this.#options.proxyProtocol !== true) this.#dispatch(socket, address);
     else
       readProxyHeader(socket, limits.headMs, (source) => {

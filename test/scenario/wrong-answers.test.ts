@@ -105,6 +105,8 @@ describe("a claim about who asks", () => {
     "X-Original-URL",
     "Forwarded",
     "X-Forwarded-Host",
+    // CGI would make HTTP_PROXY of it (CVE-2016-5385).
+    "Proxy",
   ])("%s reaches the origin from nobody but a trusted proxy", async (name) => {
     const { member, origin } = await site((request) => request.answer("200 OK", ["Cache-Control: no-store"]));
     await rawExchange(member.port, `GET / HTTP/1.1\r\nHost: h\r\n${name}: zz66zz\r\nConnection: close\r\n\r\n`);

@@ -10,7 +10,8 @@ import type { Desk } from "./desk.ts";
 import type { Target } from "./target.ts";
 import { withTrace, type Trace } from "./trace.ts";
 
-const madeAnew: readonly string[] = ["host", "expect", "max-forwards"];
+/** What no origin is to hear as a client said it; `Proxy` would be HTTP_PROXY to scripts of CGI (CVE-2016-5385). */
+const madeAnew: readonly string[] = ["host", "expect", "max-forwards", "proxy"];
 const loopMarks: ReadonlySet<string> = new Set(["cdn-loop", "via"]);
 /** What is left out where the request is named, has no content, or where this proxy compresses: origins need not. */
 const leftOut = ["x-request-id", "content-length", "accept-encoding"] as const;
@@ -106,6 +107,7 @@ const remade: ReadonlySet<string> = new Set([
   "host",
   "expect",
   "max-forwards",
+  "proxy",
   "connection",
   "keep-alive",
   "proxy-connection",
