@@ -49,6 +49,7 @@ export function hasNoContent(method: string, status: number): boolean {
 const phrases: Readonly<Record<number, string>> = {
   100: "Continue",
   101: "Switching Protocols",
+  102: "Processing",
   103: "Early Hints",
   200: "OK",
   201: "Created",
@@ -57,15 +58,20 @@ const phrases: Readonly<Record<number, string>> = {
   204: "No Content",
   205: "Reset Content",
   206: "Partial Content",
+  207: "Multi-Status",
+  208: "Already Reported",
+  226: "IM Used",
   300: "Multiple Choices",
   301: "Moved Permanently",
   302: "Found",
   303: "See Other",
   304: "Not Modified",
+  305: "Use Proxy",
   307: "Temporary Redirect",
   308: "Permanent Redirect",
   400: "Bad Request",
   401: "Unauthorized",
+  402: "Payment Required",
   403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
@@ -83,21 +89,36 @@ const phrases: Readonly<Record<number, string>> = {
   417: "Expectation Failed",
   421: "Misdirected Request",
   422: "Unprocessable Content",
+  423: "Locked",
+  424: "Failed Dependency",
   425: "Too Early",
   426: "Upgrade Required",
   428: "Precondition Required",
   429: "Too Many Requests",
   431: "Request Header Fields Too Large",
+  451: "Unavailable For Legal Reasons",
   500: "Internal Server Error",
   501: "Not Implemented",
   502: "Bad Gateway",
   503: "Service Unavailable",
   504: "Gateway Timeout",
   505: "HTTP Version Not Supported",
+  506: "Variant Also Negotiates",
+  507: "Insufficient Storage",
   508: "Loop Detected",
+  510: "Not Extended",
+  511: "Network Authentication Required",
 };
 
-/** The reason phrase; only the number means anything. RFC 9110 §15. */
+/** The reason phrase, by the IANA's registry; only the number means anything. RFC 9110 §15. */
 export function reasonPhrase(status: number): string {
   return phrases[status] ?? "";
+}
+
+/** Statuses of other specifications, or of none any more, whose own rules nobody has looked at here. */
+const unexamined: ReadonlySet<number> = new Set([102, 207, 208, 226, 305, 402, 423, 424, 451, 506, 507, 510, 511]);
+
+/** Whether a status's own requirements are met here. RFC 9111 §5.2.2.3. */
+export function isUnderstood(status: number): boolean {
+  return reasonPhrase(status) !== "" && !unexamined.has(status);
 }

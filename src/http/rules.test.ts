@@ -9,7 +9,7 @@ import { freshenedFields, headDescribes, isSelectedByNotModified } from "./fresh
 import { bornSeconds, currentAge, freshnessLifetime } from "./freshness.ts";
 import { invalidatedUris, isLocatedAtTarget } from "./invalidation.ts";
 import { hasLooped } from "./loops.ts";
-import { hasNoContent, isIdempotent, reasonPhrase } from "./messages.ts";
+import { hasNoContent, isIdempotent, isUnderstood, reasonPhrase } from "./messages.ts";
 import { contentRangeText, rangesMax, selectedRanges } from "./ranges.ts";
 import { outlivesError, reuse, staleOnError } from "./reuse.ts";
 import { contentRange, storable } from "./storable.ts";
@@ -523,6 +523,9 @@ describe("messages", () => {
   it("may have a status that nobody knows: only the number means anything (RFC 9110 §15)", () => {
     expect(reasonPhrase(404)).toBe("Not Found");
     expect(reasonPhrase(299)).toBe("");
+    expect([451, 507].map(reasonPhrase)).toEqual(["Unavailable For Legal Reasons", "Insufficient Storage"]);
+    // To have a name for a status is not to know what it asks of a cache.
+    expect([200, 404, 207, 507, 299].map(isUnderstood)).toEqual([true, true, false, false, false]);
   });
 });
 

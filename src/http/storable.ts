@@ -2,7 +2,7 @@
 import { isUnqualified, qualifiedNames, requestDirectives, responseDirectives, type Directives } from "./directives.ts";
 import { fieldValue, hasField, type FieldList } from "./fields.ts";
 import { isHeuristicallyCacheable } from "./freshness.ts";
-import { reasonPhrase } from "./messages.ts";
+import { isUnderstood } from "./messages.ts";
 import { hasValidator } from "./validators.ts";
 import { varyNames } from "./vary.ts";
 
@@ -62,7 +62,7 @@ export function storable(
   if (ofOneRequest.has(status)) return no("request-specific");
   const { directives, source } = responseDirectives(fields);
   if (requestDirectives(request.fields).has("no-store")) return no("request-no-store");
-  const understood = reasonPhrase(status) !== "";
+  const understood = isUnderstood(status);
   // §5.2.2.3: beside must-understand, no-store is for caches that do not know the status.
   if (directives.has("must-understand")) {
     if (!understood) return no("must-understand");
