@@ -4,6 +4,7 @@ import { mustAskOrigin } from "../http/conditional.ts";
 import { requestDirectives, type Directives } from "../http/directives.ts";
 import { fieldValue, type FieldList } from "../http/fields.ts";
 import { currentAge } from "../http/freshness.ts";
+import { overridesMethod } from "../http/method-override.ts";
 import { doubtOf, doubts, reuse, reuseReasons, staleOnError } from "../http/reuse.ts";
 import { storableReasons } from "../http/storable.ts";
 import type { Unshared } from "../proxy/fetch/uncacheable.ts";
@@ -153,16 +154,22 @@ export function explain(
     next:
       route?.fixed != null
         ? fixedText(route.fixed)
-        : mustAskOrigin(fields)
-          ? "goes to the origin, which alone can judge the request's conditions (RFC 9110 §13.1)"
-          : chosen !== undefined
+        : (passedOnText(fields) ??
+          (chosen !== undefined
             ? isGivenStale
               ? "stale: all origins of the route rest, and what is stored may be given meanwhile (RFC 9111 §4.2.4)"
               : `${chosen.decision} (${chosen.clause})`
             : onDisk > 0
               ? "looked up on the disk first: something is stored there"
-              : missText(plane, key, { stored, usable, directives }, now),
+              : missText(plane, key, { stored, usable, directives }, now))),
   };
+}
+
+/** Why such a request takes nothing from the store (proxy/request/decide.ts); null where it may. */
+function passedOnText(fields: FieldList): string | null {
+  if (mustAskOrigin(fields))
+    return "goes to the origin, which alone can judge the request's conditions (RFC 9110 §13.1)";
+  return overridesMethod(fields) ? "goes to the origin, past the store: it asks to be taken for another method" : null;
 }
 
 /** The same for another member, which has looked at the fields already. */

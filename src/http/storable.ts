@@ -3,12 +3,13 @@ import { isUnqualified, qualifiedNames, requestDirectives, responseDirectives, t
 import { fieldValue, hasField, type FieldList } from "./fields.ts";
 import { isHeuristicallyCacheable } from "./freshness.ts";
 import { isUnderstood } from "./messages.ts";
+import { overridesMethod } from "./method-override.ts";
 import { hasValidator } from "./validators.ts";
 import { varyNames } from "./vary.ts";
 
 /** Reasons an operator can read, each with its clause. */
 export const storableReasons = {
-  method: "RFC 9111 §3: the method's responses are not stored",
+  method: "RFC 9111 §3: the responses of the method, or of the one that X-HTTP-Method-Override names, are not stored",
   content: "RFC 9110 §9.3.1: the request had content, which is not in the key",
   outlived: "RFC 5861: an error does not take the place of what can still answer",
   "request-no-store": "RFC 9111 §5.2.1.5: the request said no-store",
@@ -57,6 +58,7 @@ export function storable(
   // representation of its own URI, with explicit freshness, answers later GETs.
   const posted = request.method === "POST" && policy.locatedAtTarget === true && status === 200;
   if (request.method !== "GET" && request.method !== "QUERY" && !posted) return no("method");
+  if (overridesMethod(request.fields)) return no("method");
   if (policy.content === true && !posted) return no("content");
   if (status < 200 || status === 304) return no("status");
   if (ofOneRequest.has(status)) return no("request-specific");

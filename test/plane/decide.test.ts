@@ -53,6 +53,7 @@ describe("decide", () => {
     ["POST /x", "", "passed-on method"],
     ["GET /x", "X-HTTP-Method-Override: DELETE\r\n", "passed-on request"],
     ["GET /x", "X_Method-Override: HEAD\r\n", "passed-on request"],
+    ["POST /x", "X-HTTP-Method-Override: DELETE\r\n", "passed-on method"],
     ["GET /x", 'If-Match: "1"\r\n', "passed-on request"],
     ["OPTIONS /x", "Max-Forwards: 0\r\n", "refused 204"],
     ["TRACE /x", "Max-Forwards: 0\r\n", "refused 405"],

@@ -39,6 +39,9 @@ it("tells a miss where what is stored is for others, or a part, and of the varia
     "miss: what is stored is for requests that say something else (it varies by accept-language)",
   );
   expect(next(varied, ["accept-language", "de"])).toMatch(/^hit /);
+  const overriding = ["accept-language", "de", "x-http-method-override", "DELETE"];
+  expect(next(varied, overriding)).toBe("goes to the origin, past the store: it asks to be taken for another method");
+  expect(await ask(varied, overriding, answer)).toBe("request method");
   expect(await ask(varied, [], answer)).toBe("vary-miss vary-miss");
   varied.now += 601;
   await ask(varied, ["accept-language", "de"], answer);

@@ -187,6 +187,28 @@ describe("a flight", () => {
     },
   );
 
+  it.each(["GET", "POST"])(
+    "leaves everybody's GET alone where a %s asks to be taken for another method, whatever comes of it",
+    async (method) => {
+      const plane = fakePlane({
+        answer: (call) => {
+          const isObeyed = call.request.fields.includes("x-http-method-override");
+          reply(call, 200, [...fresh, "content-location", "/x"], isObeyed ? "" : "content");
+        },
+      });
+      const other = (): FakeExchange => get("X-HTTP-Method-Override: HEAD\r\n", "/x", method);
+      await ask(plane, other());
+      const after = get();
+      await ask(plane, after);
+      expect([after.content, plane.calls.length]).toEqual(["content", 2]);
+      if (method === "GET") await ask(plane, other());
+      const again = get();
+      await ask(plane, again);
+      expect([again.content, plane.calls.length]).toEqual(["content", method === "GET" ? 3 : 2]);
+      atRest(plane);
+    },
+  );
+
   it.each([
     ["stays what it was", "GET", "Authorization: Basic x", "max-age=60", "max-age=60"],
     ["stays what it was", "GET", "Cache-Control: no-store", "max-age=60", "max-age=60"],

@@ -122,9 +122,9 @@ export function decide(
   if (route !== null && route.fixed !== null) return { kind: "fixed", target, route, fixed: route.fixed };
   if (!joined) return whileJoining(exchange, target);
   if (exchange.hop === 0 && protocolsAsked(head) !== "") return { kind: "upgrade", target };
-  if (mustAskOrigin(head.fields) || overridesMethod(head.fields))
-    return { kind: "passed-on", target: uncoded(target), why: "request" };
+  if (mustAskOrigin(head.fields)) return { kind: "passed-on", target: uncoded(target), why: "request" };
   if (!isCached(exchange, content)) return { kind: "passed-on", target: uncoded(target), why: "method" };
+  if (overridesMethod(head.fields)) return { kind: "passed-on", target: uncoded(target), why: "request" };
   // What loopback means depends on where one stands: it is for this member's own clients alone, and for no other member
   // to fetch or keep.
   if (exchange.hop === 0 && target.route === null && isLoopbackName(target.uri.host) && !standTogether(view))
