@@ -123,6 +123,7 @@ describe("a place in an answer to a path that was moved (RFC 9110 §8.7, §10.2.
     ["/v2//elsewhere.test/", "/", "/v2"],
     ["/v2/\\elsewhere.test", "/", "/v2"],
     ["http://10.0.0.1:3000/v2//elsewhere.test/", "/", "/v2"],
+    ["http://10.0.0.1:3000/v2/\t/elsewhere.test/", "/", "/v2"],
     ["", "/api", "/"],
     // An origin may know the path that it is known by.
     ["/api/login", "/api", "/"],
@@ -181,6 +182,9 @@ describe("a place in an answer where no path is moved (RFC 9110 §8.7, §10.2.2)
     "https://app.internal\\@elsewhere.test/x",
     "https://app.internal//elsewhere.test/x",
     "https://app.internal/\\elsewhere.test/x",
+    // Browsers leave tabs out.
+    "https://app.internal/\t/elsewhere.test/x",
+    "https://app.internal/\t\t\\elsewhere.test/x",
     "http://app.internal/x",
     "ftp://app.internal/x",
   ])("that leads elsewhere, %s, is left as it is", (text) => expect(seen(text)).toBe(text));

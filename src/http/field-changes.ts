@@ -117,9 +117,10 @@ export function turnedBack(fields: FieldList, move: Move, places: MovePlaces): F
 /**
  * Fields with URLs of the origin's own place as paths, where no path is moved: clients may not be able to get there.
  * What the sense of a redirect may be is left: another scheme than the origin was asked with, or another name alone,
- * where the path is the one that was asked for.
+ * where the path is the one that was asked for, and is asked for again in the same way.
  *
- * @param redirected the path and query that a redirect is the answer to; null where it is none.
+ * @param redirected the path and query that a redirect has its clients ask for by the same method as before; null where
+ *   it has not, or there is none.
  */
 export function ownPlacesAsPaths(
   fields: FieldList,
@@ -131,8 +132,7 @@ export function ownPlacesAsPaths(
   return fields.map((text, index) => {
     const url = index % 2 === 1 && placing.has(fields[index - 1]!) ? urlOf(text) : null;
     if (url === null || url.scheme !== scheme || url.place === client || !origin.includes(url.place)) return text;
-    // What browsers read as another host's must not be made here.
-    if (/^\/[/\\]/.test(url.path)) return text;
+    if (anotherHosts.test(url.path)) return text;
     const path = `${url.path}${url.rest}`;
     return fields[index - 1] === "location" && path.replace(/#.*$/, "") === redirected ? text : path;
   });
@@ -158,8 +158,7 @@ function back(text: string, { from, to }: Move, { client, origin }: MovePlaces):
   if (!isUnder(path, to) || dotSegment.test(path)) return text;
   if (isUnder(path, from) && from.length >= to.length) return text;
   const moved = `${movedPath(path, path, to, from)}${rest}`;
-  // What browsers read as another host's must not be made here.
-  if (/^\/[/\\]/.test(moved)) return text;
+  if (anotherHosts.test(moved)) return text;
   if (scheme === undefined) return moved;
   const place = placeOf(scheme.toLowerCase(), authority!);
   if (place === client) return `${scheme}://${authority!}${moved}`;
@@ -171,6 +170,9 @@ function isUnder(path: string, beginning: string): boolean {
   if (!path.startsWith(beginning)) return false;
   return beginning.endsWith("/") || path.length === beginning.length || path[beginning.length] === "/";
 }
+
+/** What browsers read as another host's, and must not be made here: they leave tabs out. */
+const anotherHosts = /^\/\t*[/\\]/;
 
 /** What would lead elsewhere than it says, in each spelling. */
 const dotSegment = /\/(?:\.|%2e){1,2}(?:\/|$)/i;

@@ -46,6 +46,16 @@ export function hasNoContent(method: string, status: number): boolean {
   return method === "HEAD" || status === 204 || status === 304 || status < 200;
 }
 
+/**
+ * Whether a redirect is followed by a request of the same method: a 303 is by a GET, and after a POST so are 301 and
+ * 302. RFC 9110 §15.4.
+ */
+export function keepsMethod(method: string, status: number): boolean {
+  if (status < 300 || status > 399) return false;
+  if (status === 303) return method === "GET" || method === "HEAD";
+  return method !== "POST" || status > 302;
+}
+
 const phrases: Readonly<Record<number, string>> = {
   100: "Continue",
   101: "Switching Protocols",

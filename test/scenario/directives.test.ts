@@ -18,6 +18,8 @@ beforeAll(async () => {
     response.setHeader("cache-control", request.url === "/short" ? "max-age=0" : "max-age=600");
     const place = /\/to\?(.*)$/.exec(request.url!)?.[1];
     if (place !== undefined) response.writeHead(request.method === "POST" ? 201 : 302, { location: place });
+    else if (request.url === "/told/form")
+      response.writeHead(request.method === "POST" ? 302 : 307, { location: "http://app.internal/told/form" });
     else if (request.headers["if-none-match"] === '"1"') response.statusCode = 304;
     response.end(response.statusCode === 304 ? undefined : `content of ${request.url}`);
   });
@@ -151,6 +153,9 @@ describe("a place that the origin names as its own", () => {
     expect(await placeOf(`/to?${origin.url}/login?next=/`), "stored").toBe("/login?next=/");
     expect(await placeOf("/told/to?http://app.internal/login")).toBe("/login");
     expect(await placeOf("/told/to?https://app.internal/login"), "another scheme").toBe("https://app.internal/login");
+    expect(await placeOf("/told/form"), "what was asked for").toBe("http://app.internal/told/form");
+    expect(await placeOf("/told/form", "POST"), "a GET of it").toBe("/told/form");
+    expect(await placeOf("/told/form", "PUT"), "the same PUT").toBe("http://app.internal/told/form");
     expect(await placeOf("/to?http://app.internal/login")).toBe("http://app.internal/login");
     expect(await placeOf("/to?http://site.test/login")).toBe("http://site.test/login");
     await ask(member.port, "/things", { headers: { host: "site.test" } });

@@ -3,6 +3,7 @@ import { hasField, withoutFields, type FieldList } from "../../http/fields.ts";
 import { claimsOfPlace } from "../../http/forwarded.ts";
 import { withVary } from "../../http/vary.ts";
 import { changed, movedPath, ownPlacesAsPaths, turnedBack, type FieldChanges } from "../../http/field-changes.ts";
+import { keepsMethod } from "../../http/messages.ts";
 import { hostText, originText, routedPath } from "../../http/uri.ts";
 import type { Fetch, OriginHandler, OriginRequest } from "../../origin/fetch.ts";
 import { OriginError } from "../../origin/origin-error.ts";
@@ -87,14 +88,14 @@ export function fetchFor(
 function asClientsSee(
   status: number,
   fields: FieldList,
-  { target: { uri }, origin }: Ticket,
+  { target: { uri }, origin, exchange }: Ticket,
   { path, rewrite, hostField }: Route,
 ): FieldList {
   const told = typeof hostField === "string" ? [] : [hostField.name.toLowerCase()];
   const places = { client: hostText(uri), origin: [...told, ...(origin === null ? [] : [hostOfOrigin(origin)])] };
   if (rewrite !== null) return turnedBack(fields, { from: path, to: rewrite }, places);
   const scheme = origin?.startsWith("https:") === true ? "https" : "http";
-  return ownPlacesAsPaths(fields, scheme, places, status >= 300 && status < 400 ? uri.path : null);
+  return ownPlacesAsPaths(fields, scheme, places, keepsMethod(exchange.head.method, status) ? uri.path : null);
 }
 
 /**
