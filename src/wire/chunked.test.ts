@@ -74,6 +74,16 @@ describe("ChunkedDecoder", () => {
     expect(pieces).toContain(large);
   });
 
+  it("keeps no more memory for them than has come: whoever waits for room counts the bytes", () => {
+    const decoder = new ChunkedDecoder();
+    const kept: Buffer[] = [];
+    for (let feed = 0; feed < 1000; feed++)
+      decoder.feed(Buffer.from("1\r\nx\r\n1\r\ny\r\n"), 0, (content) => void kept.push(content));
+    expect(Buffer.concat(kept).toString()).toBe("xy".repeat(1000));
+    const memories = new Set(kept.map(({ buffer }) => buffer));
+    expect([...memories].reduce((sum, { byteLength }) => sum + byteLength, 0)).toBeLessThan(400_000);
+  });
+
   it("gives the same result however the bytes are split, and never throws", () => {
     const chunk = fc
       .tuple(fc.string({ unit: "binary-ascii", maxLength: 40 }), fc.constantFrom("", ";x", ";x=y"))

@@ -220,7 +220,8 @@ class Pieces {
       return undefined;
     }
     if (this.#together === null) {
-      this.#together = Buffer.allocUnsafe(togetherBytes);
+      // Not more than there can be: a reader that is behind holds it for a few bytes, which are all that is counted.
+      this.#together = Buffer.allocUnsafe(Math.min(togetherBytes, bytes.length - this.#from));
       this.#filled = bytes.copy(this.#together, 0, this.#from, this.#to);
     }
     // One by one, since a call of `copy` costs more than most of these.
