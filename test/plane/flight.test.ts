@@ -169,7 +169,7 @@ describe("a flight", () => {
     },
   );
 
-  it.each([401, 408, 425, 429])(
+  it.each([401, 408, 425, 426, 429])(
     "leaves what is stored where its own request is refused to a client: %d (§4.3.3)",
     async (status) => {
       const plane = fakePlane({

@@ -89,7 +89,7 @@ export function judge(ticket: Ticket, answered: Answered): Judgement {
 
 /** What is wrong with a request, its credentials or its pace, and says nothing of what it asks for. RFC 9110 §15.5. */
 const ofAskers: ReadonlySet<number> = new Set([
-  400, 401, 405, 406, 407, 408, 412, 413, 414, 415, 416, 417, 421, 425, 428, 429, 431,
+  400, 401, 405, 406, 407, 408, 412, 413, 414, 415, 416, 417, 421, 425, 426, 428, 429, 431,
 ]);
 
 /** Asked too slowly, too early or too often: whoever asked, the origin has not looked at what it was asked for. */
