@@ -12,6 +12,7 @@ import type { PeerResponseHead } from "../../peer/streams.ts";
 import type { Writer } from "../../store/port.ts";
 import { withRequestId } from "../request/request-id.ts";
 import { tagsField, tagsOfLine } from "../request/tags-line.ts";
+import type { Target } from "../request/target.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { judge } from "./judging.ts";
 import type { FetchNeeds } from "./needs.ts";
@@ -31,6 +32,8 @@ const openSeconds = 1;
 
 /** What asks for less than the whole: only the whole can be kept. */
 const selecting: ReadonlySet<string> = new Set(["range", "if-range", "if-none-match", "if-modified-since"]);
+/** Where the uncoded response is wanted, the other member is not to go by codings that the client takes. */
+const selectingUncoded: ReadonlySet<string> = new Set([...selecting, "accept-encoding"]);
 
 /**
  * Starts the fetch, or null where the member cannot be reached. `bytesMax` bounds the content; `tagged` is told the
@@ -99,7 +102,7 @@ export function fetchFromPeer(
       keeps: true,
       // Under this member's name for it: one that a client gives itself counts for nothing, and another member believes
       // it from here.
-      fields: withRequestId(withoutFields(endToEndFields(exchange.head.fields), selecting), ticket.requestId),
+      fields: withRequestId(withoutFields(endToEndFields(exchange.head.fields), leftOut(target)), ticket.requestId),
     }),
     {
       interim: (status, fields) => over || handler.interim(status, fields),
@@ -148,6 +151,14 @@ export function fetchFromPeer(
       stream.cancel();
     },
   };
+}
+
+/**
+ * What a member is not told. A part is of the uncoded response (RFC 9110 §14): without the range, by which the other
+ * member would know that, it would give what it has coded, to be kept here as what it is not.
+ */
+function leftOut({ route, coding }: Target): ReadonlySet<string> {
+  return coding === null && route !== null && route.compression !== null ? selectingUncoded : selecting;
 }
 
 /** The answer's fields without those that the member added about itself: it is this member that answers now. */
