@@ -169,7 +169,9 @@ export function explain(
 function passedOnText(fields: FieldList): string | null {
   if (mustAskOrigin(fields))
     return "goes to the origin, which alone can judge the request's conditions (RFC 9110 §13.1)";
-  return overridesMethod(fields) ? "goes to the origin, past the store: it asks to be taken for another method" : null;
+  return overridesMethod({ method: "GET", fields })
+    ? "goes to the origin, past the store: it asks to be taken for another method"
+    : null;
 }
 
 /** The same for another member, which has looked at the fields already. */

@@ -11,8 +11,9 @@ export function isMethodOverride(name: string): boolean {
   return name.charCodeAt(0) === 0x78 && overrides.has(name.includes("_") ? name.replaceAll("_", "-") : name);
 }
 
-/** Whether a request has such a field. */
-export function overridesMethod(fields: FieldList): boolean {
-  for (let at = 0; at < fields.length; at += 2) if (isMethodOverride(fields[at]!)) return true;
+/** Whether a request has such a field, but for a GET's that says GET: there are clients that send it with each. */
+export function overridesMethod({ method, fields }: { readonly method: string; readonly fields: FieldList }): boolean {
+  for (let at = 0; at < fields.length; at += 2)
+    if (isMethodOverride(fields[at]!) && (method !== "GET" || fields[at + 1]!.toUpperCase() !== "GET")) return true;
   return false;
 }

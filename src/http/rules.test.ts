@@ -187,6 +187,7 @@ describe("storable (§3)", () => {
     expect(decide(fresh, 200, { method: "POST", fields: [] })).toBe("method");
     for (const name of ["x-http-method-override", "x_http-method", "x-method-override"])
       expect(decide(fresh, 200, { method: "GET", fields: [name, "DELETE"] })).toBe("method");
+    expect(decide(fresh, 200, { method: "GET", fields: ["x-http-method-override", "GET"] })).toBe("stored");
     expect(decide(fresh, 200, { method: "GET", fields: ["cache-control", "no-store"] })).toBe("request-no-store");
     expect(storable(get, { status: 200, fields: [...fresh, "set-cookie", "a=b"] }, { cookies: "rfc" })).toEqual({
       store: true,

@@ -58,7 +58,7 @@ export function storable(
   // representation of its own URI, with explicit freshness, answers later GETs.
   const posted = request.method === "POST" && policy.locatedAtTarget === true && status === 200;
   if (request.method !== "GET" && request.method !== "QUERY" && !posted) return no("method");
-  if (overridesMethod(request.fields)) return no("method");
+  if (overridesMethod(request)) return no("method");
   if (policy.content === true && !posted) return no("content");
   if (status < 200 || status === 304) return no("status");
   if (ofOneRequest.has(status)) return no("request-specific");

@@ -124,7 +124,7 @@ export function decide(
   if (exchange.hop === 0 && protocolsAsked(head) !== "") return { kind: "upgrade", target };
   if (mustAskOrigin(head.fields)) return { kind: "passed-on", target: uncoded(target), why: "request" };
   if (!isCached(exchange, content)) return { kind: "passed-on", target: uncoded(target), why: "method" };
-  if (overridesMethod(head.fields)) return { kind: "passed-on", target: uncoded(target), why: "request" };
+  if (overridesMethod(head)) return { kind: "passed-on", target: uncoded(target), why: "request" };
   // What loopback means depends on where one stands: it is for this member's own clients alone, and for no other member
   // to fetch or keep.
   if (exchange.hop === 0 && target.route === null && isLoopbackName(target.uri.host) && !standTogether(view))
