@@ -2,8 +2,10 @@
  * Requests that leave HTTP: CONNECT (RFC 9110 §9.3.6) and Upgrade (§7.8). Bytes both ways, half-close kept, idle bound.
  */
 import { countRead } from "../base/read-buffers.ts";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { background } from "../base/background.ts";
+import { hostPortOf, isLoopbackHost } from "../base/host-port.ts";
 import { cacheStatus } from "../http/cache-status.ts";
 import { dateText } from "../http/dates.ts";
 import { fieldBlock, fieldValue, withoutFields } from "../http/fields.ts";
@@ -12,6 +14,7 @@ import { authority } from "../http/uri.ts";
 import { dialTunnel } from "../origin/dial-tunnel.ts";
 import type { Fetch } from "../origin/fetch.ts";
 import { originError } from "../origin/origin-error.ts";
+import type { View } from "../ring/view.ts";
 import { Body } from "../store/body.ts";
 import { AnswerHead } from "../wire/answer-head.ts";
 import type { Exchange } from "../wire/exchange.ts";
@@ -29,7 +32,7 @@ import type { Ticket } from "./request/ticket.ts";
 
 export interface TunnelNeeds extends Pick<FetchNeeds, "invalidations" | "failed"> {
   readonly desk: Desk;
-  readonly current: { readonly routing: Routing };
+  readonly current: { readonly routing: Routing; readonly view: Pick<View, "members"> };
 }
 
 /** CONNECT host:port. */
@@ -60,6 +63,11 @@ export function connectTunnel({ desk, current }: TunnelNeeds, exchange: Exchange
       refused(failure.status, failure.message);
       return;
     }
+    if (!exchange.closed && !exchange.client.local && isAdministered(connected, current.view)) {
+      connected.destroy();
+      refused(403, "a member's admin port is not for tunnels of clients elsewhere");
+      return;
+    }
     const taken = exchange.takeOver();
     if (taken === null) {
       connected.destroy();
@@ -77,6 +85,19 @@ export function connectTunnel({ desk, current }: TunnelNeeds, exchange: Exchange
     );
   });
   return undefined;
+}
+
+/**
+ * Whether a connection has come to a member's admin port on this machine, which takes whatever goes through it for this
+ * machine's own: a request that is passed on says itself that it comes through a proxy, a tunnel's bytes say nothing.
+ */
+function isAdministered(
+  { remoteAddress, remotePort, localAddress }: Socket,
+  { members }: Pick<View, "members">,
+): boolean {
+  const [remote, local] = [remoteAddress, localAddress].map((address) => (address ?? "").replace(/^::ffff:/, ""));
+  if (!isLoopbackHost(remote!) && remote !== local) return false;
+  return members.some(({ admin }) => hostPortOf(admin)?.port === remotePort);
 }
 
 const dated: ReadonlySet<string> = new Set(["date"]);

@@ -13,7 +13,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { AnswerHead } from "../../src/wire/answer-head.ts";
 import { WireServer } from "../../src/wire/server.ts";
 import { ask, rawExchange, RawClient, statuses, through } from "../support/client.ts";
-import { endAll, startMember, temporaryFolder, until, type TestMember } from "../support/member.ts";
+import { endAll, startCluster, startMember, temporaryFolder, until, type TestMember } from "../support/member.ts";
 import { freePort } from "../support/nginx.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
@@ -110,6 +110,27 @@ describe("the forward proxy", () => {
     const idle = await RawClient.open(member.port);
     idle.send(`CONNECT 127.0.0.1:${port} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
     await idle.end();
+  });
+
+  it("leads nobody from elsewhere to an admin port, where he would be taken for this machine's", async () => {
+    const flags = ["--listen", "127.0.0.1:0,proxy-protocol", "--allow", "198.51.100.0/24", "--connect-ports", "any"];
+    const [one, two] = await startCluster(2, [...flags, "--allow-destination", "127.0.0.0/8"]);
+    const said = async (place: string, asked: string): Promise<string> => {
+      const connect = `CONNECT ${place} HTTP/1.1\r\nHost: ${place}\r\n\r\n`;
+      const client = await RawClient.open(one!.port);
+      client.send(`PROXY TCP4 198.51.100.7 127.0.0.1 5000 80\r\n${connect}`);
+      await client.until((text) => text.includes("\r\n\r\n"), "an answer");
+      if (client.received.startsWith("HTTP/1.1 200")) client.send(asked);
+      return client.end();
+    };
+    for (const { admin } of [one!, two!])
+      for (const place of [admin, admin.replace("127.0.0.1", "localhost")])
+        expect(await said(place, `GET /api/status HTTP/1.1\r\nHost: ${admin}\r\nConnection: close\r\n\r\n`)).toMatch(
+          /^HTTP\/1\.1 403 /,
+        );
+    const { port } = new URL(origin.url);
+    const asked = "GET /page HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    expect(await said(`127.0.0.1:${port}`, asked)).toContain("HTTP/1.1 200 OK");
   });
 
   it("keeps CONNECT to the ports it is for", async () => {
