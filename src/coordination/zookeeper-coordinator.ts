@@ -200,7 +200,7 @@ export class ZooKeeperCoordinator implements Coordinator {
     if (living !== null) {
       living.election.look();
       living.standing.news.ring();
-      living.roster.check();
+      living.roster.reconnected();
       if (living.election.acting() !== null) living.roster.follow(this.#tell(living));
       return;
     }

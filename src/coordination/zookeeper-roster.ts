@@ -36,6 +36,7 @@ export class Roster {
   readonly #own: Signal;
   readonly #ownWatch = (): void => this.#own.ring();
   #following = false;
+  #reconnectedMs = 0;
 
   constructor(client: ZooKeeperClient, options: RosterOptions) {
     this.#client = client;
@@ -48,6 +49,12 @@ export class Roster {
   /** Something may have happened to the own announcement: `keep` looks. */
   check(): void {
     this.#own.ring();
+  }
+
+  /** ZooKeeper is there again, and has given every session its whole time anew: the dead one's too. */
+  reconnected(): void {
+    this.#reconnectedMs = performance.now();
+    this.check();
   }
 
   /**
@@ -93,7 +100,7 @@ export class Roster {
 
   /**
    * Announces a member, or replaces its announcement. A node of the same process from an earlier session is replaced at
-   * once; one of another process gets the time of a session to vanish.
+   * once; one of another process gets the time of a session to vanish, in which ZooKeeper was there.
    * @throws NameTaken where it stays.
    */
   async announce(announced: Announced): Promise<void> {
@@ -101,7 +108,7 @@ export class Roster {
     const path = `${this.#folder}/${announced.member.name}`;
     let isSaid = false;
     const data = Buffer.from(instanceText(service, announced));
-    const patienceUntil = performance.now() + 1.5 * this.#client.session.timeoutMs + 1000;
+    const begunMs = performance.now();
     for (;;) {
       try {
         await this.#client.create(path, { data, mode: "ephemeral", acl, signal });
@@ -121,7 +128,8 @@ export class Roster {
           await this.#client.delete(path, found.stat.version, { signal });
           continue;
         }
-        const patience = patienceUntil - performance.now();
+        const fromMs = Math.max(begunMs, this.#reconnectedMs);
+        const patience = fromMs + 1.5 * this.#client.session.timeoutMs + 1000 - performance.now();
         const whose = `the name ${announced.member.name} belongs to another member (pid ${other?.pid} at ${other?.peer})`;
         if (patience <= 0) throw new NameTaken(whose);
         if (!isSaid) failed(new Error(`${whose}: waiting ${Math.ceil(patience / 1000)} s, it may have died just now`));
