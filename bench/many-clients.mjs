@@ -2,22 +2,26 @@
  * `node bench/many-clients.mjs [--minutes N] [--seed N] [--show N]`: many clients at once ask for what changes all the
  * time, through one to three members, and every answer is compared with what the origin has said: each byte, fields,
  * freshness, who may share it, what had been purged or changed before it was asked for. Each round takes its settings
- * (members, threads, TLS, disk, compression, restarts, …) and all that is asked for and answered from its seed, which it
- * prints: `--seed N --rounds 1` is that round again, but for the moments at which things happen. `--set members=3`
- * makes a setting one's own, any number of them. Ends with 1 where something was wrong. Loopback only.
+ * (members, threads, TLS, disk, compression, restarts, members that stand still, links that are cut, ZooKeeper that goes
+ * away, …) and all that is asked for and answered from its seed, which it prints: `--seed N --rounds 1` is that round
+ * again, but for the moments at which things happen. `--set members=3` makes a setting one's own, any number of them.
+ * When nobody asks any more, members must hold on to nothing and see each other. Ends with 1 where something was wrong.
+ * Loopback only. With `zookeeper` it needs Debian's libzookeeper-java.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Askers } from "./many-clients/askers.mjs";
-import { after, chanceOf } from "./many-clients/chance.mjs";
+import { chanceOf } from "./many-clients/chance.mjs";
+import { Events } from "./many-clients/events.mjs";
 import { Judge } from "./many-clients/judge.mjs";
+import { Links } from "./many-clients/links.mjs";
+import { freePort, Member } from "./many-clients/member.mjs";
+import { expectRest } from "./many-clients/rest.mjs";
 import { Site } from "./many-clients/site.mjs";
-import { node } from "./node.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -29,15 +33,9 @@ const { values } = parseArgs({
     show: { type: "string", default: "3" },
   },
 });
-const program = resolve(import.meta.dirname, "../bin/gyre");
-/** Milliseconds after a member has come back in which a connection may still end. */
-const settlingMs = 1500;
-
 /** What is not to be left behind where this ends early. */
-const children = new Set();
 const folders = new Set();
 process.once("exit", () => {
-  for (const child of children) child.kill("SIGKILL");
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
@@ -69,103 +67,56 @@ function settingsOf(seed) {
     unsafe: chance.one([0.03, 0.08, 0.25]),
     purges: 0.02,
     ranges: chance.one([0.1, 0.4]),
+    // Members stand still, links between them are cut, silent or late, members come and leave for good, change their
+    // weight; the coordinator's host dies and another one takes its place.
+    stalls: chance.is(0.25),
+    links: members > 1 && chance.is(0.25),
+    comings: members > 1 && chance.is(0.2),
+    weights: members > 1 && chance.is(0.2),
+    moves: members > 1 && chance.is(0.15),
+    zookeeper: members > 1 && chance.is(0.1) && existsSync("/usr/share/java/zookeeper.jar"),
+    soft: chance.is(0.3),
+    hot: chance.is(0.3),
+    forward: chance.is(0.15),
+    origins: chance.one([1, 1, 1, 2]),
+    query: chance.is(0.25),
   };
   for (const one of values.set) {
     const [name, value] = one.split("=");
     if (!Object.hasOwn(settings, name)) throw new Error(`no setting ${name}: ${Object.keys(settings).join(", ")}`);
     settings[name] = typeof settings[name] === "string" ? value : JSON.parse(value);
   }
+  // A forward proxy has no routes; over HTTP/2 in clear, nothing says that a URL is another's.
+  if (settings.forward) Object.assign(settings, { compress: false, origins: 1, query: false });
+  if (settings.forward && !settings.tls) settings.h2 = 0;
   return settings;
 }
 
-/** A member's process. */
-class Member {
-  isUp = false;
-  isEnding = false;
-  #settings;
-  #wrong;
-  #child = null;
-
-  constructor(settings, { name, port, peerPort, coordinator, folder, secret }, wrong) {
-    this.name = name;
-    this.first = `127.0.0.1:${port}`;
-    this.second = this.first;
-    this.peer = `127.0.0.1:${peerPort}`;
-    this.admin = "";
-    this.#settings = { ...settings, coordinator, folder, secret };
-    this.#wrong = wrong;
+/** A member's configuration file. */
+function configuration({ compress, forward, origins, query }, site, number) {
+  const lines = ["purge-allow: [127.0.0.0/8]"];
+  if (forward) return `${lines[0]}\n`;
+  lines.push("routes:", `  - origins: [${site.urls.join(", ")}]`);
+  lines.push(`    set-fields: { response: { X-Settings: "${number}" } }`);
+  if (origins > 1) lines.push("    retry-on: [502, 503]", "    head-timeout: 700ms", "    rest-for: 500ms");
+  if (query) lines.push("    caching: { query-ignore: [utm], key-fields: [x-v] }");
+  if (compress) {
+    lines.push("    compress: [zstd, br, gzip]", "    compress-types: [text/plain, text/html]");
+    lines.push("    compress-least: 100");
   }
-
-  async start() {
-    const { threads, memory, tls, disk, coordinator, folder, secret } = this.#settings;
-    const places = [
-      "--listen",
-      `${this.first},${tls ? "tls" : "http2"}`,
-      "--peer",
-      this.peer,
-      "--admin",
-      "127.0.0.1:0",
-    ];
-    const flags = ["--name", this.name, ...places, "--config", join(folder, "gyre.yaml"), "--access-log", "off"];
-    flags.push("--memory", memory, "--threads", String(threads), "--drain-limit", "2s");
-    if (tls) flags.push("--tls-cert", join(folder, "cert.pem"), "--tls-key", join(folder, "key.pem"));
-    if (disk) flags.push("--disk", join(folder, this.name), "--disk-size", "64MB");
-    if (coordinator !== null) flags.push("--coordinator", coordinator);
-    const env = { ...process.env, GYRE_SECRET: secret, GYRE_RUN_DIR: join(folder, "run") };
-    const child = spawn(node, [program, "start", ...flags], { stdio: ["ignore", "pipe", "pipe", "ipc"], env });
-    children.add(child);
-    child.once("exit", () => children.delete(child));
-    let output = "";
-    for (const stream of [child.stdout, child.stderr])
-      stream.on("data", (bytes) => {
-        output = (output + bytes.toString()).slice(-20_000);
-        if (/"level":"(error|fatal)"|unhandled|uncaught/i.test(bytes.toString()))
-          this.#wrong("an error in the log", { member: this.name, lines: bytes.toString().slice(0, 1000) });
-      });
-    const started = await new Promise((done, failed) => {
-      child.once("message", done);
-      child.once("exit", (code) => failed(new Error(`${this.name} ended with ${code}\n${output}`)));
-    });
-    this.admin = started.admin;
-    this.#child = child;
-    this.isUp = true;
-    this.isEnding = false;
-    child.once("exit", (code, signal) => {
-      this.isUp = false;
-      if (!this.isEnding)
-        this.#wrong("a member that ended", { member: this.name, code, signal, output: output.slice(-2000) });
-    });
-  }
-
-  reload() {
-    if (this.isUp) this.#child.kill("SIGHUP");
-  }
-
-  async end(signal) {
-    this.isEnding = true;
-    this.isUp = false;
-    if (this.#child === null || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = new Promise((done) => this.#child.once("exit", () => done("ended")));
-    this.#child.kill(signal);
-    if ((await Promise.race([ended, after(15_000)])) === "ended") return;
-    this.#wrong("a member that does not stop", { member: this.name });
-    this.#child.kill("SIGKILL");
-    await ended;
-  }
+  return `${lines.join("\n")}\n`;
 }
 
-/** A port that is free now: a member that comes back wants the one that it had. */
-async function freePort() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
+/** One server of ZooKeeper's, of Debian's jars. */
+async function zooKeeper() {
+  const { startZooKeeper } = await import("../test/support/zookeeper.ts");
+  const ensemble = await startZooKeeper({ tickMs: 500 });
+  return Object.assign(ensemble, { coordinator: `zookeeper://${ensemble.addresses}/many` });
 }
 
 /** @returns how much was wrong. */
 async function round(settings) {
-  const { seed, tls, compress } = settings;
+  const { seed, tls } = settings;
   const kinds = new Map();
   const wrong = (kind, about) => {
     const count = (kinds.get(kind) ?? 0) + 1;
@@ -177,19 +128,9 @@ async function round(settings) {
   const secret = randomUUID();
   const site = new Site(settings, wrong);
   await site.start();
-  let [disturbedFrom, disturbedTo] = [Infinity, 0];
-  const disturbed = (at) => disturbedFrom < performance.now() && at < disturbedTo + settlingMs;
-  const judge = new Judge(site, { wrong, disturbed, compress });
-  const configure = (number) => {
-    const compression =
-      "    compress: [zstd, br, gzip]\n    compress-types: [text/plain, text/html]\n    compress-least: 100\n";
-    const route = `  - origin: ${site.url}\n    set-fields: { response: { X-Settings: "${number}" } }\n`;
-    writeFileSync(
-      join(folder, "gyre.yaml"),
-      `purge-allow: [127.0.0.0/8]\nroutes:\n${route}${compress ? compression : ""}`,
-    );
-  };
-  configure(0);
+  let configured = 0;
+  const configure = () => writeFileSync(join(folder, "gyre.yaml"), configuration(settings, site, ++configured));
+  configure();
   if (tls) {
     const files = [
       "-keyout",
@@ -204,76 +145,36 @@ async function round(settings) {
     const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
     execFileSync("openssl", ["req", "-x509", ...curve, ...files], { stdio: "ignore" });
   }
+  const links = settings.links ? new Links() : null;
+  const ensemble = settings.zookeeper ? await zooKeeper() : null;
+  const place = { folder, secret, links, coordinator: ensemble === null ? null : ensemble.coordinator };
   const members = [];
   for (let number = 1; number <= settings.members; number++) {
-    const coordinator = number === 1 ? null : `http://${members[0].peer}`;
-    const place = {
-      port: await freePort(),
-      peerPort: await freePort(),
-      folder,
-      secret,
-      coordinator,
-      name: `m${number}`,
-    };
-    const member = new Member(settings, place, wrong);
-    members.push(member);
+    const own = { name: `m${number}`, port: await freePort(), peerPort: await freePort() };
+    members.push(new Member(settings, { ...own, place }, wrong));
+    await links?.add(own.name, own.peerPort);
+  }
+  const events = new Events({ settings, site, members, links, place, ensemble, configure, wrong });
+  const judge = new Judge(site, { wrong, events, settings });
+  events.judge = judge;
+  for (const member of members) {
     await member.start();
+    place.coordinator ??= `http://${member.peer}`;
   }
   const up = () => members.filter(({ isUp }) => isUp);
-  const askers = new Askers({ options: settings, site, judge, members: up, wrong, disturbed });
-  const chance = chanceOf(`${seed} events`);
-  const until = performance.now() + Number(values.seconds) * 1000;
-  for (let number = 1; performance.now() < until; number++) {
-    await after(200 + chance.below(800));
-    if (chance.is(0.5)) site.change(site.pathBy(chance));
-    if (chance.is(0.3))
-      await purge(chance, { member: chance.one(up()), site, judge, secret, scheme: tls ? "https" : "http", wrong });
-    if (settings.reloads && chance.is(0.3)) {
-      configure(number);
-      for (const member of members) member.reload();
-    }
-    if (!(settings.restarts || settings.kills) || !chance.is(0.25)) continue;
-    const member = members.length === 1 ? members[0] : members[1 + chance.below(members.length - 1)];
-    [disturbedFrom, disturbedTo] = [performance.now(), Infinity];
-    await member.end(settings.kills && (!settings.restarts || chance.is(0.5)) ? "SIGKILL" : "SIGTERM");
-    await after(chance.below(1000));
-    await member.start();
-    disturbedTo = performance.now();
-  }
+  const askers = new Askers({ options: settings, site, judge, members: up, wrong, events });
+  await events.happen(performance.now() + Number(values.seconds) * 1000);
   await askers.end();
+  await expectRest(up(), wrong);
   await Promise.all(members.map((member) => member.end("SIGTERM")));
+  links?.end();
+  await ensemble?.stop();
   rmSync(folder, { recursive: true, force: true });
   const said =
     kinds.size === 0 ? "right" : `WRONG: ${[...kinds].map(([kind, count]) => `${kind} ${count}×`).join(", ")}`;
+  console.log([...events.counts].map(([name, count]) => `${name} ${count}×`).join(", "));
   console.log(`seed ${seed}: ${askers.asked} requests, ${site.answers.length} at the origin: ${said}`);
   return kinds.size;
-}
-
-/** By tag, prefix, host, or all: what only the API can name. */
-async function purge(chance, { member, site, judge, secret, scheme, wrong }) {
-  if (member === undefined) return;
-  const [group, prefix] = [`g${chance.below(3)}`, `/r/${chance.below(3)}`];
-  const selector = chance.one([
-    { tag: group },
-    { tag: group },
-    { prefix: `${scheme}://site${prefix}` },
-    { host: "site" },
-    { everything: true },
-  ]);
-  const since = performance.now();
-  const asked = {
-    method: "POST",
-    headers: { authorization: `Bearer ${secret}` },
-    body: JSON.stringify({ selectors: [selector] }),
-  };
-  const answer = await fetch(`http://${member.admin}/api/purge`, asked).catch(() => null);
-  const text = (await answer?.text().catch(() => null)) ?? null;
-  // A member that is just leaving; or one that nobody reaches: nothing is promised then.
-  if (answer === null || text === null || answer.status === 503 || text.includes('"pending"')) return;
-  if (answer.status !== 200) return wrong("a purge's status", { status: answer.status, text });
-  if ("tag" in selector) return judge.endedGroup(group, since);
-  for (const path of site.paths())
-    if (!("prefix" in selector) || path.startsWith(prefix)) judge.ended(path, since, "purged");
 }
 
 const end = performance.now() + Number(values.minutes) * 60_000;

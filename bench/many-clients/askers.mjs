@@ -31,7 +31,7 @@ export class Askers {
   #needs;
   #tasks;
 
-  /** `needs`: options, site, judge, members (those that can be asked), wrong, disturbed. */
+  /** `needs`: options, site, judge, members (those that can be asked), wrong, events. */
   constructor(needs) {
     this.#needs = needs;
     const { h1, h2, seed } = needs.options;
@@ -59,15 +59,17 @@ export class Askers {
     }
   }
 
-  #request(chance) {
+  #request(chance, member) {
     const { options, site } = this.#needs;
     const path = site.pathBy(chance);
     const { tags, modified } = site.resource(path);
     const nonce = `n${++this.#nonces}`;
     const fields = { "x-nonce": nonce };
     const request = {
+      member: member.name,
       method: methodBy(chance, options),
       path,
+      target: options.query && chance.is(0.5) ? `${path}?utm=${nonce}` : path,
       nonce,
       fields,
       content: null,
@@ -84,6 +86,7 @@ export class Askers {
       request.leavesIn = chance.below(chance.is(0.5) ? 10 : 200);
     if (request.method === "POST" || request.method === "PUT")
       request.content = contentOfRequest(nonce, chance.is(0.3) ? chance.below(150_000) : chance.below(200));
+    if (request.method === "PURGE" && options.soft && chance.is(0.5)) fields["soft-purge"] = "1";
     if (request.method !== "GET" && request.method !== "HEAD") return request;
     if (request.method === "GET" && chance.is(options.ranges)) {
       const bytes = chance.one([10, 100, 1000, 5000, 100_000]);
@@ -118,15 +121,15 @@ export class Askers {
   }
 
   #late(request) {
-    const { wrong, disturbed } = this.#needs;
-    if (!disturbed(request.sentAt)) wrong("no answer in time", { request });
+    const { wrong, events } = this.#needs;
+    if (!events.goes(request.member, request.sentAt)) wrong("no answer in time", { request });
   }
 
   // ---- HTTP/1.1 -------------------------------------------------------------------------------------------------
 
   #ask1(chance, member) {
-    const { options, judge, wrong, disturbed } = this.#needs;
-    const [host, port] = member.first.split(":");
+    const { options, site, judge, wrong, events } = this.#needs;
+    const [host, port] = member.listen.split(":");
     const to = { host, port, rejectUnauthorized: false, ALPNProtocols: ["http/1.1"] };
     const socket = options.tls ? connectTls(to) : connect(to);
     const depth = chance.one([1, 1, 1, 2, 4]);
@@ -144,8 +147,8 @@ export class Askers {
       clearTimeout(timer);
       while (waiting.length < depth && left > 0 && !isOver && this.#running) {
         left--;
-        const request = this.#request(chance);
-        const text = textOf(request, chance);
+        const request = this.#request(chance, member);
+        const text = textOf(request, options.forward ? site.url : null, chance);
         waiting.push(request);
         this.#sent(request);
         const cut = request.content !== null && depth === 1 && chance.is(0.5) ? chance.below(text.length) : text.length;
@@ -235,7 +238,7 @@ export class Askers {
       socket.on("close", () => {
         clearTimeout(timer);
         if (answer !== null && !isOver) finish(answer.left === Infinity);
-        else if (waiting.length > 0 && !isOver && !disturbed(waiting[0].sentAt))
+        else if (waiting.length > 0 && !isOver && !events.goes(member.name, waiting[0].sentAt))
           wrong("closed without an answer", { request: waiting[0], before });
         done();
       });
@@ -247,14 +250,14 @@ export class Askers {
   async #ask2(chance, member) {
     const { options } = this.#needs;
     const settings = chance.is(0.3) ? { initialWindowSize: 20_000 } : {};
-    const session = http2.connect(`${options.tls ? "https" : "http"}://${member.second}`, {
+    const session = http2.connect(`${options.tls ? "https" : "http"}://${member.listen}`, {
       rejectUnauthorized: false,
       settings,
     });
     let isGone = false;
     for (const event of ["error", "close", "goaway"]) session.on(event, () => (isGone = true));
     const asking = async () => {
-      for (let count = 0; count < 20 && this.#running && !isGone; count++) await this.#stream(chance, session);
+      for (let count = 0; count < 20 && this.#running && !isGone; count++) await this.#stream(chance, session, member);
     };
     await Promise.all(Array.from({ length: 1 + chance.below(5) }, asking));
     session.close();
@@ -262,11 +265,14 @@ export class Askers {
     if (isGone) await after(20);
   }
 
-  #stream(chance, session) {
-    const { options, judge, wrong, disturbed } = this.#needs;
-    const request = this.#request(chance);
-    const { method, path, fields, content, leavesIn } = request;
-    const names = { ":method": method, ":path": path, ":authority": "site", ":scheme": options.tls ? "https" : "http" };
+  #stream(chance, session, member) {
+    const { options, site, judge, wrong, events } = this.#needs;
+    const request = this.#request(chance, member);
+    const { method, target, fields, content, leavesIn } = request;
+    const [authority, scheme] = options.forward
+      ? [new URL(site.url).host, "http"]
+      : ["site", options.tls ? "https" : "http"];
+    const names = { ":method": method, ":path": target, ":authority": authority, ":scheme": scheme };
     const stream = session.request({ ...names, ...fields }, { endStream: content === null });
     this.#sent(request);
     const cut = content !== null && chance.is(0.5) ? chance.below(content.length) : null;
@@ -304,7 +310,7 @@ export class Askers {
         clearTimeout(timer);
         if (hasLeft) return done();
         if (head === null) {
-          if (!disturbed(request.sentAt) && !session.destroyed && !session.closed)
+          if (!events.goes(request.member, request.sentAt) && !session.destroyed && !session.closed)
             wrong("reset without an answer", { request, code: stream.rstCode });
           return done();
         }
@@ -333,10 +339,10 @@ function methodBy(chance, { unsafe, purges }) {
   return dice < unsafe + purges + 0.07 ? "HEAD" : "GET";
 }
 
-function textOf({ method, path, fields, content }, chance) {
+function textOf({ method, target, fields, content }, through, chance) {
   const lines = [
-    `${method} ${path} HTTP/1.1`,
-    "Host: site",
+    `${method} ${through ?? ""}${target} HTTP/1.1`,
+    `Host: ${through === null ? "site" : new URL(through).host}`,
     ...Object.entries(fields).map(([name, value]) => `${name}: ${value}`),
   ];
   if (content === null) return `${lines.join("\r\n")}\r\n\r\n`;

@@ -4,7 +4,7 @@
  * looked for.
  */
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
-import { directivesOf, variantOf } from "./site.mjs";
+import { directivesOf, variantOf } from "./shapes.mjs";
 
 /** Seconds by which clocks and loops may be late. */
 const grace = 0.03;
@@ -16,32 +16,45 @@ const endedMax = 40;
 const guessable = new Set([200, 203, 204, 206, 301, 404, 410]);
 const decoders = { gzip: gunzipSync, br: brotliDecompressSync, zstd: zstdDecompressSync };
 
-/** Judges answers. `wrong(kind, about)` hears of what may not be; `disturbed(at)` says whether members came and went. */
+/** Milliseconds after which who was out of reach trusts nothing that it has not been told (docs/purge.md), and some. */
+const sessionMs = { embedded: 4000 + 1300, zookeeper: 6000 + 1300 };
+
+/** Judges answers. `wrong(kind, about)` hears of what may not be; `events` knows what is the matter besides. */
 export class Judge {
   #site;
   #wrong;
-  #disturbed;
+  #events;
   #isCompressing;
+  #sessionMs;
   /** Groups that were invalidated: since when, and when that was acknowledged. */
   #endedGroups = [];
 
-  constructor(site, { wrong, disturbed, compress }) {
+  constructor(site, { wrong, events, settings }) {
     this.#site = site;
     this.#wrong = wrong;
-    this.#disturbed = disturbed;
-    this.#isCompressing = compress;
+    this.#events = events;
+    this.#isCompressing = settings.compress;
+    this.#sessionMs = settings.zookeeper ? sessionMs.zookeeper : sessionMs.embedded;
   }
 
-  /** What the origin had said of a path before `since` may answer nobody who asks from now on. */
-  ended(path, since, why) {
+  /**
+   * What the origin had said of a path before `since` may answer nobody who asks from now on; where it was purged
+   * softly, it is stale. Whoever could not be told is given its session time.
+   */
+  ended(path, how) {
     const { ended } = this.#site.resource(path);
-    ended.push({ since, acknowledged: performance.now(), why });
+    ended.push(this.#acknowledged(how));
     if (ended.length > endedMax) ended.shift();
   }
 
   /** The same of a group. */
-  endedGroup(group, since) {
-    this.#endedGroups.push({ group, since, acknowledged: performance.now() });
+  endedGroup(group, how) {
+    this.#endedGroups.push({ group, ...this.#acknowledged(how) });
+  }
+
+  #acknowledged({ since, why, isPending = false }) {
+    const isLate = isPending || this.#events.parted.touch(since);
+    return { since, why, isLate, acknowledged: performance.now() + (isLate ? this.#sessionMs : 0) };
   }
 
   /**
@@ -58,18 +71,20 @@ export class Judge {
     return undefined;
   }
 
-  #purged({ path, sentAt }, { status, content }) {
-    if (status === 200) this.ended(path, sentAt, "purged");
-    else if (status !== 202)
+  #purged({ path, member, sentAt, fields }, { status, content }) {
+    const why = fields["soft-purge"] === "1" ? "softly purged" : "purged";
+    if (status === 200 || status === 202) this.ended(path, { since: sentAt, why, isPending: status === 202 });
+    else if (status !== 503 || !this.#events.goes(member, sentAt))
       this.#wrong("a purge's status", { status, path, content: content.toString("latin1", 0, 200) });
   }
 
   /** What it changes for those who ask from now on. */
   #learn(request, { fields }, came) {
     if (came.isDone === true && came.method === request.method) {
-      this.ended(request.path, came.at, "changed");
-      if (came.located !== null) this.ended(came.located, came.at, "located");
-      if (came.ends !== null) this.endedGroup(came.ends, came.at);
+      const since = came.at;
+      this.ended(request.path, { since, why: "changed" });
+      if (came.located !== null) this.ended(came.located, { since, why: "located" });
+      if (came.ends !== null) this.endedGroup(came.ends, { since, why: "group" });
     }
     const resource = this.#site.resource(request.path);
     const tag = fields.get("etag");
@@ -84,13 +99,13 @@ export class Judge {
     if (number === undefined) return this.#ownFaults(request, answer);
     const came = this.#site.answers[Number(number)];
     if (came === undefined || came.path !== request.path) return [["another path's answer", {}]];
-    const isChange = request.method !== "GET" && request.method !== "HEAD";
+    const isChange = isUnsafe(request.method);
     if (isChange && came.nonce !== request.nonce) return [["another client's answer to a change", {}]];
     if (came.kind === "changed") return changedFaults(request, answer, came);
     if (came.kind === "refused") return refusedFaults(request, answer, came);
-    const coded = this.#isCompressing && fields.has("content-encoding");
+    const coded = this.#isCompressing && /accept-encoding/i.test(fields.get("vary") ?? "");
     if (!coded) return this.#shownFaults(request, answer, came);
-    // What a member has compressed is validated by what it was made of: it keeps the number of the first.
+    // What was stored for a coding is validated by what it was made of: it keeps the number of the first.
     const same = (one) => one.version === came.version && one.variant === came.variant;
     return this.#leastFaults(request, answer, status === 304 ? () => true : same);
   }
@@ -109,7 +124,12 @@ export class Judge {
     if (status === 416 && asked.range !== undefined) return [];
     const isOwn = status === 502 || status === 503 || status === 504;
     if (isOwn && status === 504 && /only-if-cached/.test(asked["cache-control"] ?? "")) return [];
-    if (isOwn && (this.#hasFailed(path, null, sentAt - failureMs) || this.#disturbed(sentAt))) return [];
+    // Who has stood still finds that the origin was late.
+    const isGoing = this.#events.goes(request.member, sentAt) || this.#events.stands(request.member, sentAt);
+    if (isOwn && (this.#hasFailed(path, null, sentAt - failureMs) || isGoing)) return [];
+    // What may not be sent twice is not asked of another origin, nor of another member.
+    const others = [this.#site.ailing, this.#events.parted, this.#events.disturbed];
+    if (isOwn && isUnsafe(request.method) && others.some((one) => one.touch(sentAt))) return [];
     return [["a member's own answer without a reason", { content: content.toString("latin1", 0, 200) }]];
   }
 
@@ -143,20 +163,32 @@ export class Judge {
     return faults;
   }
 
-  #endedFaults({ path, sentAt }, came, add) {
+  /** What has ended an answer of the origin before somebody asked. */
+  #endsOf({ path, sentAt }, came) {
     const { ended } = this.#site.resource(path);
-    const isOver = ({ acknowledged, since }) => acknowledged < sentAt && came.at < since;
-    const over = ended.find(isOver) ?? this.#endedGroups.find((one) => one.group === came.group && isOver(one));
+    const groups = this.#endedGroups.filter(({ group }) => group === came.group);
+    return [...ended, ...groups].filter(({ acknowledged, since }) => acknowledged < sentAt && came.at < since);
+  }
+
+  #endedFaults(request, came, add) {
+    // Who was out of reach validates what it has; where the origin fails, what is stale may do.
+    const isFailing = this.#hasFailed(request.path, null, request.sentAt - 400);
+    const over = this.#endsOf(request, came).find(
+      ({ why, isLate }) => why !== "softly purged" && !(isLate && isFailing),
+    );
     if (over !== undefined) add("older than what was acknowledged to have ended it", { over });
   }
 
-  #freshnessFaults({ path, sentAt, fields: asked }, { headAt, fields }, came, control, add) {
+  #freshnessFaults(request, { headAt, fields }, came, control, add) {
+    const { path, sentAt, fields: asked } = request;
     const wishes = directivesOf(asked["cache-control"] ?? "");
     const seconds = (directives, name) => (directives.has(name) ? Number(directives.get(name)) : null);
     const age = (sentAt - came.at) / 1000;
     const guessed = guessable.has(came.status) || control.has("public");
     const hasDate = this.#site.modified(path, came.version) !== null;
-    const lifetime = seconds(control, "s-maxage") ?? seconds(control, "max-age") ?? (guessed && hasDate ? 86_400 : 0);
+    const said = seconds(control, "s-maxage") ?? seconds(control, "max-age") ?? (guessed && hasDate ? 86_400 : 0);
+    const softly = this.#endsOf(request, came).filter(({ why }) => why === "softly purged");
+    const lifetime = Math.min(said, ...softly.map(({ acknowledged }) => (acknowledged - came.at) / 1000));
     const mustAsk = control.has("no-cache") && control.get("no-cache") === null;
     const forbids = mustAsk || control.has("must-revalidate") || control.has("proxy-revalidate");
     const implies = control.has("s-maxage");
@@ -165,7 +197,7 @@ export class Judge {
     const accepted = wishes.has("max-stale") ? (wishes.get("max-stale") ?? Infinity) : null;
     const mayBe = stale < 0 || (!implies && within(accepted)) || within(seconds(control, "stale-while-revalidate"));
     const ifError = seconds(control, "stale-if-error") ?? (implies ? null : seconds(wishes, "stale-if-error"));
-    const isDisturbed = this.#disturbed(sentAt);
+    const isDisturbed = this.#disturbed(sentAt) || this.#events.parted.touch(sentAt);
     const failing = isDisturbed || this.#hasFailed(path, null, sentAt - 400, headAt + 50);
     const gone = isDisturbed || this.#hasFailed(path, "unreachable", sentAt - 400, headAt + 50);
     const stands = (failing && within(ifError)) || (gone && ifError === null && !implies && !forbids);
@@ -202,7 +234,8 @@ export class Judge {
     }
     if (!isWhole) {
       const isExplained = came.cutAt !== null || this.#hasFailed(path, "cut", request.sentAt - failureMs);
-      if (!isExplained && !this.#disturbed(request.sentAt)) add("cut", { got: answer.content.length });
+      const isCut = [this.#events.parted, this.#site.ailing].some((one) => one.touch(request.sentAt));
+      if (!isExplained && !isCut && !this.#disturbed(request.sentAt)) add("cut", { got: answer.content.length });
       if (coding !== undefined) return undefined;
     }
     const content = coding === undefined ? answer.content : decoded(coding, asked, answer.content, add);
@@ -216,10 +249,18 @@ export class Judge {
     return partFaults(answer, content, whole, asked.range, add);
   }
 
+  #disturbed(at) {
+    return this.#events.disturbed.touch(at);
+  }
+
   #hasFailed(path, kind, from, to = Infinity) {
     const { failures } = this.#site.resource(path);
     return failures.some((one) => (kind === null || one.kind === kind) && one.at >= from && one.at <= to);
   }
+}
+
+function isUnsafe(method) {
+  return method !== "GET" && method !== "HEAD";
 }
 
 function tagOf({ fields }) {
@@ -245,6 +286,7 @@ function changedFaults(request, { status, content, isWhole }, came) {
 function refusedFaults(request, { status, content, isWhole }, came) {
   const isJoined = came.sentAt >= request.sentAt - joinedMs;
   if (came.nonce !== request.nonce && !isJoined) return [["an error that was kept", {}]];
+  if (came.isAiling && !isUnsafe(request.method)) return [["an error of one origin of two", {}]];
   const isRight = request.method === "HEAD" || !isWhole || content.toString("latin1") === `refused ${came.number}`;
   return status === came.status && isRight ? [] : [["another error", {}]];
 }

@@ -2,57 +2,16 @@
  * The origin: each of its resources has a version, and all else follows from path, version and variant (fields, framing,
  * status, pace, content byte for byte). Each answer has a number (`X-Gen`), under which is kept what was asked and when.
  */
-import { createServer } from "node:net";
 import { after, chanceOf, hashOf } from "./chance.mjs";
-import { isUnchanged, rangeOf, requestOf } from "./requests.mjs";
+import { OriginServer } from "./origin-server.mjs";
+import { isUnchanged, rangeOf } from "./requests.mjs";
+import { cacheControls, shapeOf, variantOf } from "./shapes.mjs";
+import { Troubles } from "./troubles.mjs";
 
-const cacheControls = [
-  "max-age=1",
-  "max-age=2",
-  "max-age=3",
-  "max-age=60",
-  "max-age=60",
-  "max-age=60",
-  "s-maxage=2",
-  "public, max-age=5",
-  "s-maxage=30, max-age=0",
-  "max-age=0",
-  "no-cache",
-  "no-cache, max-age=100",
-  "no-store",
-  "private",
-  "private, max-age=60",
-  "max-age=1, must-revalidate",
-  "max-age=30, must-revalidate",
-  "max-age=1, proxy-revalidate",
-  "",
-  "public",
-  "max-age=1, stale-while-revalidate=2",
-  "max-age=1, stale-while-revalidate=20",
-  "s-maxage=1, stale-while-revalidate=3",
-  "max-age=1, stale-if-error=10",
-  "max-age=1, stale-while-revalidate=0, stale-if-error=0",
-  'max-age=20, no-cache="x-trail"',
-];
 const modifiedFrom = Date.UTC(2021, 0, 1);
 const contentsMax = 600;
 /** Events of one path that are remembered. */
 const eventsMax = 60;
-
-/** Directives as a map; a value that is not there is null. */
-export function directivesOf(text) {
-  const all = text.split(/,\s*/).filter((one) => one !== "");
-  return new Map(all.map((one) => [one.split("=")[0].toLowerCase(), one.split("=")[1] ?? null]));
-}
-
-/** What a Vary selects of fields that `field` gives. */
-export function variantOf(vary, field) {
-  if (vary === "" || vary === "*") return "";
-  return vary
-    .split(", ")
-    .map((name) => `${name}:${field(name) ?? ""}`)
-    .join(";");
-}
 
 /** Content of a request that can be told from any other. */
 export function contentOfRequest(nonce, bytes) {
@@ -64,14 +23,15 @@ export class Site {
   /** Answers, by number. */
   answers = [];
   answersByPath = new Map();
-  url = "";
+  /** The second origin of a route, where there is one, is not well. */
+  ailing = new Troubles(1000);
   #options;
   #chance;
   #shapes = new Map();
   #contents = new Map();
   #resources = new Map();
   #unsafe = new Map();
-  #server;
+  #servers;
   #wrong;
 
   /** `wrong(kind, about)` hears of what reaches the origin and may not. */
@@ -79,18 +39,34 @@ export class Site {
     this.#options = options;
     this.#wrong = wrong;
     this.#chance = chanceOf(`${options.seed} origin`);
-    this.#server = createServer((socket) => this.#serve(socket));
+    this.#servers = Array.from(
+      { length: options.origins },
+      () => new OriginServer((...one) => this.#answer(...one), wrong),
+    );
   }
 
   async start() {
-    await new Promise((done) => this.#server.listen(0, "127.0.0.1", done));
-    this.url = `http://127.0.0.1:${this.#server.address().port}`;
+    for (const server of this.#servers) await server.start(0);
+  }
+
+  get urls() {
+    return this.#servers.map(({ port }) => `http://127.0.0.1:${port}`);
+  }
+
+  get url() {
+    return this.urls[0];
+  }
+
+  /** The second origin is not well for a while, or is again. */
+  ail(chance) {
+    const ms = 200 + chance.below(2500);
+    void this.ailing.during(() => this.#servers[1].ail(chance.one(["refuses", "is silent", "503"]), ms));
   }
 
   /** Paths: the first are asked for most, and some hardly ever, which make others go. */
   pathBy(chance) {
     if (chance.is(0.06)) return `/r/x${chance.below(300)}`;
-    return `/r/${Math.floor(this.#options.resources * chance.next() ** 1.7)}`;
+    return `/r/${Math.floor(this.#options.resources * chance.next() ** (this.#options.hot ? 5 : 1.7))}`;
   }
 
   /** What a path is now, and what has happened to it: invalidations that were acknowledged, failures, tags seen. */
@@ -121,41 +97,7 @@ export class Site {
     const key = `${path} ${version}`;
     const known = this.#shapes.get(key);
     if (known !== undefined) return known;
-    const { seed, big, compress } = this.#options;
-    const [own, usual] = [chanceOf(`${seed}|${key}`), chanceOf(`${seed}|${path}`)];
-    const usualControl = usual.one(cacheControls);
-    const small = () => own.below(own.is(0.5) ? 300 : 8000);
-    const large = () => 60_000 + own.below(own.is(0.2) ? 900_000 : 200_000);
-    const shape = {
-      control: own.is(0.6) ? usualControl : own.one(cacheControls),
-      vary: own.one([
-        "",
-        "",
-        "",
-        "",
-        "x-v",
-        "x-v",
-        "accept-language",
-        "x-v, accept-language",
-        "*",
-        compress ? "x-v" : "accept-encoding",
-      ]),
-      tag: own.one(["strong", "strong", "weak", "none"]),
-      hasDate: own.is(0.6),
-      framing: own.one(["length", "length", "chunked", "end"]),
-      status: own.is(0.8) ? 200 : own.one([203, 204, 301, 404, 410, 404]),
-      bytes: own.is(0.1) ? own.below(2) : own.is(big) ? large() : small(),
-      headMs: own.is(0.25) ? own.below(120) : 0,
-      pauses: own.is(0.2) ? 1 + own.below(4) : 0,
-      takesRanges: own.is(0.75),
-      validates: own.is(0.9),
-      hasInterim: own.is(0.1),
-      hasTrailers: own.is(0.3),
-      setsCookie: own.is(0.1),
-      group: own.is(0.3) ? `g${own.below(3)}` : null,
-      type: own.one(["text/plain", "text/html", "application/octet-stream"]),
-      fails: own.is(0.5),
-    };
+    const shape = shapeOf(this.#options, path, version);
     this.#shapes.set(key, shape);
     return shape;
   }
@@ -198,40 +140,15 @@ export class Site {
     return answer;
   }
 
-  #serve(socket) {
-    socket.setNoDelay(true);
-    socket.on("error", () => {});
-    let had = Buffer.alloc(0);
-    let isBusy = false;
-    const read = () => {
-      if (isBusy) return;
-      const request = requestOf(had);
-      if (request === null) return;
-      had = Buffer.from(had.subarray(request.bytes));
-      isBusy = true;
-      this.#answer(socket, request).then(
-        (how) => {
-          isBusy = false;
-          if (how === "cut") socket.destroy();
-          else if (how === "ended") socket.end();
-          else read();
-        },
-        (error) => this.#wrong("origin", { error: String(error.stack) }),
-      );
-    };
-    socket.on("data", (bytes) => {
-      had = Buffer.concat([had, bytes]);
-      read();
-    });
-  }
-
   /** @returns what becomes of the connection. */
-  async #answer(socket, { method, path, fields, content }) {
+  async #answer(socket, { method, path: target, fields, content }, how) {
+    const [path] = target.split("?");
     const { faults } = this.#options;
     const chance = this.#chance;
     const at = performance.now();
     const nonce = fields.get("x-nonce") ?? "";
     const isUnsafe = method !== "GET" && method !== "HEAD";
+    if (how === "503") return this.#refused(socket, { at, path, method, nonce, isAiling: faults === 0 });
     if (isUnsafe) this.#took(method, nonce, content);
     const { version } = this.resource(path);
     const { fails } = this.shape(path, version);
@@ -287,12 +204,13 @@ export class Site {
   }
 
   async #refused(socket, asked) {
-    const { path } = asked;
+    const { path, isAiling } = asked;
     const { version } = this.resource(path);
-    const answer = this.#numbered({ ...asked, kind: "refused", version, status: this.#chance.one([500, 502, 503]) });
-    this.failed(path, "server-error");
+    const status = isAiling === undefined ? this.#chance.one([500, 502, 503]) : 503;
+    const answer = this.#numbered({ ...asked, kind: "refused", version, status });
+    if (isAiling !== true) this.failed(path, "server-error");
     await after(this.shape(path, version).headMs);
-    this.failed(path, "server-error");
+    if (isAiling !== true) this.failed(path, "server-error");
     const text = `refused ${answer.number}`;
     answer.sentAt = performance.now();
     const head = `HTTP/1.1 ${answer.status} X\r\nX-Gen: ${answer.number}\r\nContent-Length: ${text.length}\r\n\r\n`;
