@@ -23,6 +23,23 @@ async function listener(
 const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
 describe("OriginClient", () => {
+  it("reads what has come before it finds an origin late: while this process stood still, nobody could be heard", async () => {
+    const headMs = 200;
+    const { url } = await listener((socket) =>
+      socket.once("data", () => {
+        socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        const until = performance.now() + 2 * headMs;
+        while (performance.now() < until);
+      }),
+    );
+    const client = new OriginClient(policy, { ...originSettings, headMs, bodyMs: headMs });
+    closing.push(() => client.close());
+    const heard = await new Promise((done) =>
+      client.fetch(request(url), { ...silent, end: () => done("an answer"), failed: (error) => done(error.code) }),
+    );
+    expect(heard).toBe("an answer");
+  });
+
   it("counts a cancelled fetch until nothing is left of it: clients that leave cannot open connections without bound", async () => {
     const { url } = await listener();
     const client = new OriginClient(policy, { ...originSettings, connectionsMax: 4, queueMax: 10_000 });

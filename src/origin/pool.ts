@@ -2,6 +2,7 @@
  * Connections to origins under one policy: those that are idle are used again, the last one first; those that are not
  * used are closed before the origin would.
  */
+import { lookEvery } from "../base/look-every.ts";
 import { Reading } from "./reading.ts";
 import {
   dial,
@@ -148,7 +149,7 @@ export class Pool {
     if (this.#timer !== null) return;
     const { headMs, bodyMs } = this.#options;
     const everyMs = Math.max(20, Math.min(250, headMs / 4, bodyMs / 4));
-    this.#timer = setInterval(() => {
+    this.#timer = lookEvery(everyMs, () => {
       const now = performance.now();
       for (const connection of this.#all) connection.sweep(now);
       for (const idle of this.#idle.values())
@@ -156,7 +157,6 @@ export class Pool {
       if (this.#all.size > 0) return;
       clearInterval(this.#timer!);
       this.#timer = null;
-    }, everyMs);
-    this.#timer.unref();
+    });
   }
 }

@@ -3,6 +3,7 @@
  * What stays open for long (event streams, long polls, slow downloads) is counted apart, so that it cannot keep short
  * requests out.
  */
+import { lookEvery } from "../base/look-every.ts";
 import { PassingSet, type Place } from "../base/passing.ts";
 
 export interface SlotRules {
@@ -131,7 +132,7 @@ export class Slots {
   /** While some wait: who has waited too long is refused, who has been open for long makes room. */
   #look(): void {
     if (this.#timer !== null) return;
-    this.#timer = setInterval(() => {
+    this.#timer = lookEvery(lookMs, () => {
       const now = this.#now();
       for (const held of this.#held) if (now - held.sinceMs > longMs) this.#lengthen(held);
       this.#admit();
@@ -145,7 +146,6 @@ export class Slots {
       if (this.#waiting.size > 0) return;
       clearInterval(this.#timer!);
       this.#timer = null;
-    }, lookMs);
-    this.#timer.unref();
+    });
   }
 }

@@ -8,6 +8,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { createServer as createTlsServer, TLSSocket, type Server as TlsServer } from "node:tls";
 import type { HostPort } from "../base/host-port.ts";
 import { listening, type Place } from "../base/listen.ts";
+import { lookEvery } from "../base/look-every.ts";
 import { whenClientHello } from "./client-hello.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
@@ -137,7 +138,7 @@ export class WireServer {
 
   /** Minds deadlines from now on. */
   begin(): void {
-    this.#sweeper ??= setInterval(() => this.#sweep(), sweepMs).unref();
+    this.#sweeper ??= lookEvery(sweepMs, () => this.#sweep());
   }
 
   /** Serves a connection whose client another thread has accepted, and counted. */

@@ -1,0 +1,18 @@
+/** Looks at deadlines from time to time, and lets what has come in be read first where this process stood still. */
+
+/**
+ * Calls `look` every so many milliseconds; clearInterval ends it. A look that comes much too late is left out, once:
+ * while the process stood still, or was held up, others may have done all that they owe, and it has not been read yet.
+ */
+export function lookEvery(ms: number, look: () => void): NodeJS.Timeout {
+  let lookedAt = performance.now();
+  let isLeftOut = false;
+  const timer = setInterval(() => {
+    const now = performance.now();
+    const stoodStill = now - lookedAt > 2 * ms;
+    lookedAt = now;
+    isLeftOut = stoodStill && !isLeftOut;
+    if (!isLeftOut) look();
+  }, ms);
+  return timer.unref();
+}
