@@ -93,13 +93,13 @@ function settingsOf(seed) {
 }
 
 /** A member's configuration file. */
-function configuration({ compress, forward, origins, query }, site, number) {
+function configuration({ compress, forward, origins, query, keyed }, site, number) {
   const lines = ["purge-allow: [127.0.0.0/8]"];
   if (forward) return `${lines[0]}\n`;
   lines.push("routes:", `  - origins: [${site.urls.join(", ")}]`);
   lines.push(`    set-fields: { response: { X-Settings: "${number}" } }`);
   if (origins > 1) lines.push("    retry-on: [502, 503]", "    head-timeout: 700ms", "    rest-for: 500ms");
-  if (query) lines.push("    caching: { query-ignore: [utm], key-fields: [x-v] }");
+  if (query) lines.push(`    caching: { query-ignore: [utm]${keyed ? ", key-fields: [x-v]" : ""} }`);
   if (compress) {
     lines.push("    compress: [zstd, br, gzip]", "    compress-types: [text/plain, text/html]");
     lines.push("    compress-least: 100");
@@ -129,7 +129,12 @@ async function round(settings) {
   const site = new Site(settings, wrong);
   await site.start();
   let configured = 0;
-  const configure = () => writeFileSync(join(folder, "gyre.yaml"), configuration(settings, site, ++configured));
+  const configuring = chanceOf(`${seed} configuration`);
+  const configure = () => {
+    const changed = { ...settings, compress: settings.compress && (configured === 0 || configuring.is(0.7)) };
+    const text = configuration({ ...changed, keyed: configuring.is(0.5) }, site, ++configured);
+    writeFileSync(join(folder, "gyre.yaml"), text);
+  };
   configure();
   if (tls) {
     const files = [

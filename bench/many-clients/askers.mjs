@@ -7,6 +7,8 @@ import { contentOfRequest } from "./site.mjs";
 
 /** Milliseconds in which every answer has to be there. */
 const limitMs = 12_000;
+/** And its head, where nothing is before it on its connection. */
+const headMs = 3000;
 /** Content of this size may still be coming when it is answered: the connection may end then. */
 const longBytes = 16_000;
 
@@ -120,6 +122,14 @@ export class Askers {
     request.sentAt = performance.now();
   }
 
+  /** Who is asked and stands still itself may take as long; others go round who does. */
+  #waited(request, member, headAt) {
+    const { events, wrong } = this.#needs;
+    const ms = headAt - request.sentAt;
+    const isExplained = member.stalls.touch(request.sentAt) || events.goes(member.name, request.sentAt);
+    if (ms > headMs && request.content === null && !isExplained) wrong("an answer that came late", { ms, request });
+  }
+
   #late(request) {
     const { wrong, events } = this.#needs;
     if (!events.goes(request.member, request.sentAt)) wrong("no answer in time", { request });
@@ -180,6 +190,7 @@ export class Askers {
       if (request.isSending) over();
       if (given.fields.get("connection") === "close" || (request.content?.length ?? 0) > longBytes) left = 0;
       if (!isWhole || left === 0) isOver ||= waiting.length > 0;
+      if (depth === 1) this.#waited(request, member, given.headAt);
       judge.judge(request, given);
       if (isWhole) ask();
     };
@@ -325,6 +336,7 @@ export class Askers {
         const hasNone = method === "HEAD" || status === 304;
         if (isWhole && !hasNone && bytes !== undefined && Number(bytes) !== answer.content.length)
           wrong("another length than was said", { request, bytes, got: answer.content.length });
+        this.#waited(request, member, headAt);
         judge.judge(request, answer);
         return done();
       });

@@ -17,7 +17,6 @@ export class Events {
   disturbed = new Troubles(1500);
   /** The same of one member. */
   #troubles = new Map();
-  #stalls = new Map();
   /** Somebody is out of reach: purges may be pending, answers between members may be cut. */
   parted = new Troubles(1500);
   /** ZooKeeper is out of reach: nobody joins. */
@@ -65,11 +64,6 @@ export class Events {
     return this.#troubles.get(name)?.touch(at) ?? false;
   }
 
-  /** Whether it stood still then. */
-  stands(name, at) {
-    return this.#stalls.get(name)?.touch(at) ?? false;
-  }
-
   #during({ name }, doing) {
     return this.disturbed.during(() => troublesOf(this.#troubles, name).during(doing));
   }
@@ -86,7 +80,8 @@ export class Events {
     if (chance.is(0.3) && asked !== undefined) void this.#purge(chance, asked);
     if (!settings.reloads || !chance.is(0.3)) return;
     configure();
-    for (const member of members) member.reload();
+    // Some go on with other settings for a while.
+    for (const member of members) if (chance.is(0.7)) member.reload();
   }
 
   /** By tag, prefix, host, or all: what only the API can name. */
@@ -189,8 +184,7 @@ export class Events {
   async #stall(chance) {
     const member = chance.one(this.#up);
     const ms = 20 + chance.below(chance.one([150, 150, 800, 4000]));
-    if (member === undefined) return;
-    await this.parted.during(() => troublesOf(this.#stalls, member.name).during(() => member.stand(ms)));
+    if (member !== undefined) await this.parted.during(() => member.stand(ms));
   }
 
   async #link(chance) {

@@ -124,8 +124,7 @@ export class Judge {
     if (status === 416 && asked.range !== undefined) return [];
     const isOwn = status === 502 || status === 503 || status === 504;
     if (isOwn && status === 504 && /only-if-cached/.test(asked["cache-control"] ?? "")) return [];
-    // Who has stood still finds that the origin was late.
-    const isGoing = this.#events.goes(request.member, sentAt) || this.#events.stands(request.member, sentAt);
+    const isGoing = this.#events.goes(request.member, sentAt);
     if (isOwn && (this.#hasFailed(path, null, sentAt - failureMs) || isGoing)) return [];
     // What may not be sent twice is not asked of another origin, nor of another member.
     const others = [this.#site.ailing, this.#events.parted, this.#events.disturbed];

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { node } from "../node.mjs";
 import { after } from "./chance.mjs";
+import { Troubles } from "./troubles.mjs";
 
 const program = resolve(import.meta.dirname, "../../bin/gyre");
 const dialling = resolve(import.meta.dirname, "dialling.mjs");
@@ -18,6 +19,8 @@ process.once("exit", () => {
 export class Member {
   isUp = false;
   isEnding = false;
+  /** When it stood still. */
+  stalls = new Troubles(1500);
   #settings;
   #place;
   #wrong;
@@ -88,11 +91,13 @@ export class Member {
   }
 
   /** It stands still for so long. */
-  async stand(ms) {
-    const child = this.#child;
-    child.kill("SIGSTOP");
-    await after(ms);
-    child.kill("SIGCONT");
+  stand(ms) {
+    return this.stalls.during(async () => {
+      const child = this.#child;
+      child.kill("SIGSTOP");
+      await after(ms);
+      child.kill("SIGCONT");
+    });
   }
 
   /** What the admin port answers: status and text, or null where there is no answer. */
