@@ -2,7 +2,7 @@
 import { Socket } from "node:net";
 
 const relays = JSON.parse(process.env.MANY_CLIENTS_LINKS ?? "{}");
-const { connect } = Socket.prototype;
+const connect = Reflect.get(Socket.prototype, "connect");
 
 Socket.prototype.connect = function connectByRelay(...given) {
   const [first] = given;
