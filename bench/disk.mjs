@@ -3,12 +3,14 @@
  *
  *   fill      N responses of so many bytes through members with and without a disk: what writing costs, CPU ms a MB
  *   hits      of any of them, by turns with nginx (proxy_cache, its defaults, and with open_file_cache): CPU µs a hit
- *   restart   members with so many responses of 1 KB on their disks: until the first answer from them, page cache warm
+ *   restart   members with so many responses of 1 KB on their disks: until the first answer from them, with what they
+ *             have there in the system's page cache, and with nothing of it
  *
  * Gyre has 300 MB of memory (--memory) and all other defaults. The server on one core, wrk on another. Reads /proc:
  * Linux.
  */
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -120,11 +122,22 @@ for (const number of values.restart
   await stop(first.child);
   const empty = await timeToAnswer(null, memory);
   const full = await timeToAnswer(place, memory);
+  forget(place);
+  const cold = await timeToAnswer(place, memory);
   console.log(
-    `restart: ${number} of 1 KB: first answer from the disk after ${Math.round(full)} ms; a member without one answers after ${Math.round(empty)} ms`,
+    `restart: ${number} of 1 KB: first answer from the disk after ${Math.round(full)} ms, ${Math.round(cold)} where nothing of it is in the page cache; a member without one answers after ${Math.round(empty)} ms`,
   );
 }
 await stop(origin.child);
+
+/** Has the system let go of what it keeps in memory of a folder's files (posix_fadvise, as coreutils' dd has it). */
+function forget(place) {
+  for (const file of readdirSync(place)) {
+    const path = join(place, file);
+    const { status } = spawnSync("dd", [`if=${path}`, "iflag=nocache", "count=0"], { stdio: "ignore" });
+    if (status !== 0) throw new Error(`dd cannot have ${path} forgotten`);
+  }
+}
 
 /** From the start of the process to the first whole answer. */
 async function timeToAnswer(place, memory) {
