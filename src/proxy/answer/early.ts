@@ -66,7 +66,7 @@ export function neverRead({ recorder, self }: Desk, client: Client, { status, re
     serverName: client.serverName ?? null,
     protocol: client.http2 === true ? "HTTP/2.0" : version,
     method,
-    uri: printable(target),
+    uri: inAscii(target),
     status,
     reason,
     owner: self,
@@ -82,7 +82,7 @@ export function neverRead({ recorder, self }: Desk, client: Client, { status, re
 /** What reads as one, whatever else was wrong. */
 const requestLine = /^([\w!#$%&'*+.^`|~-]{1,64}) ([\x21-\x7e]+) (HTTP\/\d\.\d)$/;
 
-/** Without what a terminal could take for orders. */
-function printable(line: string): string {
+/** Bytes that stand in no URI, spelled out; what people are shown may be of any script (`base/printable.ts`). */
+function inAscii(line: string): string {
   return line.replace(/[^\x20-\x7e]/g, (one) => `\\x${one.charCodeAt(0).toString(16).padStart(2, "0")}`) || "-";
 }
