@@ -18,10 +18,13 @@ import type { ClientSocket } from "../wire/client-socket.ts";
 import { protocolOf, type Client } from "../wire/exchange.ts";
 import type { ReadyAnswer } from "../wire/http2/session.ts";
 import type { ParsedHead } from "../wire/request-head.ts";
+import { writeTogether } from "../wire/together.ts";
 import type { Board } from "./board.ts";
 
 /** Answers whose bytes are gathered before they are written, for pipelined requests. */
 const gatherBytes = 64 * 1024;
+/** What is not longer is copied, and leaves with the others of its turn: half of the buffer pool. */
+const copiedBytesMax = 4096;
 
 /** How long a thread has to go by the system's monotonic clock; ms. */
 export type MonotonicMs = () => number;
@@ -125,7 +128,9 @@ export class FrontHits implements Answerer {
     if (this.#at === 0) return;
     const bytes = this.#gathered.subarray(0, this.#at);
     this.#at = 0;
-    // TLS never takes it at once, and small copies cost next to nothing.
+    // Small copies cost next to nothing.
+    if (bytes.length <= copiedBytesMax) return writeTogether(socket, Buffer.from(bytes));
+    // TLS never takes it at once.
     if ("encrypted" in socket) return void socket.write(Buffer.from(bytes));
     socket.write(bytes);
     // What the system has not taken at once is read later: the memory is its own until then.

@@ -8,6 +8,7 @@ import type { Client, Exchange } from "./exchange.ts";
 import { Holds, type Hold, type Holder } from "./holds.ts";
 import type { RequestBody } from "./request-body.ts";
 import type { ParsedHead } from "./request-head.ts";
+import { uncorkTogether, writeTogether } from "./together.ts";
 import type { Told } from "./unread.ts";
 
 /** What an exchange tells its connection. */
@@ -91,7 +92,7 @@ export class WireExchange implements Exchange {
     } else {
       const whole = joined(http1, tail, headBytes + contentBytes);
       if (content !== null) whole.set(content, headBytes);
-      this.#socket.write(whole);
+      writeTogether(this.#socket, whole);
       taken?.();
     }
     return this.#finish();
@@ -114,7 +115,7 @@ export class WireExchange implements Exchange {
     whole[headBytes - 1] = 0x0a;
     if (isJoined) {
       memory.copy(whole, headBytes, contentAt, contentEnd);
-      this.#socket.write(whole);
+      writeTogether(this.#socket, whole);
     } else this.#writeBoth(whole, memory.subarray(contentAt, contentEnd), answer.lend());
     this.#finish();
   }
@@ -160,12 +161,17 @@ export class WireExchange implements Exchange {
       this.#socket.write(`${content.length.toString(16)}\r\n`, "latin1");
       this.#socket.write(content);
       this.#socket.write("\r\n", "latin1");
-      this.#socket.uncork();
+      if (content.length > joinedBytesMax || taken !== undefined) this.#socket.uncork();
+      else uncorkTogether(this.#socket);
     } else {
       this.#left -= content.length;
       if (this.#left < 0) {
         taken?.();
         this.abort();
+        return true;
+      }
+      if (this.#joinsHead(content)) {
+        taken?.();
         return true;
       }
       this.#writeContent(content);
@@ -239,21 +245,23 @@ export class WireExchange implements Exchange {
     return true;
   }
 
-  #writeContent(content: Buffer): void {
+  /** @returns whether the content, copied, has gone with the head that waited for it. */
+  #joinsHead(content: Buffer): boolean {
     const head = this.#heldHead;
-    if (head === null) {
-      this.#socket.write(content);
-      return;
-    }
+    if (head === null || content.length > joinedBytesMax) return false;
     this.#heldHead = null;
-    if (content.length > joinedBytesMax) {
-      this.#writeBoth(head, content, undefined);
-      return;
-    }
     const whole = Buffer.allocUnsafe(head.length + content.length);
     whole.set(head, 0);
     whole.set(content, head.length);
-    this.#socket.write(whole);
+    writeTogether(this.#socket, whole);
+    return true;
+  }
+
+  #writeContent(content: Buffer): void {
+    const head = this.#heldHead;
+    this.#heldHead = null;
+    if (head === null) this.#socket.write(content);
+    else this.#writeBoth(head, content, undefined);
   }
 
   #writeBoth(head: Buffer, content: Buffer, taken: (() => void) | undefined): void {
