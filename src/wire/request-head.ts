@@ -65,16 +65,19 @@ export function requestHead(text: string, limits: WireLimits): ParsedHead | Refu
   const lineEnd = text.indexOf("\r\n");
   const methodEnd = text.indexOf(" ");
   if (methodEnd <= 0 || methodEnd > lineEnd) return refuse(400, "the request line is not METHOD TARGET VERSION");
-  const method = text.slice(0, methodEnd);
-  if (method.length > 64 || lowerName(method) === null) return refuse(400, "the method is not a token");
+  const method = text.startsWith("GET ") ? "GET" : text.slice(0, methodEnd);
+  if (method !== "GET" && (method.length > 64 || lowerName(method) === null))
+    return refuse(400, "the method is not a token");
   const targetEnd = text.indexOf(" ", methodEnd + 1);
   if (targetEnd === -1 || targetEnd > lineEnd) return refuse(400, "the request line is not METHOD TARGET VERSION");
   if (targetEnd - methodEnd - 1 > limits.uriBytesMax)
     return refuse(414, `the target is longer than ${limits.uriBytesMax} bytes`);
   const minor = versionMinor(text, targetEnd + 1, lineEnd);
   if (typeof minor !== "number") return minor;
-  const target = escapedTarget(text.slice(methodEnd + 1, targetEnd));
-  const form = targetForm(method, target);
+  const sent = text.slice(methodEnd + 1, targetEnd);
+  const isPlain = targetCharacters.test(sent);
+  const target = isPlain ? sent : escapedTarget(sent);
+  const form = isPlain || targetCharacters.test(target) ? targetForm(method, target) : null;
   if (form === null) return refuse(400, "the request target has no form that HTTP knows");
 
   const fields: string[] = [];
@@ -94,7 +97,8 @@ export function requestHead(text: string, limits: WireLimits): ParsedHead | Refu
     const name = lowerName(text.slice(at, colon));
     if (name === null) return refuse(400, "a field name is not a token");
     const value = trimmed(text, colon + 1, end);
-    if (!validValue(value, 0, value.length))
+    // In the text itself: what is cut out of it is read by a detour.
+    if (!validValue(text, colon + 1, end))
       return refuse(400, `the field ${name} holds a character that no field may hold`);
     fields.push(name, value);
     if (fields.length > limits.fieldsMax * 2) return refuse(431, `more than ${limits.fieldsMax} field lines`);
@@ -159,8 +163,8 @@ export function requestHead(text: string, limits: WireLimits): ParsedHead | Refu
 function versionMinor(text: string, start: number, end: number): 0 | 1 | Refusal {
   if (end - start !== 8 || !text.startsWith("HTTP/", start))
     return refuse(400, "the request line is not METHOD TARGET VERSION");
+  if (text.startsWith("1.1", start + 5)) return 1;
   const version = text.slice(start + 5, end);
-  if (version === "1.1") return 1;
   if (version === "1.0") return 0;
   return /^\d\.\d$/.test(version)
     ? refuse(505, `HTTP/${version} is not spoken here`)
@@ -174,13 +178,11 @@ const targetCharacters = /^[\x21\x22\x24-\x7e]+$/;
  * RFC 3986 §2.1.
  */
 function escapedTarget(target: string): string {
-  if (!/[\x80-\xff]/.test(target)) return target;
   return target.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 /** RFC 9112 §3.2: which of the four forms a target has; a fragment, a blank or a control character is in none. */
 function targetForm(method: string, target: string): RequestHead["form"] | null {
-  if (!targetCharacters.test(target)) return null;
   if (method === "CONNECT") return authority(target, "https") !== null && /:\d+$/.test(target) ? "authority" : null;
   if (target.charCodeAt(0) === 0x2f) return "origin";
   if (target === "*") return method === "OPTIONS" ? "asterisk" : null;

@@ -2,6 +2,7 @@
  * The lines that change with a hit: Age, Cache-Status, Via. They are the same for all stored responses of one age and
  * lifetime, and so are kept for a while by these two.
  */
+import { ownCopy } from "../../base/own-copy.ts";
 import { cacheStatus } from "../../http/cache-status.ts";
 
 /** A power of two. */
@@ -40,7 +41,8 @@ export class HitLines {
     const ttlSeconds = lifetimeSeconds - ageSeconds;
     const detail = isCopy ? "hot-copy" : undefined;
     const status = cacheStatus(this.#self, { hit: true, ttlSeconds, detail });
-    const text = `age: ${ageSeconds}\r\ncache-status: ${status}\r\n${this.#viaLine}`;
+    // In one piece: what is put together of several is written by a slower way each time.
+    const text = ownCopy(`age: ${ageSeconds}\r\ncache-status: ${status}\r\n${this.#viaLine}`);
     this.#remembered[place] = { ageSeconds, lifetimeSeconds, isCopy, text };
     return text;
   }
