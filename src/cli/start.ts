@@ -8,6 +8,7 @@ import type { Addresses } from "../member/announcement.ts";
 import { listenersFor } from "../member/listeners.ts";
 import { lastViewIn } from "../member/last-view.ts";
 import { giveBackStart, keepHeapSmall } from "../member/small-heap.ts";
+import { allocateYoung } from "../member/young-objects.ts";
 import { RunningMember } from "../member/member.ts";
 import {
   companyOf,
@@ -204,6 +205,7 @@ export async function start(options: Readonly<Record<string, unknown>>): Promise
 
 function makeMember(options: ConstructorParameters<typeof RunningMember>[0]): RunningMember {
   try {
+    allocateYoung();
     keepHeapSmall(options.config.memory);
     return new RunningMember(options);
   } catch (error) {

@@ -11,6 +11,7 @@ import type { WireLimits } from "../limits.ts";
 import { isRefusal, requestHead, type ParsedHead } from "../request-head.ts";
 import { nobody, type Lane, type OpenLane } from "./lane.ts";
 import { Overhead } from "./overhead.ts";
+import { letStreamsPass } from "./passing-streams.ts";
 import { requestText, type RequestText } from "./request-text.ts";
 import { respond, sayable } from "./response-fields.ts";
 import { GatewayStream, type StreamHost } from "./stream.ts";
@@ -93,6 +94,7 @@ export class Http2Connection implements StreamHost {
         initialWindowSize: windowBytes,
       },
     });
+    letStreamsPass(session);
     this.#session = session;
     session.on("stream", (stream, _headers, _flags, raw?: string[]) => this.#asked(stream, raw ?? []));
     session.on("ping", () => this.#counted("ping"));
