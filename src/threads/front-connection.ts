@@ -11,6 +11,7 @@ import type { Client } from "../wire/exchange.ts";
 import type { ClientSocket } from "../wire/client-socket.ts";
 import type { WireLimits } from "../wire/limits.ts";
 import { isRefusal, requestHead } from "../wire/request-head.ts";
+import { leaveNow } from "../wire/together.ts";
 import type { FromHome } from "./from-home.ts";
 import type { Answerer } from "./front-hits.ts";
 import { untakenMax, windowBytes } from "./home-socket.ts";
@@ -94,6 +95,7 @@ export class FrontConnection implements FromHome {
   }
 
   cut(isReset: boolean): void {
+    leaveNow(this.#socket);
     if (isReset && !("encrypted" in this.#socket)) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }
@@ -151,7 +153,7 @@ export class FrontConnection implements FromHome {
   #pass(bytes: Buffer): void {
     const { link } = this.#host;
     this.#isPassed = true;
-    if (!this.#isOpened && link.isCongested) return void this.#socket.destroy();
+    if (!this.#isOpened && link.isCongested) return this.cut(false);
     if (!this.#isOpened) {
       this.#isOpened = true;
       link.send(frame.opened, this.number, Buffer.from(JSON.stringify(this.#client)));

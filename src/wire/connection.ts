@@ -14,6 +14,7 @@ import { HalfClose } from "./half-close.ts";
 import { HeadSearch } from "./head-search.ts";
 import { IncomingContent } from "./incoming-content.ts";
 import { isRefusal, requestHead, type ParsedHead, type Refusal } from "./request-head.ts";
+import { leaveNow } from "./together.ts";
 import { lineOf, refusalText, type Unread } from "./unread.ts";
 import { WireExchange } from "./wire-exchange.ts";
 
@@ -314,6 +315,8 @@ export class Connection {
   }
 
   #reset(): void {
+    // Answers before it are whole, and their client may have them.
+    leaveNow(this.socket);
     const lost = this.socket.writableLength > 0 || this.#state === "answering";
     this.#state = "over";
     if (lost && !("encrypted" in this.socket)) this.socket.resetAndDestroy();
@@ -360,7 +363,7 @@ export class Connection {
     this.#rest = empty;
     // While the answer is on its way out the rate check alone decides; lingering begins when it has left.
     this.#deadlines.set(Infinity);
-    while (this.socket.writableCorked > 0) this.socket.uncork();
+    leaveNow(this.socket);
     this.socket.end(() => {
       this.#lingerEnd = this.#host.coarseNow + this.#host.limits.lingerMs;
       this.#lingerOn();

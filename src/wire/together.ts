@@ -58,6 +58,11 @@ export function uncorkTogether(socket: Writable): void {
   else wait(socket);
 }
 
+/** What waits on a socket leaves now: before it is ended or broken off, which would lose what is still here. */
+export function leaveNow(socket: Writable): void {
+  while (socket.writableCorked > 0) socket.uncork();
+}
+
 function wait(corked: Writable): void {
   const count = waiting.push(corked);
   if (count >= togetherMax) letGo();
