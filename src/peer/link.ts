@@ -317,8 +317,8 @@ export class Link {
       this.#frames.flush();
     }
     if (what !== "still") return;
-    // Who has no answer yet goes elsewhere; one that has begun, or that nobody else has, is worth waiting for, as long
-    // as the link is. It stays, and is used again as soon as it gives a sign.
+    // Who has no answer yet goes elsewhere; one that a client has begun to get, or that nobody else has, is worth
+    // waiting for, as long as the link is. It stays, and is used again as soon as it gives a sign.
     for (const [number, stream] of this.#streams.entries()) {
       if (!stream.isImpatient) continue;
       this.cancel(number);

@@ -33,9 +33,12 @@ export class OutgoingStream implements PeerStream {
     this.#link = link;
   }
 
-  /** Where it stands still, another is asked: not for what it alone has, nor once its answer has begun. */
+  /**
+   * Where it stands still, another is asked: not for what it alone has, nor once somebody has heard the beginning of
+   * its answer.
+   */
   get isImpatient(): boolean {
-    return !this.#begun && !asksAlone(this.#asking);
+    return (!this.#begun || this.#handler.isUnheard?.() === true) && !asksAlone(this.#asking);
   }
 
   take(frame: Frame): void {

@@ -63,6 +63,8 @@ export interface PeerResponseHandler {
   end(trailers: FieldList): void;
   /** `declined`: the member is there, but another must answer this request. */
   failed(reason: string, how: "gone" | "declined"): void;
+  /** Whether an answer that has begun is nobody's yet: where the member stands still, another may be asked for it. */
+  isUnheard?(): boolean;
 }
 
 /** A request under way. */

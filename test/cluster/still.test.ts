@@ -2,11 +2,13 @@
 import { Agent } from "node:http";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { ask, RawClient } from "../support/client.ts";
-import { endAll, settled, startCluster, statusOf, type TestMember } from "../support/member.ts";
+import { endAll, settled, startCluster, statusOf, until, type TestMember } from "../support/member.ts";
 import { startOrigin, type TestOrigin } from "../support/origin.ts";
 
 let origin: TestOrigin;
 let members: TestMember[];
+/** What is asked for next stays half. */
+let isHalf = false;
 beforeAll(async () => {
   origin = await startOrigin((asked, response) => {
     origin.asked.length = 0;
@@ -17,6 +19,12 @@ beforeAll(async () => {
       response.setHeader("cache-control", "no-store");
       response.write(Buffer.alloc(4 * 2 ** 20, "b"));
       response.end(Buffer.alloc(4 * 2 ** 20, "b"));
+    } else if (asked.url!.startsWith("/half")) {
+      const content = Buffer.alloc(300_000, "h");
+      response.setHeader("content-length", content.length);
+      if (asked.method === "POST" || !isHalf) response.end(content);
+      else response.write(content.subarray(0, 150_000));
+      isHalf &&= asked.method === "POST";
     } else if (asked.url!.startsWith("/slow")) setTimeout(() => response.end("slow"), 400);
     else response.end("answer");
   });
@@ -115,6 +123,36 @@ it("and goes on soon has cut no answer that had begun", async () => {
   await client.end();
   expect(stopped).toBe(true);
   expect(bytes).toBeGreaterThan(8 * 2 ** 20);
+}, 30_000);
+
+it("is not waited for with what it has begun to say, where nobody has heard of that yet: a hot copy is made elsewhere", async () => {
+  const [entry, still] = await startCluster(2, ["--origin", origin.url]);
+  const query = Array.from({ length: 60 }, (_, index) => `url=http://half.test/half${index}`).join("&");
+  const located = (await (await fetch(`http://${entry!.admin}/api/locate?${query}`)).json()) as {
+    urls: { url: string; owner: string }[];
+  };
+  const headers = { host: "half.test" };
+  const path = new URL(located.urls.find(({ owner }) => owner === still!.name)!.url).pathname;
+  for (let count = 0; count < 20; count++) await ask(entry!.port, path, { headers });
+  expect((await ask(entry!.port, path, { headers })).cacheStatus).toContain("detail=hot-copy");
+  isHalf = true;
+  await ask(entry!.port, path, { headers, method: "POST" });
+  const kept = async (): Promise<number> => {
+    const metrics = await (await fetch(`http://${entry!.admin}/metrics`)).text();
+    return Number(/^gyre_store_bytes\S* (\d+)/m.exec(metrics)![1]);
+  };
+  const before = await kept();
+  const answers = Promise.all([ask(entry!.port, path, { headers }), ask(entry!.port, path, { headers })]);
+  await until(async () => (await kept()) >= before + 300_000, "its length has been said");
+  const stoppedAt = performance.now();
+  process.kill(still!.pid, "SIGSTOP");
+  try {
+    for (const { status, body } of await answers) expect([status, body.length]).toEqual([200, 300_000]);
+    // Sooner than the link is given up.
+    expect(performance.now() - stoppedAt).toBeLessThan(1500);
+  } finally {
+    process.kill(still!.pid, "SIGCONT");
+  }
 }, 30_000);
 
 it("is not what a member is that waits for a slow origin: its requests are not sent to another as well", async () => {

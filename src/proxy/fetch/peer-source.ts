@@ -140,6 +140,7 @@ export function fetchFromPeer(
         if (how === "declined") ticket.ownerDeclined = true;
         failed(reason, how === "declined" ? undefined : peerGone);
       },
+      isUnheard: () => !isPassing,
     },
   );
   if (stream === null) return null;
