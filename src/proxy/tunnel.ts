@@ -216,7 +216,8 @@ function join(
     else from.on("end", ended);
     from.on("error", finish);
     from.on("close", () => {
-      if (!from.readableEnded) finish();
+      // Broken off: also one that has ended its side before, and has not had all that is for it.
+      if (!from.readableEnded || !from.writableFinished) finish();
     });
   };
   if (early.length > 0) origin.write(early);

@@ -377,6 +377,31 @@ describe("HTTP/2", () => {
     await new Promise((done) => echo.close(done));
   });
 
+  for (const threads of ["1", "3"])
+    it(`ends a tunnel whose client ends its side and then goes (${threads} threads)`, async () => {
+      const listening = await startOrigin((_request, response) => response.end("a page"));
+      // It goes on listening, and has nothing more to say.
+      listening.server.on("upgrade", (_request, socket: Socket) => {
+        upgraded.push(socket.on("error", () => {}).resume());
+        socket.allowHalfOpen = true;
+        socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nhello");
+      });
+      const member = await secured("--threads", threads, "--origin", listening.url);
+      const session = await open(member);
+      for (let count = 0; count < 2; count++) {
+        const socket = session.request(socketOf(member));
+        await new Promise((said) => socket.on("error", () => {}).once("data", said));
+        expect((await statusOf(member)).self.inFlight).toBeGreaterThan(0);
+        socket.end();
+        await new Promise((ended) => socket.once("finish", ended));
+        socket.close(constants.NGHTTP2_CANCEL);
+      }
+      await until(async () => (await statusOf(member)).self.inFlight === 0, "nothing is under way", 5000);
+      session.close();
+      for (const socket of upgraded) socket.destroy();
+      await listening.close();
+    });
+
   it("opens no tunnel where the origin does not, and ends one whose client had nothing to say", async () => {
     const ended = createServer({ allowHalfOpen: true }, (socket) => {
       socket.on("error", () => {});
