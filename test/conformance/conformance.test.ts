@@ -91,9 +91,7 @@ function judge(results: Readonly<Record<string, Result>>, excepted: readonly str
 const byDefault = [...Object.keys(exceptions), ...cookieTests];
 
 describe("the public cache tests", () => {
-  // Mostly they wait: those of members that are alone do so together. Who stands still for a moment in a cluster is gone
-  // round, and the origin asked twice: the rules of caching are tried here, not whether everybody gets a processor.
-  const patient = ["--still-after", "1500ms"];
+  // Mostly they wait: those of members that are alone do so together, then those of clusters.
   it.concurrent("through a reverse proxy", async () => {
     const member = await startMember(["--origin", `http://127.0.0.1:${port}`]);
     judge(await run(`http://${member.listen}`, null), byDefault);
@@ -115,14 +113,19 @@ describe("the public cache tests", () => {
     const member = await startMember(["--config", file]);
     judge(await run(`http://${member.listen}`, null), Object.keys(exceptions));
   }, 120_000);
+});
 
-  it("through a cluster of three that is asked in HTTP/2", async () => {
+describe("the public cache tests, by clusters", () => {
+  // Who stands still for a moment in a cluster is gone round, and the origin asked twice: the rules of caching are tried
+  // here, not whether everybody gets a processor.
+  const patient = ["--still-after", "1500ms"];
+  it.concurrent("through a cluster of three that is asked in HTTP/2", async () => {
     const flags = ["--origin", `http://127.0.0.1:${port}`, "--listen", "127.0.0.1:0,http2", ...patient];
     const members = await startCluster(3, flags);
     judge(await run(`http://${members[1]!.listen}`, "http2"), byDefault);
   }, 120_000);
 
-  it.each([0, 2])(
+  it.concurrent.each([0, 2])(
     "through a cluster of three, entered at member %d",
     async (entry) => {
       const members = await startCluster(3, ["--origin", `http://127.0.0.1:${port}`, ...patient]);
