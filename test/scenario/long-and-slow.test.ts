@@ -30,6 +30,12 @@ async function configured(text: string): Promise<TestMember> {
   writeFileSync(file, text);
   return memberWith("--config", file);
 }
+/** A client that goes before its member is stopped, which would wait for it to end its side. */
+async function open(port: number): Promise<RawClient> {
+  const client = await RawClient.open(port);
+  closing.push(async () => client.close());
+  return client;
+}
 async function metric(member: TestMember, name: string): Promise<number> {
   const text = await (await fetch(`http://${member.admin}/metrics`)).text();
   return Number(new RegExp(`^${name}\\{[^}]*\\} (\\S+)`, "m").exec(text)?.[1]);
@@ -55,7 +61,7 @@ describe("an origin with many requests open", () => {
     const head = (path: string): string => `GET ${target(path)} HTTP/1.1\r\nHost: 127.0.0.1:${origin.port}\r\n`;
     const streams = await Promise.all(
       Array.from({ length: 20 }, async (_, index) => {
-        const client = await RawClient.open(member.port);
+        const client = await open(member.port);
         client.send(`${head(`/events${index}`)}\r\n`);
         await client.until((text) => text.includes("data: 1"), "the stream has begun");
         return client;
@@ -68,7 +74,7 @@ describe("an origin with many requests open", () => {
   it("lets short ones pass long polls after a moment, and refuses beyond the queue with 503, a log line and a metric", async () => {
     const origin = await rawOrigin(streaming);
     const member = await memberWith("--origin", origin.url, "--origin-connections", "4", "--origin-queue", "2");
-    const polls = await Promise.all(Array.from({ length: 4 }, () => RawClient.open(member.port)));
+    const polls = await Promise.all(Array.from({ length: 4 }, () => open(member.port)));
     for (const [index, poll] of polls.entries()) poll.send(`GET /held${index} HTTP/1.1\r\nHost: h\r\n\r\n`);
     await until(() => origin.requests.length === 4, "the polls are open");
     const waiting = [1, 2].map((index) => ask(member.port, `/quick${index}`, { headers: { host: "h" } }));
@@ -98,7 +104,7 @@ describe("a client that ends its side", () => {
         );
     });
     const member = await memberWith("--origin", origin.url);
-    const client = await RawClient.open(member.port);
+    const client = await open(member.port);
     client.send(`GET ${path} HTTP/1.1\r\nHost: h\r\n\r\n`);
     await until(
       () => origin.requests.length === 1 && (path === "/poll" || client.received.includes("first")),
@@ -113,7 +119,7 @@ describe("a client that ends its side", () => {
   it("with more requests behind frees its fetch as well", async () => {
     const origin = await rawOrigin(() => {});
     const member = await memberWith("--origin", origin.url);
-    const client = await RawClient.open(member.port);
+    const client = await open(member.port);
     client.send("GET /one HTTP/1.1\r\nHost: h\r\n\r\nGET /two HTTP/1.1\r\nHo");
     await until(() => origin.requests.length === 1, "it is under way");
     client.socket.end();
@@ -125,7 +131,7 @@ describe("a client that ends its side", () => {
     const held: RawRequest[] = [];
     const origin = await rawOrigin((request) => void held.push(request));
     const member = await configured(`origin: ${origin.url}\n`);
-    const client = await RawClient.open(member.port);
+    const client = await open(member.port);
     client.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
     client.socket.end();
     await client.until((text) => statuses(text).filter((status) => status === 100).length === 2, "it has been asked");
@@ -149,7 +155,7 @@ describe("an answer before the end of an upload", () => {
     const member = await configured(
       `routes:\n  - ${route.replace("\n    ", "\n    ")}\n    origin: http://127.0.0.1:1\n`,
     );
-    const client = await RawClient.open(member.port);
+    const client = await open(member.port);
     client.socket.pause();
     const bytes = 24 * 2 ** 20;
     client.send(`PUT ${path} HTTP/1.1\r\nHost: h\r\nContent-Length: ${bytes}\r\n\r\n`);
@@ -179,7 +185,7 @@ describe("two clients of one answer that turns out too large to store", () => {
       more();
     });
     const member = await memberWith("--origin", origin.url, "--object-max", "1MB");
-    const clients = await Promise.all([RawClient.open(member.port), RawClient.open(member.port)]);
+    const clients = await Promise.all([open(member.port), open(member.port)]);
     for (const client of clients) client.send("GET /shared HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     const [fast, slow] = clients as [RawClient, RawClient];
     await slow.until((text) => text.length > 0, "the answer has begun");
@@ -251,7 +257,7 @@ describe("what proxies are asked", () => {
       );
     });
     const member = await memberWith("--origin", origin.url);
-    const client = await RawClient.open(member.port);
+    const client = await open(member.port);
     const length = method === "POST" ? `Content-Length: ${content.length}\r\n` : "";
     client.send(
       `${method} /x HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n${length}\r\n${content}`,
@@ -265,7 +271,7 @@ describe("what proxies are asked", () => {
     const origin = await rawOrigin((request) => request.answer("200 OK", []));
     const member = await memberWith("--origin", origin.url);
     for (const framing of ["Content-Length: 1000000", "Transfer-Encoding: chunked"]) {
-      const client = await RawClient.open(member.port);
+      const client = await open(member.port);
       client.send(`QUERY /q HTTP/1.1\r\nHost: h\r\n${framing}\r\n\r\n`);
       if (framing.startsWith("T")) client.send(`50000\r\n${"x".repeat(0x50000)}\r\n`);
       await client.until((text) => statuses(text).includes(413), "the refusal");
@@ -279,7 +285,7 @@ describe("content that breaks after its answer", () => {
   it("ends the connection", async () => {
     const origin = await rawOrigin((request) => request.answer("200 OK", []));
     const member = await memberWith("--origin", origin.url);
-    const client = await RawClient.open(member.port);
+    const client = await open(member.port);
     client.send("POST /early HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     await client.until((text) => text.includes("200 OK"), "the answer has come early");
     client.send("not a chunk\r\n");
@@ -347,7 +353,7 @@ describe("an https origin that gets the site's Host", () => {
 describe("a drained member and a reloaded one", () => {
   it("lets a tunnel's failure be logged with the time that it took", async () => {
     const member = await memberWith("--connect-ports", "any", "--access-log", "all", "--log-format", "json");
-    const client = await RawClient.open(member.port);
+    const client = await open(member.port);
     client.send("CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n");
     await client.until((text) => text.includes("502"), "the refusal");
     client.close();
