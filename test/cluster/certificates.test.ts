@@ -155,17 +155,18 @@ describe.skipIf(!hasPebble)("a certificate", () => {
     async (threads) => {
       // The authority's connections come to the second one, which does not lead; nobody listens at its port for http.
       const names = [`hand${threads}.test`, `shake${threads}.test`];
+      const inThreads = ["--threads", String(threads)];
       const https = [await freePort(), tlsPort];
       const configs = https.map((port) => {
         const state = join(folder, `state-${++files}`);
-        const [, file] = flags(0, port, names, state, `acme-challenge: tls-alpn-01\nthreads: ${threads}`);
+        const [, file] = flags(0, port, names, state, "acme-challenge: tls-alpn-01");
         return {
           file: file!,
           text: readFileSync(file!, "utf8").replace(/^listen: .*$/m, `listen: "127.0.0.1:${port},tls"`),
         };
       });
       for (const { file, text } of configs) writeFileSync(file, text.replaceAll(/^.*host: .*$/gm, ""));
-      const members = await startClusterOf(2, (index) => ["--config", configs[index]!.file]);
+      const members = await startClusterOf(2, (index) => ["--config", configs[index]!.file, ...inThreads]);
       for (const { file, text } of configs) writeFileSync(file, text);
       expect((await gyre(["reload", "--admin", members[0]!.admin], folder)).code).toBe(0);
       await until(

@@ -70,9 +70,9 @@ it.each([1, 3])("tell routes and origins apart, over a reload too (threads: %i)"
   const dead = await freePort();
   const file = join(temporaryFolder(), "gyre.yaml");
   const text = (first: string): string =>
-    `threads: ${threads}\nobject-max: 1MB\nroutes:\n${first}  - { path: /a, origin: "${origin.url}" }\n  - { path: /b, origins: ["http://127.0.0.1:${dead}", "${origin.url}"], balance: first }\n`;
+    `object-max: 1MB\nroutes:\n${first}  - { path: /a, origin: "${origin.url}" }\n  - { path: /b, origins: ["http://127.0.0.1:${dead}", "${origin.url}"], balance: first }\n`;
   writeFileSync(file, text(""));
-  const member = await startMember(["--config", file]);
+  const member = await startMember(["--config", file, "--threads", String(threads)]);
   for (let turn = 0; turn < 4; turn++) await ask(member.port, "/a/x");
   await ask(member.port, "/a/private");
   for (let turn = 0; turn < 2; turn++) await ask(member.port, "/b/x");

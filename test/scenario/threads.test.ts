@@ -139,8 +139,8 @@ describe("several threads", () => {
 
   it("wait no longer for the next request of a client that has sent an empty line", async () => {
     const file = join(temporaryFolder(), "gyre.yaml");
-    writeFileSync(file, `origin: ${origin.url}\nthreads: ${threads}\nlimits: { idle-timeout: 700ms }\n`);
-    const member = await startMember(["--config", file]);
+    writeFileSync(file, `origin: ${origin.url}\nlimits: { idle-timeout: 700ms }\n`);
+    const member = await startMember(["--config", file, "--threads", String(threads)]);
     const client = await RawClient.open(member.port);
     await client.send(get("/private")).until((text) => text.includes("content of"), "an answer");
     client.send("\r\n");
@@ -231,10 +231,9 @@ describe("several threads", () => {
       response.setHeader("cache-control", "max-age=600");
       response.end("the other");
     });
-    const routesTo = (url: string): void =>
-      writeFileSync(file, `routes: [{ origin: "${url}" }]\nthreads: ${threads}\n`);
+    const routesTo = (url: string): void => writeFileSync(file, `routes: [{ origin: "${url}" }]\n`);
     routesTo(origin.url);
-    const member = await startMember(["--config", file]);
+    const member = await startMember(["--config", file, "--threads", String(threads)]);
     const clients = await openAll(member, 12);
     await ask(member.port, "/hit", asH);
     routesTo(other.url);
