@@ -2,6 +2,7 @@
  * Checks of a route's origins at intervals: so many failures running take one out, so many successes bring it back.
  * Every member checks for itself, since what one can reach another may not.
  */
+import { lookEvery } from "../base/look-every.ts";
 import type { OriginChoice, OriginState } from "./origin-choice.ts";
 import type { OriginClient } from "./origin-client.ts";
 import type { Fetch } from "./fetch.ts";
@@ -18,9 +19,12 @@ export interface HealthCheckRules {
   readonly fall: number;
 }
 
+/** So often it is looked whether a check takes too long: while this process stood still, no origin was late. */
+const looksMax = 4;
+
 /** The checks of one route; they go on until stopped. */
 export class HealthChecks {
-  readonly #choice: OriginChoice;
+  readonly #choice: Pick<OriginChoice, "origins" | "checked">;
   readonly #client: OriginClient;
   readonly #rules: HealthCheckRules;
   readonly #hostOf: (origin: string) => string;
@@ -33,7 +37,12 @@ export class HealthChecks {
   #timer: NodeJS.Timeout | null = null;
 
   /** `hostOf` gives the Host field that an origin has by itself. */
-  constructor(choice: OriginChoice, client: OriginClient, rules: HealthCheckRules, hostOf: (origin: string) => string) {
+  constructor(
+    choice: Pick<OriginChoice, "origins" | "checked">,
+    client: OriginClient,
+    rules: HealthCheckRules,
+    hostOf: (origin: string) => string,
+  ) {
     this.#choice = choice;
     this.#client = client;
     this.#rules = rules;
@@ -72,18 +81,19 @@ export class HealthChecks {
     };
     const end = (): void => {
       isOver = true;
-      clearTimeout(timer);
+      clearInterval(timer);
       this.#waiting.delete(state);
       if (fetch !== null) this.#running.delete(fetch);
     };
     this.#waiting.add(state);
     // Of the whole of it: a content that does not end would keep a connection for ever.
-    const timer = setTimeout(() => {
+    let looks = 0;
+    const timer = lookEvery(timeoutMs / looksMax, () => {
+      if (++looks < looksMax) return;
       tell(false, `its check took longer than ${timeoutMs} ms`);
       end();
       fetch?.cancel();
-    }, timeoutMs);
-    timer.unref();
+    });
     fetch = this.#client.fetch(
       {
         origin: state.origin,

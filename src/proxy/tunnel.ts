@@ -5,6 +5,7 @@ import { countRead } from "../base/read-buffers.ts";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { background } from "../base/background.ts";
+import { lookEvery } from "../base/look-every.ts";
 import { hostPortOf, isLoopbackHost } from "../base/host-port.ts";
 import { cacheStatus } from "../http/cache-status.ts";
 import { dateText } from "../http/dates.ts";
@@ -172,6 +173,9 @@ export function upgrade({ current, invalidations, failed }: TunnelNeeds, ticket:
   if (exchange.closed) fetch?.cancel();
 }
 
+/** So often, at least, it is looked in that time whether something moves. */
+const idleLooks = 4;
+
 /** Carries bytes both ways until both sides have ended, one has broken, or nothing moved for `idleMs`. */
 function join(
   client: Duplex,
@@ -190,17 +194,16 @@ function join(
     origin.destroy();
     done(bytes);
   };
-  let movedAt = performance.now();
-  const timer = setInterval(
-    () => {
-      if (performance.now() - movedAt > idleMs) finish();
-    },
-    Math.min(idleMs, 5000),
-  );
-  timer.unref();
+  // In looks, not by the clock: while this process stood still nothing could move.
+  const everyMs = Math.min(idleMs / idleLooks, 5000);
+  let looksMs = 0;
+  const timer = lookEvery(everyMs, () => {
+    looksMs += everyMs;
+    if (looksMs > idleMs) finish();
+  });
   const carry = (from: Duplex, to: Duplex, count: boolean): void => {
     from.on("data", (chunk: Buffer) => {
-      movedAt = performance.now();
+      looksMs = 0;
       countRead(chunk.length);
       if (count) bytes += chunk.length;
       if (!to.write(chunk)) from.pause();

@@ -1,8 +1,13 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { Holds, type Hold, type Holder } from "../wire/holds.ts";
 import { Body } from "./body.ts";
 import type { ContentSink } from "./body-reader.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
 
 /** An asker that takes so many bytes before it has to drain. */
 class Sink implements ContentSink {
@@ -236,6 +241,23 @@ describe("Body", () => {
     expect(paused).toBe(true);
     fast.drain(Infinity);
     expect(paused).toBe(false);
+    body.fail();
+  });
+
+  it("cuts a reader that keeps others waiting and takes nothing, but not for the time in which this process stood still", () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    let now = 0;
+    vi.spyOn(performance, "now").mockImplementation(() => now);
+    const body = new Body("passing", null);
+    const [fast, slow] = [new Sink(), new Sink(1)];
+    for (const sink of [fast, slow]) body.read(sink, 0, null, () => {});
+    const chunk = Buffer.from(text(1024 * 1024));
+    for (let count = 0; count < 12; count++) body.append(chunk);
+    now += 15_000;
+    vi.advanceTimersToNextTimer();
+    expect(slow.aborted).toBe(false);
+    for (const end = now + 10_000; now < end && !slow.aborted; now += 1000) vi.advanceTimersByTime(1000);
+    expect([slow.aborted, now]).toEqual([true, 25_000]);
     body.fail();
   });
 

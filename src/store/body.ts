@@ -6,6 +6,7 @@
  * Segments may lie in memory that is used again (the store's pages): then they are let go only when whoever they were
  * written to has taken them, down to the kernel.
  */
+import { lookEvery } from "../base/look-every.ts";
 import { BodyReader, type ContentSink } from "./body-reader.ts";
 
 /** The flow from the origin. */
@@ -47,6 +48,8 @@ const lagBytesMax = 16 * windowBytes;
  */
 const paceBytesMin = 256 * 1024;
 const paceMs = 10_000;
+/** So often it is looked at in that time: while this process stood still, nobody can have taken anything. */
+const paceLooks = 10;
 /** Less than this is copied: keeping it would keep all that was read with it, twice as much and more. */
 const keptBytesMin = 32 * 1024;
 const segmentBytesMax = 256 * 1024;
@@ -351,7 +354,9 @@ export class Body {
     }
     if (this.#pacing !== null) return;
     let marks = new Map([...this.#readers].map((reader) => [reader, reader.position]));
-    this.#pacing = setInterval(() => {
+    let looks = 0;
+    this.#pacing = lookEvery(paceMs / paceLooks, () => {
+      if (++looks % paceLooks !== 0) return;
       const slow = [...this.#readers].filter((reader) => {
         const before = marks.get(reader);
         const behind = this.bytes - reader.position > lagBytesMax / 2;
@@ -359,8 +364,7 @@ export class Body {
       });
       marks = new Map([...this.#readers].map((reader) => [reader, reader.position]));
       for (const reader of slow) reader.cut();
-    }, paceMs);
-    this.#pacing.unref();
+    });
   }
 }
 

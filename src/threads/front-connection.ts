@@ -75,6 +75,10 @@ export class FrontConnection implements FromHome {
     else if (this.#deadlines.passed(now) && socket.writableLength === 0) socket.destroy();
   }
 
+  heldUp(lostMs: number): void {
+    this.#deadlines.heldUp(lostMs);
+  }
+
   /** Bytes from home for the client; `taken`: they have been. */
   write(bytes: Buffer, taken?: () => void): void {
     this.#socket.write(bytes, () => {

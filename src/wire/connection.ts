@@ -110,6 +110,12 @@ export class Connection {
     }
   }
 
+  heldUp(lostMs: number): void {
+    this.#deadlines.heldUp(lostMs);
+    this.#halfClose.heldUp(lostMs);
+    this.#lingerEnd += lostMs;
+  }
+
   #drained(): void {
     this.#exchange?.drained();
     if (this.#state === "idle" && this.#rest.length > 0) {

@@ -28,6 +28,12 @@ export class Deadlines {
     this.#at = Math.min(this.#at, atMs);
   }
 
+  /** This process stood still for so long: neither could it hear anybody, nor could anybody hear it. */
+  heldUp(lostMs: number): void {
+    this.#at += lostMs;
+    for (const progress of [this.#sending, this.#receiving]) if (progress.sinceMs > 0) progress.sinceMs += lostMs;
+  }
+
   passed(now: number): boolean {
     return now > this.#at;
   }

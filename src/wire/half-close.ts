@@ -37,6 +37,11 @@ export class HalfClose {
     this.#sentBytes = -1;
   }
 
+  /** This process stood still for so long: nothing can have moved meanwhile. */
+  heldUp(lostMs: number): void {
+    this.#at += lostMs;
+  }
+
   /**
    * Asks, where it is time. The first bytes make a client that has gone answer with a reset; it is the second ones that
    * find it there.

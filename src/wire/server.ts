@@ -30,6 +30,8 @@ export interface Served {
   drain(): void;
   /** Compares deadlines and rates. Milliseconds, monotonic. */
   sweep(now: number): void;
+  /** In the place of a `sweep`: this process stood still for so long, which counts for no deadline and no rate. */
+  heldUp(lostMs: number, now: number): void;
 }
 
 /** What becomes of an accepted connection; `closed` is to be called when it is over. */
@@ -138,7 +140,11 @@ export class WireServer {
 
   /** Minds deadlines from now on. */
   begin(): void {
-    this.#sweeper ??= lookEvery(sweepMs, () => this.#sweep());
+    this.#sweeper ??= lookEvery(
+      sweepMs,
+      () => this.#sweep(),
+      (lostMs) => this.#heldUp(lostMs),
+    );
   }
 
   /** Serves a connection whose client another thread has accepted, and counted. */
@@ -329,6 +335,13 @@ export class WireServer {
     const now = performance.now();
     this.#host.coarseNow = now;
     for (const connection of this.#connections) connection.sweep(now);
+  }
+
+  /** What is set from now on begins now, and not when it was looked last. */
+  #heldUp(lostMs: number): void {
+    const now = performance.now();
+    this.#host.coarseNow = now;
+    for (const connection of this.#connections) connection.heldUp(lostMs, now);
   }
 }
 

@@ -112,6 +112,23 @@ describe("the forward proxy", () => {
     await idle.end();
   });
 
+  it("keeps a tunnel in which something has come while this member stood still for longer than it may be idle", async () => {
+    const echo = createServer((socket) => void socket.on("error", () => socket.destroy()).pipe(socket));
+    const port = await listening(echo);
+    const member = await startMember(["--connect-ports", "any", "--tunnel-idle", "1s"]);
+    const client = await RawClient.open(member.port);
+    client.send(`CONNECT 127.0.0.1:${port} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
+    await client.until((text) => text.includes("\r\n\r\n"), "the tunnel opens");
+    process.kill(member.pid, "SIGSTOP");
+    client.send("still here");
+    // The length of the pause is what this is about.
+    await new Promise((over) => setTimeout(over, 2000));
+    process.kill(member.pid, "SIGCONT");
+    await client.until((text) => text.endsWith("still here"), "what was sent comes back");
+    client.close();
+    echo.close();
+  });
+
   it("leads nobody from elsewhere to an admin port, where he would be taken for this machine's", async () => {
     const flags = ["--listen", "127.0.0.1:0,proxy-protocol", "--allow", "198.51.100.0/24", "--connect-ports", "any"];
     const [one, two] = await startCluster(2, [...flags, "--allow-destination", "127.0.0.0/8"]);

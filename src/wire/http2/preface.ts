@@ -8,6 +8,8 @@ export interface Undecided {
   drain(): void;
   /** Closes it when its time is over; ms, monotonic. */
   sweep(now: number): void;
+  /** Its time is so much longer. */
+  heldUp(lostMs: number): void;
 }
 
 /**
@@ -16,6 +18,7 @@ export interface Undecided {
  */
 export function whenPreface(socket: Socket, untilMs: number, told: (isHttp2: boolean | null) => void): Undecided {
   let begun = Buffer.alloc(0);
+  let lateMs = untilMs;
   const decided = (isHttp2: boolean | null): void => {
     socket.off("data", take);
     socket.off("end", ended);
@@ -38,5 +41,9 @@ export function whenPreface(socket: Socket, untilMs: number, told: (isHttp2: boo
   socket.on("end", ended);
   socket.on("close", ended);
   socket.on("error", () => socket.destroy());
-  return { drain: ended, sweep: (now) => void (now > untilMs && ended()) };
+  return {
+    drain: ended,
+    sweep: (now) => void (now > lateMs && ended()),
+    heldUp: (lostMs) => void (lateMs += lostMs),
+  };
 }

@@ -59,7 +59,7 @@ export class Http2Connection implements StreamHost {
   readonly #lanes: Lane[] = [];
   readonly #overhead: Overhead;
   /** Streams that have been given their answer as a whole, and when. */
-  readonly #given = new PassingSet<{ readonly stream: ServerHttp2Stream; readonly sinceMs: number }>();
+  readonly #given = new PassingSet<{ readonly stream: ServerHttp2Stream; sinceMs: number }>();
   /** Bytes written, and since when it has been so many. */
   #written = 0;
   #writtenMs: number;
@@ -143,6 +143,14 @@ export class Http2Connection implements StreamHost {
     if (this.#session.closed || now - this.#idleSinceMs > patienceMs + limits.lingerSilenceMs) this.#socket.destroy();
     else this.#session.close();
     return undefined;
+  }
+
+  heldUp(lostMs: number, now: number): void {
+    this.#nowMs = now;
+    this.#idleSinceMs += lostMs;
+    this.#writtenMs += lostMs;
+    for (const stream of this.#streams) stream.movedMs += lostMs;
+    for (const given of this.#given) given.sinceMs += lostMs;
   }
 
   // ---- for streams --------------------------------------------------------------------------------------------------
