@@ -65,13 +65,25 @@ describe("a configuration", () => {
     );
   });
 
+  it("takes lifetimes that no timer could wait for", () => {
+    const file = join(folder, "long.yaml");
+    writeFileSync(
+      file,
+      "caching: { freshness: 365d, default-freshness: 30d, negative-freshness: 30d, grace: 10000d }\n",
+    );
+    const config = loadConfig({ file, flags: {}, environment: {} });
+    expect(Object.values(config.caching ?? {})).toEqual([365, 30, 30, 10_000].map((days) => days * 86_400));
+  });
+
   it("says what to write, not what was expected", () => {
     const file = join(folder, "kinds.yaml");
     for (const [text, said] of [
       [
         "caching: { freshness: 60 }",
-        "caching.freshness: 60 is not a time: write a number with ms, s, m or h, as in 30s",
+        "caching.freshness: 60 is not a time: write a number with ms, s, m, h or d, as in 30s",
       ],
+      ["caching: { freshness: 25000d }", 'caching.freshness: "25000d" is too long: 68 years at most'],
+      ["drain-limit: 30d", 'drain-limit: "30d" is too long: 24 days at most'],
       ["memory: true", "memory: true is not a size: write a number with B, KB, MB or GB, as in 512MB"],
       ["allow: all", "allow: write a list of networks, as in [10.0.0.0/8, 192.0.2.7]"],
       ["caching: { store: maybe }", "caching.store: write true or false"],

@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { hostPortOf, hostPortText } from "../base/host-port.ts";
 import { bytesOf, millisecondsOf } from "../base/sizes.ts";
+import { deltaSecondsMax } from "../http/grammar.ts";
 import { isNetwork } from "../origin/destinations.ts";
 
 /** A host and a port. */
@@ -39,26 +40,34 @@ export const bytes = z
     return size ?? 0;
   });
 /** The longest that a timer can wait: 2^31 − 1 ms. */
-const durationMsMax = 2 ** 31 - 1;
-/** A time with its unit, as ms. */
-export const duration = z
-  .string({
-    error: ({ input }) => `${written(input)} is not a time: write a number with ms, s, m or h, as in 30s`,
-  })
-  .describe("a time such as 30s or 250ms")
-  .transform((value, context) => {
-    const ms = millisecondsOf(value);
-    if (ms === null)
-      context.addIssue({
-        code: "custom",
-        message: `"${value}" is not a time: write a number with ms, s, m or h, as in 30s`,
-      });
-    if (ms !== null && ms > durationMsMax)
-      context.addIssue({ code: "custom", message: `"${value}" is too long: 24 days at most` });
-    return ms ?? 0;
-  });
-/** The same as seconds. */
-export const seconds = duration.transform((ms) => ms / 1000);
+const timerMsMax = 2 ** 31 - 1;
+/** The longest lifetime that caches count: RFC 9111 §1.2.2. */
+const lifetimeMsMax = deltaSecondsMax * 1000;
+
+/** A time with its unit, as ms; `most` says for people what the longest is. */
+function time(msMax: number, most: string) {
+  return z
+    .string({
+      error: ({ input }) => `${written(input)} is not a time: write a number with ms, s, m, h or d, as in 30s`,
+    })
+    .describe("a time such as 30s or 250ms")
+    .transform((value, context) => {
+      const ms = millisecondsOf(value);
+      if (ms === null)
+        context.addIssue({
+          code: "custom",
+          message: `"${value}" is not a time: write a number with ms, s, m, h or d, as in 30s`,
+        });
+      if (ms !== null && ms > msMax)
+        context.addIssue({ code: "custom", message: `"${value}" is too long: ${most} at most` });
+      return ms ?? 0;
+    });
+}
+
+/** A time that something waits, as ms. */
+export const duration = time(timerMsMax, "24 days");
+/** A lifetime, for which no timer waits, as seconds. */
+export const seconds = time(lifetimeMsMax, "68 years").transform((ms) => ms / 1000);
 /** Numbers as numbers or as text, and nothing else: YAML's null and true are no numbers. */
 export const number = z.union(
   [
