@@ -15,7 +15,7 @@ import type { FieldChanges } from "../http/field-changes.ts";
 import { covers } from "../proxy/answer/parts.ts";
 import { cachingRules, type CachingRules, type FixedAnswer, type Route } from "../proxy/request/routes.ts";
 import { selectingOf } from "../proxy/request/selecting.ts";
-import { targetOf, type Asking, type Target } from "../proxy/request/target.ts";
+import { isPersonal, targetOf, type Asking, type Target } from "../proxy/request/target.ts";
 import type { StoredResponse } from "../store/port.ts";
 import type { Cause, Mode } from "../invalidation/invalidation.ts";
 import { selectorText } from "../invalidation/selector.ts";
@@ -154,7 +154,7 @@ export function explain(
     next:
       route?.fixed != null
         ? fixedText(route.fixed)
-        : (passedOnText(fields) ??
+        : (passedOnText(target, fields) ??
           (chosen !== undefined
             ? isGivenStale
               ? "stale: all origins of the route rest, and what is stored may be given meanwhile (RFC 9111 §4.2.4)"
@@ -166,11 +166,13 @@ export function explain(
 }
 
 /** Why such a request takes nothing from the store (proxy/request/decide.ts); null where it may. */
-function passedOnText(fields: FieldList): string | null {
+function passedOnText(target: Target, fields: FieldList): string | null {
   if (mustAskOrigin(fields))
     return "goes to the origin, which alone can judge the request's conditions (RFC 9110 §13.1)";
-  return overridesMethod({ method: "GET", fields })
-    ? "goes to the origin, past the store: it asks to be taken for another method"
+  if (overridesMethod({ method: "GET", fields }))
+    return "goes to the origin, past the store: it asks to be taken for another method";
+  return isPersonal(target, fields)
+    ? "goes to the origin, past the store: it sends a cookie that pass-cookies names"
     : null;
 }
 
@@ -282,8 +284,19 @@ function fixedText(fixed: FixedAnswer): string {
 
 /** The rules that differ from the defaults, as people write them. */
 function rulesOf(caching: CachingRules): Record<string, unknown> {
-  const { freshness, graceSeconds, cookies, store, disk, honourReload, query, keyFields, tagFields, stripTags } =
-    caching;
+  const {
+    freshness,
+    graceSeconds,
+    cookies,
+    store,
+    disk,
+    honourReload,
+    passCookies,
+    query,
+    keyFields,
+    tagFields,
+    stripTags,
+  } = caching;
   const rules: Record<string, unknown> = {
     freshness: freshness.lifetimeSeconds,
     "default-freshness": freshness.defaultSeconds,
@@ -293,6 +306,7 @@ function rulesOf(caching: CachingRules): Record<string, unknown> {
     store: store ? undefined : false,
     disk: disk ? undefined : false,
     "honour-reload": honourReload ? undefined : false,
+    "pass-cookies": passCookies.length > 0 ? passCookies : undefined,
     "key-fields": keyFields.length > 0 ? keyFields : undefined,
     "query-ignore": query !== null && "ignore" in query ? [...query.ignore] : undefined,
     tags: tagFields === cachingRules.tagFields ? undefined : tagFields,

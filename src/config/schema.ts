@@ -2,7 +2,6 @@
  * What can be configured: one schema for the file, for GYRE_* variables and for flags. Sizes and times carry their
  * unit.
  */
-import { tagFields } from "../http/tags.ts";
 import { z } from "zod";
 import { concealed } from "../base/concealed.ts";
 import { placesOf } from "../coordination/places.ts";
@@ -16,13 +15,13 @@ import { listenSchema } from "./listeners.ts";
 import { defaultMemory } from "./default-memory.ts";
 import { routeHost, routePath } from "./route-place.ts";
 import { syslogPlaceOf } from "./syslog-place.ts";
+import { caching } from "./caching.ts";
 import { compression, directives } from "./directives.ts";
 import {
   address,
   bytes,
   connectPorts,
   duration,
-  seconds,
   number,
   count,
   positive,
@@ -87,28 +86,6 @@ const coordinator = z.string().superRefine((text, context) => {
         ? ensemble.wrong
         : null;
   if (wrong !== null) context.addIssue({ code: "custom", message: wrong });
-});
-
-const caching = z.strictObject({
-  freshness: seconds.optional().describe("replaces the freshness lifetime that the origin gives"),
-  "default-freshness": seconds.optional().describe("freshness lifetime where the origin gives none"),
-  "negative-freshness": seconds.optional().describe("freshness lifetime of errors where the origin gives none"),
-  grace: seconds.optional().describe("stale-while-revalidate where the origin gives none"),
-  cookies: z
-    .enum(["safe", "rfc"])
-    .optional()
-    .describe("safe: Set-Cookie is stored only where the origin says public, s-maxage or a targeted field"),
-  store: flag.optional().describe("false: nothing is stored"),
-  disk: flag.optional().describe("false: what is stored is kept in memory alone, where there is a disk (--disk)"),
-  "honour-reload": flag.optional().describe("false: a client's no-cache and max-age are ignored"),
-  "query-ignore": z.array(z.string()).optional().describe("query parameters that do not belong to the key"),
-  "query-select": z.array(z.string()).optional().describe("the only query parameters that belong to the key"),
-  "key-fields": z.array(z.string().toLowerCase()).optional().describe("request fields whose values belong to the key"),
-  tags: z
-    .array(z.enum(tagFields))
-    .optional()
-    .describe("fields of responses that name tags to purge by; default all four"),
-  "strip-tags": flag.optional().describe("true: clients do not get to see those fields"),
 });
 
 const originTimes = {

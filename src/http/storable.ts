@@ -26,6 +26,7 @@ export const storableReasons = {
   "no-freshness": "RFC 9111 §3: nothing explicit allows storing and the status is not heuristically cacheable",
   "no-use": "neither fresh for a moment nor open to validation: keeping it would serve nobody",
   configured: "the route's configuration forbids storing",
+  "pass-cookies": "the request sent a cookie that pass-cookies names",
 } as const;
 
 export type NotStorable = keyof typeof storableReasons;

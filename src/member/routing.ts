@@ -231,6 +231,7 @@ function cachingOf(config: CachingConfig | undefined, base: CachingRules): Cachi
     store: config.store ?? base.store,
     disk: config.disk ?? base.disk,
     honourReload: config["honour-reload"] ?? base.honourReload,
+    passCookies: config["pass-cookies"] ?? base.passCookies,
     query,
     keyFields: config["key-fields"] ?? base.keyFields,
     tagFields: config.tags ?? base.tagFields,

@@ -16,7 +16,7 @@ import { mayBeShown } from "./answer/inside.ts";
 import { notModifiedFor } from "./answer/not-modified.ts";
 import type { Invalidations } from "./invalidation/invalidations.ts";
 import type { AccessRecord } from "./request/recorder.ts";
-import { routeOfForms } from "./request/route-counts.ts";
+import { isOfForms, routeOfForms } from "./request/kept-forms.ts";
 import type { Desk } from "./request/desk.ts";
 import type { Routing } from "./request/routes.ts";
 import { isFollowed } from "./request/trace.ts";
@@ -66,7 +66,7 @@ export function serveShortcut(needs: ShortcutNeeds, exchange: Exchange, form: nu
   const glance = store.glance(shortcutKey(exchange), exchange.head.fields);
   if (glance === null) return false;
   const kept = glance.forms(current.routing.number, current.view.epoch);
-  if ((kept & form) === 0) return false;
+  if (!isOfForms(kept, form, exchange.head.fields)) return false;
   if (settings !== 0 && settings !== glance.way) return false;
   const now = desk.nowSeconds();
   if (now >= glance.freshUntil || !invalidations.isInTouch(now)) return false;
@@ -117,7 +117,7 @@ export function readyShortcut(
   const glance = store.glance(keyOf(head, client), head.fields);
   if (glance === null) return null;
   const kept = glance.forms(current.routing.number, current.view.epoch);
-  if ((kept & formOf(head, client)) === 0) return null;
+  if (!isOfForms(kept, formOf(head, client), head.fields)) return null;
   const now = desk.nowSeconds();
   const { memory, fieldsAt, headEnd, contentAt, contentEnd } = glance;
   if (now >= glance.freshUntil || !invalidations.isInTouch(now) || contentEnd - contentAt > readyBytesMax) return null;

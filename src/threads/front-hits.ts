@@ -9,7 +9,7 @@ import { mayBeShown } from "../proxy/answer/inside.ts";
 import { notModifiedFor } from "../proxy/answer/not-modified.ts";
 import type { HitLines } from "../proxy/request/hit-lines.ts";
 import type { AccessRecord } from "../proxy/request/recorder.ts";
-import { routeOfForms } from "../proxy/request/route-counts.ts";
+import { isOfForms, routeOfForms } from "../proxy/request/kept-forms.ts";
 import { formOf, keyOf } from "../proxy/shortcut.ts";
 import type { PageGlance } from "../store/pages/page-glance.ts";
 import type { PageReader } from "../store/pages/page-reader.ts";
@@ -170,7 +170,7 @@ export class FrontHits implements Answerer {
   #tailOf(glance: PageGlance, head: ParsedHead, client: Client, nowMs: number): string | null {
     const { board, lines, log } = this.#options;
     const kept = glance.formsNow(board.settings, board.epoch);
-    if ((kept & formOf(head, client)) === 0) return null;
+    if (!isOfForms(kept, formOf(head, client), head.fields)) return null;
     this.#route = routeOfForms(kept);
     const now = board.baseSeconds + nowMs / 1000;
     if (now >= glance.freshUntil || now > board.trustedUntil || !mayBeShown(glance.inner, { client })) return null;

@@ -39,6 +39,7 @@ const request = fc.record({
         { maxLength: 1 },
       ),
     },
+    { weight: 2, arbitrary: fc.constantFrom<string[]>(["Cookie: seen=1"], ["Cookie: seen=1; sid=2"], ["Cookie: SID"]) },
     {
       weight: 4,
       arbitrary: fc.constantFrom<string[]>(
@@ -60,6 +61,7 @@ const routes = fc.subarray(
     { host: "a.test", path: "/", caching: { keyFields: ["x-tenant"] } },
     { host: "a.test", path: "/api", caching: { query: { ignore: new Set(["u"]) } } },
     { host: "b.test", path: "/x" },
+    { host: "a.test", path: "/x", caching: { passCookies: ["sid"] } },
   ],
   { minLength: 0 },
 );

@@ -3,7 +3,8 @@ import { orderNumber } from "../../http/codings.ts";
 import { formCoded, type Store, type StoredResponse } from "../../store/port.ts";
 import type { View } from "../../ring/view.ts";
 import type { Routing } from "../request/routes.ts";
-import { formAtRoute, noRoute } from "../request/route-counts.ts";
+import { formAtRoute, formWithoutCookies } from "../request/kept-forms.ts";
+import { noRoute } from "../request/route-counts.ts";
 import { codingsOffered, selectsByItself } from "../request/selecting.ts";
 import type { Ticket } from "../request/ticket.ts";
 
@@ -23,6 +24,7 @@ export function allowShortcut(
   if (shortcut === 0 || (isClaimed && target.route !== null)) return;
   if (!selectsByItself(exchange, target, varyNames)) return;
   const coded = formCoded(shortcut, orderNumber(codingsOffered(target, varyNames)));
-  const form = formAtRoute(coded, target.route?.number ?? noRoute);
+  const atRoute = formAtRoute(coded, target.route?.number ?? noRoute);
+  const form = target.caching.passCookies.length === 0 ? atRoute : formWithoutCookies(atRoute);
   store.allow(stored, { settings: routing.number, epoch: view.epoch, way: target.settings, form });
 }

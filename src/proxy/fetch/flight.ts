@@ -30,7 +30,7 @@ import { invalidatedBy } from "../invalidation/invalidated-by.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { freshenByHead, freshenStored } from "./freshening.ts";
 import { Intake } from "./intake.ts";
-import { judge, passedFields, supersedes, type Judgement } from "./judging.ts";
+import { holdsForAll, judge, passedFields, supersedes, type Judgement } from "./judging.ts";
 import { conclude, keepableBytes, notKept } from "./keeping.ts";
 import type { FetchNeeds } from "./needs.ts";
 import { fetchForFlight } from "./forms.ts";
@@ -299,8 +299,7 @@ export class Flight {
     const { key } = this.#init.first.target;
     const known = this.#source?.kind === "copy" ? uncopied : uncacheable;
     if (shareable) known.delete(key);
-    // What answers a HEAD or a POST says nothing of those who ask for the content.
-    else if (reason !== "method" && !this.isOver && (this.#init.unlist !== null || known.has(key, now))) {
+    else if (holdsForAll(reason) && !this.isOver && (this.#init.unlist !== null || known.has(key, now))) {
       known.add(key, now, storing ? "never-fresh" : (reason ?? "no-room"));
       this.#init.unlist?.();
     }

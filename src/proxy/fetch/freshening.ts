@@ -8,6 +8,7 @@ import { tagsOf } from "../../http/tags.ts";
 import type { Lease, Store, StoredResponse } from "../../store/port.ts";
 import { AnswerHead } from "../../wire/answer-head.ts";
 import type { Deliverable } from "../answer/deliver.ts";
+import { isPersonal } from "../request/target.ts";
 import type { Ticket } from "../request/ticket.ts";
 import { passedFields, untagged } from "./judging.ts";
 
@@ -63,6 +64,8 @@ export function freshenStored(
  */
 export function freshenByHead(store: Store, ticket: Ticket, fields: FieldList, times: ResponseTimes): void {
   const { target, selecting } = ticket;
+  // What a user gets who is passed on says nothing of what others are given.
+  if (isPersonal(target, ticket.exchange.head.fields)) return;
   // Each update may make room where another of them lies.
   const leases = store.variants(target.key).map((stored) => store.lease(stored));
   for (const lease of leases) {

@@ -9,6 +9,7 @@ import { mayBeShown, refuseInside } from "../answer/inside.ts";
 import { covers } from "../answer/parts.ts";
 import { refuse } from "../answer/refuse.ts";
 import { mayServeStale, serveStale } from "../answer/stale.ts";
+import { isPersonal } from "../request/target.ts";
 import type { Ticket } from "../request/ticket.ts";
 import type { Flights } from "./flights.ts";
 import type { FetchNeeds } from "./needs.ts";
@@ -22,6 +23,8 @@ export interface HereNeeds extends Pick<FetchNeeds, "store" | "invalidations" | 
 export function answerHere(needs: HereNeeds, ticket: Ticket, hash: number, how: "joining" | "alone" = "joining"): void {
   const { store, flights } = needs;
   const { desk, exchange, target, selecting } = ticket;
+  // The uncoded response, too, from which the answer to such a request is made.
+  if (isPersonal(target, exchange.head.fields)) return flights.alone(ticket, hash, "bypass", null);
   if (!ticket.recalled && recall(store, ticket, () => answerHere(needs, ticket, hash, how))) return undefined;
   const now = desk.nowSeconds();
   const directives = requestDirectives(exchange.head.fields);

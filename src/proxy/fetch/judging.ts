@@ -11,6 +11,7 @@ import { tagsOf } from "../../http/tags.ts";
 import { storedHead, unkept, type StoredHead } from "../../http/stored-head.ts";
 import type { Part, StoredResponse } from "../../store/port.ts";
 import type { CachingRules } from "../request/routes.ts";
+import { isPersonal } from "../request/target.ts";
 import { tagsField } from "../request/tags-line.ts";
 import type { Ticket } from "../request/ticket.ts";
 
@@ -59,6 +60,7 @@ export function judge(ticket: Ticket, answered: Answered): Judgement {
   const passed = passedOf(fields, head, times);
   const judgement = { head, passed, contentBytes, part, tags };
   const no = (reason: NotStorable): Judgement => ({ ...judgement, store: false, reason });
+  if (isPersonal(target, exchange.head.fields)) return no("pass-cookies");
   const decision = storable(
     { method, fields: exchange.head.fields },
     { status, fields },
@@ -126,4 +128,9 @@ function passedOf(fields: FieldList, head: StoredHead, times: ResponseTimes): Fi
 /** Fields that may go on to the client. */
 export function passedFields(fields: FieldList): string[] {
   return withoutFields(endToEndFields(fields), remade);
+}
+
+/** Whether a reason is of the response: what answers a HEAD or a POST, or one user, says nothing of what others get. */
+export function holdsForAll(reason: NotStorable | null): boolean {
+  return reason !== "method" && reason !== "pass-cookies";
 }

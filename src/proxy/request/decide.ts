@@ -13,7 +13,7 @@ import { keyHash, owner } from "../../ring/ring.ts";
 import type { View } from "../../ring/view.ts";
 import { httpUri, isLoopbackName } from "../../http/uri.ts";
 import type { Exchange } from "../../wire/exchange.ts";
-import { ownUri, targetOf, type Target } from "./target.ts";
+import { isPersonal, ownUri, targetOf, type Target } from "./target.ts";
 import type { FixedAnswer, Route, Routing } from "./routes.ts";
 
 /** What another member adds to a request that it forwards. */
@@ -122,9 +122,12 @@ export function decide(
   if (route !== null && route.fixed !== null) return { kind: "fixed", target, route, fixed: route.fixed };
   if (!joined) return whileJoining(exchange, target);
   if (exchange.hop === 0 && protocolsAsked(head) !== "") return { kind: "upgrade", target };
-  if (mustAskOrigin(head.fields)) return { kind: "passed-on", target: uncoded(target), why: "request" };
-  if (!isCached(exchange, content)) return { kind: "passed-on", target: uncoded(target), why: "method" };
-  if (overridesMethod(head)) return { kind: "passed-on", target: uncoded(target), why: "request" };
+  const personal = isPersonal(target, head.fields);
+  const passed = personal ? unkept(target) : target;
+  if (mustAskOrigin(head.fields)) return { kind: "passed-on", target: uncoded(passed), why: "request" };
+  if (!isCached(exchange, content)) return { kind: "passed-on", target: uncoded(passed), why: "method" };
+  if (overridesMethod(head)) return { kind: "passed-on", target: uncoded(passed), why: "request" };
+  if (personal) return { kind: "passed-on", target: passed, why: "bypass" };
   // What loopback means depends on where one stands: it is for this member's own clients alone, and for no other member
   // to fetch or keep.
   if (exchange.hop === 0 && target.route === null && isLoopbackName(target.uri.host) && !standTogether(view))
@@ -175,7 +178,11 @@ function uncoded(target: Target): Target {
 }
 
 function unstored(target: Target): Target {
-  return { ...target, coding: null, caching: { ...target.caching, store: false } };
+  return uncoded(unkept(target));
+}
+
+function unkept(target: Target): Target {
+  return { ...target, caching: { ...target.caching, store: false } };
 }
 
 /** OPTIONS and TRACE that may travel no further. RFC 9110 §7.6.2. */

@@ -19,19 +19,6 @@ const buckets = 3;
 /** What was asked of no route: the forward proxy, and requests that lead nowhere. */
 export const noRoute = 0;
 
-/** Forms of requests (proxy/shortcut.ts) are kept together with the number of their route, above them. */
-const routeShift = 8;
-
-/** The form of a request that leads to a route, as it is kept. */
-export function formAtRoute(form: number, route: number): number {
-  return form | (route << routeShift);
-}
-
-/** The number of the route that kept forms lead to. */
-export function routeOfForms(kept: number): number {
-  return kept >>> routeShift;
-}
-
 /** Numbers of routes, by name. */
 export class RouteNumbers {
   readonly #names: (string | null)[] = ["-"];

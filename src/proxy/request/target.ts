@@ -1,10 +1,12 @@
 /** From a request head to what it asks for: the URI, the cache key, the way out. RFC 9110 §7.1, RFC 9111 §2. */
 import { createHash } from "node:crypto";
 import { endToEndFields } from "../../http/connection-fields.ts";
+import { sendsCookieOf } from "../../http/cookies.ts";
 import { isForwardingClaim } from "../../http/forwarded.ts";
 import { codingFor, type Coding, type CompressionRules } from "../../http/codings.ts";
 import { requestDirectives } from "../../http/directives.ts";
 import { fieldValue, hasField, type FieldList } from "../../http/fields.ts";
+import { mayBeRead, nameAsAnyReads } from "../../http/names-as-read.ts";
 import { authority, httpUri, keptPath, uriText, type HttpUri } from "../../http/uri.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import { routeOf, type CachingRules, type ForwardWay, type Route, type Routing } from "./routes.ts";
@@ -82,6 +84,11 @@ function target(
   };
 }
 
+/** Whether a request is of one user, by a cookie that its route names: it takes nothing from the store. */
+export function isPersonal({ caching }: Pick<Target, "caching">, fields: FieldList): boolean {
+  return sendsCookieOf(fields, caching.passCookies);
+}
+
 /** RFC 9110 §14: ranges, and conditions on exact bytes, are of the uncoded response. */
 function codingOf({ codings }: CompressionRules, { head, body }: Asking, content: Buffer | null): Coding | null {
   if (content !== null || body !== null || (head.method !== "GET" && head.method !== "HEAD")) return null;
@@ -143,34 +150,15 @@ function areAllOf(pair: string, names: ReadonlySet<string>): boolean {
 }
 
 /**
- * Whether some origin may read a pair as one of these parameters: names are decoded, `a[]` and `a[b]` are more of `a`,
- * there are those who separate pairs by semicolons, and those to whom other letters are the same. What only may be one
- * belongs to the key: else a request that reads otherwise at its origin would be stored for those that do not.
+ * Whether some origin may read a pair as one of these parameters: there are those who separate pairs by semicolons, and
+ * those to whom other letters are the same. What only may be one belongs to the key: else a request that reads
+ * otherwise at its origin would be stored for those that do not.
  */
 function mayBeOf(pair: string, names: ReadonlySet<string>): boolean {
   return pair.split(";").some((one) => {
     const raw = one.split("=", 1)[0]!;
-    if (names.has(raw)) return true;
-    try {
-      const name = decodeURIComponent(raw.replaceAll("+", " "));
-      const alike = alikeOf(names);
-      return alike.has(asAnyReads(name)) || alike.has(asAnyReads(name.split("[", 1)[0]!));
-    } catch {
-      return true;
-    }
+    return names.has(raw) || mayBeRead(raw, (name) => alikeOf(names).has(name));
   });
-}
-
-/**
- * A parameter's name in the one form of all that origins take for the same: ASP.NET knows no case, PHP leaves blanks
- * around it out, ends it at NUL, and makes underscores of blanks, dots and brackets.
- */
-function asAnyReads(name: string): string {
-  return name
-    .split("\0", 1)[0]!
-    .replace(/^ +| +$/g, "")
-    .replace(/[ .[]/g, "_")
-    .toLowerCase();
 }
 
 const alikes = new WeakMap<ReadonlySet<string>, ReadonlySet<string>>();
@@ -178,7 +166,7 @@ const alikes = new WeakMap<ReadonlySet<string>, ReadonlySet<string>>();
 /** A configuration's names in that form, worked out once. */
 function alikeOf(names: ReadonlySet<string>): ReadonlySet<string> {
   let alike = alikes.get(names);
-  if (alike === undefined) alikes.set(names, (alike = new Set([...names].map(asAnyReads))));
+  if (alike === undefined) alikes.set(names, (alike = new Set([...names].map(nameAsAnyReads))));
   return alike;
 }
 
