@@ -1,5 +1,6 @@
 /** What can be configured of how responses are kept and used: for routes, and for all that say nothing else. */
 import { z } from "zod";
+import { negativeStatuses } from "../http/stored-head.ts";
 import { tagFields } from "../http/tags.ts";
 import { flag, seconds } from "./values.ts";
 
@@ -7,7 +8,14 @@ import { flag, seconds } from "./values.ts";
 export const caching = z.strictObject({
   freshness: seconds.optional().describe("replaces the freshness lifetime that the origin gives"),
   "default-freshness": seconds.optional().describe("freshness lifetime where the origin gives none"),
-  "negative-freshness": seconds.optional().describe("freshness lifetime of errors where the origin gives none"),
+  "negative-freshness": z
+    .union([seconds, z.partialRecord(z.enum([...negativeStatuses].map(String)), seconds)], {
+      error: "write a time, as in 1m, or one for each status, as in { 404: 1m }",
+    })
+    .optional()
+    .describe(
+      "freshness lifetime of errors where the origin gives none: one, or one for each status as in { 404: 1m }",
+    ),
   grace: seconds.optional().describe("stale-while-revalidate where the origin gives none"),
   cookies: z
     .enum(["safe", "rfc"])

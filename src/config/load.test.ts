@@ -75,6 +75,13 @@ describe("a configuration", () => {
     expect(Object.values(config.caching ?? {})).toEqual([365, 30, 30, 10_000].map((days) => days * 86_400));
   });
 
+  it("takes a lifetime of errors as one, or by status", () => {
+    const file = join(folder, "negative.yaml");
+    writeFileSync(file, "caching: { negative-freshness: { 404: 1m, 410: 1h } }\n");
+    const config = loadConfig({ file, flags: {}, environment: {} });
+    expect(config.caching?.["negative-freshness"]).toEqual({ 404: 60, 410: 3600 });
+  });
+
   it("says what to write, not what was expected", () => {
     const file = join(folder, "kinds.yaml");
     for (const [text, said] of [
@@ -83,6 +90,12 @@ describe("a configuration", () => {
         "caching.freshness: 60 is not a time: write a number with ms, s, m, h or d, as in 30s",
       ],
       ["caching: { freshness: 25000d }", 'caching.freshness: "25000d" is too long: 68 years at most'],
+      ["caching: { negative-freshness: { 403: 1m } }", 'unknown setting "caching.negative-freshness.403"'],
+      [
+        "caching: { negative-freshness: 5 }",
+        "caching.negative-freshness: write a time, as in 1m, or one for each status",
+      ],
+      ["caching: { negative-freshness: { 404: soon } }", "caching.negative-freshness: write a time"],
       ["drain-limit: 30d", 'drain-limit: "30d" is too long: 24 days at most'],
       ["memory: true", "memory: true is not a size: write a number with B, KB, MB or GB, as in 512MB"],
       ["allow: all", "allow: write a list of networks, as in [10.0.0.0/8, 192.0.2.7]"],

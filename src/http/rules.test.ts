@@ -308,6 +308,9 @@ describe("configured lifetimes", () => {
     for (const status of [404, 410, 500, 503]) expect(configured(status, { negativeSeconds: 9 }).seconds).toBe(9);
     for (const status of [400, 401, 403, 407, 413, 421, 429, 431])
       expect(configured(status, { negativeSeconds: 9 }).seconds).toBe(0);
+    const given = { negativeSeconds: { 404: 60, 410: 0 }, defaultSeconds: 5 };
+    expect([404, 410, 500, 405, 200].map((status) => configured(status, given).seconds)).toEqual([60, 0, 0, 5, 5]);
+    expect(configured(404, given, ["cache-control", "max-age=7"]).seconds).toBe(7);
   });
 });
 

@@ -35,8 +35,8 @@ export interface FreshnessOverride {
   readonly lifetimeSeconds?: number | undefined;
   /** Used where the origin gives none and the status lets a cache guess. */
   readonly defaultSeconds?: number | undefined;
-  /** The same for errors that tell of the resource or the origin, not of who asked or how. */
-  readonly negativeSeconds?: number | undefined;
+  /** The same for errors that tell of the resource or the origin, not of who asked or how: of all, or by status. */
+  readonly negativeSeconds?: number | Readonly<Partial<Record<string, number>>> | undefined;
 }
 
 /** Framing is made anew for every answer, and Age is computed. RFC 9111 §5.1, RFC 9112 §6. */
@@ -50,7 +50,7 @@ const qualified = ["no-cache", "private"] as const;
  * credentials (401, 403, 407), size (413, 431), framing (400, 408, 411, 417, 421) or rate (425, 429): they say nothing
  * to others.
  */
-const negativeStatuses: ReadonlySet<number> = new Set([404, 405, 410, 414, 500, 501, 502, 503, 504]);
+export const negativeStatuses: ReadonlySet<number> = new Set([404, 405, 410, 414, 500, 501, 502, 503, 504]);
 
 /**
  * The head to store for a response to a request whose selecting fields `variantFor` puts into one comparable string.
@@ -95,13 +95,18 @@ function lifetimeOf(
   const lifetime = freshnessLifetime(status, fields, directives, times);
   const explicit = isExplicit(lifetime);
   const guessable = isHeuristicallyCacheable(status);
-  if (!explicit && override.negativeSeconds !== undefined && negativeStatuses.has(status))
-    return { seconds: override.negativeSeconds, source: "configured" };
+  const negative = explicit ? undefined : negativeSeconds(status, override);
+  if (negative !== undefined) return { seconds: negative, source: "configured" };
   if (override.lifetimeSeconds !== undefined && (explicit || guessable))
     return { seconds: override.lifetimeSeconds, source: "configured" };
   if (!explicit && guessable && override.defaultSeconds !== undefined)
     return { seconds: override.defaultSeconds, source: "configured" };
   return lifetime;
+}
+
+function negativeSeconds(status: number, { negativeSeconds: given }: FreshnessOverride): number | undefined {
+  if (typeof given === "object") return given[status];
+  return negativeStatuses.has(status) ? given : undefined;
 }
 
 /**
