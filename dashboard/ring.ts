@@ -56,12 +56,18 @@ function at(turn: number, radius: number): [number, number] {
 }
 
 function arc(begin: number, end: number): string {
-  // A whole circle ends where it begins, and would be none.
-  const last = Math.min(end, begin + 0.9999);
-  const large = last - begin > 0.5 ? 1 : 0;
+  // A whole circle ends where it begins, and would be none; nor is there anything to part it from.
+  if (end - begin > 0.9999) return `${circle(outer, 1)}${circle(inner, 0)}`;
+  const large = end - begin > 0.5 ? 1 : 0;
   const point = (turn: number, radius: number): string =>
     at(turn, radius)
       .map((one) => one.toFixed(2))
       .join(" ");
-  return `M${point(begin, outer)}A${outer} ${outer} 0 ${large} 1 ${point(last, outer)}L${point(last, inner)}A${inner} ${inner} 0 ${large} 0 ${point(begin, inner)}Z`;
+  return `M${point(begin, outer)}A${outer} ${outer} 0 ${large} 1 ${point(end, outer)}L${point(end, inner)}A${inner} ${inner} 0 ${large} 0 ${point(begin, inner)}Z`;
+}
+
+/** In two halves, one way round or the other. */
+function circle(radius: number, sweep: 0 | 1): string {
+  const half = (y: number): string => `A${radius} ${radius} 0 0 ${sweep} 0 ${y}`;
+  return `M0 ${-radius}${half(radius)}${half(-radius)}Z`;
 }

@@ -97,6 +97,19 @@ describe.skipIf(!hasBrowser)("the dashboard", () => {
     expect(await page.locator("canvas").count()).toBe(3);
   });
 
+  it("has figures beside each other on one line, and one member's ring is whole", async () => {
+    const member = await startMember(["--origin", origin.url]);
+    const page = await opened(member, "", { viewport: { width: 1400, height: 900 } });
+    const tops = await page
+      .locator(".figure b")
+      .evaluateAll((all) => all.map((one) => one.getBoundingClientRect().top));
+    expect(tops.length).toBeGreaterThan(5);
+    expect(new Set(tops.map(Math.round)).size).toBe(1);
+    // A straight line would be a cut through it.
+    const shape = await page.locator(".ring path.active").getAttribute("d");
+    expect(shape).toMatch(/^(?:M[^MLZ]+Z){2}$/);
+  });
+
   it("tells where a URL lives, what is stored, and why the last answer was no hit", async () => {
     const members = await startCluster(2, ["--origin", origin.url]);
     await ask(members[0]!.port, "/looked-up");
