@@ -270,7 +270,9 @@ export const configSchema = z.strictObject({
     .default([])
     .describe("hosts that are reached without the parent: names, each with all names below it, addresses, or *"),
   "connect-ports": connectPorts.default("443,563,8443").describe("ports that CONNECT may reach: 443,8443, or any"),
-  "tunnel-idle": duration.default(600_000).describe("a tunnel where nothing moves for so long is closed"),
+  "tunnel-idle": duration
+    .default(600_000)
+    .describe("a tunnel, or a WebSocket, where nothing moves for so long is closed"),
   resolver: nameServer.optional().describe("DNS server, address:port, instead of the system's"),
   "request-id": flag
     .default(true)
