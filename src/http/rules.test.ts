@@ -165,6 +165,10 @@ describe("storable (§3)", () => {
     ["status", fresh, 304],
     ["partial-content", fresh, 206],
     ["no-use", ["cache-control", "no-cache"], 200],
+    ["stream", ["content-type", "text/event-stream"], 200],
+    ["stream", ["content-type", "Text/Event-Stream; charset=utf-8", "cache-control", "public", "etag", '"1"'], 200],
+    ["stream", ["content-type", "multipart/x-mixed-replace; boundary=x", "last-modified", "x"], 200],
+    ["stored", ["content-type", "text/event-stream", ...fresh], 200],
   ] as const)("%s: %j with %d (§3.3, §5.2.2.3, §5.2.2.5)", (outcome, fields, status) => {
     expect(decide(fields, status)).toBe(outcome);
   });

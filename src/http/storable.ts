@@ -4,6 +4,7 @@ import { fieldValue, hasField, type FieldList } from "./fields.ts";
 import { isHeuristicallyCacheable } from "./freshness.ts";
 import { isUnderstood } from "./messages.ts";
 import { overridesMethod } from "./method-override.ts";
+import { isStream } from "./streams.ts";
 import { hasValidator } from "./validators.ts";
 import { varyNames } from "./vary.ts";
 
@@ -24,6 +25,7 @@ export const storableReasons = {
     "the status answers this request's own conditions, range or expectation, or its size, pace, connection or sender",
   status: "RFC 9111 §3: an interim response or a 304 is never stored",
   "no-freshness": "RFC 9111 §3: nothing explicit allows storing and the status is not heuristically cacheable",
+  stream: "a stream of events or pictures is of one connection: no lifetime is guessed, or configured, for it",
   "no-use": "neither fresh for a moment nor open to validation: keeping it would serve nobody",
   configured: "the route's configuration forbids storing",
   "pass-cookies": "the request sent a cookie that pass-cookies names",
@@ -82,12 +84,13 @@ export function storable(
     return no("set-cookie");
   }
   if (varyNames(fields) === "*") return no("vary-star");
-  if (policy.configuredLifetime === true && !posted) return { store: true };
-  const explicit =
-    directives.has("public") ||
+  const hasLifetime =
     directives.has("max-age") ||
     directives.has("s-maxage") ||
     (source === "cache-control" && hasField(fields, "expires"));
+  if (!hasLifetime && isStream(fields)) return no("stream");
+  if (policy.configuredLifetime === true && !posted) return { store: true };
+  const explicit = hasLifetime || directives.has("public");
   if (posted && !directives.has("max-age") && !directives.has("s-maxage") && !hasField(fields, "expires"))
     return no("method");
   if (!explicit && !isHeuristicallyCacheable(status)) return no("no-freshness");

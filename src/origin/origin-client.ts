@@ -2,7 +2,7 @@
  * Requests to origins under one connect policy: each waits for a slot of its origin, then goes out (attempts.ts) on a
  * connection of the pool.
  */
-import { fieldLines, type FieldList } from "../http/fields.ts";
+import { isEventStream } from "../http/streams.ts";
 import { Attempts } from "./attempts.ts";
 import type { ConnectPolicy } from "./connector.ts";
 import {
@@ -129,8 +129,4 @@ export class OriginClient {
   close(): void {
     this.#pool.close();
   }
-}
-
-function isEventStream(fields: FieldList): boolean {
-  return fieldLines(fields, "content-type").some((type) => type.toLowerCase().startsWith("text/event-stream"));
 }

@@ -334,3 +334,21 @@ it("what is stored of an https URL is not for a client in clear text that claims
   expect(clear.status).toBe(421);
   expect(plane.calls).toHaveLength(1);
 });
+
+it("each of those who listen to events has a stream of its own, whatever lifetime is configured", async () => {
+  for (const freshness of [{ defaultSeconds: 600 }, { lifetimeSeconds: 600 }]) {
+    const plane = fakePlane({ routes: [{ host: "a.test", path: "/", caching: { freshness } }] });
+    const [one, other] = [request(), request()];
+    await ask(plane, one, other);
+    plane.calls[0]!.handler.head(200, ["content-type", "text/event-stream"], false);
+    plane.calls[0]!.handler.data(Buffer.from("data: one\n\n"));
+    await turns();
+    expect(plane.calls).toHaveLength(2);
+    reply(plane.calls[1]!, 200, ["content-type", "text/event-stream"], "data: other\n\n");
+    plane.calls[0]!.handler.end([]);
+    await turns();
+    expect([one.content, other.content]).toEqual(["data: one\n\n", "data: other\n\n"]);
+    await ask(plane, request());
+    expect(plane.calls).toHaveLength(3);
+  }
+});
