@@ -17,6 +17,7 @@ import type { ResponseHead } from "../wire/response-head.ts";
 import { hadEnded, outlivesWrites, readsOn } from "./broken-socket.ts";
 import type { ConnectionFailure } from "./connection-failure.ts";
 import type { Parent } from "./parent.ts";
+import { sendContent } from "./outgoing-content.ts";
 import { ResponseReader } from "../wire/response-reader.ts";
 
 /** What goes out. */
@@ -214,53 +215,16 @@ export class OriginConnection {
     if (this.#continue !== null) clearTimeout(this.#continue);
     this.#continue = null;
     const { body, fields } = this.#outgoing!;
-    const stream = body as Readable;
-    const socket = this.#socket;
-    const length = fieldValue(fields, "content-length");
-    let left = length === undefined ? null : Number(length);
-    const taken = (): void => {
-      this.#touch();
-      stream.resume();
-    };
-    const data = (chunk: Buffer): void => {
-      this.#consumed = true;
-      if (left === null) {
-        socket.cork();
-        socket.write(`${chunk.length.toString(16)}\r\n`, "latin1");
-        socket.write(chunk);
-        socket.write("\r\n", "latin1");
-        socket.uncork();
-      } else {
-        left -= chunk.length;
-        if (left < 0) return failed(new Error("the client's content is longer than it said"));
-        socket.write(chunk);
-      }
-      this.#touch();
-      if (!socket.writableNeedDrain) return;
-      stream.pause();
-    };
-    const end = (): void => {
-      if (left !== null && left !== 0) return failed(new Error("the client's content is not as long as it said"));
-      if (left === null) socket.write("0\r\n\r\n", "latin1");
-      this.#letGo();
-      this.#sent = true;
-      return this.#touch();
-    };
-    const failed = (error: Error): void => this.#fail("content", error.message, "REQUEST_CONTENT");
-    const closed = (): void => failed(new Error("the client's content broke off"));
-    this.#stopSending = () => {
-      socket.off("drain", taken);
-      stream.off("data", data);
-      stream.off("end", end);
-      stream.off("error", failed);
-      stream.off("close", closed);
-    };
-    socket.on("drain", taken);
-    stream.on("data", data);
-    stream.on("end", end);
-    stream.on("error", failed);
-    stream.on("close", closed);
-    if (stream.destroyed) closed();
+    this.#stopSending = sendContent(body as Readable, this.#socket, fieldValue(fields, "content-length"), {
+      moved: () => this.#touch(),
+      read: () => (this.#consumed = true),
+      sent: () => {
+        this.#letGo();
+        this.#sent = true;
+        this.#touch();
+      },
+      failed: (what) => this.#fail("content", what, "REQUEST_CONTENT"),
+    });
   }
 
   #letGo(): void {
@@ -308,7 +272,12 @@ export class OriginConnection {
     this.#touch();
     // The word that the content was waiting for is that it is not wanted; or the origin will not read on (RFC 9112
     // §9.5). Another may read to the end before it ends its answer.
-    if (this.#continue !== null || (!this.#sent && !head.keepAlive)) this.#letGo();
+    if (this.#continue !== null) this.#letGo();
+    else if (!this.#sent && !head.keepAlive) {
+      this.#letGo();
+      // Nobody else will: the client must not be held up with what it is still sending.
+      (this.#outgoing!.body as Readable).resume();
+    }
     const said = fieldValue(head.fields, "keep-alive");
     if (said !== this.#keptSaid) {
       this.#keptSaid = said === undefined ? undefined : ownCopy(said);
