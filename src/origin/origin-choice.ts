@@ -92,8 +92,8 @@ export class OriginChoice {
   readonly #settled: { readonly specs: readonly OriginSpec[]; readonly isChecked: boolean };
   readonly #rules: HealthRules;
   readonly #changed: ChoiceOptions["changed"];
-  /** Requests that may be sent to a second origin: a fifth of all, so that retries never multiply an outage. */
-  #budget = budgetMax;
+  /** Requests that were sent to a second origin, less a fifth of all that have come since. */
+  #owed = 0;
 
   constructor(origins: readonly OriginSpec[], options: Partial<ChoiceOptions> = {}) {
     const { before = [], isChecked = false } = options;
@@ -137,13 +137,19 @@ export class OriginChoice {
 
   /** A request has come: what it adds to the budget of retries. */
   count(): void {
-    this.#budget = Math.min(budgetMax, this.#budget + budgetShare);
+    this.#owed = Math.max(0, this.#owed - budgetShare);
   }
 
-  /** Whether a request may be sent once more; it is taken from the budget. */
+  /**
+   * Whether a request may be sent once more; it is taken from the budget. That is a fifth of the requests, so that
+   * retries never multiply an outage, and at once as many as are under way: one of several that dies takes all of its
+   * own with it.
+   */
   mayRetry(): boolean {
-    if (this.#budget < 1) return false;
-    this.#budget--;
+    const underWay = this.origins.reduce((sum, { active }) => sum + active, 0);
+    // Who asks is none of them any more.
+    if (this.#owed + 1 > Math.max(budgetLeast, underWay + 1)) return false;
+    this.#owed++;
     return true;
   }
 
@@ -277,7 +283,7 @@ function isToBeTried({ restsUntil, tried, down }: OriginState, nowMs: number): b
   return restsUntil > 0 && restsUntil <= nowMs && !tried && !down;
 }
 
-const budgetMax = 20;
+const budgetLeast = 20;
 const budgetShare = 0.2;
 const slowStartLeast = 0.1;
 

@@ -128,6 +128,48 @@ describe("askInTurn", () => {
     expect(busy.heard).toEqual(["failed busy"]);
   });
 
+  it("sends on what all of those have lost that one origin had, when it dies, and what none has had in any case", () => {
+    for (const [phase, tried] of [
+      ["head", 100],
+      ["connect", 1000],
+    ] as const) {
+      const asked: { readonly origin: string; readonly handler: OriginHandler }[] = [];
+      const client = {
+        fetch: ({ origin }: OriginRequest, handler: OriginHandler): Fetch => {
+          asked.push({ origin, handler });
+          return { pause: () => {}, resume: () => {}, cancel: () => {} };
+        },
+      } as unknown as OriginClient;
+      const choice = new OriginChoice(
+        ["a", "b"].map((origin) => ({ origin, weight: 1, backup: false })),
+        { balance: "first", rules: { ...healthRules, failuresMax: 10_000 } },
+      );
+      const failed: string[] = [];
+      const begin = (): Fetch =>
+        askInTurn(
+          { choice, client, rules: { retries: 1, retryOn: new Set() } },
+          (origin) => ({ origin, method: "GET", path: "/", fields: [], body: null }),
+          0,
+          { interim() {}, head() {}, data() {}, end() {}, failed: ({ message }) => void failed.push(message) },
+        );
+      for (let round = 0; round < tried / 100; round++) {
+        for (let index = 0; index < 100; index++) begin();
+        for (const { origin, handler } of asked.splice(0))
+          if (origin === "a") handler.failed(new OriginError(phase, "X", "it died", 502, true));
+        for (const { handler } of asked.splice(0)) handler.end([]);
+      }
+      expect([phase, failed.length]).toEqual([phase, 0]);
+    }
+  });
+
+  it("sends a request on to one that is well, not to one that has rested: that is tried by another", () => {
+    const { asked, choice, fails } = world({ retries: 1 });
+    choice.origins[1]!.restsUntil = 1;
+    fails(0, "head");
+    expect(asked.map(({ request }) => request.origin)).toEqual(["a", "c"]);
+    expect(choice.origins[1]!.tried).toBe(false);
+  });
+
   it("leaves an answer with a status that says so, and gives the last one's to the client", () => {
     const { asked, heard } = world({ retryOn: [503], retries: 1 });
     asked[0]!.handler.head(503, [], false);

@@ -64,12 +64,18 @@ export function askInTurn(
     },
   };
 
-  /** Another origin that may be asked now, or null. */
-  function another(isReached = true): Chosen | null {
-    if (isReached && ++reached > rules.retries) return null;
+  /** Another origin that may be asked now, or null; what the last one had of the request. */
+  function another(had: "perhaps all" | "nothing, being busy" | "nothing"): Chosen | null {
+    if (had !== "nothing" && ++reached > rules.retries) return null;
     if (asked.length >= choice.origins.length) return null;
-    const chosen = choice.choose(performance.now(), hash, asked);
-    if (chosen === null || choice.mayRetry()) return chosen;
+    // Who has failed once already is not what one that has rested is tried by, while a well one is left.
+    const unwell = choice.origins.filter((one) => choice.health(one) !== "up");
+    const isWellLeft = choice.origins.some((one) => !unwell.includes(one) && !asked.includes(one));
+    const chosen = choice.choose(performance.now(), hash, isWellLeft ? [...asked, ...unwell] : asked);
+    if (chosen === null) return null;
+    // What nobody has had is not one more for an origin that is well.
+    if (had !== "perhaps all" && choice.health(chosen.state) === "up") return chosen;
+    if (choice.mayRetry()) return chosen;
     if (chosen.isTrial) choice.undecided(chosen.state);
     return null;
   }
@@ -113,7 +119,7 @@ export function askInTurn(
           state.answers.answered(status, performance.now() - startedMs);
           if (isIll) choice.failed(state, performance.now(), `it answered ${status}`, isTrial);
           else choice.succeeded(state, performance.now());
-          const other = repeatable && isIll ? another() : null;
+          const other = repeatable && isIll ? another("perhaps all") : null;
           if (other === null) {
             shown = true;
             return handler.head(status, fields, inner);
@@ -141,12 +147,10 @@ export function askInTurn(
           if (!shown) state.answers.failed();
           if (telling.has(error.phase)) choice.failed(state, performance.now(), error.message, isTrial);
           else if (isTrial) choice.undecided(state);
-          const unsent =
-            error.phase === "resolve" || error.phase === "connect" || error.phase === "tls" || error.phase === "busy";
-          const other =
-            !shown && (unsent || (repeatable && error.phase === "head"))
-              ? another(!unsent || error.phase === "busy")
-              : null;
+          const { phase } = error;
+          const unsent = phase === "resolve" || phase === "connect" || phase === "tls" || phase === "busy";
+          const had = phase === "busy" ? "nothing, being busy" : unsent ? "nothing" : "perhaps all";
+          const other = !shown && (unsent || (repeatable && phase === "head")) ? another(had) : null;
           if (other === null) {
             over = true;
             return handler.failed(error);
