@@ -101,6 +101,24 @@ describe("OriginChoice", () => {
     expect([early, counts(choice, 100, 11_000)["a"]]).toEqual([10, 50]);
   });
 
+  it("gives one that has come back its own keys little by little, each once", () => {
+    const { choice } = choiceOf(["a", "b", "c"], "hash", { slowStartMs: 10_000 });
+    const keysOf = (now: number): number[] =>
+      Array.from({ length: 3000 }, (_, hash) => hash).filter((hash) => choice.choose(now, hash)!.state.origin === "a");
+    const own = keysOf(0);
+    choice.checked(choice.origins[0]!, true, 0, "down");
+    choice.checked(choice.origins[0]!, false, 1000, "");
+    let before = keysOf(1000);
+    expect(before.length).toBeLessThan(own.length / 4);
+    for (const now of [3000, 6000, 9000, 11_000]) {
+      const keys = keysOf(now);
+      expect(keys).toEqual(expect.arrayContaining(before));
+      expect(keys.length).toBeGreaterThan(before.length);
+      before = keys;
+    }
+    expect(before).toEqual(own);
+  });
+
   it("lets a fifth of the requests be sent again, and no more: an outage is not multiplied", () => {
     const { choice } = choiceOf(["a", "b"]);
     let sent = 0;

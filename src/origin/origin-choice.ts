@@ -251,7 +251,11 @@ export class OriginChoice {
             : best,
         );
       case "hash":
-        return well.reduce((best, state) => (score(state, hash) > score(best, hash) ? state : best));
+        return well.reduce((best, state) =>
+          score(state.origin, this.#weight(state, nowMs), hash) > score(best.origin, this.#weight(best, nowMs), hash)
+            ? state
+            : best,
+        );
       case "round-robin": {
         // Smooth weighted round robin, as nginx does it: each turn everyone earns its weight, who has most pays for
         // all.
@@ -288,7 +292,7 @@ const budgetShare = 0.2;
 const slowStartLeast = 0.1;
 
 /** Rendezvous hashing (Thaler & Ravishankar 1996), weighted: where an origin goes, only its own keys move. */
-function score({ origin, weight }: OriginState, hash: number): number {
+function score(origin: string, weight: number, hash: number): number {
   const mixed = murmur3(origin, hash) / 2 ** 32;
   return -weight / Math.log(Math.max(mixed, Number.MIN_VALUE));
 }
