@@ -4,7 +4,7 @@
  */
 import type { Reading } from "./reading.ts";
 import { lookup as systemLookup, promises as dns, type LookupAddress } from "node:dns";
-import { connect as netConnect, isIP, type LookupFunction, type NetConnectOpts, type Socket } from "node:net";
+import { connect as netConnect, isIP, type NetConnectOpts, type Socket } from "node:net";
 import {
   checkServerIdentity,
   connect as tlsConnect,
@@ -18,6 +18,7 @@ import {
 import { destinationClass, type Networks } from "./destinations.ts";
 import { OriginError, refusedDestination } from "./origin-error.ts";
 import type { Place } from "./place.ts";
+import { inTurn, race } from "./race.ts";
 
 export interface ConnectPolicy {
   /** May reach loopback and private addresses. */
@@ -79,8 +80,6 @@ export interface DialContext {
 }
 
 const sessionsMax = 1000;
-/** For each address of a name but the last. */
-const attemptMs = 1000;
 
 /** A context for connections under a policy. */
 export function dialContext(policy: ConnectPolicy, options: ConnectOptions): DialContext {
@@ -94,73 +93,73 @@ export function dialContext(policy: ConnectPolicy, options: ConnectOptions): Dia
 }
 
 /**
- * Connects to an origin, TLS included. All addresses of a name are tried, those of both families in turn (RFC 8305, as
- * Node does it). `done` is called once, never within this call: with a socket, and whether its address lies inside, or
- * with an error, whatever it is. `reading` is given what comes; null for a socket that is read as a stream.
+ * Connects to an origin, TLS included. All addresses of a name are tried (RFC 8305). `done` is called once, never
+ * within this call: with a socket, and whether its address lies inside, or with an error, whatever it is. `reading` is
+ * given what comes; null for a socket that is read as a stream.
  */
 export function dial(place: Place, context: DialContext, reading: Reading | null, done: Dialled): Dialling {
   const { policy, options } = context;
   const name = bare(place.host);
-  const refused = refusedPlace(place, policy);
-  const key = `${name}:${place.port}`;
-  let settled = false;
+  const { path, port, secure } = place;
+  let isOver = false;
   let socket: Socket | null = null;
-  const settle = (error: Error | null): void => {
-    if (settled) return;
-    settled = true;
+  let racing: Dialling | null = null;
+  const end = (): void => {
+    isOver = true;
     clearTimeout(timer);
-    if (error === null) {
-      socket!.off("error", settle);
-      return done(null, socket, place.path === undefined && kindOf(socket!.remoteAddress ?? "", policy) !== "public");
-    }
-    // Its last word must not be an event without a listener.
-    socket?.on("error", () => {});
-    socket?.destroy();
+    racing?.cancel();
+  };
+  const settle = (error: Error | null): void => {
+    if (isOver) return;
+    end();
+    socket?.off("error", settle);
+    if (error === null)
+      return done(null, socket, path === undefined && kindOf(socket!.remoteAddress ?? "", policy) !== "public");
+    if (socket !== null) drop(socket);
     return done(error, null, false);
   };
-  const timer = setTimeout(
-    () => settle(new OriginError("connect", "ETIMEDOUT", `${key} did not accept a connection in time`, 504, true)),
-    options.connectMs,
-  );
-  const connected = (): void => settle(place.path === undefined ? deniedPeer(socket!, policy) : null);
-  if (refused !== null) {
-    process.nextTick(settle, refused);
-  } else if (!isName(name)) {
+  const late = `${name}:${port} did not accept a connection in time`;
+  const timer = setTimeout(() => settle(new OriginError("connect", "ETIMEDOUT", late, 504, true)), options.connectMs);
+  const ready = (): void => settle(path === undefined ? deniedPeer(socket!, policy) : null);
+  const connected = (error: Error | null, first: Socket | null): void => {
+    if (first === null) return settle(error);
+    socket = first;
+    socket.once("error", settle);
+    if (!secure) return ready();
+    socket.once("secureConnect", ready);
+    return undefined;
+  };
+  const onread = reading === null ? { allowHalfOpen: true } : { onread: reading.onread };
+  const connect = (to: object): Socket => {
+    const how: object = { ...to, ...onread };
+    return (secure ? secured(place, context, how) : netConnect(how as NetConnectOpts)).setNoDelay(true);
+  };
+  const start = (targets: readonly object[]): void => void (racing = race(targets, connect, connected));
+  const refused = refusedPlace(place, policy);
+  if (refused !== null) process.nextTick(settle, refused);
+  else if (path !== undefined) start([{ path }]);
+  else if (!isName(name))
     process.nextTick(settle, Object.assign(new Error(`${name} is no name`), { code: "EBADNAME" }));
-  } else {
-    const onread = reading === null ? { allowHalfOpen: true } : { onread: reading.onread };
-    const to =
-      place.path === undefined
-        ? {
-            host: name,
-            port: place.port,
-            lookup: guardedLookup(policy, options.resolver),
-            autoSelectFamily: true,
-            // Node gives an address up when its time is over, rather than trying another beside it: a far one needs
-            // more.
-            autoSelectFamilyAttemptTimeout: attemptMs,
-            ...onread,
-          }
-        : { path: place.path, ...onread };
-    try {
-      socket = place.secure ? secured(place, context, to) : netConnect(to as NetConnectOpts);
-      socket.once(place.secure ? "secureConnect" : "connect", connected);
-      socket.setNoDelay(true);
-      socket.once("error", settle);
-    } catch (error) {
-      // No socket could be made: certificates that OpenSSL does not take, a name that Node does not.
-      process.nextTick(settle, error);
-    }
-  }
+  else if (isIP(name) !== 0) start([{ host: name, port }]);
+  else
+    admitted(name, policy, options.resolver, (error, found) => {
+      if (isOver) return undefined;
+      if (error !== null) return settle(error);
+      return start(inTurn(found).map(({ address }) => ({ host: address, port })));
+    });
   return {
     cancel: () => {
-      if (settled) return;
-      settled = true;
-      clearTimeout(timer);
-      socket?.on("error", () => {});
-      socket?.destroy();
+      if (isOver) return;
+      end();
+      if (socket !== null) drop(socket);
     },
   };
+}
+
+/** Its last word must not be an event without a listener. */
+function drop(socket: Socket): void {
+  socket.on("error", () => {});
+  socket.destroy();
 }
 
 /**
@@ -207,35 +206,22 @@ function deniedPeer(socket: Socket, policy: ConnectPolicy): OriginError | null {
   return why === null ? null : refusedDestination(address, address, why);
 }
 
-/** Resolves a name and leaves only the addresses that the policy admits. */
-function guardedLookup(policy: ConnectPolicy, resolver: string | undefined): LookupFunction {
-  return (hostname, options, callback) => {
-    const give = (error: NodeJS.ErrnoException | null, found: readonly LookupAddress[]): void => {
-      if (error !== null) return callback(error, "", 0);
-      const admitted = found.filter(({ address }) => refusal(address, policy) === null);
-      if (admitted.length === 0) {
-        const address = found[0]?.address ?? "no address";
-        return callback(
-          refusedDestination(
-            hostname,
-            address,
-            refusal(address, policy) ?? "it has no address",
-          ) as NodeJS.ErrnoException,
-          "",
-          0,
-        );
-      }
-      if (options.all === true) return callback(null, admitted as LookupAddress[]);
-      return callback(null, admitted[0]!.address, admitted[0]!.family);
-    };
-    if (resolver === undefined || hostname === "localhost")
-      systemLookup(hostname, { ...options, all: true }, (error, found) => give(error, found));
-    else
-      resolveAt(resolver, hostname).then(
-        (found) => give(null, found),
-        (error: NodeJS.ErrnoException) => give(error, []),
-      );
+/** The addresses of a name that the policy admits; `done` is called once, never within this call. */
+function admitted(
+  name: string,
+  policy: ConnectPolicy,
+  resolver: string | undefined,
+  done: (error: Error | null, found: readonly LookupAddress[]) => void,
+): void {
+  const give = (found: readonly LookupAddress[]): void => {
+    const left = found.filter(({ address }) => refusal(address, policy) === null);
+    if (left.length > 0) return done(null, left);
+    const address = found[0]?.address ?? "no address";
+    return done(refusedDestination(name, address, refusal(address, policy) ?? "it has no address"), []);
   };
+  if (resolver === undefined || name === "localhost")
+    systemLookup(name, { all: true }, (error, found) => (error === null ? give(found) : done(error, [])));
+  else resolveAt(resolver, name).then(give, (error: Error) => done(error, []));
 }
 
 async function resolveAt(server: string, hostname: string): Promise<LookupAddress[]> {
