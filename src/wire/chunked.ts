@@ -2,7 +2,7 @@
  * The chunked coding, read strictly and by any split of the bytes. RFC 9112 §7.1. Extensions are bounded and dropped;
  * trailers are kept apart from the head. A size that is not plain hexadecimal, or a line end that is not CRLF, ends it
  * all. Of an origin, blanks behind a size are borne with: servers that pad it are old and many, and nobody can be led
- * to another end of the content by them.
+ * to another end of the content by them; so is, in trailers, what is borne with in heads (response-head.ts).
  */
 import type { FieldList } from "../http/fields.ts";
 import { trimmed } from "../http/grammar.ts";
@@ -59,6 +59,8 @@ export class ChunkedDecoder {
   #overhead = 0;
   #line = "";
   #trailers: string[] = [];
+  /** The name of the last one. */
+  #trailer = "";
 
   /** What was wrong, once a feed has returned -1. */
   failure = "";
@@ -171,10 +173,19 @@ export class ChunkedDecoder {
       this.#state = "done";
       return true;
     }
-    const colon = line.indexOf(":");
-    const name = colon === -1 ? null : lowerName(line.slice(0, colon));
+    const isBlankFirst = line.startsWith(" ") || line.startsWith("\t");
+    const isBorne = this.#manner === "lenient";
+    const isFolded = isBorne && isBlankFirst && this.#trailer !== "";
+    const colon = isFolded ? -1 : line.indexOf(":");
+    const said = line.slice(0, Math.max(0, colon));
+    const plain = isFolded ? this.#trailer : lowerName(said);
+    const name = plain ?? (isBorne && !isBlankFirst ? lowerName(trimmed(said)) : null);
     if (name === null || !validValue(line, colon + 1, line.length - 2)) return this.#fail("a malformed trailer") !== -1;
-    if (!forbiddenTrailers.has(name)) this.#trailers.push(name, trimmed(line.slice(colon + 1, -2)));
+    this.#trailer = name;
+    if (forbiddenTrailers.has(name)) return true;
+    const value = trimmed(line.slice(colon + 1, -2));
+    if (isFolded) this.#trailers.push(trimmed(`${this.#trailers.pop()} ${value}`));
+    else this.#trailers.push(name, value);
     return true;
   }
 

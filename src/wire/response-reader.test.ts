@@ -47,6 +47,38 @@ describe("ResponseReader", () => {
     expect(performance.now() - begunMs).toBeLessThan(1000);
   });
 
+  it("says at once that lines of a head end in LF alone: its end would be waited for", () => {
+    const text = "HTTP/1.1 200 OK\nContent-Length: 4\n\nbody";
+    expect(read("GET", one(text))).toMatchObject({ status: null, end: "not-http" });
+    expect(
+      read(
+        "GET",
+        [...text].map((character) => Buffer.from(character)),
+      ).end,
+    ).toBe("not-http");
+  });
+
+  it("bears with trailers what it bears with in heads: white space before the colon, folded lines (RFC 9112 §5)", () => {
+    const trailersOf = (lines: string): readonly string[] | string => {
+      const text = `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n${lines}\r\n`;
+      const results = [1, 3, text.length].map((bytes) => {
+        let seen: readonly string[] | string = "nothing";
+        const reader = new ResponseReader();
+        const ignored = { interim: () => {}, head: () => {}, data: () => {} };
+        reader.expect("GET", { ...ignored, end: (trailers) => (seen = trailers), bad: (why) => (seen = why) });
+        for (let at = 0; at < text.length; at += bytes) reader.feed(Buffer.from(text.slice(at, at + bytes), "latin1"));
+        return seen as readonly string[] | string;
+      });
+      expect(results).toEqual(results.map(() => results[0]));
+      return results[0]!;
+    };
+    expect(trailersOf("X-Sum \t: 1\r\n")).toEqual(["x-sum", "1"]);
+    expect(trailersOf("X-Sum: 1\r\n\t 2\r\nX:\r\n 3\r\n")).toEqual(["x-sum", "1 2", "x", "3"]);
+    expect(trailersOf("Set-Cookie : a\r\n b\r\nX: 1\r\n")).toEqual(["x", "1"]);
+    for (const lines of [" X: 1\r\n", "X Y: 1\r\n", " : 1\r\n", "X: 1\r\n \u0001\r\n", "X\r\n"])
+      expect(trailersOf(lines)).toBe("a malformed trailer");
+  });
+
   it.each([
     ["a length", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", "body", true],
     [

@@ -107,9 +107,12 @@ export class ResponseReader {
   #readHead(): boolean {
     const rest = this.#rest;
     const { headBytesMax, fieldsMax, interimMax } = this.#limits;
-    const end = rest.indexOf("\r\n\r\n", Math.max(0, this.#searched - 3));
+    const from = Math.max(0, this.#searched - 3);
+    const end = rest.indexOf("\r\n\r\n", from);
     this.#searched = rest.length;
     if (end === -1 || end > headBytesMax) {
+      // Nothing more would come, and the origin would be taken for a slow one.
+      if (rest.indexOf("\n\n", from) !== -1) return this.#bad("a head whose lines do not end in CRLF");
       if (rest.length > headBytesMax) return this.#bad(`a head longer than ${headBytesMax} bytes`);
       // A server of HTTP/0.9, or none of HTTP at all, would go on for ever.
       if (!"HTTP/1.".startsWith(rest.toString("latin1", 0, 7))) return this.#bad("something that is no answer");

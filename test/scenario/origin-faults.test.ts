@@ -26,6 +26,10 @@ const faults: Readonly<Record<string, (socket: Socket) => void>> = {
   "never answers": () => {},
   "answers in another protocol": (socket) => socket.end("SSH-2.0-OpenSSH_9.2\r\n"),
   "closes within the head": (socket) => socket.end("HTTP/1.1 200 OK\r\nContent-"),
+  "falls silent within the head": (socket) => socket.write("HTTP/1.1 200 OK\r\nContent-"),
+  "falls silent after an interim answer": (socket) =>
+    socket.write("HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"),
+  "closes after an interim answer": (socket) => socket.end("HTTP/1.1 102 Processing\r\n\r\n"),
   "sends a head that contradicts itself": (socket) =>
     socket.end(`${head("Content-Length: 1\r\nContent-Length: 2\r\n")}x`),
   "answers with 503": (socket) => socket.write("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nsick"),
