@@ -92,8 +92,14 @@ export class Attempts {
       { method, target, fields, body, expectsContinue, upgrade },
       {
         interim: (status, received) => this.#handler.interim(status, received),
-        head: ({ status, fields: received }) => {
+        head: ({ status, fields: received, keepAlive }) => {
           if (via !== null && status === 407) return this.#refusedByParent(connection);
+          // It was said of the silence before: the origin gave the connection up as the request went out.
+          if (status === 408 && !keepAlive && wasUsed && this.#repeatable) {
+            connection.cancel();
+            this.#connection = null;
+            return this.#dial();
+          }
           this.#handler.head(status, received, connection.inside);
           if (this.#paused) connection.pause();
         },

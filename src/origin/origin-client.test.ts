@@ -68,6 +68,34 @@ describe("OriginClient", () => {
     expect([failed, client.waiting]).toEqual([3000, 0]);
   });
 
+  it("asks once more where an idle connection is given up with 408 as a request goes out (RFC 9110 §15.5.9)", async () => {
+    const seen: string[] = [];
+    let connections = 0;
+    const { url } = await listener((socket) => {
+      const connection = connections++;
+      let requests = 0;
+      socket.on("data", (bytes: Buffer) => {
+        seen.push(`${bytes.toString().split(" ", 1)[0]} on ${connection}`);
+        if (requests++ === 0) return socket.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        return socket.end("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlate");
+      });
+    });
+    const client = new OriginClient(policy, originSettings);
+    closing.push(() => client.close());
+    const ask = (method: string) =>
+      new Promise((done) => {
+        let status = 0;
+        client.fetch(
+          { ...request(url), method },
+          { ...silent, head: (one) => (status = one), end: () => done(status) },
+        );
+      });
+    expect([await ask("GET"), await ask("GET")]).toEqual([200, 200]);
+    // What may not be sent twice is told to its client, who may.
+    expect(await ask("POST")).toBe(408);
+    expect(seen).toEqual(["GET on 0", "GET on 0", "GET on 1", "POST on 1"]);
+  });
+
   it("takes a host that no URL can have for an origin that fails, not for a reason to end", async () => {
     const client = new OriginClient(policy, { ...originSettings, connectionsMax: 1, resolver: "127.0.0.1:9" });
     closing.push(() => client.close());
