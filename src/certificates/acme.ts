@@ -12,6 +12,8 @@ export interface Authority {
   readonly contact: string | undefined;
   /** PEM of further certificates that its own is checked with, or null. */
   readonly ca: string | null;
+  /** How long it may say nothing, each time that it is asked something. */
+  readonly silenceMs: number;
 }
 
 /** How a name is proved. */
@@ -40,12 +42,17 @@ export async function newAccountKey(): Promise<string> {
 /** Orders one for a name. Rejects with the authority's reason. */
 export async function order(
   name: string,
-  { directory, contact, ca }: Authority,
+  { directory, contact, ca, silenceMs }: Authority,
   needs: OrderNeeds,
 ): Promise<Certificate> {
   const acme = await library();
-  acme.axios.defaults.proxy = false;
-  if (ca !== null) acme.axios.defaults.httpsAgent = new Agent({ ca: [...rootCertificates, ca] });
+  const { defaults, interceptors } = acme.axios;
+  defaults.proxy = false;
+  defaults.timeout = silenceMs;
+  if (ca === null) delete defaults.httpsAgent;
+  else defaults.httpsAgent = new Agent({ ca: [...rootCertificates, ca] });
+  // The library's own wait as long as an authority says, which can be days (RFC 8555 §6.6), and lose what has failed.
+  for (const those of [interceptors.request, interceptors.response]) those.clear();
   const client = new acme.Client({
     directoryUrl: directory,
     accountKey: needs.accountKey,
@@ -53,6 +60,8 @@ export async function order(
     backoffMin: 1000,
     backoffMax: 10_000,
   });
+  // The library updates an account that is there already: with nothing to say, that is no update. RFC 8555 §7.3.2.
+  if (contact === undefined) await client.createAccount({ onlyReturnExisting: true }).catch(() => null);
   const [key, csr] = await acme.crypto.createCsr(
     { commonName: name, altNames: [name] },
     await acme.crypto.createPrivateEcdsaKey(),
@@ -73,7 +82,7 @@ export async function order(
     challengeRemoveFn: (_authorization, challenge) =>
       needs.way === "http-01" ? needs.challenge(challenge.token, null) : needs.proof(null),
   });
-  const certificate = certificateOf({ name, cert, key: key.toString() });
+  const certificate = certificateOf({ name, cert, key: key.toString(), authority: directory });
   if (certificate === null) throw new Error("the authority has sent something that is no certificate for this key");
   return certificate;
 }

@@ -8,6 +8,8 @@ export interface Certificate extends Lifetime {
   /** PEM, with the chain. */
   readonly cert: string;
   readonly key: string;
+  /** The directory of who has given it; undefined where that was not kept. */
+  readonly authority?: string | undefined;
 }
 
 const hostName = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+$/;
@@ -19,13 +21,13 @@ export function canBeCertified(name: string): boolean {
 
 /** From where it was kept, or from another member: null where it is none, or its key is another's. */
 export function certificateOf(value: unknown): Certificate | null {
-  const { name, cert, key } = (value ?? {}) as Record<string, unknown>;
+  const { name, cert, key, authority } = (value ?? {}) as Record<string, unknown>;
   if (typeof name !== "string" || typeof cert !== "string" || typeof key !== "string" || !canBeCertified(name))
     return null;
   try {
     const parsed = new X509Certificate(cert);
     if (!parsed.checkPrivateKey(createPrivateKey(key))) return null;
-    return { name, cert, key, ...lifetimeOf(parsed) };
+    return { name, cert, key, ...(typeof authority === "string" ? { authority } : {}), ...lifetimeOf(parsed) };
   } catch {
     return null; // OpenSSL's way to say that it cannot be read.
   }

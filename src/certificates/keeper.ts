@@ -22,6 +22,10 @@ export interface KeeperNeeds {
   readonly names: () => readonly string[];
   /** Whether this member is the one that asks, at this moment. */
   readonly asks: () => boolean;
+  /** The directory of the authority that is asked, as configured now. */
+  readonly authority: () => string;
+  /** Asks the other members for what they have: something is due here, and another one asks for it. */
+  readonly fetch: () => void;
   /** `failures`: how often it has failed so far. */
   readonly order: (name: string, failures: number) => Promise<Certificate>;
   /** There are others than before; `own`: this member has ordered it. */
@@ -35,6 +39,8 @@ export interface KeeperNeeds {
 }
 
 const lookMs = 5_000;
+/** How often others are asked for what is due here. */
+const fetchMs = 60_000;
 
 /** See above. */
 export class CertificateKeeper {
@@ -45,6 +51,7 @@ export class CertificateKeeper {
   readonly #unkept = new Set<string>();
   #timer: NodeJS.Timeout | null = null;
   #busy = false;
+  #fetchedMs = Number.NEGATIVE_INFINITY;
 
   constructor(needs: KeeperNeeds) {
     this.#needs = needs;
@@ -77,26 +84,39 @@ export class CertificateKeeper {
   /** What failed is tried again at once: something may have been mended. */
   again(): void {
     for (const failure of this.#failures.values()) failure.retryMs = 0;
+    this.#fetchedMs = Number.NEGATIVE_INFINITY;
     this.look();
   }
 
-  /** Takes one that another member has had, where it is newer. */
+  /** Takes one that another member has had, where it is newer, or is the configured authority's and ours is not. */
   take(value: unknown): void {
     const certificate = certificateOf(value);
-    if (certificate === null || (this.#kept.get(certificate.name)?.notAfterMs ?? 0) >= certificate.notAfterMs) return;
+    if (certificate === null) return;
+    const kept = this.#kept.get(certificate.name);
+    if (kept !== undefined && this.isOurs(kept) !== this.isOurs(certificate)) {
+      if (this.isOurs(kept)) return;
+    } else if (kept !== undefined && kept.notAfterMs >= certificate.notAfterMs) return;
     this.#keep(certificate, false);
+  }
+
+  /** Whether it is of the authority that is configured now; one of which that is not known is. */
+  isOurs({ authority }: Certificate): boolean {
+    return authority === undefined || authority === this.#needs.authority();
   }
 
   /** Orders what is due, one after the other: authorities count requests. */
   look(): void {
     for (const name of this.#unkept) this.#write(this.#kept.get(name)!);
-    if (this.#busy || !this.#needs.asks()) return;
+    if (this.#busy) return;
     const now = this.#needs.nowMs();
-    const due = this.#needs.names().find((name) => {
-      const kept = this.#kept.get(name);
-      const isDue = kept === undefined || renewalMs(name, kept) <= now;
-      return canBeCertified(name) && isDue && (this.#failures.get(name)?.retryMs ?? 0) <= now;
-    });
+    const all = this.#needs.names().filter((name) => this.#isDue(name, now));
+    if (!this.#needs.asks()) {
+      // What was told while this member could not be reached is told nobody again.
+      if (all.length === 0 || now < this.#fetchedMs + fetchMs) return;
+      this.#fetchedMs = now;
+      return this.#needs.fetch();
+    }
+    const due = all.find((name) => (this.#failures.get(name)?.retryMs ?? 0) <= now);
     if (due === undefined) return;
     this.#busy = true;
     background(
@@ -115,6 +135,11 @@ export class CertificateKeeper {
         }),
       (error) => this.#noted(due, error.message),
     );
+  }
+
+  #isDue(name: string, now: number): boolean {
+    const kept = this.#kept.get(name);
+    return canBeCertified(name) && (kept === undefined || !this.isOurs(kept) || renewalMs(name, kept) <= now);
   }
 
   #noted(name: string, reason: string): void {

@@ -41,9 +41,9 @@ export class StateFolder {
   }
 
   keep(certificate: Certificate): void {
-    const { name, cert, key } = certificate;
+    const { name, cert, key, authority } = certificate;
     // Names of hosts are names of files: letters, digits, dots and dashes.
-    this.#write(join(this.#folder, "certificates", `${name}${ending}`), JSON.stringify({ name, cert, key }));
+    this.#write(join(this.#folder, "certificates", `${name}${ending}`), JSON.stringify({ name, cert, key, authority }));
   }
 
   #write(path: string, text: string): void {

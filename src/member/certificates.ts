@@ -33,6 +33,8 @@ export interface CertificatesOptions {
 /** Tokens that may be kept: of a stranger's making they are not, but of a fault's they may be. */
 const challengesMax = 1000;
 const askMs = 5000;
+/** An authority that has said nothing for so long says nothing. */
+const silenceMs = 30_000;
 /** An authority has asked within this, or does not. */
 const proofMsMax = 300_000;
 
@@ -64,6 +66,8 @@ export class Certificates {
             folder: this.#folder,
             names: () => namesOf(options.config()),
             asks: options.leads,
+            authority: () => options.config()["acme-directory"],
+            fetch: () => this.#fetchAside(),
             order: (name, failures) => this.#order(name, failures),
             changed: (certificate, own) => this.#changed(certificate, own),
             failed: (name, reason, failures, retryMs) =>
@@ -112,7 +116,7 @@ export class Certificates {
           { kind: "certificate", name },
           `${name} cannot be certified over http: no wildcard, no address`,
         );
-    background(this.#fetch(), (error) => this.#options.log.warn({ kind: "certificate", err: error }, error.message));
+    this.#fetchAside();
     this.#keeper.start();
   }
 
@@ -162,6 +166,10 @@ export class Certificates {
     }
   }
 
+  #fetchAside(): void {
+    background(this.#fetch(), (error) => this.#options.log.warn({ kind: "certificate", err: error }, error.message));
+  }
+
   /** What the others have, for who has been away. */
   async #fetch(): Promise<void> {
     for (const name of this.#options.others()) {
@@ -181,7 +189,8 @@ export class Certificates {
     // Who leads since a moment may not have heard what the one before has had.
     await this.#fetch();
     const kept = this.#keeper!.certificatesFor([name])[0];
-    if (kept !== undefined && kept.notAfterMs - Date.now() > (kept.notAfterMs - kept.notBeforeMs) / 2) return kept;
+    const isYoung = kept !== undefined && kept.notAfterMs - Date.now() > (kept.notAfterMs - kept.notBeforeMs) / 2;
+    if (isYoung && this.#keeper!.isOurs(kept)) return kept;
     let accountKey = this.#folder!.account;
     if (accountKey === null) this.#folder!.keepAccount((accountKey = await newAccountKey()));
     this.#options.log.info(
@@ -191,7 +200,7 @@ export class Certificates {
     const ca = config["acme-ca"] === undefined ? null : readFileSync(config["acme-ca"], "utf8");
     return order(
       name,
-      { directory: config["acme-directory"], contact: config["acme-contact"], ca },
+      { directory: config["acme-directory"], contact: config["acme-contact"], ca, silenceMs },
       {
         accountKey,
         way: wayFor(config, failures),

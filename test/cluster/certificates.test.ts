@@ -201,6 +201,34 @@ describe.skipIf(!hasPebble)("a certificate", () => {
     expect(await shown(https, "four.test"), "no handshake without one").toBeNull();
   }, 90_000);
 
+  it("is had again by an account that names nobody to write to, and anew where the authority is another", async () => {
+    const https = await freePort();
+    const [, file] = flags(httpPort, https, ["five.test"]);
+    const text = readFileSync(file!, "utf8").replace(/^acme-contact: .*$/m, "");
+    writeFileSync(file!, text);
+    const member = await startMember(["--config", file!], {}, listening);
+    await until(() => certified(https, "five.test"), "the first is had", 30_000);
+    const more = `${text}  - { host: six.test, origin: "${origin.url}" }\n`;
+    writeFileSync(file!, more);
+    expect((await gyre(["reload", "--admin", member.admin], folder)).code).toBe(0);
+    await until(() => certified(https, "six.test"), "another is had", 30_000);
+    expect(member.output()).not.toContain("no certificate for");
+    const { issuer } = (await shown(https, "five.test"))!;
+    const other = await startPebble(httpPort);
+    try {
+      writeFileSync(file!, more.replace(pebble.directory, other.directory).replace(pebble.ca, other.ca));
+      expect((await gyre(["reload", "--admin", member.admin], folder)).code).toBe(0);
+      for (const name of ["five.test", "six.test"])
+        await until(
+          async () => (await certified(https, name)) && (await shown(https, name))!.issuer !== issuer,
+          `${name} is the other's`,
+          30_000,
+        );
+    } finally {
+      await other.stop();
+    }
+  }, 120_000);
+
   it("wants a folder, and links that are not in clear text", async () => {
     const file = join(folder, "wrong.yaml");
     writeFileSync(file, `certificates: auto\npeer-tls: "off"\norigin: ${origin.url}\n`);
