@@ -246,6 +246,12 @@ export function listenersOf({
   }));
 }
 
+/** Whether two are one and the same but for who may use it, which can change while it is open. */
+export function isSameListener(one: Listener, other: Listener): boolean {
+  const [ours, theirs] = [one, other].map((listener) => JSON.stringify({ ...listener, allow: [] }));
+  return ours === theirs;
+}
+
 /** Node from this one on closes the connections of those who abuse HTTP/2 in all ways that only it can see. */
 const http2Since = [24, 18, 1] as const;
 

@@ -5,7 +5,6 @@ import type { Config } from "./schema.ts";
 const restartKeys: readonly (keyof Config)[] = [
   "name",
   "cluster",
-  "listen",
   "peer",
   "admin",
   "coordinator",

@@ -4,8 +4,8 @@
  */
 import type { Config } from "../config/schema.ts";
 import { hostPortText, type HostPort } from "../base/host-port.ts";
-import { hasHttp2, mainListener, type Listener } from "../config/listeners.ts";
-import { Networks } from "../origin/destinations.ts";
+import { hasHttp2, isSameListener, mainListener, type Listener } from "../config/listeners.ts";
+import { inBoth, Networks } from "../origin/destinations.ts";
 import { neverRead } from "../proxy/answer/early.ts";
 import { serve } from "../proxy/serve.ts";
 import { readyShortcut } from "../proxy/shortcut.ts";
@@ -60,6 +60,8 @@ export class Clients {
   readonly #listeners: readonly Listener[];
   readonly #count = new OwnCount();
   readonly #traces: Traces;
+  /** Of each listener, who may use it. */
+  #allow: readonly (readonly string[])[];
   #allowed: readonly Networks[];
   #publishing: NodeJS.Timeout | null = null;
   #watched = false;
@@ -90,7 +92,8 @@ export class Clients {
           `${address} speaks HTTP/2 on Node ${process.versions.node}, which does not end all abuse of it: 24.18.1 or newer does`,
         );
     this.#listeners = listeners;
-    this.#allowed = listeners.map(({ allow }) => new Networks(allow));
+    this.#allow = listeners.map(({ allow }) => allow);
+    this.#allowed = this.#allow.map((networks) => new Networks(networks));
     this.#said = listeners.map(({ role }) => (role === "both" ? {} : { role }));
     const limits: WireLimits = { ...wireLimits, ...limitsUnder(config, log) };
     const { recorder, viaLine } = plane.desk;
@@ -221,7 +224,8 @@ export class Clients {
   /** Goes by a changed configuration: who may come, certificates, the access log. */
   follow(config: Config): void {
     const { tls } = this.#options.certificates;
-    this.#allowed = allowOf(config, this.#listeners).map((networks) => new Networks(networks));
+    this.#allow = this.#allowOf(config);
+    this.#allowed = this.#allow.map((networks) => new Networks(networks));
     if (tls !== null) for (const server of this.#servers) server.updateTls(tls);
     this.#traces.follow(config);
     this.publish();
@@ -259,7 +263,7 @@ export class Clients {
   #frontSettings(config: Config): FrontSettings {
     const { accessLog, plane } = this.#options;
     return {
-      allow: allowOf(config, this.#listeners),
+      allow: this.#allow,
       tls: this.#options.certificates.identities(config),
       proofs: this.#options.certificates.proofs,
       log: accessLog.ofThreads,
@@ -268,10 +272,18 @@ export class Clients {
       traced: this.#traces.exports ? config["trust-forwarded"] : null,
     };
   }
-}
 
-/** Who may use each listener, by a configuration whose listeners are the same, or cannot be taken up now. */
-function allowOf(config: Config, listeners: readonly Listener[]): readonly (readonly string[])[] {
-  const now = listenersFor(config);
-  return listeners.map(({ address, allow }) => now.find((one) => one.address === address)?.allow ?? allow);
+  /**
+   * Who may use each listener by a configuration. One that is to be another in other ways too stays what it is: those
+   * who would be let in there may not come here, and those who would not may not any more.
+   */
+  #allowOf(config: Config): readonly (readonly string[])[] {
+    const now = listenersFor(config);
+    return this.#listeners.map((listener, index) => {
+      const allow = this.#allow[index]!;
+      const next = now.find(({ address }) => address === listener.address);
+      if (next === undefined) return allow;
+      return isSameListener(listener, next) ? next.allow : inBoth(allow, next.allow);
+    });
+  }
 }

@@ -27,7 +27,7 @@ import { Clock } from "./clock.ts";
 import { buildDataPlane, followInPlane, type DataPlane } from "./data-plane.ts";
 import { answersOut, depart, type Departure, type Leaving } from "./departure.ts";
 import { allLinked } from "./linked.ts";
-import { listenersFor } from "./listeners.ts";
+import { listenersFor, otherListeners } from "./listeners.ts";
 import { listening } from "./listening.ts";
 import { rememberedOf, type Remembered } from "./last-view.ts";
 import type { MemberOptions } from "./member-options.ts";
@@ -239,7 +239,7 @@ export class RunningMember {
    * work; the old one stays.
    */
   reload(config: Config): readonly string[] {
-    refuseOpenProxy(config, listenersFor({ ...config, listen: this.#config.listen }));
+    const other = otherListeners(config, this.#config);
     const certificates = filedCertificates(config);
     this.#plane.identity?.again();
     const built = buildRouting(config, this.#routingContext, this.#built.routing);
@@ -259,7 +259,7 @@ export class RunningMember {
       background(this.#control?.announce(this.#announcement(this.#addresses, "active")) ?? Promise.resolve(), (error) =>
         this.#failed(error),
       );
-    const { config: now, kept } = reloaded(config, this.#config, isOtherTls ? ["tls"] : []);
+    const { config: now, kept } = reloaded(config, this.#config, isOtherTls ? [...other, "tls"] : other);
     this.#config = now;
     return kept;
   }

@@ -7,7 +7,7 @@ import { StartError } from "./start-error.ts";
 
 /** Listening beyond loopback without saying for whom makes an open proxy, which strangers find within hours. */
 export function refuseOpenProxy(config: Config, listeners: readonly Listener[]): void {
-  const forwards = config.forward ?? (config.origin === undefined && (config.routes ?? []).length === 0);
+  const forwards = isForwarding(config);
   for (const { address, place, allow, role, redirect } of listeners) {
     if (redirect || allow.length > 0 || !("host" in place) || isLoopbackHost(place.host)) continue;
     throw new StartError(
@@ -18,6 +18,21 @@ export function refuseOpenProxy(config: Config, listeners: readonly Listener[]):
         ` or listen for this machine alone: 127.0.0.1:${place.port}.`,
     );
   }
+}
+
+/**
+ * A reload that begins to forward, with listeners that it cannot take up: those that there are may be for others than
+ * the forward proxy's clients.
+ */
+export function refuseOpening(next: Config, running: Config): void {
+  if (!isForwarding(next) || isForwarding(running)) return;
+  throw new StartError(
+    "the forward proxy is to begin, and listeners are to change, which they do only with a restart: it would be open to those who may use the listeners of now. Start the member anew.",
+  );
+}
+
+function isForwarding({ forward, origin, routes }: Config): boolean {
+  return forward ?? (origin === undefined && (routes ?? []).length === 0);
 }
 
 /** Other machines cannot dial 0.0.0.0: who listens on all addresses must say by which one it is reached. */

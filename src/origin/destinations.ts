@@ -101,6 +101,16 @@ export class Networks {
   }
 }
 
+/** Networks whose addresses are in both lists. */
+export function inBoth(one: readonly string[], other: readonly string[]): readonly string[] {
+  const within = (networks: readonly string[], wider: readonly string[]): readonly string[] =>
+    networks.filter((network) => {
+      const [address, bits] = subnetOf(network)!;
+      return wider.map((text) => subnetOf(text)!).some((around) => around[1] <= bits && isIn(address, around));
+    });
+  return [...new Set([...within(one, other), ...within(other, one)])];
+}
+
 /** Whether a text is `address/bits` or a single address. */
 export function isNetwork(text: string): boolean {
   return subnetOf(text) !== null;

@@ -289,6 +289,46 @@ describe("listeners", () => {
     expect(await from("198.51.100.7")).toBe("");
   });
 
+  it.each([1, 3])(
+    "take up whom they are for with a reload, and nobody for what they are not yet (threads: %i)",
+    async (threads) => {
+      const [balanced, plain, other] = [await freePort(), await freePort(), await freePort()];
+      const file = join(folder, `reloaded-${threads}.yaml`);
+      const write = (listener: string, more = ""): void =>
+        writeFileSync(
+          file,
+          `listen: [ "127.0.0.1:${plain}", { address: "127.0.0.1:${balanced}", proxy-protocol: true, ${listener} } ${more} ]\nthreads: ${threads}\nroutes: [ { path: /x, origin: "${origin.url}" } ]\n${listener.includes("role") ? "forward: true" : ""}\n`,
+        );
+      write("allow: [ 192.0.2.0/24, 203.0.113.5 ]");
+      const member = await startMember(["--config", file], {}, ["--peer", "--admin"]);
+      const reload = async (): Promise<string> => (await gyre(["reload", "--admin", member.admin], folder)).output;
+      const from = async (address: string): Promise<string> => {
+        const client = await RawClient.open(balanced);
+        client.send(
+          `PROXY TCP4 ${address} 127.0.0.1 5000 80\r\nGET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n`,
+        );
+        return (await client.end()).slice(0, 12);
+      };
+      const answers = async (): Promise<string[]> =>
+        Promise.all(["192.0.2.7", "203.0.113.5", "198.51.100.7"].map((address) => from(address)));
+      const ok = "HTTP/1.1 200";
+      expect(await answers()).toEqual([ok, ok, ""]);
+      write("allow: [ 198.51.100.0/24, 203.0.113.0/24 ]");
+      expect(await reload()).toBe("m1: configuration reloaded\n");
+      await until(async () => (await from("198.51.100.7")) === ok, "it is taken up by all threads");
+      expect(await answers()).toEqual(["", ok, ok]);
+      // Who may use a listener for one proxy alone may not use it while it is for both.
+      write("allow: [ 192.0.2.0/24, 203.0.113.5 ], shared: true");
+      expect(await reload()).toBe("m1: configuration reloaded; taken up only with a restart: listen\n");
+      await until(async () => (await from("198.51.100.7")) === "", "who may not any more is out");
+      expect(await answers()).toEqual(["", ok, ""]);
+      // Nor is what has been for the reverse proxy alone made one for the forward proxy too.
+      write("role: reverse, allow: [ 192.0.2.0/24 ]", `, "127.0.0.1:${other},forward"`);
+      expect(await reload()).toContain("the forward proxy is to begin");
+      expect((await ask(plain, `${origin.url}/elsewhere`)).status).toBe(404);
+    },
+  );
+
   it("may be one for the members of a machine, which all say so: each gets its part of the connections", async () => {
     const port = await freePort();
     const flags = ["--origin", origin.url, "--listen", `127.0.0.1:${port},shared`];
