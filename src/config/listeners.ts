@@ -130,6 +130,8 @@ const short = z
         message: `"${text}" is no place to listen at${unknown === undefined ? "" : ` ("${unknown}" is not known)`}: ${howToWrite}`,
       });
     if (said.includes("shared")) refuseShared(place, context);
+    if (said.includes("forward") && said.includes("reverse"))
+      context.addIssue({ code: "custom", message: `"${text}": a listener is for both proxies where it names neither` });
     const has = (option: (typeof options)[number]): true | undefined => (said.includes(option) ? true : undefined);
     return {
       address,

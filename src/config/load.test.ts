@@ -118,6 +118,11 @@ describe("a configuration", () => {
       ["{ drain-limit: 5s, drain-notice: 3s }", "drain-notice is a part of drain-limit, half of it at most"],
       ["listen: 'unix:/run/g,shared'", "listen: shared is for a port that is named, as in 127.0.0.1:8080"],
       ["listen: [ { address: '127.0.0.1:0', shared: true } ]", "listen.0.shared: shared is for a port that is named"],
+      ["listen: '127.0.0.1:0,forward,reverse'", 'listen: "127.0.0.1:0,forward,reverse": a listener is for both'],
+      [
+        "tls: [ { names: [a.test], cert: a, key: a }, { names: [b.test, A.test], cert: b, key: b } ]",
+        "two certificates are for a.test: one would never be shown",
+      ],
       ["listen: '80:80'", 'listen: "80:80" is no place to listen at: write host:port'],
       ['routes: [ { path: x, origin: "http://a" } ]', "routes.0.path: it begins with /"],
     ] as const) {

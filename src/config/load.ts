@@ -171,6 +171,12 @@ function contradictions(
       where: at("tls-cert"),
       what: "tls-cert and tls are two forms of one setting: give all certificates under tls",
     });
+  const certified = new Set<string>();
+  for (const name of (config.tls ?? []).flatMap(({ names = [] }) => names.map((one) => one.toLowerCase()))) {
+    if (certified.has(name))
+      problems.push({ where: at("tls"), what: `two certificates are for ${name}: one would never be shown` });
+    certified.add(name);
+  }
   if (config.routes?.length === 0 && config.forward === undefined) {
     problems.push({
       where: at("routes"),

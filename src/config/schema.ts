@@ -302,7 +302,7 @@ export const configSchema = z.strictObject({
   tls: z
     .array(z.strictObject({ names: z.array(z.string()).optional(), cert: z.string(), key: z.string() }))
     .optional()
-    .describe("certificates by server name"),
+    .describe("certificates by server name: by names, or those that are in them"),
   "verify-tls": flag.default(true).describe("check origins' certificates"),
   ca: z.string().optional().describe("file of further trusted certificates for origins"),
   "access-log": z

@@ -21,10 +21,12 @@ export function filedCertificates(config: Config): FiledCertificates | null {
   if (config["tls-cert"] !== undefined) files.unshift({ cert: config["tls-cert"], key: config["tls-key"]! });
   if (files.length === 0) return null;
   const read = files.map(({ names = [], cert, key }) => {
-    const identity = { names, cert: textOf(cert), key: textOf(key) };
+    const given = { names, cert: textOf(cert), key: textOf(key) };
     try {
-      void new TlsIdentities([identity]);
-      return { identity, standing: standingOf(identity.cert) };
+      void new TlsIdentities([given]);
+      // Whose names nobody says is for its own: it would never be shown, but as the first.
+      const identity = names.length > 0 ? given : { ...given, alsoNames: ownNames(given.cert) };
+      return { identity, standing: standingOf(given.cert) };
     } catch (error) {
       throw new Error(`the certificate or key cannot be used (${cert}, ${key}): ${(error as Error).message}`, {
         cause: error,
@@ -32,6 +34,12 @@ export function filedCertificates(config: Config): FiledCertificates | null {
     }
   });
   return { identities: read.map(({ identity }) => identity), standings: read.map(({ standing }) => standing) };
+}
+
+/** The host names in a certificate: RFC 5280 §4.2.1.6. */
+function ownNames(cert: string): string[] {
+  const said = new X509Certificate(cert).subjectAltName ?? "";
+  return said.split(", ").flatMap((one) => (/^DNS:[\w.*-]+$/.test(one) ? [one.slice(4)] : []));
 }
 
 function standingOf(cert: string): Standing {

@@ -4,6 +4,8 @@ import { createSecureContext, type SecureContext, type SecureContextOptions } fr
 export interface Identity {
   /** Server names it is for, `*.example.com` among them; empty for the default. */
   readonly names: readonly string[];
+  /** Names that it is for where no other one is said to be. */
+  readonly alsoNames?: readonly string[];
   readonly cert: string;
   readonly key: string;
 }
@@ -69,12 +71,15 @@ export class TlsIdentities {
   #load(identities: readonly Identity[]): { readonly options: SecureContextOptions; readonly context: SecureContext } {
     const byName = new Map<string, SecureContext>();
     let first: { options: SecureContextOptions; context: SecureContext } | null = null;
-    for (const { names, cert, key } of identities) {
+    const also: [string, SecureContext][] = [];
+    for (const { names, alsoNames = [], cert, key } of identities) {
       const options: SecureContextOptions = { cert, key, minVersion: "TLSv1.2", ...this.#tickets };
       const context = createSecureContext(options);
       first ??= { options, context };
       for (const name of names) byName.set(name.toLowerCase(), context);
+      for (const name of alsoNames) also.push([name.toLowerCase(), context]);
     }
+    for (const [name, context] of also) if (!byName.has(name)) byName.set(name, context);
     // Until there is one, handshakes fail: nobody is shown a certificate that is not for him.
     if (first === null) first = { options: { ...this.#tickets }, context: createSecureContext({}) };
     this.#byName = byName;

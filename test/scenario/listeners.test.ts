@@ -128,6 +128,37 @@ describe("listeners", () => {
     expect(await shake("-servername", "localhost", "-sess_in", session)).toMatch(/^Reused, TLSv1\.3/m);
   });
 
+  it("show the certificate in which the name is that a client asks for, where nobody says whose it is", async () => {
+    const made = (names: string): string => {
+      const file = join(folder, `${names}.pem`);
+      const alternative = `subjectAltName=${names.split(" ").join(",")}`;
+      const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", file];
+      const subject = ["-subj", `/CN=${names.split(" ")[0]!.slice(4)}`, "-addext", alternative];
+      execFileSync("openssl", ["req", "-x509", "-days", "2", ...newKey, ...subject, "-out", `${file}.cert`], {
+        stdio: "ignore",
+      });
+      return `cert: "${file}.cert", key: "${file}"`;
+    };
+    const port = await freePort();
+    const first = `{ ${made("DNS:first.test DNS:said.test")} }`;
+    const second = `{ ${made("DNS:second.test IP:127.0.0.1 DNS:*.second.test DNS:first.test")} }`;
+    const said = `{ names: [said.test, www.second.test], ${made("DNS:said.test")} }`;
+    await configured(`listen: "127.0.0.1:${port},tls"\ntls: [ ${first}, ${second}, ${said} ]\norigin: ${origin.url}\n`);
+    const shown = async (name: string): Promise<string | undefined> => {
+      const client = `echo | timeout 10 openssl s_client -connect 127.0.0.1:${port} -servername ${name} 2>/dev/null`;
+      return /subject=CN = (\S+)/.exec((await run("sh", ["-c", client])).stdout)?.[1];
+    };
+    const names = ["first.test", "second.test", "a.second.test", "said.test", "www.second.test", "nobody.test"];
+    expect(await Promise.all(names.map((name) => shown(name)))).toEqual([
+      "first.test",
+      "second.test",
+      "second.test",
+      "said.test",
+      "said.test",
+      "first.test",
+    ]);
+  });
+
   it("show, and tell of, the certificate that was taken up, whatever lies in its file by now", async () => {
     const [first, second] = [selfSigned("first.test"), selfSigned("second.test")];
     const [shownFile, shownKey] = [join(folder, "shown.pem"), join(folder, "shown.key")];
