@@ -53,7 +53,7 @@ describe("ResponseReader", () => {
     expect(
       read(
         "GET",
-        [...text].map((character) => Buffer.from(character)),
+        Array.from(text, (character) => Buffer.from(character)),
       ).end,
     ).toBe("not-http");
   });
