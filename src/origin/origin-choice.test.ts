@@ -41,6 +41,12 @@ describe("OriginChoice", () => {
     busy.origins[0]!.active = 1;
     busy.origins[1]!.active = 2;
     expect(busy.choose(0, 0)!.state.origin).toBe("b");
+    // Nobody is busy, or all are as busy.
+    busy.origins[0]!.active = busy.origins[1]!.active = 0;
+    expect(counts(busy, 300)).toEqual({ a: 100, b: 200 });
+    busy.origins[0]!.active = 1;
+    busy.origins[1]!.active = 3;
+    expect(counts(busy, 300)).toEqual({ a: 100, b: 200 });
     expect(counts(choiceOf(["a", "b"], "first").choice, 5)).toEqual({ a: 5 });
     const { choice } = choiceOf(["a", "b", "c"], "hash");
     const before = Array.from({ length: 3000 }, (_, hash) => choice.choose(0, hash)!.state.origin);

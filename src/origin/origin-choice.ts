@@ -244,33 +244,39 @@ export class OriginChoice {
     switch (this.balance) {
       case "first":
         return well[0]!;
-      case "least-requests":
-        return well.reduce((best, state) =>
-          (state.active + 1) / this.#weight(state, nowMs) < (best.active + 1) / this.#weight(best, nowMs)
-            ? state
-            : best,
+      case "least-requests": {
+        // Where nobody is busy, and among those who are as busy, in turn: the first would get all there is.
+        if (well.every(({ active }) => active === 0)) return this.#inTurn(well, nowMs);
+        const loads = well.map((state) => (state.active + 1) / this.#weight(state, nowMs));
+        const least = Math.min(...loads);
+        return this.#inTurn(
+          well.filter((_, index) => loads[index] === least),
+          nowMs,
         );
+      }
       case "hash":
         return well.reduce((best, state) =>
           score(state.origin, this.#weight(state, nowMs), hash) > score(best.origin, this.#weight(best, nowMs), hash)
             ? state
             : best,
         );
-      case "round-robin": {
-        // Smooth weighted round robin, as nginx does it: each turn everyone earns its weight, who has most pays for
-        // all.
-        let total = 0;
-        let best = well[0]!;
-        for (const state of well) {
-          const weight = this.#weight(state, nowMs);
-          total += weight;
-          state.credit += weight;
-          if (state.credit > best.credit) best = state;
-        }
-        best.credit -= total;
-        return best;
-      }
+      case "round-robin":
+        return this.#inTurn(well, nowMs);
     }
+  }
+
+  /** Smooth weighted round robin, as nginx does it: each turn everyone earns its weight, who has most pays for all. */
+  #inTurn(well: readonly OriginState[], nowMs: number): OriginState {
+    let total = 0;
+    let best = well[0]!;
+    for (const state of well) {
+      const weight = this.#weight(state, nowMs);
+      total += weight;
+      state.credit += weight;
+      if (state.credit > best.credit) best = state;
+    }
+    best.credit -= total;
+    return best;
   }
 
   /** Its weight now: of one that has just come back, a part of it. */
