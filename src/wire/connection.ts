@@ -88,15 +88,9 @@ export class Connection {
     if (this.#state === "over") return;
     const { socket } = this;
     const awaited = this.#state === "answering" && this.#content?.awaited === true;
-    if (this.#deadlines.stalled(socket, awaited, now)) {
-      this.#reset();
-      return;
-    }
+    if (this.#deadlines.stalled(socket, awaited, now)) return this.#reset();
     const exchange = this.#exchange;
-    if (exchange !== null && this.#halfClose.isGone(now, exchange, () => socket.bytesWritten)) {
-      this.#reset();
-      return;
-    }
+    if (exchange !== null && this.#halfClose.isGone(now, exchange, () => socket.bytesWritten)) return this.#reset();
     if (!this.#deadlines.passed(now)) return;
     if (this.#state === "closing") {
       if (socket.writableLength === 0) socket.destroy();
