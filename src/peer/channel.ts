@@ -94,8 +94,15 @@ export function dialChannel(
       socket.destroy(new Error("it does not know the secret"));
     else ready();
   });
+  if (shown === null) socket.prependListener("error", namedForOperators);
   socket.setNoDelay(true);
   return socket;
+}
+
+/** Who does not know a key has no other to offer: OpenSSL calls that a handshake failure. */
+function namedForOperators(error: Error & { readonly code?: string }): void {
+  if (!(error.code ?? "").includes("ALERT_HANDSHAKE_FAILURE")) return;
+  error.message = "it does not know the secret, or belongs to another cluster";
 }
 
 /** What a listening side needs. */

@@ -54,6 +54,16 @@ it("are one cluster like any other: joins, hops, a death", async () => {
   for (const path of urls) expect((await through(members[1]!.port, `${origin.url}${path}`)).status).toBe(200);
 });
 
+it("refuse who has another secret, and tell it so at once, as they do in clear text", async () => {
+  const [first] = await startCluster(1, ["--peer-tls", "on"]);
+  for (const tls of ["on", "off"]) {
+    const stranger = ["--name", "m2", "--coordinator", `http://${first!.peer}`, "--peer-tls", tls];
+    await expect(startMember(stranger, { GYRE_SECRET: "the secret of somebody else" }), tls).rejects.toThrow(
+      /refuses this member: it does not know the secret/,
+    );
+  }
+});
+
 it("change their secret one after the other, and nothing is refused meanwhile", async () => {
   const next = "the secret that comes after this one";
   const flags = ["--peer-tls", "on", ...patient];
