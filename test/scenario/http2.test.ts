@@ -107,8 +107,12 @@ interface Answered {
   readonly text: string;
 }
 
-async function open(member: TestMember, scheme: "http" | "https" = "https"): Promise<ClientHttp2Session> {
-  const session = connect(`${scheme}://127.0.0.1:${member.port}`, { rejectUnauthorized: false });
+async function open(
+  member: TestMember,
+  scheme: "http" | "https" = "https",
+  settings: { readonly initialWindowSize?: number } = {},
+): Promise<ClientHttp2Session> {
+  const session = connect(`${scheme}://127.0.0.1:${member.port}`, { rejectUnauthorized: false, settings });
   session.on("error", () => {});
   await new Promise((done, fail) => session.once("remoteSettings", done).once("error", fail));
   return session;
@@ -400,6 +404,33 @@ describe("HTTP/2", () => {
       session.close();
       for (const socket of upgraded) socket.destroy();
       await listening.close();
+    });
+
+  for (const threads of ["1", "3"])
+    it(`gives the last of a tunnel to a client that takes its time (${threads} threads)`, async () => {
+      const said = Buffer.alloc(60_000, "last words ");
+      const speaking = await startOrigin((_request, response) => response.end("a page"));
+      speaking.server.on("upgrade", (_request, socket: Socket) => {
+        socket.on("error", () => {}).resume();
+        socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+        socket.end(said);
+      });
+      const member = await secured("--threads", threads, "--origin", speaking.url);
+      const session = await open(member, "https", { initialWindowSize: 10_000 });
+      for (let count = 0; count < 2; count++) {
+        const socket = session.request(socketOf(member));
+        const closed = new Promise((gone) => socket.once("close", gone));
+        await new Promise((opened) => socket.on("error", () => {}).once("response", opened));
+        socket.end();
+        // The tunnel is over on the other side of the window.
+        if (threads === "3") await until(async () => (await statusOf(member)).self.inFlight === 0, "it is over");
+        const chunks: Buffer[] = [];
+        socket.on("data", (bytes: Buffer) => chunks.push(bytes));
+        await closed;
+        expect([socket.rstCode, Buffer.concat(chunks).equals(said)]).toEqual([0, true]);
+      }
+      session.close();
+      await speaking.close();
     });
 
   it("opens no tunnel where the origin does not, and ends one whose client had nothing to say", async () => {

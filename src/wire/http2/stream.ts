@@ -151,8 +151,13 @@ export class GatewayStream implements LaneListener {
   }
 
   cut(): void {
-    if (this.#isTunnel) this.#fail(constants.NGHTTP2_CONNECT_ERROR);
-    else this.#reader.ended("reset");
+    if (!this.#isTunnel) this.#reader.ended("reset");
+    else if (!this.#isEnding) this.#fail(constants.NGHTTP2_CONNECT_ERROR);
+    else {
+      // All that was said lies here, and goes to the client yet; what it still says is nobody's.
+      this.#isOver = true;
+      this.#stream.once("finish", () => this.#stream.readableEnded || this.#close(constants.NGHTTP2_CONNECT_ERROR));
+    }
   }
 
   room(): void {
