@@ -5,6 +5,7 @@
  * (members, threads, TLS, disk, compression, restarts, members that stand still, links that are cut, ZooKeeper that goes
  * away, …) and all that is asked for and answered from its seed, which it prints: `--seed N --rounds 1` is that round
  * again, but for the moments at which things happen. `--set members=3` makes a setting one's own, any number of them.
+ * WebSockets and CONNECT carry bytes through it all (`tunnels`); routes have rules of their own, pipelines are deep.
  * When nobody asks any more, members must hold on to nothing and see each other. Ends with 1 where something was wrong.
  * Loopback only. With `zookeeper` it needs Debian's libzookeeper-java.
  */
@@ -22,6 +23,7 @@ import { Links } from "./many-clients/links.mjs";
 import { freePort, Member } from "./many-clients/member.mjs";
 import { expectRest } from "./many-clients/rest.mjs";
 import { Site } from "./many-clients/site.mjs";
+import { Tunnels } from "./many-clients/tunnels.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -80,6 +82,14 @@ function settingsOf(seed) {
     forward: chance.is(0.15),
     origins: chance.one([1, 1, 1, 2]),
     query: chance.is(0.25),
+    // WebSockets, and CONNECT through the forward proxy.
+    tunnels: chance.one([0, 0, 0, 4]),
+    // More than one route, each with rules of its own.
+    routes: chance.one([1, 1, 3]),
+    // Servers of ZooKeeper.
+    servers: chance.one([1, 3]),
+    // Requests that are sent before the first is answered, at most.
+    depth: chance.one([4, 4, 60]),
   };
   for (const one of values.set) {
     const [name, value] = one.split("=");
@@ -87,30 +97,39 @@ function settingsOf(seed) {
     settings[name] = typeof settings[name] === "string" ? value : JSON.parse(value);
   }
   // A forward proxy has no routes; over HTTP/2 in clear, nothing says that a URL is another's.
-  if (settings.forward) Object.assign(settings, { compress: false, origins: 1, query: false });
+  if (settings.forward) Object.assign(settings, { compress: false, origins: 1, query: false, routes: 1 });
+  if (settings.routes > 1) settings.query = true;
   if (settings.forward && !settings.tls) settings.h2 = 0;
   return settings;
 }
 
 /** A member's configuration file. */
-function configuration({ compress, forward, origins, query, keyed }, site, number) {
+function configuration({ compress, forward, origins, query, keyed, routes }, site, number) {
   const lines = ["purge-allow: [127.0.0.0/8]"];
-  if (forward) return `${lines[0]}\n`;
-  lines.push("routes:", `  - origins: [${site.urls.join(", ")}]`);
-  lines.push(`    set-fields: { response: { X-Settings: "${number}" } }`);
-  if (origins > 1) lines.push("    retry-on: [502, 503]", "    head-timeout: 700ms", "    rest-for: 500ms");
-  if (query) lines.push(`    caching: { query-ignore: [utm]${keyed ? ", key-fields: [x-v]" : ""} }`);
-  if (compress) {
+  if (forward) return `${lines[0]}\nconnect-ports: any\n`;
+  lines.push("routes:");
+  const route = (path, caching) => {
+    lines.push(`  - origins: [${site.urls.join(", ")}]`);
+    if (path !== null) lines.push(`    path: ${path}`);
+    lines.push(`    set-fields: { response: { X-Settings: "${number}" } }`);
+    if (origins > 1) lines.push("    retry-on: [502, 503]", "    head-timeout: 700ms", "    rest-for: 500ms");
+    if (caching.length > 0) lines.push(`    caching: { ${caching.join(", ")} }`);
+    if (!compress) return;
     lines.push("    compress: [zstd, br, gzip]", "    compress-types: [text/plain, text/html]");
     lines.push("    compress-least: 100");
-  }
+  };
+  const keyedBy = (name) => (keyed ? [`key-fields: [${name}]`] : []);
+  route(null, query ? ["query-ignore: [utm]", ...keyedBy("x-v")] : []);
+  if (routes === 1) return `${lines.join("\n")}\n`;
+  route("/r/1", ["query-select: [id]", ...keyedBy("accept-language")]);
+  route("/r/2", ["query-ignore: [utm]", "disk: false"]);
   return `${lines.join("\n")}\n`;
 }
 
-/** One server of ZooKeeper's, of Debian's jars. */
-async function zooKeeper() {
+/** Servers of ZooKeeper's, of Debian's jars. */
+async function zooKeeper(servers) {
   const { startZooKeeper } = await import("../test/support/zookeeper.ts");
-  const ensemble = await startZooKeeper({ tickMs: 500 });
+  const ensemble = await startZooKeeper({ servers, tickMs: 500 });
   return Object.assign(ensemble, { coordinator: `zookeeper://${ensemble.addresses}/many` });
 }
 
@@ -151,7 +170,7 @@ async function round(settings) {
     execFileSync("openssl", ["req", "-x509", ...curve, ...files], { stdio: "ignore" });
   }
   const links = settings.links ? new Links() : null;
-  const ensemble = settings.zookeeper ? await zooKeeper() : null;
+  const ensemble = settings.zookeeper ? await zooKeeper(settings.servers) : null;
   const place = { folder, secret, links, coordinator: ensemble === null ? null : ensemble.coordinator };
   const members = [];
   for (let number = 1; number <= settings.members; number++) {
@@ -168,8 +187,9 @@ async function round(settings) {
   }
   const up = () => members.filter(({ isUp }) => isUp);
   const askers = new Askers({ options: settings, site, judge, members: up, wrong, events });
+  const tunnels = new Tunnels({ options: settings, site, members: up, wrong, events });
   await events.happen(performance.now() + Number(values.seconds) * 1000);
-  await askers.end();
+  await Promise.all([askers.end(), tunnels.end()]);
   await expectRest(up(), wrong);
   await Promise.all(members.map((member) => member.end("SIGTERM")));
   links?.end();
@@ -177,6 +197,7 @@ async function round(settings) {
   rmSync(folder, { recursive: true, force: true });
   const said =
     kinds.size === 0 ? "right" : `WRONG: ${[...kinds].map(([kind, count]) => `${kind} ${count}×`).join(", ")}`;
+  if (tunnels.opened > 0) events.counts.set("tunnels", tunnels.opened);
   console.log([...events.counts].map(([name, count]) => `${name} ${count}×`).join(", "));
   console.log(`seed ${seed}: ${askers.asked} requests, ${site.answers.length} at the origin: ${said}`);
   return kinds.size;

@@ -142,7 +142,7 @@ export class Askers {
     const [host, port] = member.listen.split(":");
     const to = { host, port, rejectUnauthorized: false, ALPNProtocols: ["http/1.1"] };
     const socket = options.tls ? connectTls(to) : connect(to);
-    const depth = chance.one([1, 1, 1, 2, 4]);
+    const depth = chance.one([1, 1, 1, 2, options.depth]);
     const waiting = [];
     let left = 1 + chance.below(40);
     let had = Buffer.alloc(0);

@@ -200,9 +200,9 @@ export class Events {
     await this.parted.during(doing);
   }
 
-  /** ZooKeeper dies and returns, or stands still. */
+  /** A server of ZooKeeper's dies and returns, or stands still. The others elect another leader if it was that. */
   async #away(chance) {
-    const [server] = this.#needs.ensemble.servers;
+    const server = chance.one(this.#needs.ensemble.servers);
     const ms = 200 + chance.below(7000);
     await this.away.during(async () => {
       if (chance.is(0.5)) {

@@ -2,6 +2,7 @@
 import { createServer } from "node:net";
 import { after } from "./chance.mjs";
 import { requestOf } from "./requests.mjs";
+import { tunnelPath } from "./tunnels.mjs";
 
 /** Reads requests, and has them answered one after the other on each connection. */
 export class OriginServer {
@@ -20,7 +21,7 @@ export class OriginServer {
   }
 
   async start(port) {
-    this.#server = createServer((socket) => this.#serve(socket));
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
     await new Promise((done) => this.#server.listen(port, "127.0.0.1", done));
     this.port = this.#server.address().port;
   }
@@ -55,6 +56,8 @@ export class OriginServer {
       const request = requestOf(had);
       if (request === null) return;
       had = Buffer.from(had.subarray(request.bytes));
+      const tunnel = tunnelPath.exec(request.path);
+      if (tunnel !== null && this.#how === "is well") return echo(socket, had, tunnel[1]);
       isBusy = true;
       answer(request).then(
         (how) => {
@@ -66,9 +69,27 @@ export class OriginServer {
         (error) => this.#wrong("origin", { error: String(error.stack) }),
       );
     };
+    socket.on("end", () => socket.end());
     socket.on("data", (bytes) => {
       had = Buffer.concat([had, bytes]);
       read();
     });
   }
+}
+
+/** Sends back what it gets; `most`: so many bytes, and then ends. */
+function echo(socket, had, most) {
+  let left = most === "" ? Infinity : Number(most);
+  socket.removeAllListeners("data");
+  socket.write("HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  const back = (bytes) => {
+    if (socket.writableEnded) return;
+    const goesOn = socket.write(bytes);
+    left -= bytes.length;
+    if (left <= 0) socket.end();
+    else if (!goesOn) socket.pause();
+  };
+  socket.on("drain", () => socket.resume());
+  socket.on("data", back);
+  if (had.length > 0 || left === 0) back(had);
 }
