@@ -6,7 +6,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { Agent } from "node:http";
 import { join } from "node:path";
-import { afterAll, afterEach, expect, it } from "vitest";
+import { afterAll, expect, it } from "vitest";
 import { ask } from "../support/client.ts";
 import { endAll, startMember, temporaryFolder, until } from "../support/member.ts";
 import { freePort } from "../support/nginx.ts";
@@ -91,14 +91,12 @@ Server(("127.0.0.1", ${port}), Handler).serve_forever()`,
   },
 };
 
-const running: ChildProcess[] = [];
-afterEach(async () => {
-  for (const child of running.splice(0)) {
-    const gone = new Promise((done) => child.once("exit", done));
-    child.kill("SIGTERM");
-    await gone;
-  }
-});
+/** Ends a server and resolves when it has gone. */
+async function end(child: ChildProcess): Promise<void> {
+  const gone = new Promise((done) => child.once("exit", done));
+  child.kill("SIGTERM");
+  await gone;
+}
 afterAll(endAll);
 
 const sizes = [0, 1, 1000, 70_000];
@@ -107,7 +105,8 @@ for (const [name, { command, prepare, reload }] of Object.entries(servers)) {
   const missing = spawnSync(command, ["-v"]).error !== undefined;
   if (missing && process.env["CI"] === "true")
     throw new Error(`${command} is missing: it is a real origin of the tests`);
-  it.skipIf(missing)(
+  // The one is busy while another waits for its server to take up its settings.
+  it.skipIf(missing).concurrent(
     `${name}: no GET fails, and every content is whole, however often it closes connections`,
     async () => {
       const folder = temporaryFolder();
@@ -115,28 +114,31 @@ for (const [name, { command, prepare, reload }] of Object.entries(servers)) {
       for (const size of sizes) writeFileSync(join(folder, "files", String(size)), "y".repeat(size));
       const port = await freePort();
       const child = spawn(command, [...prepare(folder, port).parameters], { stdio: "ignore" });
-      running.push(child);
-      const url = `http://127.0.0.1:${port}`;
-      await until(async () => (await fetch(`${url}/1`).catch(() => null))?.status === 200, `${name} answers`);
-      const member = await startMember(["--origin", url]);
-      const agent = new Agent({ keepAlive: true, maxSockets: 8 });
-      const wrong: string[] = [];
-      let next = 0;
-      await Promise.all(
-        Array.from({ length: 8 }, async () => {
-          while (next < 10_000) {
-            const index = next++;
-            if (reload !== null && index % 500 === 250) child.kill(reload);
-            const size = sizes[index % sizes.length]!;
-            const { status, body } = await ask(member.port, `/${size}?${index}`, { agent });
-            if (status !== 200 || body.length !== size)
-              wrong.push(`${index}: ${status}, ${body.length} of ${size} bytes`);
-          }
-        }),
-      );
-      agent.destroy();
-      expect(wrong).toEqual([]);
-      await member.stop();
+      try {
+        const url = `http://127.0.0.1:${port}`;
+        await until(async () => (await fetch(`${url}/1`).catch(() => null))?.status === 200, `${name} answers`);
+        const member = await startMember(["--origin", url]);
+        const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+        const wrong: string[] = [];
+        let next = 0;
+        await Promise.all(
+          Array.from({ length: 8 }, async () => {
+            while (next < 10_000) {
+              const index = next++;
+              if (reload !== null && index % 500 === 250) child.kill(reload);
+              const size = sizes[index % sizes.length]!;
+              const { status, body } = await ask(member.port, `/${size}?${index}`, { agent });
+              if (status !== 200 || body.length !== size)
+                wrong.push(`${index}: ${status}, ${body.length} of ${size} bytes`);
+            }
+          }),
+        );
+        agent.destroy();
+        expect(wrong).toEqual([]);
+        await member.stop();
+      } finally {
+        await end(child);
+      }
     },
     180_000,
   );
