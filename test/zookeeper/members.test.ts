@@ -114,6 +114,8 @@ describe.skipIf(!needsZooKeeper())("members and one server", () => {
     await until(async () => (await spy.exists(`${paths.members}/gyre/m2`)) === null, "its session has expired");
     process.kill(second.pid, "SIGCONT");
     await until(() => second.output().includes("session expired"), "it says so");
+    // Both may still show the view from before: the leader has not yet heard of it.
+    await until(async () => (await spy.exists(`${paths.members}/gyre/m2`)) !== null, "it has joined again");
     await settled(members);
     expect((await statusOf(second)).self.store.responses).toBe(stored);
     expect((await statusOf(second)).session).toBe("connected");
