@@ -1,12 +1,16 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, expect, it, vi } from "vitest";
 import { lookEvery } from "./look-every.ts";
 
-afterEach(() => void vi.useRealTimers());
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
 
-it("looks at intervals, and leaves out the first look after this process stood still, not a second one", () => {
+it("looks at intervals; leaves out the first look after this process stood still, and reads before a second one", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   let now = 0;
-  const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+  vi.spyOn(performance, "now").mockImplementation(() => now);
   let looks = 0;
   const lost: number[] = [];
   const timer = lookEvery(
@@ -14,13 +18,17 @@ it("looks at intervals, and leaves out the first look after this process stood s
     () => void looks++,
     (ms) => lost.push(ms),
   );
-  const after = (ms: number): number => {
+  const after = async (ms: number): Promise<readonly [number, number]> => {
     now += ms;
     vi.advanceTimersByTime(100);
-    return looks;
+    const atOnce = looks;
+    await turn();
+    return [atOnce, looks];
   };
-  expect([100, 150, 1000, 100, 1000, 1000, 1000].map(after)).toEqual([1, 2, 2, 3, 3, 4, 4]);
-  expect(lost).toEqual([900, 900, 900]);
+  const seen: (readonly [number, number])[] = [];
+  for (const ms of [100, 150, 1000, 100, 1000, 1000, 1000]) seen.push(await after(ms));
+  expect(seen.map(([, whenRead]) => whenRead)).toEqual([1, 2, 2, 3, 3, 4, 4]);
+  expect(seen.map(([atOnce]) => atOnce)).toEqual([1, 2, 2, 3, 3, 3, 4]);
+  expect(lost).toEqual([900, 900, 900, 900]);
   clearInterval(timer);
-  clock.mockRestore();
 });

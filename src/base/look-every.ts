@@ -3,7 +3,8 @@
 /**
  * Calls `look` every so many milliseconds; clearInterval ends it. A look that comes much too late is left out, once:
  * while the process stood still, or was held up, others may have done all that they owe, and it has not been read yet.
- * `heldUp` is called in its place, with the time that was lost: whoever goes by a clock of its looks sets that right.
+ * Where the next comes too late as well, it waits only for what has come to be read: who is always held up must look.
+ * `heldUp` is told how much time was lost each time, before anybody looks: whoever goes by deadlines moves them by it.
  */
 export function lookEvery(ms: number, look: () => void, heldUp: (lostMs: number) => void = () => {}): NodeJS.Timeout {
   let lookedAt = performance.now();
@@ -12,9 +13,12 @@ export function lookEvery(ms: number, look: () => void, heldUp: (lostMs: number)
     const now = performance.now();
     const lostMs = now - lookedAt - ms;
     lookedAt = now;
-    isLeftOut = lostMs > ms && !isLeftOut;
-    if (isLeftOut) heldUp(lostMs);
-    else look();
+    const isLate = lostMs > ms;
+    isLeftOut = isLate && !isLeftOut;
+    if (!isLate) return look();
+    heldUp(lostMs);
+    if (!isLeftOut) setImmediate(look);
+    return undefined;
   }, ms);
   return timer.unref();
 }

@@ -89,7 +89,7 @@ export class HealthChecks {
     // Of the whole of it: a content that does not end would keep a connection for ever.
     let looks = 0;
     const timer = lookEvery(timeoutMs / looksMax, () => {
-      if (++looks < looksMax) return;
+      if (isOver || ++looks < looksMax) return;
       tell(false, `its check took longer than ${timeoutMs} ms`);
       end();
       fetch?.cancel();

@@ -40,6 +40,32 @@ describe("OriginClient", () => {
     expect(heard).toBe("an answer");
   });
 
+  it("gives an origin what is left of its time where this process stood still twice, one time after the other", async () => {
+    const headMs = 400;
+    const stands = (): void => {
+      const until = performance.now() + headMs;
+      while (performance.now() < until);
+    };
+    const { url } = await listener((socket) =>
+      socket.once("data", () => {
+        stands();
+        // Timers come between the two, and behind the second one, before what it has sent is read.
+        setImmediate(() =>
+          setImmediate(() => {
+            socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            stands();
+          }),
+        );
+      }),
+    );
+    const client = new OriginClient(policy, { ...originSettings, headMs, bodyMs: headMs });
+    closing.push(() => client.close());
+    const heard = await new Promise((done) =>
+      client.fetch(request(url), { ...silent, end: () => done("an answer"), failed: (error) => done(error.code) }),
+    );
+    expect(heard).toBe("an answer");
+  });
+
   it("counts a cancelled fetch until nothing is left of it: clients that leave cannot open connections without bound", async () => {
     const { url } = await listener();
     const client = new OriginClient(policy, { ...originSettings, connectionsMax: 4, queueMax: 10_000 });

@@ -188,6 +188,11 @@ export class OriginConnection {
     this.#fail("too-late", what, this.#headSeen ? "BODY_TIMEOUT" : "HEAD_TIMEOUT");
   }
 
+  /** This process stood still for so long: that is not the origin's time. */
+  heldUp(lostMs: number): void {
+    this.#deadlineMs += lostMs;
+  }
+
   // ---- the request ------------------------------------------------------------------------------------------------
 
   #write({ method, target, fields, body, expectsContinue, upgrade }: Outgoing): void {
@@ -246,11 +251,8 @@ export class OriginConnection {
   }
 
   #interim(status: number, fields: FieldList): void {
-    if (status === 100) {
-      if (this.#continue !== null) this.#pump();
-      return;
-    }
-    this.#incoming?.interim(status, fields);
+    if (status !== 100) this.#incoming?.interim(status, fields);
+    else if (this.#continue !== null) this.#pump();
   }
 
   #head(head: ResponseHead): void {

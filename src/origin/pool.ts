@@ -149,7 +149,10 @@ export class Pool {
     if (this.#timer !== null) return;
     const { headMs, bodyMs } = this.#options;
     const everyMs = Math.max(20, Math.min(250, headMs / 4, bodyMs / 4));
-    this.#timer = lookEvery(everyMs, () => {
+    const heldUp = (lostMs: number): void => {
+      for (const connection of this.#all) connection.heldUp(lostMs);
+    };
+    const look = (): void => {
       const now = performance.now();
       for (const connection of this.#all) connection.sweep(now);
       for (const idle of this.#idle.values())
@@ -157,6 +160,7 @@ export class Pool {
       if (this.#all.size > 0) return;
       clearInterval(this.#timer!);
       this.#timer = null;
-    });
+    };
+    this.#timer = lookEvery(everyMs, look, heldUp);
   }
 }

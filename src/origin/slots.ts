@@ -43,7 +43,7 @@ interface Held {
 
 interface Waiting {
   readonly listener: SlotListener;
-  readonly untilMs: number;
+  untilMs: number;
   readonly enter: () => void;
   readonly leave: () => void;
 }
@@ -132,7 +132,10 @@ export class Slots {
   /** While some wait: who has waited too long is refused, who has been open for long makes room. */
   #look(): void {
     if (this.#timer !== null) return;
-    this.#timer = lookEvery(lookMs, () => {
+    const heldUp = (lostMs: number): void => {
+      for (const waiting of this.#waiting) waiting.untilMs += lostMs;
+    };
+    const look = (): void => {
       const now = this.#now();
       for (const held of this.#held) if (now - held.sinceMs > longMs) this.#lengthen(held);
       this.#admit();
@@ -146,6 +149,7 @@ export class Slots {
       if (this.#waiting.size > 0) return;
       clearInterval(this.#timer!);
       this.#timer = null;
-    });
+    };
+    this.#timer = lookEvery(lookMs, look, heldUp);
   }
 }

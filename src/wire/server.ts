@@ -30,7 +30,7 @@ export interface Served {
   drain(): void;
   /** Compares deadlines and rates. Milliseconds, monotonic. */
   sweep(now: number): void;
-  /** In the place of a `sweep`: this process stood still for so long, which counts for no deadline and no rate. */
+  /** Before it sweeps again: this process stood still for so long, which counts for no deadline and no rate. */
   heldUp(lostMs: number, now: number): void;
 }
 
