@@ -1,5 +1,6 @@
 import { readdirSync } from "node:fs";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { Readable } from "node:stream";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { originSettings, type OriginHandler } from "./fetch.ts";
 import { OriginClient } from "./origin-client.ts";
@@ -65,6 +66,52 @@ describe("OriginClient", () => {
     );
     expect(heard).toBe("an answer");
   });
+
+  it.each([["first", "6\r\nfirst.\r\n5\r\nlast.\r\n0\r\n\r\n"] as const, ["nothing", "0\r\n\r\n"] as const])(
+    "sends all of a request's content where an idle connection has ended, and %s of it comes before there is another",
+    async (what, expected) => {
+      let connections = 0;
+      let [last, heard] = ["", ""];
+      const { url } = await listener((socket) => {
+        const isFirst = ++connections === 1;
+        socket.on("error", () => {});
+        socket.on("data", (bytes) => {
+          const text = bytes.toString();
+          if (isFirst && text.startsWith("PUT")) return void socket.destroy();
+          heard += text;
+          if (!text.startsWith("GET") && !heard.endsWith("0\r\n\r\n")) return;
+          last = heard.slice(heard.indexOf("\r\n\r\n") + 4);
+          heard = "";
+          socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        });
+      });
+      const client = new OriginClient(policy, { ...originSettings, retries: 0 });
+      closing.push(() => client.close());
+      const answered = (method: string, body: Readable | null): Promise<string> =>
+        new Promise((done) =>
+          client.fetch(
+            { ...request(url), method, body },
+            { ...silent, end: () => done("an answer"), failed: (error) => done(error.message) },
+          ),
+        );
+      await answered("GET", null);
+      const body = new Readable({ read: () => {} });
+      if (what === "nothing") body.push(null);
+      // The connection is lost: this is the moment at which nobody listens.
+      body.on("removeListener", (name) => {
+        if (name !== "data" || connections > 1 || what === "nothing") return;
+        process.nextTick(() => {
+          body.push("first.");
+          setImmediate(() => {
+            body.push("last.");
+            body.push(null);
+          });
+        });
+      });
+      expect(await answered("PUT", body)).toBe("an answer");
+      expect([connections, last]).toEqual([2, expected]);
+    },
+  );
 
   it("counts a cancelled fetch until nothing is left of it: clients that leave cannot open connections without bound", async () => {
     const { url } = await listener();
