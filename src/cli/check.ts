@@ -19,6 +19,7 @@ import { openToOthers, refuseOpenProxy, refuseWildcardPeer } from "../member/ref
 import { buildRouting } from "../member/routing.ts";
 import { unheard } from "../origin/fetch.ts";
 import { RouteNumbers } from "../proxy/request/route-counts.ts";
+import { asItStands } from "./as-it-stands.ts";
 import { Failure } from "./failure.ts";
 import { note, say, sayJson } from "./terminal.ts";
 
@@ -110,7 +111,8 @@ async function look(file: string | undefined): Promise<Found> {
     if (path !== undefined)
       attempt(at(key), () => (key === "disk" ? mustBeFolder(path) : mustBeFile(path)), `${key} cannot be used: `);
   }
-  warnings.push(...uncertifiable(config, at("certificates")), ...(await unresolved(config, at("routes"))));
+  warnings.push(...asItStands(config, at("routes")), ...uncertifiable(config, at("certificates")));
+  warnings.push(...(await unresolved(config, at("routes"))));
   return { problems, warnings };
 }
 

@@ -291,9 +291,13 @@ function problemsOf(
     return nearest.flatMap((one) => problemsOf({ ...one, path: [...path, ...one.path] }, places, document));
   if (issue.code === "unrecognized_keys") {
     const known = knownKeys(path);
+    const near = (key: string): string => {
+      const outer = known.find((name) => knownKeys([...path, name]).includes(key));
+      return outer === undefined ? suggestion(key, known, (name) => name) : ` (did you mean ${outer}.${key}?)`;
+    };
     return issue.keys.map((key) => ({
       where: place([...path, key], places, document),
-      what: `unknown setting "${[...path, key].join(".")}"${suggestion(key, known, (name) => name)}`,
+      what: `unknown setting "${[...path, key].join(".")}"${near(key)}`,
     }));
   }
   if (issue.code === "invalid_key")

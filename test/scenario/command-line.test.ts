@@ -97,6 +97,45 @@ describe("mistakes", () => {
     expect(await gyre(["check", file])).toMatchObject({ code: 0, output: `${file}: valid\n` });
   });
 
+  it("where they are settings of an inner map, lead there", async () => {
+    const file = join(folder, "inner.yaml");
+    writeFileSync(file, "routes:\n  - origin: http://127.0.0.1:1\n    grace: 5s\nhead-bytes: 5KB\n");
+    const { errors } = await gyre(["check", file]);
+    expect(errors).toContain(`${file}:3: unknown setting "routes.0.grace" (did you mean caching.grace?)`);
+    expect(errors).toContain(`${file}:4: unknown setting "head-bytes" (did you mean limits.head-bytes?)`);
+  });
+
+  it("that other servers take for patterns and variables are warned of, and shown nothing of", async () => {
+    const file = join(folder, "patterns.yaml");
+    const route = (text: string): string => `  - { host: a.example, ${text} }\n`;
+    const origin = "origin: 'http://127.0.0.1:1'";
+    const warned = [
+      ["path: '/static/*', respond: { status: 204 }", "path: a path is a prefix, and no pattern"],
+      ["path: '/x.php$', respond: { status: 204 }", "path: a path is a prefix, and no pattern"],
+      ["path: /a, redirect: 'https://b.example$request_uri'", "redirect: there are no variables"],
+      [`path: /b, rewrite: '/v2/$1', ${origin}`, "rewrite: there are no variables"],
+      [
+        `path: /c, ${origin}, set-fields: { request: { X-From: 's$remote_addr' } }`,
+        "set-fields.request.X-From: there are no",
+      ],
+      [
+        `path: /d, ${origin}, set-fields: { response: { X-Id: '%{req.xid}' } }`,
+        "set-fields.response.X-Id: there are no",
+      ],
+    ] as const;
+    const fine = [
+      `path: /e, ${origin}, set-fields: { response: { X-Price: 'US$ 5', X-Share: '5 %' } }`,
+      `path: /~f, ${origin}`,
+    ];
+    writeFileSync(file, `routes:\n${[...warned.map(([text]) => text), ...fine].map(route).join("")}`);
+    const { code, errors } = await gyre(["check", file]);
+    const lines = errors.trimEnd().split("\n");
+    expect([code, lines.length], errors).toEqual([0, warned.length]);
+    for (const [index, [, said]] of warned.entries())
+      expect(lines[index]).toContain(`warning: routes.${index}.${said}`);
+    expect(errors).not.toContain("remote_addr");
+  });
+
   it("that a start would trip over are found without one", async () => {
     const file = join(folder, "tripping.yaml");
     const route = "{ host: a.example, path: /x, origin: 'http://127.0.0.1:1' }";
