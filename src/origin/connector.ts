@@ -3,7 +3,7 @@
  * of the finished connection is judged once more: a name that changes its mind between two look-ups gains nothing.
  */
 import type { Reading } from "./reading.ts";
-import { lookup as systemLookup, promises as dns, type LookupAddress } from "node:dns";
+import type { LookupAddress } from "node:dns";
 import { connect as netConnect, isIP, type NetConnectOpts, type Socket } from "node:net";
 import {
   checkServerIdentity,
@@ -18,6 +18,7 @@ import {
 import { destinationClass, type Networks } from "./destinations.ts";
 import { OriginError, refusedDestination } from "./origin-error.ts";
 import type { Place } from "./place.ts";
+import { namesBy } from "./names.ts";
 import { inTurn, race } from "./race.ts";
 
 export interface ConnectPolicy {
@@ -104,9 +105,12 @@ export function dial(place: Place, context: DialContext, reading: Reading | null
   let isOver = false;
   let socket: Socket | null = null;
   let racing: Dialling | null = null;
+  /** While the name is being looked up. */
+  let stopFinding: (() => void) | null = null;
   const end = (): void => {
     isOver = true;
     clearTimeout(timer);
+    stopFinding?.();
     racing?.cancel();
   };
   const settle = (error: Error | null): void => {
@@ -118,8 +122,11 @@ export function dial(place: Place, context: DialContext, reading: Reading | null
     if (socket !== null) drop(socket);
     return done(error, null, false);
   };
-  const late = `${name}:${port} did not accept a connection in time`;
-  const timer = setTimeout(() => settle(new OriginError("connect", "ETIMEDOUT", late, 504, true)), options.connectMs);
+  const tooLate = (): OriginError =>
+    stopFinding === null
+      ? new OriginError("connect", "ETIMEDOUT", `${name}:${port} did not accept a connection in time`, 504, true)
+      : new OriginError("resolve", "ETIMEDOUT", `the name of ${name}:${port} could not be resolved in time`, 504, true);
+  const timer = setTimeout(() => settle(tooLate()), options.connectMs);
   const ready = (): void => settle(path === undefined ? deniedPeer(socket!, policy) : null);
   const connected = (error: Error | null, first: Socket | null): void => {
     if (first === null) return settle(error);
@@ -142,10 +149,14 @@ export function dial(place: Place, context: DialContext, reading: Reading | null
     process.nextTick(settle, Object.assign(new Error(`${name} is no name`), { code: "EBADNAME" }));
   else if (isIP(name) !== 0) start([{ host: name, port }]);
   else
-    admitted(name, policy, options.resolver, (error, found) => {
-      if (isOver) return undefined;
+    stopFinding = namesBy(options.resolver).find(name, (error, found) => {
+      stopFinding = null;
       if (error !== null) return settle(error);
-      return start(inTurn(found).map(({ address }) => ({ host: address, port })));
+      try {
+        return start(inTurn(admitted(name, policy, found)).map(({ address }) => ({ host: address, port })));
+      } catch (refusal) {
+        return settle(refusal as Error);
+      }
     });
   return {
     cancel: () => {
@@ -206,34 +217,12 @@ function deniedPeer(socket: Socket, policy: ConnectPolicy): OriginError | null {
   return why === null ? null : refusedDestination(address, address, why);
 }
 
-/** The addresses of a name that the policy admits; `done` is called once, never within this call. */
-function admitted(
-  name: string,
-  policy: ConnectPolicy,
-  resolver: string | undefined,
-  done: (error: Error | null, found: readonly LookupAddress[]) => void,
-): void {
-  const give = (found: readonly LookupAddress[]): void => {
-    const left = found.filter(({ address }) => refusal(address, policy) === null);
-    if (left.length > 0) return done(null, left);
-    const address = found[0]?.address ?? "no address";
-    return done(refusedDestination(name, address, refusal(address, policy) ?? "it has no address"), []);
-  };
-  if (resolver === undefined || name === "localhost")
-    systemLookup(name, { all: true }, (error, found) => (error === null ? give(found) : done(error, [])));
-  else resolveAt(resolver, name).then(give, (error: Error) => done(error, []));
-}
-
-async function resolveAt(server: string, hostname: string): Promise<LookupAddress[]> {
-  const resolver = new dns.Resolver({ timeout: 2000, tries: 2 });
-  resolver.setServers([server]);
-  const answers = await Promise.allSettled([resolver.resolve4(hostname), resolver.resolve6(hostname)]);
-  const found = answers.flatMap((answer, index) =>
-    answer.status === "fulfilled" ? answer.value.map((address) => ({ address, family: index === 0 ? 4 : 6 })) : [],
-  );
-  const failed = answers.find((answer) => answer.status === "rejected");
-  if (found.length === 0 && failed?.status === "rejected") throw failed.reason as Error;
-  return found;
+/** Those of a name's addresses that the policy admits. @throws OriginError where there are none. */
+function admitted(name: string, policy: ConnectPolicy, found: readonly LookupAddress[]): readonly LookupAddress[] {
+  const left = found.filter(({ address }) => refusal(address, policy) === null);
+  if (left.length > 0) return left;
+  const address = found[0]?.address ?? "no address";
+  throw refusedDestination(name, address, refusal(address, policy) ?? "it has no address");
 }
 
 function bare(host: string): string {
