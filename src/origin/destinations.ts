@@ -104,11 +104,18 @@ export class Networks {
 /** Networks whose addresses are in both lists. */
 export function inBoth(one: readonly string[], other: readonly string[]): readonly string[] {
   const within = (networks: readonly string[], wider: readonly string[]): readonly string[] =>
-    networks.filter((network) => {
-      const [address, bits] = subnetOf(network)!;
-      return wider.map((text) => subnetOf(text)!).some((around) => around[1] <= bits && isIn(address, around));
-    });
+    networks.flatMap((network) => wider.map((around) => partWithin(network, around)).filter((part) => part !== null));
   return [...new Set([...within(one, other), ...within(other, one)])];
+}
+
+/** What of a network that lies within another one is in both, as text; null where it does not. */
+function partWithin(text: string, around: string): string | null {
+  const [network, other] = [subnetOf(text)!, subnetOf(around)!];
+  const [[address, bits], [otherAddress, otherBits]] = [mapped(network), mapped(other)];
+  if (otherBits > bits || !address.match(otherAddress, otherBits)) return null;
+  // Mapped addresses in their long form are in no network of IPv4.
+  const isShort = other[0].kind() === "ipv4" && network[0].kind() === "ipv6";
+  return isShort ? `${address.toIPv4Address().toString()}/${bits - mappedBits}` : text;
 }
 
 /** Whether a text is `address/bits` or a single address. */
@@ -132,6 +139,14 @@ function addressOf(text: string): Address | null {
   const plain = text.split("%")[0]!;
   if (ipaddr.IPv4.isValidFourPartDecimal(plain)) return ipaddr.IPv4.parse(plain);
   return ipaddr.IPv6.isValid(plain) ? ipaddr.IPv6.parse(plain) : null;
+}
+
+/** Bits of `::ffff:0:0/96`, in which IPv4 addresses have their mapped form. RFC 4291 §2.5.5.2. */
+const mappedBits = 96;
+
+function mapped([address, bits]: Subnet): readonly [ipaddr.IPv6, number] {
+  if (address.kind() === "ipv6") return [address as ipaddr.IPv6, bits];
+  return [(address as ipaddr.IPv4).toIPv4MappedAddress(), bits + mappedBits];
 }
 
 /** An IPv4 address is also in the IPv6 networks that hold its mapped form: `::/0` is everybody. */
