@@ -1,7 +1,7 @@
 /**
  * Short answers of one turn of the event loop leave together, behind all that the turn has read. One by one each would
  * wake its client's side, and the next request would find every cache cold: a quarter of a miss and a sixth of a hit
- * (docs/performance.md). Whatever else is written to such a socket meanwhile leaves behind them, in order.
+ * (docs/decisions/0021). Whatever else is written to such a socket meanwhile leaves behind them, in order.
  */
 import type { Writable } from "node:stream";
 
@@ -82,5 +82,14 @@ function letGo(): void {
   const sockets = waiting;
   waiting = [];
   worth.turn(sockets.length);
-  for (const socket of sockets) socket.uncork();
+  for (const socket of sockets) {
+    try {
+      socket.uncork();
+    } catch (error) {
+      // Nobody else's answer waits for ever for that.
+      process.nextTick(() => {
+        throw error;
+      });
+    }
+  }
 }
