@@ -22,12 +22,16 @@ const member = (name: string, port: number): Member => ({
   startedMs: port,
 });
 
-const view = (epoch: number, members: readonly Member[]): PublishedView => ({
-  cluster: "gyre",
-  epoch,
-  leader: "m1",
-  placement: 1,
-  members,
+type ViewOf = (epoch: number, members: readonly Member[]) => PublishedView;
+const viewsOf =
+  (cluster: string): ViewOf =>
+  (epoch, members) => ({ cluster, epoch, leader: "m1", placement: 1, members });
+const view = viewsOf("gyre");
+
+it("a host does not go on with another cluster's, whose name and a member's make the same file's", () => {
+  lastViewIn(folder, "a", "b-c", failed).write(viewsOf("a")(3, [member("b-c", 101), member("m2", 102)]));
+  const kept = lastViewIn(folder, "a-b", "c", failed);
+  expect([kept.read(), kept.fellows()]).toEqual([null, []]);
 });
 
 it("a host that is left alone goes on with nobody, and remembers whom to ask for the host", () => {
@@ -43,6 +47,7 @@ it("a host that is left alone goes on with nobody, and remembers whom to ask for
 it("a host remembers everybody whom it has lost, one after the other, until they come back or leave in order", () => {
   const [one, two, three] = [member("m1", 101), member("m2", 102), member("m3", 103)];
   const kept = lastViewIn(folder, "other", "m1", failed);
+  const view = viewsOf("other");
   const asked = (): readonly string[] => kept.fellows().map(({ name }) => name);
   kept.write(view(3, [one, two, three]));
   kept.write(view(4, [one, three]));
@@ -71,6 +76,7 @@ it("a view that cannot be written is told of, and nothing more", () => {
 it("a host that was replaced remembers who is where it goes, be it one alone", () => {
   const [one, two] = [member("m1", 101), member("m2", 102)];
   const kept = lastViewIn(folder, "replaced", "m1", failed);
+  const view = viewsOf("replaced");
   kept.write(view(1, [one]));
   kept.write(view(9, [two]));
   kept.write(view(2, [one]));

@@ -36,12 +36,13 @@ export function lastViewIn(folder: string, cluster: string, name: string, failed
   const earlier = join(folder, `view-${cluster}-${name}.earlier.json`);
   /** By name, those that were lost earliest first. */
   const known = (leavers: "with leavers" | "without leavers"): ReadonlyMap<string, Member> => {
-    const last = viewIn(file)?.members.filter(({ state }) => leavers === "with leavers" || state === "active") ?? [];
-    const all = [...(viewIn(earlier)?.members ?? []), ...last];
+    const last =
+      viewIn(file, cluster)?.members.filter(({ state }) => leavers === "with leavers" || state === "active") ?? [];
+    const all = [...(viewIn(earlier, cluster)?.members ?? []), ...last];
     return new Map(all.filter((member) => member.name !== name).map((member) => [member.name, member]));
   };
   return {
-    read: () => viewIn(file),
+    read: () => viewIn(file, cluster),
     fellows: () => [...known("with leavers").values()],
     write: (view) => {
       // Whoever is cut off loses the others one by one: each of them may have gone on, and be the host by now.
@@ -64,9 +65,11 @@ function keep(file: string, view: PublishedView | null): void {
   return renameSync(`${file}.new`, file);
 }
 
-function viewIn(file: string): PublishedView | null {
+/** What a file holds of this cluster: `a-b` of c and `a` of b-c have the same one. */
+function viewIn(file: string, cluster: string): PublishedView | null {
   try {
-    return publishedViewOf(JSON.parse(readFileSync(file, "utf8")));
+    const view = publishedViewOf(JSON.parse(readFileSync(file, "utf8")));
+    return view?.cluster === cluster ? view : null;
   } catch {
     return null; // Not there, or not readable: a hint that is missing costs a moment, nothing more.
   }
