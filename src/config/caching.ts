@@ -4,6 +4,11 @@ import { negativeStatuses } from "../http/stored-head.ts";
 import { tagFields } from "../http/tags.ts";
 import { flag, seconds } from "./values.ts";
 
+const parameter = z
+  .string()
+  .regex(/^[^*]*\*?$/, "write names of parameters: one that ends in * is all that begin so")
+  .min(1);
+
 /** How responses are kept and used, beyond what they say themselves. */
 export const caching = z.strictObject({
   freshness: seconds.optional().describe("replaces the freshness lifetime that the origin gives"),
@@ -33,8 +38,14 @@ export const caching = z.strictObject({
     )
     .optional()
     .describe("requests with one of these cookies go past the store: names, or as in wordpress_logged_in_*"),
-  "query-ignore": z.array(z.string()).optional().describe("query parameters that do not belong to the key"),
-  "query-select": z.array(z.string()).optional().describe("the only query parameters that belong to the key"),
+  "query-ignore": z
+    .array(parameter)
+    .optional()
+    .describe("query parameters that do not belong to the key: names, or as in utm_*"),
+  "query-select": z
+    .array(parameter)
+    .optional()
+    .describe("the only query parameters that belong to the key: names, or as in page_*"),
   "key-fields": z.array(z.string().toLowerCase()).optional().describe("request fields whose values belong to the key"),
   tags: z
     .array(z.enum(tagFields))

@@ -95,6 +95,10 @@ describe("a configuration", () => {
         "caching: { negative-freshness: 5 }",
         "caching.negative-freshness: write a time, as in 1m, or one for each status",
       ],
+      [
+        "caching: { query-ignore: ['*_id'] }",
+        "caching.query-ignore.0: write names of parameters: one that ends in * is all that begin so",
+      ],
       ["caching: { negative-freshness: { 404: soon } }", "caching.negative-freshness: write a time"],
       ["drain-limit: 30d", 'drain-limit: "30d" is too long: 24 days at most'],
       ["memory: true", "memory: true is not a size: write a number with B, KB, MB or GB, as in 512MB"],

@@ -25,3 +25,30 @@ export function nameAsAnyReads(name: string): string {
     .replace(/[ .[]/g, "_")
     .toLowerCase();
 }
+
+/** Names as they are configured; one that ends in `*` stands for all that begin so. */
+export type Names = readonly string[] | ReadonlySet<string>;
+
+type IsOne = (name: string) => boolean;
+const asAnyReads = new WeakMap<Names, IsOne>();
+const asTheyStand = new WeakMap<Names, IsOne>();
+
+/** Whether a name, in `nameAsAnyReads`, is one of these: worked out once of a configuration's. */
+export function isReadAs(names: Names): IsOne {
+  return remembered(asAnyReads, names, nameAsAnyReads);
+}
+
+/** Whether a name is one of these to whoever reads it: as it stands, and so beginning as it stands. */
+export function isSurely(names: Names): IsOne {
+  return remembered(asTheyStand, names, (name) => name);
+}
+
+function remembered(known: WeakMap<Names, IsOne>, names: Names, form: (name: string) => string): IsOne {
+  let isOne = known.get(names);
+  if (isOne === undefined) {
+    const whole = new Set([...names].filter((name) => !name.endsWith("*")).map(form));
+    const begun = [...names].filter((name) => name.endsWith("*")).map((name) => form(name.slice(0, -1)));
+    known.set(names, (isOne = (name) => whole.has(name) || begun.some((beginning) => name.startsWith(beginning))));
+  }
+  return isOne;
+}

@@ -135,6 +135,9 @@ describe("decide", () => {
       routes: [
         { host: null, path: "/sel", caching: { query: { select: new Set(["id", "a_b"]) } } },
         { host: null, path: "/ign", caching: { query: { ignore: new Set(["u", "v"]) } } },
+        { host: null, path: "/begun", caching: { query: { ignore: new Set(["utm_*", "g"]) } } },
+        { host: null, path: "/all", caching: { query: { ignore: new Set(["*"]) } } },
+        { host: null, path: "/only", caching: { query: { select: new Set(["page_*"]) } } },
         { host: null, path: "/", caching: { keyFields: ["x-tenant", "x-forwarded-proto"] } },
       ],
     }).current.routing;
@@ -155,6 +158,14 @@ describe("decide", () => {
       expect(keyOf(`GET /ign?${query}`), query).toBe("http://site.test/ign");
     for (const query of ["u=1;id=2", "u;id=2&x=1", "u=1;", "id=2;u=1", "U=1", "%75=1"])
       expect(keyOf(`GET /ign?${query}`), query).toBe(`http://site.test/ign?${query}`);
+    for (const query of ["utm_source=1", "utm_=1&g", "utm_a;utm_b=2", "utm_a[]=1"])
+      expect(keyOf(`GET /begun?${query}`), query).toBe("http://site.test/begun");
+    for (const query of ["utm=1", "utm_a;id=2", "UTM_a=1", "utm%5Fa=1", "xutm_a=1", "gclid=1"])
+      expect(keyOf(`GET /begun?${query}`), query).toBe(`http://site.test/begun?${query}`);
+    expect(keyOf("GET /all?a=1&b;c&")).toBe("http://site.test/all");
+    expect(keyOf("GET /only?a=1&page_n=2&pages=3")).toBe("http://site.test/only?page_n=2");
+    for (const query of ["PAGE.n=2", "page%5Fn=2", "x;page_n=2"])
+      expect(keyOf(`GET /only?${query}`), query).toBe(`http://site.test/only?${query}`);
     const tenant = keyOf("GET /t", "X-Tenant: a\r\n");
     expect(tenant).toContain("x-tenant:a");
     expect(keyOf("GET /t", "X-Tenant: a\r\nConnection: X-Tenant\r\n")).toBe(keyOf("GET /t"));

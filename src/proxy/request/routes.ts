@@ -1,7 +1,6 @@
 /** Where requests go: routes by host and path prefix to configured origins, or to wherever a forward proxy is told. */
 import { tagFields, type TagField } from "../../http/tags.ts";
 import type { CompressionRules } from "../../http/codings.ts";
-import type { CookieNames } from "../../http/cookies.ts";
 import type { FieldChanges } from "../../http/field-changes.ts";
 import type { FreshnessOverride } from "../../http/stored-head.ts";
 import { httpUri, routedPath, type HttpUri } from "../../http/uri.ts";
@@ -23,8 +22,8 @@ export interface CachingRules {
   /** Whether a client's no-cache or max-age=0 makes the origin be asked. */
   readonly honourReload: boolean;
   /** Requests that send one of these are of one user: they go past the store, and nothing is kept of their answers. */
-  readonly passCookies: CookieNames;
-  /** Query parameters that do not belong to the key, or the only ones that do; null for all. */
+  readonly passCookies: readonly string[];
+  /** Query parameters that do not belong to the key, or the only ones that do (`a*`: that begin so); null for all. */
   readonly query: { readonly ignore: ReadonlySet<string> } | { readonly select: ReadonlySet<string> } | null;
   /** Request fields whose values belong to the key. */
   readonly keyFields: readonly string[];

@@ -6,7 +6,7 @@ import { isForwardingClaim } from "../../http/forwarded.ts";
 import { codingFor, type Coding, type CompressionRules } from "../../http/codings.ts";
 import { requestDirectives } from "../../http/directives.ts";
 import { fieldValue, hasField, type FieldList } from "../../http/fields.ts";
-import { mayBeRead, nameAsAnyReads } from "../../http/names-as-read.ts";
+import { isReadAs, isSurely, mayBeRead } from "../../http/names-as-read.ts";
 import { authority, httpUri, keptPath, uriText, type HttpUri } from "../../http/uri.ts";
 import type { Exchange } from "../../wire/exchange.ts";
 import { routeOf, type CachingRules, type ForwardWay, type Route, type Routing } from "./routes.ts";
@@ -146,7 +146,8 @@ export function keyedUri(text: string, { path }: HttpUri, { query }: Pick<Cachin
  * Rack and others have, `a=1;b=2` says b as well, and what they make of it would be stored for requests without.
  */
 function areAllOf(pair: string, names: ReadonlySet<string>): boolean {
-  return pair.split(";").every((one) => names.has(one.split("=", 1)[0]!));
+  const isOne = isSurely(names);
+  return pair.split(";").every((one) => isOne(one.split("=", 1)[0]!));
 }
 
 /**
@@ -157,17 +158,8 @@ function areAllOf(pair: string, names: ReadonlySet<string>): boolean {
 function mayBeOf(pair: string, names: ReadonlySet<string>): boolean {
   return pair.split(";").some((one) => {
     const raw = one.split("=", 1)[0]!;
-    return names.has(raw) || mayBeRead(raw, (name) => alikeOf(names).has(name));
+    return names.has(raw) || mayBeRead(raw, isReadAs(names));
   });
-}
-
-const alikes = new WeakMap<ReadonlySet<string>, ReadonlySet<string>>();
-
-/** A configuration's names in that form, worked out once. */
-function alikeOf(names: ReadonlySet<string>): ReadonlySet<string> {
-  let alike = alikes.get(names);
-  if (alike === undefined) alikes.set(names, (alike = new Set([...names].map(nameAsAnyReads))));
-  return alike;
 }
 
 /** The URI of a request in origin form. */
