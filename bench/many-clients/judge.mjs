@@ -206,7 +206,8 @@ export class Judge {
     // Who asks while the origin is asked may be answered with what it says then.
     const isJoined = came.sentAt >= sentAt - joinedMs;
     const isValidated = isJoined && came.form === "unchanged" && /collapsed/.test(fields.get("cache-status") ?? "");
-    if ((!mayBe || mustAsk) && !isValidated) add("stale", { age, lifetime, headAt, isAiling: this.#site.ailing.touch(sentAt) });
+    if ((!mayBe || mustAsk) && !isValidated)
+      add("stale", { age, lifetime, headAt, isAiling: this.#site.ailing.touch(sentAt) });
     if (isJoined) return;
     if (wishes.has("no-cache")) add("no-cache that was not heeded", { age });
     const most = seconds(wishes, "max-age");
